@@ -1,0 +1,66 @@
+"""The errors of a DICOMweb transaction, by what the client has to change.
+
+    DicomWebError
+     +- BadRequest             400  the request is malformed or names what cannot be
+     +- NotFound               404  no such resource
+     +- NotAcceptable          406  no representation that the client accepts
+     +- Conflict               409  what is stored already stands against it
+     +- PayloadTooLarge        413  over a limit of ours
+     +- UnsupportedMediaType   415  a body we do not read
+     +- Unavailable            503  storage does not answer; the client may try again
+
+The message is written for the client: what was wrong, where, what is allowed. It never holds a value of a patient's
+data. The HTTP edge renders it; nothing below the edge knows HTTP beyond the status. A failure of one instance of a
+store is not an error but data in the Store Instances Response (see store_response).
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class DicomWebError(Exception):
+    """Any error that the client is told of; ``str()`` of it is the detail shown."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class BadRequest(DicomWebError):
+    """The request is malformed, or names what cannot exist."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class NotFound(DicomWebError):
+    """The resource does not exist."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class NotAcceptable(DicomWebError):
+    """No representation that the client accepts; the message lists those available (PS3.18 8.7.4)."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
+class Conflict(DicomWebError):
+    """The state of the archive stands against the request, now or for good."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class PayloadTooLarge(DicomWebError):
+    """The request exceeds a limit; the message names the limit and its value."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMediaType(DicomWebError):
+    """The body's media type is not one that the resource reads."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Unavailable(DicomWebError):
+    """Storage did not answer or refused for load; nothing was half-committed and the client may try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
