@@ -36,6 +36,13 @@ class ResourceIdentifiers:
     sop_instance_uid: str | None = None
 
     @property
+    def level(self) -> str:
+        """The word for what is named: study, series or instance."""
+        if self.sop_instance_uid is not None:
+            return "instance"
+        return "study" if self.series_instance_uid is None else "series"
+
+    @property
     def path(self) -> str:
         """The resource's path below the service's base URL, without a leading slash (PS3.18 10.1)."""
         path = f"studies/{self.study_instance_uid}"

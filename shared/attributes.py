@@ -1,0 +1,147 @@
+"""The DICOM attributes that the archive treats by name: one table for their tag, VR, level and use.
+
+Everything else in a data set is carried as it came. The levels are those of PS3.4 C.6.2 (study root), the modules those
+of PS3.3 C.7. Tags are eight upper-case hexadecimal digits, as in the DICOM JSON Model (PS3.18 F.2.2).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+
+class Level(IntEnum):
+    """A level of the study root information model (PS3.4 C.6.2); a lower level contains the ones above it."""
+
+    STUDY = 1
+    SERIES = 2
+    INSTANCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute that the archive knows by name.
+
+    `is_searchable`: it can be matched in a search across the archive, and its value is checked at store (the list of
+    Microsoft's service). `is_returned`: a search at its level returns it unasked (PS3.18 Tables 10.6.3-3 to -5, and
+    what Microsoft's v2 adds).
+    """
+
+    keyword: str
+    tag: str
+    vr: str
+    level: Level
+    is_searchable: bool = False
+    is_returned: bool = False
+
+
+_STUDY, _SERIES, _INSTANCE = Level.STUDY, Level.SERIES, Level.INSTANCE
+_SEARCHED: Final = {"is_searchable": True, "is_returned": True}
+_RETURNED: Final = {"is_returned": True}
+
+ATTRIBUTES: Final[tuple[Attribute, ...]] = (
+    # General Study (PS3.3 C.7.2.1), Patient (C.7.1.1) and Patient Study (C.7.2.2)
+    Attribute("SpecificCharacterSet", "00080005", "CS", _STUDY, **_RETURNED),
+    Attribute("StudyDate", "00080020", "DA", _STUDY, **_SEARCHED),
+    Attribute("StudyTime", "00080030", "TM", _STUDY, **_RETURNED),
+    Attribute("AccessionNumber", "00080050", "SH", _STUDY, **_SEARCHED),
+    Attribute("IssuerOfAccessionNumberSequence", "00080051", "SQ", _STUDY),
+    Attribute("InstanceAvailability", "00080056", "CS", _STUDY, **_RETURNED),
+    Attribute("ModalitiesInStudy", "00080061", "CS", _STUDY, **_SEARCHED),
+    Attribute("SOPClassesInStudy", "00080062", "UI", _STUDY),
+    Attribute("ReferringPhysicianName", "00080090", "PN", _STUDY, **_SEARCHED),
+    Attribute("ReferringPhysicianIdentificationSequence", "00080096", "SQ", _STUDY),
+    Attribute("ConsultingPhysicianName", "0008009C", "PN", _STUDY),
+    Attribute("TimezoneOffsetFromUTC", "00080201", "SH", _STUDY, **_RETURNED),
+    Attribute("StudyDescription", "00081030", "LO", _STUDY, **_SEARCHED),
+    Attribute("ProcedureCodeSequence", "00081032", "SQ", _STUDY),
+    Attribute("PhysiciansOfRecord", "00081048", "PN", _STUDY),
+    Attribute("NameOfPhysiciansReadingStudy", "00081060", "PN", _STUDY),
+    Attribute("AdmittingDiagnosesDescription", "00081080", "LO", _STUDY),
+    Attribute("AdmittingDiagnosesCodeSequence", "00081084", "SQ", _STUDY),
+    Attribute("ReferencedStudySequence", "00081110", "SQ", _STUDY),
+    Attribute("RetrieveURL", "00081190", "UR", _STUDY, **_RETURNED),
+    Attribute("PatientName", "00100010", "PN", _STUDY, **_SEARCHED),
+    Attribute("PatientID", "00100020", "LO", _STUDY, **_SEARCHED),
+    Attribute("IssuerOfPatientID", "00100021", "LO", _STUDY),
+    Attribute("TypeOfPatientID", "00100022", "CS", _STUDY),
+    Attribute("IssuerOfPatientIDQualifiersSequence", "00100024", "SQ", _STUDY),
+    Attribute("PatientBirthDate", "00100030", "DA", _STUDY, **_SEARCHED),
+    Attribute("PatientBirthTime", "00100032", "TM", _STUDY),
+    Attribute("PatientSex", "00100040", "CS", _STUDY, **_RETURNED),
+    Attribute("OtherPatientIDs", "00101000", "LO", _STUDY),
+    Attribute("OtherPatientNames", "00101001", "PN", _STUDY),
+    Attribute("OtherPatientIDsSequence", "00101002", "SQ", _STUDY),
+    Attribute("PatientAge", "00101010", "AS", _STUDY),
+    Attribute("PatientSize", "00101020", "DS", _STUDY),
+    Attribute("PatientWeight", "00101030", "DS", _STUDY),
+    Attribute("MedicalAlerts", "00102000", "LO", _STUDY),
+    Attribute("Allergies", "00102110", "LO", _STUDY),
+    Attribute("EthnicGroup", "00102160", "SH", _STUDY),
+    Attribute("Occupation", "00102180", "SH", _STUDY),
+    Attribute("SmokingStatus", "001021A0", "CS", _STUDY),
+    Attribute("AdditionalPatientHistory", "001021B0", "LT", _STUDY),
+    Attribute("PregnancyStatus", "001021C0", "US", _STUDY),
+    Attribute("PatientSpeciesDescription", "00102201", "LO", _STUDY),
+    Attribute("PatientBreedDescription", "00102292", "LO", _STUDY),
+    Attribute("ResponsiblePerson", "00102297", "PN", _STUDY),
+    Attribute("PatientComments", "00104000", "LT", _STUDY),
+    Attribute("PatientIdentityRemoved", "00120062", "CS", _STUDY),
+    Attribute("DeidentificationMethod", "00120063", "LO", _STUDY),
+    Attribute("StudyInstanceUID", "0020000D", "UI", _STUDY, **_SEARCHED),
+    Attribute("StudyID", "00200010", "SH", _STUDY, **_RETURNED),
+    Attribute("NumberOfStudyRelatedSeries", "00201206", "IS", _STUDY, **_RETURNED),
+    Attribute("NumberOfStudyRelatedInstances", "00201208", "IS", _STUDY, **_RETURNED),
+    Attribute("RequestingService", "00321033", "LO", _STUDY),
+    Attribute("AdmissionID", "00380010", "LO", _STUDY),
+    # General Series (C.7.3.1), General Equipment (C.7.5.1) and Frame of Reference (C.7.4.1)
+    Attribute("SeriesDate", "00080021", "DA", _SERIES),
+    Attribute("SeriesTime", "00080031", "TM", _SERIES),
+    Attribute("Modality", "00080060", "CS", _SERIES, **_SEARCHED),
+    Attribute("Manufacturer", "00080070", "LO", _SERIES),
+    Attribute("InstitutionName", "00080080", "LO", _SERIES),
+    Attribute("InstitutionAddress", "00080081", "ST", _SERIES),
+    Attribute("StationName", "00081010", "SH", _SERIES),
+    Attribute("SeriesDescription", "0008103E", "LO", _SERIES, **_RETURNED),
+    Attribute("SeriesDescriptionCodeSequence", "0008103F", "SQ", _SERIES),
+    Attribute("InstitutionalDepartmentName", "00081040", "LO", _SERIES),
+    Attribute("PerformingPhysicianName", "00081050", "PN", _SERIES),
+    Attribute("OperatorsName", "00081070", "PN", _SERIES),
+    Attribute("ManufacturerModelName", "00081090", "LO", _SERIES, **_SEARCHED),
+    Attribute("ReferencedPerformedProcedureStepSequence", "00081111", "SQ", _SERIES),
+    Attribute("BodyPartExamined", "00180015", "CS", _SERIES),
+    Attribute("DeviceSerialNumber", "00181000", "LO", _SERIES),
+    Attribute("SoftwareVersions", "00181020", "LO", _SERIES),
+    Attribute("ProtocolName", "00181030", "LO", _SERIES),
+    Attribute("PatientPosition", "00185100", "CS", _SERIES),
+    Attribute("SeriesInstanceUID", "0020000E", "UI", _SERIES, **_SEARCHED),
+    Attribute("SeriesNumber", "00200011", "IS", _SERIES, **_RETURNED),
+    Attribute("FrameOfReferenceUID", "00200052", "UI", _SERIES),
+    Attribute("Laterality", "00200060", "CS", _SERIES),
+    Attribute("PositionReferenceIndicator", "00201040", "LO", _SERIES),
+    Attribute("NumberOfSeriesRelatedInstances", "00201209", "IS", _SERIES, **_RETURNED),
+    Attribute("PerformedProcedureStepStartDate", "00400244", "DA", _SERIES, **_SEARCHED),
+    Attribute("PerformedProcedureStepStartTime", "00400245", "TM", _SERIES, **_RETURNED),
+    Attribute("PerformedProcedureStepID", "00400253", "SH", _SERIES),
+    Attribute("PerformedProcedureStepDescription", "00400254", "LO", _SERIES),
+    Attribute("RequestAttributesSequence", "00400275", "SQ", _SERIES, **_RETURNED),
+    # SOP Common (C.12.1), General Image (C.7.6.1) and Image Pixel (C.7.6.3); every other attribute is of this level too
+    Attribute("SOPClassUID", "00080016", "UI", _INSTANCE, **_RETURNED),
+    Attribute("SOPInstanceUID", "00080018", "UI", _INSTANCE, **_SEARCHED),
+    Attribute("AvailableTransferSyntaxUID", "00083002", "UI", _INSTANCE, **_RETURNED),
+    Attribute("InstanceNumber", "00200013", "IS", _INSTANCE, **_RETURNED),
+    Attribute("NumberOfFrames", "00280008", "IS", _INSTANCE, **_RETURNED),
+    Attribute("Rows", "00280010", "US", _INSTANCE, **_RETURNED),
+    Attribute("Columns", "00280011", "US", _INSTANCE, **_RETURNED),
+    Attribute("BitsAllocated", "00280100", "US", _INSTANCE, **_RETURNED),
+)
+
+BY_KEYWORD: Final = {attribute.keyword: attribute for attribute in ATTRIBUTES}
+BY_TAG: Final = {attribute.tag: attribute for attribute in ATTRIBUTES}
+TAG: Final = {attribute.keyword: attribute.tag for attribute in ATTRIBUTES}
+SEARCHABLE: Final = tuple(attribute for attribute in ATTRIBUTES if attribute.is_searchable)
+
+
+def level_of(tag: str) -> Level:
+    """The level an attribute belongs to; what the table does not name describes the instance."""
+    attribute = BY_TAG.get(tag)
+    return attribute.level if attribute else Level.INSTANCE
