@@ -1,0 +1,78 @@
+"""What a search returns of a match (PS3.18 10.6.3.3): records to data sets of the DICOM JSON Model.
+
+A result has its level's attributes that PS3.18 requires and Microsoft's v2 adds, those of the levels above where the
+request's path does not fix them, and what `includefield` and the matching keys name.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.attributes import ATTRIBUTES, TAG, Level, level_of
+from shared.identifiers import ResourceIdentifiers
+from shared.records import DicomJson, SeriesRecord, StudyRecord
+from shared.search_query import SearchQuery
+
+_RETURNED: Final = {
+    level: frozenset(known.tag for known in ATTRIBUTES if known.is_returned and known.level is level) for level in Level
+}
+
+
+def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
+    """Every study-level attribute there is of a study, those of the archive's own making included."""
+    path = ResourceIdentifiers(study.study_instance_uid).path
+    return {
+        **study.attributes,
+        TAG["InstanceAvailability"]: {"vr": "CS", "Value": ["ONLINE"]},
+        TAG["ModalitiesInStudy"]: _values("CS", study.modalities),
+        TAG["SOPClassesInStudy"]: _values("UI", study.sop_classes),
+        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
+        TAG["NumberOfStudyRelatedSeries"]: {"vr": "IS", "Value": [len(study.series)]},
+        TAG["NumberOfStudyRelatedInstances"]: {"vr": "IS", "Value": [study.instance_count]},
+    }
+
+
+def series_attributes(study: StudyRecord, series: SeriesRecord, service_url: str) -> dict[str, Any]:
+    """Every attribute there is of a series and its study."""
+    path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid).path
+    return {
+        **study_attributes(study, service_url),
+        **series.attributes,
+        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
+        TAG["NumberOfSeriesRelatedInstances"]: {"vr": "IS", "Value": [series.instance_count]},
+    }
+
+
+def instance_attributes(
+    study: StudyRecord, series: SeriesRecord, metadata: DicomJson, service_url: str
+) -> dict[str, Any]:
+    """Every attribute there is of an instance, its series and its study."""
+    uid = metadata[TAG["SOPInstanceUID"]]["Value"][0]
+    path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid, uid).path
+    return {
+        **series_attributes(study, series, service_url),
+        **metadata,
+        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
+    }
+
+
+def result(attributes: Mapping[str, Any], query: SearchQuery, fixed: Level | None) -> dict[str, Any]:
+    """Of all `attributes`, in tag order, those that the query returns.
+
+    `fixed` is the lowest level that the request's path names: what is the same for all results is not repeated, but
+    for the UIDs.
+    """
+    wanted = set(query.include_tags) | {TAG["StudyInstanceUID"], TAG["RetrieveURL"]}
+    if query.level > Level.STUDY:
+        wanted.add(TAG["SeriesInstanceUID"])
+    for level in Level:
+        if level <= query.level and (fixed is None or level > fixed):
+            wanted |= _RETURNED[level]
+    return {
+        tag: attributes[tag]
+        for tag in sorted(attributes)
+        if tag in wanted or (query.include_all and level_of(tag) <= query.level)
+    }
+
+
+def _values(vr: str, values: list[str]) -> dict[str, Any]:
+    return {"vr": vr, "Value": values} if values else {"vr": vr}

@@ -1,0 +1,101 @@
+"""The archive's stores, opened on one storage account and shared by everything a process serves."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ServiceRequestError, ServiceResponseError
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.errors import Unavailable
+from shared.settings import Settings, SettingsError
+from shared.storage.blobs import InstanceBlobs
+from shared.storage.catalog import Catalog
+from shared.storage.journal import Journal
+from shared.storage.terms import Terms
+
+_CONTAINER: Final = "dicom"
+_TABLES: Final = ("catalog", "terms", "journal")
+
+# The SDK waits 15 seconds before its first retry of a blob operation; a client would have gone by then.
+_CLIENT_OPTIONS: Final[dict[str, Any]] = {
+    "retry_total": 4,
+    "initial_backoff": 1,
+    "increment_base": 2,
+    "retry_backoff_factor": 0.5,
+    "connection_timeout": 10,
+    "read_timeout": 60,
+}
+# One request a range: larger first and following ranges would be held in memory whole.
+_BLOB_OPTIONS: Final[dict[str, Any]] = {
+    "max_single_get_size": 4 * 1024**2,
+    "max_chunk_get_size": 4 * 1024**2,
+    "max_single_put_size": 8 * 1024**2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The stores of one archive and the clients beneath them. Belongs to the event loop it was opened on."""
+
+    blobs: InstanceBlobs
+    catalog: Catalog
+    terms: Terms
+    journal: Journal
+    _blob_service: BlobServiceClient
+    _table_service: TableServiceClient
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Open the archive that the settings name; where they say so, create its container and tables.
+
+        Raises SettingsError when no storage is named.
+        """
+        if not settings.storage_connection_string:
+            raise SettingsError("STORAGE_CONNECTION_STRING is not set: the archive has no storage account.")
+        blob_service = BlobServiceClient.from_connection_string(
+            settings.storage_connection_string, **_CLIENT_OPTIONS, **_BLOB_OPTIONS
+        )
+        table_service = TableServiceClient.from_connection_string(settings.storage_connection_string, **_CLIENT_OPTIONS)
+        container = blob_service.get_container_client(_CONTAINER)
+        catalog, terms, journal = map(table_service.get_table_client, _TABLES)
+        if settings.create_storage:
+            for create in (container.create_container, catalog.create_table, terms.create_table, journal.create_table):
+                try:
+                    await create()
+                except ResourceExistsError:
+                    continue
+        return cls(
+            InstanceBlobs(container), Catalog(catalog), Terms(terms), Journal(journal), blob_service, table_service
+        )
+
+    async def check(self) -> None:
+        """Ask blob and table storage for something small; raises Unavailable unless both answer."""
+        try:
+            await asyncio.gather(self.blobs.check(), self.catalog.check())
+        except AzureError as error:
+            raise Unavailable("Storage does not answer.") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._blob_service.close()
+        await self._table_service.close()
+
+
+@contextmanager
+def unavailable_storage() -> Iterator[None]:
+    """Turn the SDKs' errors of a storage account that does not answer, or asks for less load, into Unavailable.
+
+    The SDKs have tried again by then. Any other storage error is a mistake of ours and passes as it is.
+    """
+    try:
+        yield
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise Unavailable("Storage does not answer; try again.") from error
+    except HttpResponseError as error:
+        if error.status_code in (408, 429) or (error.status_code or 0) >= 500:
+            raise Unavailable("Storage is overloaded or failing; try again.") from error
+        raise

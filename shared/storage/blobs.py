@@ -1,0 +1,74 @@
+"""Instances' Part 10 files as block blobs: written once under a name of their own, never overwritten."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobBlock, ContentSettings
+from azure.storage.blob.aio import ContainerClient
+
+from shared.errors import NotFound
+
+BLOCK_BYTES: Final = 8 * 1024**2
+"""Size of a staged block; 50,000 of them are the most a blob can have, so 390 GiB."""
+
+_CONTENT: Final = ContentSettings(content_type="application/dicom")
+_BATCH: Final = 256  # the most operations of one blob batch
+
+
+class InstanceBlobs:
+    """The container of Part 10 files and of what is too large for a catalog row."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write a whole blob in one operation."""
+        await self._container.upload_blob(name, content, overwrite=True, content_settings=_CONTENT)
+
+    async def stage(self, name: str, index: int, block: bytes) -> None:
+        """Stage block `index`, counted from 0, of a blob that `commit` makes visible; else it expires in a week."""
+        await self._container.get_blob_client(name).stage_block(_block_id(index), block, length=len(block))
+
+    async def commit(self, name: str, block_count: int) -> None:
+        """Make the staged blocks 0 to `block_count` - 1, in that order, the blob."""
+        blocks = [BlobBlock(_block_id(index)) for index in range(block_count)]
+        await self._container.get_blob_client(name).commit_block_list(blocks, content_settings=_CONTENT)
+
+    async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
+
+        The first chunk is fetched before the iterator is returned, so a blob that is gone is told in time.
+        Raises NotFound.
+        """
+        try:
+            download = await self._container.download_blob(name, offset, length)
+        except ResourceNotFoundError as error:
+            raise NotFound("The instance has been deleted.") from error
+        return download.chunks()
+
+    async def read_all(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The bytes of a range at once; for what is known to be small. Raises NotFound."""
+        return b"".join([chunk async for chunk in await self.read(name, offset, length)])
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Delete blobs, a batch of 256 an operation; one that is gone already is no error."""
+        batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
+        await asyncio.gather(*map(self._delete_batch, batches))
+
+    async def _delete_batch(self, names: Sequence[str]) -> None:
+        answers = await self._container.delete_blobs(*names, raise_on_any_failure=False)
+        async for answer in answers:
+            if answer.status_code not in (202, 404):
+                answer.raise_for_status()
+
+    async def check(self) -> None:
+        """Ask for the container's properties; raises the SDK's error when storage does not answer."""
+        await self._container.get_container_properties()
+
+
+def _block_id(index: int) -> str:
+    # All ids of a blob have to be of one length.
+    return b64encode(b"%08d" % index).decode()

@@ -1,0 +1,268 @@
+"""The truth: what is stored, a partition a study, changed only by transactions that hold the study's lock.
+
+The lock is the study row's ETag: every transaction replaces that row under the ETag it has read (or creates it), so two
+that meet on one study cannot both succeed, and counts stay exact. A series row changes only in such a transaction.
+"""
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.identifiers import InstanceIdentifiers
+from shared.records import InstanceRecord, SeriesRecord, StudyRecord
+from shared.storage import keys
+
+MAX_ROW_VALUE_BYTES: Final = 192 * 1024
+"""Largest metadata or frame table of a row; a larger one belongs in a blob."""
+
+_TRANSACTION_ROWS: Final = 100
+_TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
+_PROPERTY_BYTES: Final = 64 * 1024
+_PROPERTIES: Final = 16  # a row holds 1 MiB
+_ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // _PROPERTY_BYTES
+
+_FACTS: Final = ("version", "sop_class", "transfer_syntax", "size", "header", "sha256", "stored")
+_ELSEWHERE: Final = ("metadata_blob", "frames_blob")
+_METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
+_FRAMES: Final = tuple(f"frames{index}" for index in range(_ROW_PROPERTIES))
+
+
+class StudyChanged(Exception):
+    """Another transaction has changed the study since it was read: read it again."""
+
+
+class InstanceExists(Exception):
+    """At least one of the instances to be added is in the catalog already; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyVersion:
+    """A study's record as it stood under the lock `etag`."""
+
+    record: StudyRecord
+    etag: str
+
+
+def fills_transaction(instances: Sequence[InstanceRecord]) -> bool:
+    """Whether one transaction may not have room for a further instance beside these, all of one study."""
+    series = {instance.identifiers.series_instance_uid for instance in instances}
+    value_bytes = sum(len(instance.metadata or b"") + len(instance.frames or b"") for instance in instances)
+    # The study has a row, and the next instance may bring its series' row.
+    return 1 + len(series) + len(instances) + 2 > _TRANSACTION_ROWS or value_bytes > _TRANSACTION_VALUE_BYTES
+
+
+class Catalog:
+    """The table of studies, series and instances."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def read_study(self, study_instance_uid: str) -> StudyVersion | None:
+        """A study with all its series, in one query; None when there is no such study."""
+        first, end = keys.summary_rows()
+        series: dict[str, SeriesRecord] = {}
+        async for entity in self._rows(study_instance_uid, first, end):
+            if entity["RowKey"] == keys.STUDY_ROW:
+                return StudyVersion(_study_record(entity, series), entity.metadata["etag"])
+            record = _series_record(entity)
+            series[record.series_instance_uid] = record
+        return None
+
+    async def read_instance(
+        self, identifiers: InstanceIdentifiers, *, with_metadata: bool = False, with_frames: bool = False
+    ) -> InstanceRecord | None:
+        """An instance, with what is asked for beside the file's facts; None when there is no such instance."""
+        row = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
+        select = _instance_properties(with_metadata, with_frames)
+        try:
+            entity = await self._table.get_entity(identifiers.study_instance_uid, row, select=select)
+        except ResourceNotFoundError:
+            return None
+        return _instance_record(entity)
+
+    async def read_instances(
+        self, study_instance_uid: str, series_instance_uid: str | None = None, *, with_metadata: bool = False
+    ) -> AsyncIterator[InstanceRecord]:
+        """The instances of a study or of one series, by series and instance UID, read in pages of 1,000 rows."""
+        first, end = keys.instance_rows(series_instance_uid)
+        select = _instance_properties(with_metadata, with_frames=False)
+        async for entity in self._rows(study_instance_uid, first, end, select):
+            yield _instance_record(entity)
+
+    async def commit(
+        self,
+        before: StudyVersion | None,
+        after: StudyRecord | None,
+        *,
+        added: Iterable[InstanceRecord] = (),
+        removed: Iterable[InstanceRecord] = (),
+    ) -> StudyVersion | None:
+        """Take a study from one version to the next, all or nothing, in one transaction.
+
+        `before` None: the study is new; `after` None: its last instances go. Returns what now stands in the catalog.
+        Raises StudyChanged or InstanceExists; nothing has changed then.
+        """
+        study_instance_uid = (after or _record_of(before)).study_instance_uid
+        operations = [
+            _study_operation(before, after),
+            *_series_operations(
+                study_instance_uid, before.record.series if before else {}, after.series if after else {}
+            ),
+            *(("create", _instance_entity(instance)) for instance in added),
+            *(("delete", _instance_key(instance.identifiers)) for instance in removed),
+        ]
+        try:
+            results = await self._table.submit_transaction(operations)
+        except TableTransactionError as error:
+            if error.status_code == HTTPStatus.CONFLICT and error.index > 0:
+                raise InstanceExists from error
+            if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+                raise StudyChanged from error
+            raise
+        return StudyVersion(after, results[0]["etag"]) if after else None
+
+    async def check(self) -> None:
+        """Ask for a row that does not exist; raises the SDK's error when storage does not answer."""
+        async for _ in self._rows("", "", ""):
+            return
+
+    def _rows(self, partition: str, first: str, end: str, select: list[str] | None = None) -> AsyncIterator[Any]:
+        return self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": partition, "first": first, "end": end},
+            select=select,
+        )
+
+
+def _record_of(version: StudyVersion | None) -> StudyRecord:
+    if version is None:
+        raise ValueError("a commit needs the study before or after it")
+    return version.record
+
+
+def _study_operation(before: StudyVersion | None, after: StudyRecord | None) -> tuple[Any, ...]:
+    if before is None:
+        return "create", _study_entity(_record_of(StudyVersion(after, "") if after else None))
+    lock = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
+    if after is None:
+        return "delete", {"PartitionKey": before.record.study_instance_uid, "RowKey": keys.STUDY_ROW}, lock
+    return "update", _study_entity(after), {"mode": UpdateMode.REPLACE, **lock}
+
+
+def _series_operations(
+    study_instance_uid: str, before: Mapping[str, SeriesRecord], after: Mapping[str, SeriesRecord]
+) -> list[tuple[Any, ...]]:
+    changed = [series for uid, series in after.items() if before.get(uid) != series]
+    gone = [uid for uid in before if uid not in after]
+    return [
+        *(("upsert", _series_entity(study_instance_uid, series), {"mode": UpdateMode.REPLACE}) for series in changed),
+        *(("delete", {"PartitionKey": study_instance_uid, "RowKey": keys.series_row(uid)}) for uid in gone),
+    ]
+
+
+def _study_entity(study: StudyRecord) -> dict[str, Any]:
+    return {
+        "PartitionKey": study.study_instance_uid,
+        "RowKey": keys.STUDY_ROW,
+        "created": study.created,
+        **_packed("attributes", study.attributes),
+        **_packed("posted", sorted(study.posted)),
+    }
+
+
+def _study_record(entity: Mapping[str, Any], series: Mapping[str, SeriesRecord]) -> StudyRecord:
+    return StudyRecord(
+        entity["PartitionKey"],
+        entity["created"],
+        _unpacked(entity, "attributes"),
+        series,
+        frozenset((keyword, value) for keyword, value in _unpacked(entity, "posted")),
+    )
+
+
+def _series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, Any]:
+    return {
+        "PartitionKey": study_instance_uid,
+        "RowKey": keys.series_row(series.series_instance_uid),
+        **_packed("attributes", series.attributes),
+        **_packed("sop_classes", series.sop_classes),
+        **_packed("transfer_syntaxes", series.transfer_syntaxes),
+    }
+
+
+def _series_record(entity: Mapping[str, Any]) -> SeriesRecord:
+    return SeriesRecord(
+        keys.series_of_row(entity["RowKey"]),
+        _unpacked(entity, "attributes"),
+        _unpacked(entity, "sop_classes"),
+        _unpacked(entity, "transfer_syntaxes"),
+    )
+
+
+def _instance_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
+    return {
+        "PartitionKey": identifiers.study_instance_uid,
+        "RowKey": keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid),
+    }
+
+
+def _instance_entity(instance: InstanceRecord) -> dict[str, Any]:
+    return {
+        **_instance_key(instance.identifiers),
+        "version": instance.version,
+        "sop_class": instance.sop_class_uid,
+        "transfer_syntax": instance.transfer_syntax_uid,
+        "size": EntityProperty(instance.size_bytes, EdmType.INT64),
+        "header": EntityProperty(instance.header_bytes, EdmType.INT64),
+        "sha256": instance.sha256,
+        "stored": instance.stored,
+        "metadata_blob": instance.metadata is None,
+        "frames_blob": instance.frames is None,
+        **_split("metadata", instance.metadata or b""),
+        **_split("frames", instance.frames or b""),
+    }
+
+
+def _instance_record(entity: Mapping[str, Any]) -> InstanceRecord:
+    return InstanceRecord(
+        InstanceIdentifiers(entity["PartitionKey"], *keys.uids_of_instance_row(entity["RowKey"])),
+        entity["version"],
+        entity["sop_class"],
+        entity["transfer_syntax"],
+        entity["size"].value,
+        entity["header"].value,
+        entity["sha256"],
+        entity["stored"],
+        None if entity["metadata_blob"] else _joined(entity, "metadata"),
+        None if entity["frames_blob"] else _joined(entity, "frames"),
+    )
+
+
+def _instance_properties(with_metadata: bool, with_frames: bool) -> list[str]:
+    asked = (_METADATA if with_metadata else ()) + (_FRAMES if with_frames else ())
+    return ["PartitionKey", "RowKey", *_FACTS, *_ELSEWHERE, *asked]
+
+
+def _packed(name: str, value: Any) -> dict[str, bytes]:
+    return _split(name, zlib.compress(json.dumps(value, separators=(",", ":")).encode()))
+
+
+def _unpacked(entity: Mapping[str, Any], name: str) -> Any:
+    return json.loads(zlib.decompress(_joined(entity, name)))
+
+
+def _split(name: str, value: bytes) -> dict[str, bytes]:
+    pieces = [value[start : start + _PROPERTY_BYTES] for start in range(0, len(value), _PROPERTY_BYTES)]
+    return {f"{name}{index}": piece for index, piece in enumerate(pieces)}
+
+
+def _joined(entity: Mapping[str, Any], name: str) -> bytes:
+    return b"".join(entity.get(f"{name}{index}") or b"" for index in range(_PROPERTIES))

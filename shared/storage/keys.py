@@ -1,0 +1,119 @@
+r"""The names of everything in storage: partition keys, row keys and blob names. Pure: nothing else knows their form.
+
+Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, with
+``!`` and not with ``%``, which clients and gateways decode a second time. An escaped character keeps its place, so the
+escape of a prefix is the prefix of the escape.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from shared.identifiers import InstanceIdentifiers
+from shared.records import InstanceRecord
+
+STUDY_ROW: Final = "study"
+_JOURNAL_SHARDS: Final = 16
+_MAX_TERM_LENGTH: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
+
+_UNSAFE: Final = re.compile(r"[!/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_ESCAPED: Final = re.compile(r"!([0-9a-f]{4})")
+
+
+def escape(text: str) -> str:
+    """`text` in a form that a key may hold; `unescape` gives it back."""
+    return _UNSAFE.sub(lambda match: f"!{ord(match[0]):04x}", text)
+
+
+def unescape(text: str) -> str:
+    """The text that was escaped."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def instance_row(series_instance_uid: str, sop_instance_uid: str) -> str:
+    """Row key of an instance in the catalog partition of its study."""
+    return f"instance:{series_instance_uid}:{sop_instance_uid}"
+
+
+def series_row(series_instance_uid: str) -> str:
+    """Row key of a series in the catalog partition of its study."""
+    return f"series:{series_instance_uid}"
+
+
+def uids_of_instance_row(row_key: str) -> tuple[str, str]:
+    """The Series and SOP Instance UID that an instance's row key holds."""
+    _, series_instance_uid, sop_instance_uid = row_key.split(":")
+    return series_instance_uid, sop_instance_uid
+
+
+def series_of_row(row_key: str) -> str:
+    """The Series Instance UID that a series' row key holds."""
+    return row_key.partition(":")[2]
+
+
+def instance_rows(series_instance_uid: str | None = None) -> tuple[str, str]:
+    """First row key and the first one past the end of a study's instances, or of those of one series."""
+    prefix = "instance" if series_instance_uid is None else f"instance:{series_instance_uid}"
+    return f"{prefix}:", f"{prefix};"
+
+
+def summary_rows() -> tuple[str, str]:
+    """First row key and the first one past the end of a study's series rows and its study row, which sort together."""
+    return "series:", f"{STUDY_ROW}~"
+
+
+def term(keyword: str, value: str) -> str:
+    """Partition key of the studies that hold `value`, already normalised, in an attribute.
+
+    Long values are cut: a posting only proposes a study, which is then matched against its own rows.
+    """
+    return f"{keyword}={escape(value[:_MAX_TERM_LENGTH])}"
+
+
+def posting(created: datetime, study_instance_uid: str) -> str:
+    """Row key of a study's postings: they sort newest first by when the study was first stored."""
+    microseconds = (created - _EPOCH) // timedelta(microseconds=1)
+    return f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+
+
+def study_of_posting(row_key: str) -> str:
+    """The Study Instance UID that a posting points at."""
+    return row_key.partition(":")[2]
+
+
+def journal_shard(request_id: str) -> str:
+    """Partition key of a request's journal row: a few shards, so that no partition takes every store."""
+    return f"{int(request_id[:8], 16) % _JOURNAL_SHARDS:02d}"
+
+
+def instance_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+    """Name of the blob that holds an instance's Part 10 file as one store wrote it."""
+    return f"{_blob_stem(identifiers, version)}.dcm"
+
+
+def metadata_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+    """Name of the blob that holds an instance's metadata where a catalog row cannot."""
+    return f"{_blob_stem(identifiers, version)}.metadata"
+
+
+def frames_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+    """Name of the blob that holds an instance's frame table where a catalog row cannot."""
+    return f"{_blob_stem(identifiers, version)}.frames"
+
+
+def blobs_of(instance: InstanceRecord) -> list[str]:
+    """Names of all blobs that belong to an instance."""
+    names = [instance_blob(instance.identifiers, instance.version)]
+    if instance.metadata is None:
+        names.append(metadata_blob(instance.identifiers, instance.version))
+    if instance.frames is None:
+        names.append(frames_blob(instance.identifiers, instance.version))
+    return names
+
+
+def _blob_stem(identifiers: InstanceIdentifiers, version: str) -> str:
+    return (
+        f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}/{identifiers.sop_instance_uid}_{version}"
+    )

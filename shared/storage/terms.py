@@ -1,0 +1,146 @@
+"""The index: posting lists of studies by searchable attribute and value.
+
+A posting only proposes a study; whoever reads it matches the study's own rows. So a posting too many costs a read and
+one too few would hide a study: postings are written before the catalog says that the study has the term, and removed
+only after it no longer does, and then only if nobody has written them anew in between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.records import EVERY_STUDY, Term
+from shared.storage import keys
+
+_PARALLEL: Final = 16
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A study proposed by the index; `row_key` sorts newest stored study first."""
+
+    row_key: str
+    study_instance_uid: str
+    series_instance_uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PostingMark:
+    """A posting as it stood at some time, for `remove_marked`."""
+
+    term: Term
+    etag: str
+
+
+class Terms:
+    """The table of postings."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[tuple[Term, str | None]]) -> None:
+        """Write a study's postings; each may name the series that a single instance's term leads to."""
+        row_key = keys.posting(created, study_instance_uid)
+
+        async def write(term: Term, series_instance_uid: str | None) -> None:
+            entity = {"PartitionKey": keys.term(*term), "RowKey": row_key}
+            if series_instance_uid is not None:
+                entity["series"] = series_instance_uid
+            await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+        await _in_parallel(write(term, series) for term, series in terms)
+
+    async def read(self, terms: Iterable[Term]) -> AsyncIterator[Posting]:
+        """The postings of several terms of one attribute, each study once, newest first."""
+        streams = [self._partition(keys.term(*term)) for term in terms]
+        if len(streams) == 1:
+            async for posting in streams[0]:
+                yield posting
+            return
+        found: dict[tuple[str, str | None], Posting] = {}
+        for stream in streams:
+            async for posting in stream:
+                found[posting.row_key, posting.series_instance_uid] = posting
+        for posting in sorted(found.values(), key=lambda posting: posting.row_key):
+            yield posting
+
+    async def read_range(self, keyword: str, first: str, last: str) -> AsyncIterator[Posting]:
+        """The postings of all values of an attribute from `first` to `last`, either may be empty, newest first."""
+        query = "PartitionKey ge @first and PartitionKey le @last"
+        # "~" follows every character of a date.
+        parameters = {"first": keys.term(keyword, first), "last": keys.term(keyword, last or "~")}
+        found = [_posting(entity) async for entity in self._query(query, parameters)]
+        seen: set[str] = set()
+        for posting in sorted(found, key=lambda posting: posting.row_key):
+            if posting.row_key not in seen:
+                seen.add(posting.row_key)
+                yield posting
+
+    async def read_all(self) -> AsyncIterator[Posting]:
+        """The postings of every study, newest first."""
+        async for posting in self._partition(keys.term(*EVERY_STUDY)):
+            yield posting
+
+    async def mark(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
+        """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
+        row_key = keys.posting(created, study_instance_uid)
+
+        async def note(term: Term) -> PostingMark | None:
+            try:
+                entity = await self._table.get_entity(keys.term(*term), row_key, select=["PartitionKey"])
+            except ResourceNotFoundError:
+                return None
+            return PostingMark(term, str(entity.metadata["etag"]))
+
+        return [mark for mark in await _in_parallel(note(term) for term in terms) if mark is not None]
+
+    async def remove_marked(self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]) -> None:
+        """Remove postings that nobody has written since they were marked."""
+        row_key = keys.posting(created, study_instance_uid)
+
+        async def remove(mark: PostingMark) -> None:
+            with suppress(ResourceModifiedError):
+                await self._table.delete_entity(
+                    keys.term(*mark.term), row_key, etag=mark.etag, match_condition=MatchConditions.IfNotModified
+                )
+
+        await _in_parallel(map(remove, marks))
+
+    async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+        """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
+        row_key = keys.posting(created, study_instance_uid)
+        await _in_parallel(self._table.delete_entity(keys.term(*term), row_key) for term in terms)
+
+    async def _partition(self, partition_key: str) -> AsyncIterator[Posting]:
+        async for entity in self._query("PartitionKey eq @term", {"term": partition_key}):
+            yield _posting(entity)
+
+    def _query(self, query: str, parameters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        return self._table.query_entities(query, parameters=parameters, select=["RowKey", "series"])
+
+
+def _posting(entity: dict[str, Any]) -> Posting:
+    row_key = entity["RowKey"]
+    return Posting(row_key, keys.study_of_posting(row_key), entity.get("series"))
+
+
+async def _in_parallel(operations: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Run storage operations a bounded number at a time; the results are in order."""
+    gate = asyncio.Semaphore(_PARALLEL)
+
+    async def run(operation: Coroutine[Any, Any, Result]) -> Result:
+        async with gate:
+            return await operation
+
+    return await asyncio.gather(*map(run, operations))

@@ -1,0 +1,76 @@
+"""The layers hold: functions -> services -> storage and protocol, and only storage knows the Azure SDKs."""
+
+import ast
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted([*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/**/*.py"), ROOT / "function_app.py"])
+PURE = sorted(ROOT.glob("shared/*.py"))
+IO = ("asyncio", "azure", "aiohttp", "socket", "subprocess", "http.client", "urllib.request", "pathlib", "os")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+
+
+def is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(SHIPPED) > 20
+    assert len(PURE) > 10
+
+
+@pytest.mark.parametrize("path", PURE, ids=name)
+def test_protocol_is_pure(path: Path) -> None:
+    for module in imports(path):
+        assert not any(is_in(module, package) for package in IO), f"{module} does I/O"
+        assert not any(is_in(module, package) for package in ("shared.services", "shared.storage", "functions"))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("shared/storage/*.py")), ids=name)
+def test_storage_knows_no_service_and_no_function(path: Path) -> None:
+    assert not any(is_in(module, package) for module in imports(path) for package in ("shared.services", "functions"))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("shared/**/*.py")), ids=name)
+def test_shared_knows_no_azure_functions_and_no_http_framework(path: Path) -> None:
+    for module in imports(path):
+        assert not any(
+            is_in(module, package) for package in ("azure.functions", "azurefunctions", "starlette", "fastapi")
+        )
+        assert not any(is_in(module, package) for package in ("functions", "local", "tests"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_only_storage_imports_the_azure_sdks(path: Path) -> None:
+    sdks = [module for module in imports(path) if is_in(module, "azure") and not is_in(module, "azure.functions")]
+    assert not sdks or path.parent.name == "storage"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_modules_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_function_app_is_an_index() -> None:
+    assert len((ROOT / "function_app.py").read_text().splitlines()) < 30
+
+
+def test_no_installed_package_hides_one_of_ours() -> None:
+    # On Azure the app's folder comes last on the path.
+    assert not {"functions", "shared", "function_app"} & set(packages_distributions())
