@@ -1,6 +1,7 @@
 """The requests in flight that change the archive: what a maintenance run has to look at when a process died."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -21,7 +22,7 @@ class JournalEntry:
     request_id: str
     transaction: Literal["store", "delete"]
     started: datetime
-    resources: Collection[str]
+    resources: AbstractSet[str]
 
 
 class Journal:
@@ -42,6 +43,13 @@ class Journal:
             },
             mode=UpdateMode.REPLACE,
         )
+
+    async def read(self) -> AsyncIterator[JournalEntry]:
+        """Every request in flight, or left behind by a process that died."""
+        async for entity in self._table.list_entities():
+            yield JournalEntry(
+                entity["RowKey"], entity["transaction"], entity["started"], frozenset(entity["resources"].split())
+            )
 
     async def remove(self, request_id: str) -> None:
         """Forget a request: all it began is done."""

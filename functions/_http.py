@@ -1,0 +1,178 @@
+"""The edge between HTTP and the services: what a request names, and how an answer or an error is said in HTTP.
+
+Every function but /health is wrapped by `transaction`, which holds the only error handling of the edge.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from functions._services import settings
+from shared.errors import BadRequest, DicomWebError, NotFound, PayloadTooLarge
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
+from shared.settings import SettingsError
+from shared.validation import ApiVersion
+
+VERSIONS: Final[tuple[ApiVersion, ...]] = ("v1", "v2")
+
+Handler = Callable[[Request], Awaitable[Response]]
+Chunk = TypeVar("Chunk")
+
+_RETRY_SECONDS: Final = 5
+_DRAIN_BYTES: Final = 16 * 1024**2
+_DRAIN_SECONDS: Final = 10
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+_logger = logging.getLogger(__name__)
+
+
+def transaction(handler: Handler) -> Handler:
+    """Wrap a handler: refuse unknown versions and unasked access, answer errors as problem documents (RFC 9457)."""
+
+    @wraps(handler)
+    async def answer(req: Request) -> Response:
+        try:
+            return await _answer(handler, req)
+        except DicomWebError as error:
+            await _drain(req)
+            return problem(error.status, str(error))
+        except ClientDisconnect:
+            return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
+        except SettingsError:
+            _logger.exception("The service is not configured.")
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
+        except Exception:
+            _logger.exception("%s %s failed.", req.method, handler.__name__)
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
+
+    return answer
+
+
+async def _answer(handler: Handler, req: Request) -> Response:
+    if not settings().anonymous_access:
+        raise SettingsError("ANONYMOUS_ACCESS is not true, and no other way to sign in exists yet.")
+    api_version(req)
+    from shared.storage.archive import unavailable_storage
+
+    with unavailable_storage():
+        response = await handler(req)
+    return _head(response) if req.method == "HEAD" else response
+
+
+def _head(response: Response) -> Response:
+    """The answer to HEAD: that to GET without its body, and with no length where that one has none."""
+    head = Response(status_code=response.status_code, headers=dict(response.headers))
+    if "content-length" not in response.headers:
+        del head.headers["content-length"]
+    return head
+
+
+def problem(status: HTTPStatus, detail: str) -> Response:
+    """A problem document (RFC 9457) for an error."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return Response(json.dumps(body), status, headers, media_type="application/problem+json")
+
+
+async def _drain(req: Request) -> None:
+    """Read on before an early refusal: a host that still forwards the body takes an answer to it for a failure."""
+    received = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in req.stream():
+                received += len(chunk)
+                if received > _DRAIN_BYTES:
+                    return
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: the body was read to its end before
+        return
+
+
+def api_version(req: Request) -> ApiVersion:
+    """The version that the path names; raises NotFound for another than those served."""
+    asked = req.path_params["version"].lower()
+    for version in VERSIONS:
+        if asked == version:
+            return version
+    raise NotFound(f"There is no such version of the API; there are {' and '.join(VERSIONS)}.")
+
+
+def resource(req: Request) -> ResourceIdentifiers:
+    """The study, series or instance that the path names; raises BadRequest for a UID that is none."""
+    study, series, instance = (
+        uid_of_path(req.path_params[name], name) if name in req.path_params else None
+        for name in ("study", "series", "instance")
+    )
+    if study is None:
+        raise BadRequest("The path names no study.")
+    return ResourceIdentifiers(study, series, instance)
+
+
+def instance_identifiers(req: Request) -> InstanceIdentifiers:
+    """The instance that the path names; raises BadRequest for a UID that is none."""
+    return InstanceIdentifiers(*(uid_of_path(req.path_params[name], name) for name in ("study", "series", "instance")))
+
+
+def service_url(req: Request) -> str:
+    """The service's URL as clients see it, ``scheme://host/version``.
+
+    The public base URL of the settings; else what the host in front says that the client used, if the settings trust
+    it; else the request's own Host.
+    """
+    base = settings().public_base_url.rstrip("/")
+    if not base:
+        scheme, host = req.url.scheme, req.headers.get("host", "")
+        if settings().trust_forwarded:
+            scheme = _first(req.headers.get("x-forwarded-proto")) or scheme
+            host = _first(req.headers.get("x-forwarded-host")) or host
+        if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+            raise BadRequest("The Host of the request is not a host name.")
+        base = f"{scheme}://{host}"
+    return f"{base}/{api_version(req)}"
+
+
+def _first(header: str | None) -> str:
+    return (header or "").partition(",")[0].strip()
+
+
+async def body(req: Request) -> AsyncIterator[bytes]:
+    """The request's body as it arrives; raises PayloadTooLarge, at once where its length is announced."""
+    limit = settings().max_request_bytes
+    announced = req.headers.get("content-length", "")
+    received = 0
+    too_large = PayloadTooLarge(f"The body is larger than {limit} bytes.")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
+    async for chunk in req.stream():
+        received += len(chunk)
+        if received > limit:
+            raise too_large
+        if chunk:
+            yield chunk
+
+
+async def begun(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    """The same iterator, after its first step was taken: what fails at once still becomes a status."""
+    try:
+        first = await anext(chunks)
+    except StopAsyncIteration:
+        return _nothing()
+    return _resumed(first, chunks)
+
+
+async def _resumed(first: Chunk, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _nothing() -> AsyncIterator[Chunk]:
+    return
+    yield

@@ -1,0 +1,47 @@
+"""What the functions of one process share: settings, the archive and the store service, each made when first needed.
+
+The storage SDKs and pydicom are imported then too, so that a process starts, and answers what needs neither, quickly.
+"""
+
+import asyncio
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.services.store import StoreService
+    from shared.storage.archive import Archive
+
+_opening = asyncio.Lock()
+_archive: "Archive | None" = None
+_store: "StoreService | None" = None
+
+
+@cache
+def settings() -> Settings:
+    """The settings, read from the environment once. Raises SettingsError."""
+    return Settings.from_environment(os.environ)
+
+
+async def archive() -> "Archive":
+    """The process' archive; raises SettingsError when none is configured."""
+    from shared.storage.archive import Archive
+
+    global _archive
+    async with _opening:
+        if _archive is None:
+            _archive = await Archive.open(settings())
+    return _archive
+
+
+async def store_service() -> "StoreService":
+    """The process' store service."""
+    from shared.services.store import StoreService
+
+    global _store
+    opened = await archive()
+    if _store is None:
+        _store = StoreService(opened, settings())
+    return _store

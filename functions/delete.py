@@ -1,0 +1,47 @@
+"""The functions of the Delete transaction, as Microsoft's service has it."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._http import resource, transaction
+
+bp = func.Blueprint()
+
+
+@bp.function_name("DeleteStudy")
+@bp.route("{version}/studies/{study}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def delete_study(req: Request) -> Response:
+    """Delete a study with all its series and instances."""
+    return await _delete(req)
+
+
+@bp.function_name("DeleteSeries")
+@bp.route("{version}/studies/{study}/series/{series}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def delete_series(req: Request) -> Response:
+    """Delete a series with all its instances; with the last series goes the study."""
+    return await _delete(req)
+
+
+@bp.function_name("DeleteInstance")
+@bp.route(
+    "{version}/studies/{study}/series/{series}/instances/{instance}",
+    methods=["DELETE"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
+@transaction
+async def delete_instance(req: Request) -> Response:
+    """Delete an instance; with the last one goes the series, and with the last series the study."""
+    return await _delete(req)
+
+
+async def _delete(req: Request) -> Response:
+    from shared.services.delete import delete
+
+    await delete(await _services.archive(), resource(req))
+    return Response(status_code=HTTPStatus.NO_CONTENT)

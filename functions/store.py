@@ -1,0 +1,90 @@
+"""The functions of the Store transaction (STOW-RS): POST of instances."""
+
+import json
+from collections.abc import AsyncIterator
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._http import api_version, body, resource, service_url, transaction
+from shared.errors import UnsupportedMediaType
+from shared.media_types import Offer, accept_of, boundary_of, negotiate, parse_media_type
+from shared.multipart import (
+    Event,
+    Headers,
+    MessageEnd,
+    MultipartDecoder,
+    MultipartLimits,
+    PartBegin,
+    PartData,
+    PartEnd,
+    decode_events,
+)
+from shared.store_response import status_of, store_response
+
+bp = func.Blueprint()
+
+_OFFERS = (Offer("application/dicom+json", False), Offer("application/json", False))
+
+
+@bp.function_name("StoreInstances")
+@bp.route("{version}/studies", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def store_instances(req: Request) -> Response:
+    """Store instances of any study (PS3.18 10.5)."""
+    return await _store(req, None)
+
+
+@bp.function_name("StoreStudyInstances")
+@bp.route("{version}/studies/{study}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def store_study_instances(req: Request) -> Response:
+    """Store instances of the study that the path names; those of another fail."""
+    return await _store(req, resource(req).study_instance_uid)
+
+
+async def _store(req: Request, study_instance_uid: str | None) -> Response:
+    accept = accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
+    answer = negotiate(accept, _OFFERS)
+    url = service_url(req)
+    events = _events(req)
+    service = await _services.store_service()
+    outcomes = await service.store(events, study_instance_uid=study_instance_uid, version=api_version(req))
+    status = status_of(outcomes)
+    if not outcomes:
+        return Response(status_code=status)
+    # dicomweb-client reads the answer only if its Content-Type is this one, without parameters.
+    return Response(json.dumps(store_response(outcomes, url)), status, media_type=answer.media_type)
+
+
+def _events(req: Request) -> AsyncIterator[Event]:
+    """The parts of the request; a body of one instance is one part. Raises UnsupportedMediaType and BadRequest."""
+    content_type = req.headers.get("content-type")
+    if content_type is None:
+        raise UnsupportedMediaType(f"The request has no Content-Type. {_ACCEPTED}")
+    media_type = parse_media_type(content_type)
+    if media_type.name == "application/dicom":
+        return _single_part(body(req))
+    part_type = media_type.parameters.get("type", "application/dicom")
+    if media_type.name != "multipart/related" or part_type.lower() not in ("application/dicom", "*/*"):
+        raise UnsupportedMediaType(f"The request's Content-Type is not one that is read. {_ACCEPTED}")
+    settings = _services.settings()
+    limits = MultipartLimits(
+        max_parts=settings.max_parts,
+        max_part_bytes=settings.max_part_bytes,
+        max_total_bytes=settings.max_request_bytes,
+    )
+    return decode_events(body(req), MultipartDecoder(boundary_of(media_type), limits=limits))
+
+
+_ACCEPTED = 'Send multipart/related; type="application/dicom", or application/dicom for one instance.'
+
+
+async def _single_part(chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    yield PartBegin(Headers({"Content-Type": "application/dicom"}))
+    async for chunk in chunks:
+        yield PartData(chunk)
+    yield PartEnd()
+    yield MessageEnd()

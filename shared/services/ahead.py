@@ -1,0 +1,34 @@
+"""Fetching the next few of a sequence while the one in hand is used."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Fetched = TypeVar("Fetched")
+
+
+async def fetch_ahead(
+    items: AsyncIterable[Item], fetch: Callable[[Item], Awaitable[Fetched]], ahead: int
+) -> AsyncGenerator[Fetched, None]:
+    """What `fetch` gives for each item, in the items' order, at most `ahead` begun before they are wanted.
+
+    Raises what `fetch` raised when its turn comes. Closing the iterator cancels what is under way.
+    """
+
+    async def run(item: Item) -> Fetched:
+        return await fetch(item)
+
+    under_way: deque[asyncio.Task[Fetched]] = deque()
+    try:
+        async for item in items:
+            under_way.append(asyncio.create_task(run(item)))
+            if len(under_way) > ahead:
+                yield await under_way.popleft()
+        while under_way:
+            yield await under_way.popleft()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)

@@ -1,0 +1,150 @@
+import asyncio
+
+import pytest
+
+from shared.identifiers import InstanceIdentifiers
+from shared.records import with_instances, without_instances
+from shared.storage.archive import Archive
+from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction
+from tests.storage.instances import new_instance, new_uid, study_of
+
+
+async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyVersion:
+    new = [new_instance(study, series, instance) for series, instance in instances]
+    version = await archive.catalog.commit(None, study_of(*new), added=[instance.record for instance in new])
+    assert version is not None
+    return version
+
+
+async def test_what_is_committed_is_read_back(archive: Archive) -> None:
+    study = new_uid()
+    instance = new_instance(study, "2", "3", metadata=bytes(range(256)) * 700)
+    version = await archive.catalog.commit(None, study_of(instance), added=[instance.record])
+    assert await archive.catalog.read_study(study) == version
+    identifiers = InstanceIdentifiers(study, "2", "3")
+    everything = await archive.catalog.read_instance(identifiers, with_metadata=True, with_frames=True)
+    assert everything == instance.record
+    facts = await archive.catalog.read_instance(identifiers)
+    assert facts is not None
+    assert (facts.metadata, facts.frames, facts.size_bytes) == (b"", b"", 2**33)
+
+
+async def test_what_does_not_exist_is_none(archive: Archive) -> None:
+    study = new_uid()
+    assert await archive.catalog.read_study(study) is None
+    assert await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "3")) is None
+    assert [row async for row in archive.catalog.read_instances(study)] == []
+
+
+async def test_values_in_a_blob_of_their_own_are_none(archive: Archive) -> None:
+    study = new_uid()
+    instance = new_instance(study, "2", "3", metadata=None)
+    await archive.catalog.commit(None, study_of(instance), added=[instance.record])
+    record = await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "3"))
+    assert record is not None
+    assert record.metadata is None
+    assert record.frames == b""
+
+
+async def test_instances_of_a_study_and_of_a_series_come_in_order(archive: Archive) -> None:
+    study = new_uid()
+    await stored(archive, study, ("2", "2"), ("2", "1"), ("2.1", "1"), ("20", "1"))
+
+    async def rows(series: str | None = None) -> list[tuple[str, str]]:
+        found = [row async for row in archive.catalog.read_instances(study, series)]
+        return [(row.identifiers.series_instance_uid, row.identifiers.sop_instance_uid) for row in found]
+
+    assert await rows("2") == [("2", "1"), ("2", "2")]
+    assert sorted(await rows()) == [("2", "1"), ("2", "2"), ("2.1", "1"), ("20", "1")]
+
+
+async def test_an_existing_instance_stops_the_whole_transaction(archive: Archive) -> None:
+    study = new_uid()
+    before = await stored(archive, study, ("2", "1"))
+    added = [new_instance(study, "2", "2"), new_instance(study, "2", "1", version="b")]
+    with pytest.raises(InstanceExists):
+        await archive.catalog.commit(
+            before, with_instances(before.record, added, before.record.created), added=[i.record for i in added]
+        )
+    assert await archive.catalog.read_study(study) == before
+    assert await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "2")) is None
+
+
+async def test_a_study_that_came_into_being_meanwhile_has_changed(archive: Archive) -> None:
+    study = new_uid()
+    await stored(archive, study, ("2", "1"))
+    instance = new_instance(study, "2", "2")
+    with pytest.raises(StudyChanged):
+        await archive.catalog.commit(None, study_of(instance), added=[instance.record])
+
+
+async def test_of_two_that_meet_on_a_study_one_succeeds(archive: Archive) -> None:
+    study = new_uid()
+    before = await stored(archive, study, ("2", "0"))
+
+    async def add(uid: str) -> bool:
+        instance = new_instance(study, "2", uid)
+        after = with_instances(before.record, [instance], before.record.created)
+        try:
+            await archive.catalog.commit(before, after, added=[instance.record])
+        except StudyChanged:
+            return False
+        return True
+
+    outcomes = await asyncio.gather(*(add(str(number)) for number in range(1, 9)))
+    assert outcomes.count(True) == 1
+    now = await archive.catalog.read_study(study)
+    assert now is not None
+    rows = [row async for row in archive.catalog.read_instances(study)]
+    assert now.record.instance_count == len(rows) == 2
+
+
+async def test_removing_the_last_instance_removes_study_and_series(archive: Archive) -> None:
+    study = new_uid()
+    before = await stored(archive, study, ("2", "1"), ("3", "1"))
+    rows = [row async for row in archive.catalog.read_instances(study)]
+    half = await archive.catalog.commit(before, without_instances(before.record, rows[:1]), removed=rows[:1])
+    assert half is not None
+    assert set(half.record.series) == {"3"}
+    assert await archive.catalog.read_study(study) == half
+    assert await archive.catalog.commit(half, None, removed=rows[1:]) is None
+    assert await archive.catalog.read_study(study) is None
+    assert [row async for row in archive.catalog.read_instances(study)] == []
+
+
+async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
+    study = new_uid()
+    before = await stored(archive, study, ("2", "1"))
+    rows = [row async for row in archive.catalog.read_instances(study)]
+    await archive.catalog.commit(before, None, removed=rows)
+    instance = new_instance(study, "2", "2")
+    after = with_instances(before.record, [instance], before.record.created)
+    with pytest.raises(StudyChanged):
+        await archive.catalog.commit(before, after, added=[instance.record])
+    with pytest.raises(StudyChanged):
+        await archive.catalog.commit(before, None, removed=rows)
+
+
+@pytest.mark.parametrize("series_each", [1, 100])
+async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -> None:
+    """As many instances as `fills_transaction` lets through, in one series and each in its own, rows of full size."""
+    study = new_uid()
+    large = bytes(190 * 1024) if series_each == 1 else b"m"
+    instances = []
+    while not fills_transaction([instance.record for instance in instances]):
+        number = len(instances)
+        series = "2" if series_each == 1 else f"2.{number}"
+        instances.append(new_instance(study, series, str(number), metadata=large))
+    await archive.catalog.commit(None, study_of(*instances), added=[instance.record for instance in instances])
+    version = await archive.catalog.read_study(study)
+    assert version is not None
+    assert version.record.instance_count == len(instances) > 10
+
+
+async def test_the_most_small_instances_of_a_series_in_a_transaction(archive: Archive) -> None:
+    study = new_uid()
+    instances = []
+    while not fills_transaction([instance.record for instance in instances]):
+        instances.append(new_instance(study, "2", str(len(instances))))
+    await archive.catalog.commit(None, study_of(*instances), added=[instance.record for instance in instances])
+    assert len(instances) >= 96
