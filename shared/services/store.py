@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from shared.attributes import TAG
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom_json import dumps
 from shared.errors import BadRequest
@@ -240,7 +241,9 @@ def _new_instance(
     identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
 ) -> tuple[NewInstance, bytes, bytes]:
     """What to enter of an instance, with its metadata and frame table in storage form. Takes a while."""
-    metadata = zlib.compress(dumps(instance.metadata))
+    # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
+    syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
+    metadata = zlib.compress(dumps(dict(sorted({**instance.metadata, **syntax}.items()))))
     frames = instance.frames.to_bytes() if instance.frames else b""
     record = InstanceRecord(
         identifiers,

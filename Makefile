@@ -1,0 +1,30 @@
+# Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
+# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest.
+
+.PHONY: run test check demo azurite bench setup clean
+
+run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
+	@.venv/bin/python -m local
+
+test: setup  ## every test, on ports of its own
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: setup  ## lint, format and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
+	@.venv/bin/python -m local.demo
+
+azurite: setup  ## Azurite alone, for `func start` beside it
+	@.venv/bin/python -m local azurite
+
+bench: setup  ## measure the multipart codec
+	@.venv/bin/python -m benchmarks.multipart
+
+setup:
+	@local/setup.sh
+
+clean:  ## remove what was installed and what Azurite kept
+	@rm -rf .venv node_modules .azurite

@@ -1,0 +1,115 @@
+"""`python -m local`: Azurite and the app, served until interrupted. `python -m local azurite`: Azurite alone.
+
+Environment: PORT (7071) of HTTP, AZURITE_PORT (10000) the first of Azurite's three, DATA (.azurite) where it keeps its
+data, `memory` for nowhere. Settings of the app come from local.settings.json, as `func start` reads them.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from local import azurite, timers
+from local.azurite import ROOT, LocalError
+from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of
+
+_DEFAULT_PORT: Final = 7071
+_GRACE_SECONDS: Final = 5  # for requests under way when interrupted
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments name until SIGINT or SIGTERM; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        port = _port("PORT", _DEFAULT_PORT)
+        azurite_port = _port("AZURITE_PORT", azurite.DEFAULT_PORT)
+        data = os.environ.get("DATA") or str(ROOT / ".azurite")
+        if arguments not in ([], ["azurite"]):
+            raise LocalError("Say `python -m local` or `python -m local azurite`.")
+        if not arguments and azurite.is_taken(port):
+            raise LocalError(f"Port {port} is taken: choose another with PORT=<number>.")
+        with azurite.running(azurite_port, None if data == "memory" else Path(data)) as storage:
+            if arguments:
+                _wait(storage)
+            else:
+                _serve(port, storage)
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65534:
+        raise LocalError(f"{name} must be a port number, not {text!r}.")
+    return int(text)
+
+
+def _wait(storage: azurite.Azurite) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    print(f"Azurite listens on ports {storage.port} to {storage.port + 2} (Ctrl-C stops)", flush=True)
+    stop.wait()
+
+
+def _serve(port: int, storage: azurite.Azurite) -> None:
+    os.environ.update(_settings(port, storage, os.environ))
+    sys.path.insert(0, str(ROOT))
+    from function_app import app  # reads the environment
+
+    limit = int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or DEFAULT_BODY_BYTES)
+    functions = app.get_functions()  # to be called once
+    host = Host(routes_of(functions, route_prefix_of(ROOT / "host.json")), limit)
+    config = uvicorn.Config(
+        host,
+        host="127.0.0.1",
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    asyncio.run(_run(uvicorn.Server(config), timers.timers_of(functions), port))
+
+
+async def _run(server: uvicorn.Server, due: list[timers.Timer], port: int) -> None:
+    running = [asyncio.create_task(timers.run(timer)) for timer in due]
+    announcing = asyncio.create_task(_announce(server, port))
+    try:
+        await server.serve()
+    finally:
+        for task in (*running, announcing):
+            task.cancel()
+
+
+async def _announce(server: uvicorn.Server, port: int) -> None:
+    while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
+        await asyncio.sleep(0.05)
+    print(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl http://localhost:{port}/health", flush=True)
+
+
+def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str]) -> dict[str, str]:
+    """The app's settings where the environment does not set them; the storage is always the Azurite started here."""
+    values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
+    values["PUBLIC_BASE_URL"] = f"http://localhost:{port}"
+    unset = {name: value for name, value in values.items() if name not in environment}
+    return {**unset, "STORAGE_CONNECTION_STRING": storage.connection_string}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(0)

