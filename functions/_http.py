@@ -28,7 +28,7 @@ Chunk = TypeVar("Chunk")
 
 _RETRY_SECONDS: Final = 5
 _DRAIN_BYTES: Final = 16 * 1024**2
-_DRAIN_SECONDS: Final = 10
+_DRAIN_SECONDS: Final = 3
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 _logger = logging.getLogger(__name__)

@@ -35,8 +35,10 @@ def uids(datasets: list[Dataset]) -> set[str]:
 def test_storing_again_reports_each_instance_as_a_duplicate(client: DICOMwebClient) -> None:
     with pytest.raises(HTTPError) as caught:
         client.store_instances(list(DATASETS.values()))
-    assert caught.value.response.status_code == 409
-    failed = Dataset.from_json(caught.value.response.json()).FailedSOPSequence
+    response = caught.value.response
+    assert response is not None
+    assert response.status_code == 409
+    failed = Dataset.from_json(response.json()).FailedSOPSequence
     assert [item.FailureReason for item in failed] == [45070] * 3
     assert uids_of_items(failed) == uids(list(DATASETS.values()))
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from shared.identifiers import InstanceIdentifiers
-from shared.records import with_instances, without_instances
+from shared.records import NewInstance, with_instances, without_instances
 from shared.storage.archive import Archive
 from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction
 from tests.storage.instances import new_instance, new_uid, study_of
@@ -130,7 +130,7 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
     """As many instances as `fills_transaction` lets through, in one series and each in its own, rows of full size."""
     study = new_uid()
     large = bytes(190 * 1024) if series_each == 1 else b"m"
-    instances = []
+    instances: list[NewInstance] = []
     while not fills_transaction([instance.record for instance in instances]):
         number = len(instances)
         series = "2" if series_each == 1 else f"2.{number}"
@@ -143,7 +143,7 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
 
 async def test_the_most_small_instances_of_a_series_in_a_transaction(archive: Archive) -> None:
     study = new_uid()
-    instances = []
+    instances: list[NewInstance] = []
     while not fills_transaction([instance.record for instance in instances]):
         instances.append(new_instance(study, "2", str(len(instances))))
     await archive.catalog.commit(None, study_of(*instances), added=[instance.record for instance in instances])

@@ -1,0 +1,121 @@
+"""The files that pydicom brings along, of every transfer syntax and make: stored and retrieved bit for bit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset
+from pydicom.encaps import generate_frames
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, MediaStorageDirectoryStorage
+
+from tests.conftest import Server
+from tests.e2e.messages import parts
+
+DATA = Path(pydicom.__file__).parent / "data"
+REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID")
+TRUNCATED = ("MR_truncated.dcm", "rtplan_truncated.dcm")
+ANY_FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def is_instance(path: Path) -> bool:
+    """Whether a file is a Part 10 file and no DICOMDIR."""
+    try:
+        meta = read_file_meta_info(path)
+    except InvalidDicomError:
+        return False
+    return meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage and "TransferSyntaxUID" in meta
+
+
+FILES = [
+    path
+    for folder in ("test_files", "charset_files", "palettes")
+    for path in sorted((DATA / folder).rglob("*"))
+    if path.is_file() and is_instance(path)
+]
+
+
+@pytest.fixture(scope="module")
+def service(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{server.base_url}/v2", timeout=60) as client:
+        yield client
+
+
+def frame_count(dataset: FileDataset) -> int:
+    """Number of Frames; 1 where a file says nothing that is a number."""
+    try:
+        return int(dataset.get("NumberOfFrames", 1) or 1)
+    except ValueError:
+        return 1
+
+
+def native_frames(dataset: FileDataset) -> list[bytes]:
+    """The frames of native Pixel Data, where they are whole bytes."""
+    count = frame_count(dataset)
+    bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
+    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+        bits = bits * 2 // 3
+    size = bits // 8
+    return [dataset.PixelData[index * size : (index + 1) * size] for index in range(count)]
+
+
+def test_there_are_about_ninety_images() -> None:
+    assert sum("PixelData" in pydicom.dcmread(path) for path in FILES) > 90
+    assert len({pydicom.dcmread(path).file_meta.TransferSyntaxUID for path in FILES}) >= 11
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DATA)))
+def test_a_file_comes_back_as_it_was_stored(service: httpx.Client, path: Path) -> None:
+    file = path.read_bytes()
+    dataset = pydicom.dcmread(path)
+    response = service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
+    missing = [keyword for keyword in REQUIRED if keyword not in dataset]
+    if path.name in TRUNCATED or missing:
+        assert response.status_code == 409
+        (failed,) = response.json()["00081198"]["Value"]
+        comments = [item["00000902"]["Value"][0] for item in failed["00741048"]["Value"]]
+        for keyword in () if path.name in TRUNCATED else missing:
+            assert any(f"{keyword} is required and is missing" in comment for comment in comments)
+        return
+    assert response.status_code in (200, 202), response.text
+    (stored,) = response.json()["00081199"]["Value"]
+    url = stored["00081190"]["Value"][0]
+    try:
+        retrieved = service.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"})
+        assert retrieved.status_code == 200
+        assert retrieved.content == bytes(128) + file[128:]
+        (metadata,) = service.get(f"{url}/metadata").json()
+        assert metadata["00080018"]["Value"] == [dataset.SOPInstanceUID]
+        if "PixelData" in dataset:
+            check_frames(service, url, dataset)
+    finally:
+        assert service.delete(url).status_code == 204
+    assert service.get(url).status_code == 404
+
+
+def check_frames(service: httpx.Client, url: str, dataset: FileDataset) -> None:
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    count = frame_count(dataset)
+    numbers = ",".join(str(number) for number in range(1, count + 1))
+    response = service.get(f"{url}/frames/{numbers}", headers={"Accept": ANY_FRAMES})
+    if syntax == DeflatedExplicitVRLittleEndian:
+        assert response.status_code == 406
+        return
+    if syntax == ExplicitVRBigEndian and len(native_frames(dataset)[0]) % 2:
+        assert response.status_code == 404  # a frame ends within a swapped word
+        return
+    assert response.status_code == 200, response.text
+    frames = [body for _, body in parts(response)]
+    if syntax.is_encapsulated:
+        expected = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    elif dataset.get("BitsAllocated") == 1:
+        assert len(frames) == count  # their bits are compared with the frame table's own tests
+        return
+    else:
+        expected = native_frames(dataset)
+    assert frames == expected
