@@ -5,15 +5,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from local import azurite as local_azurite
 from local.azurite import ROOT, Azurite
+from shared.settings import Settings
+from shared.storage.archive import Archive
 
 __all__ = ["Azurite", "Server"]
 
@@ -43,6 +46,20 @@ def azurite() -> Iterator[Azurite]:
     """An Azurite that keeps its data in memory."""
     with local_azurite.running(free_ports(3), None) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def settings(azurite: Azurite) -> Settings:
+    """Settings of an archive on the Azurite."""
+    return Settings(storage_connection_string=azurite.connection_string, create_storage=True)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def archive(settings: Settings) -> AsyncIterator[Archive]:
+    """An archive on the Azurite; tests share it and keep apart by their UIDs."""
+    opened = await Archive.open(settings)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,145 @@
+"""Where the frames of an instance lie in its stored file, so that each can be read by itself.
+
+A frame is one range of native Pixel Data (PS3.5 8.1), or one or more fragments of encapsulated Pixel Data (PS3.5 A.4).
+The table is made while the file is stored and kept with the instance, in few bytes. It does not decode pixels.
+"""
+
+import json
+import struct
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, Final, Self
+
+ITEM_HEAD_BYTES: Final = 8
+"""What precedes the value of an item: its tag and length (PS3.5 7.5)."""
+
+_FIELDS: Final = ("value_offset", "value_bytes", "frame_count", "is_encapsulated", "frame_bits", "unavailable")
+
+
+class FrameUnavailable(LookupError):
+    """There is no such frame, or the frames of the instance cannot be told apart; the message says which, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTable:
+    """The frames of a stored file. Offsets and lengths are bytes of that file; frame numbers begin at 1.
+
+    `value_offset` and `value_bytes` are the value of Pixel Data: where it is encapsulated, its items with the Basic
+    Offset Table but without the delimiter that ends them. `frame_count` is how many frames can be read, which may be
+    fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. `frame_bits` is the length of a
+    native frame, 0 for encapsulated ones.
+
+    `fragment_offsets` are those of the fragments' item tags, and of the byte after the last; `first_fragments` the
+    index of each frame's first fragment, and the number of fragments. `padded_frames` are the indices of the frames
+    whose last byte is known to be padding (Extended Offset Table Lengths, PS3.3 C.7.6.3.1.8).
+    """
+
+    value_offset: int
+    value_bytes: int
+    frame_count: int
+    is_encapsulated: bool
+    frame_bits: int = 0
+    unavailable: str = ""
+    fragment_offsets: Sequence[int] = field(default=(), repr=False)
+    first_fragments: Sequence[int] = field(default=(), repr=False)
+    padded_frames: frozenset[int] = field(default=frozenset(), repr=False)
+
+    @property
+    def end_offset(self) -> int:
+        """The first byte after the Pixel Data element."""
+        return self.value_offset + self.value_bytes + (ITEM_HEAD_BYTES if self.is_encapsulated else 0)
+
+    def byte_ranges(self, frame_number: int) -> list[tuple[int, int]]:
+        """The (offset, length) ranges whose joined bytes hold the frame; item heads are not among them.
+
+        Raises FrameUnavailable when `frame_number` is not one of 1 to `frame_count`.
+        """
+        index = self._index(frame_number)
+        if not self.is_encapsulated:
+            first_bit = index * self.frame_bits
+            first, end = first_bit // 8, (first_bit + self.frame_bits + 7) // 8
+            return [(self.value_offset + first, end - first)]
+        offsets = self.fragment_offsets[self.first_fragments[index] : self.first_fragments[index + 1] + 1]
+        ranges = [(offset + ITEM_HEAD_BYTES, end - offset - ITEM_HEAD_BYTES) for offset, end in pairwise(offsets)]
+        if index in self.padded_frames:
+            offset, length = ranges[-1]
+            ranges[-1] = (offset, length - 1)
+        return ranges
+
+    def cut(self, frame_number: int, data: bytes) -> bytes:
+        """The frame, given the joined bytes of its ranges.
+
+        These are the frame itself, but for pixels of one bit, which follow one another without regard to bytes from
+        frame to frame (PS3.5 8.1.1): then its first pixel is moved to the lowest bit, and bits after its last are 0.
+
+        Raises FrameUnavailable as `byte_ranges` does.
+        """
+        shift = self._index(frame_number) * self.frame_bits % 8
+        if self.frame_bits % 8 == 0:
+            return data
+        bits = int.from_bytes(data, "little") >> shift & (1 << self.frame_bits) - 1
+        return bits.to_bytes((self.frame_bits + 7) // 8, "little")
+
+    def to_bytes(self) -> bytes:
+        """The table in few bytes, for `from_bytes`."""
+        facts = {name: getattr(self, name) for name in _FIELDS}
+        body = b""
+        if self.first_fragments:
+            lengths = [end - offset - ITEM_HEAD_BYTES for offset, end in pairwise(self.fragment_offsets)]
+            counts = [end - first for first, end in pairwise(self.first_fragments)]
+            one_each = len(counts) == len(lengths)
+            facts |= {
+                "first_fragment_offset": self.fragment_offsets[0],
+                "fragment_count": len(lengths),
+                "one_each": one_each,
+                "padded_frames": sorted(self.padded_frames),
+            }
+            body = _pack(lengths) + (b"" if one_each else _pack(counts))
+        return zlib.compress(json.dumps(facts, separators=(",", ":")).encode() + b"\n" + body)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The table that `to_bytes` wrote. Raises ValueError for any other bytes."""
+        try:
+            header, _, body = zlib.decompress(data).partition(b"\n")
+            facts = json.loads(header)
+            fragments = _fragments_from(facts, body) if "fragment_count" in facts else {}
+            return cls(**{name: facts[name] for name in _FIELDS}, **fragments)
+        except (KeyError, TypeError, ValueError, struct.error, zlib.error) as error:
+            raise ValueError("The bytes are not a frame table.") from error
+
+    def _index(self, frame_number: int) -> int:
+        if self.unavailable:
+            raise FrameUnavailable(self.unavailable)
+        if not 1 <= frame_number <= self.frame_count:
+            raise FrameUnavailable(f"The instance has frames 1 to {self.frame_count}, not {frame_number}.")
+        return frame_number - 1
+
+
+def _fragments_from(facts: dict[str, Any], body: bytes) -> dict[str, Any]:
+    fragment_count = facts["fragment_count"]
+    lengths = _unpack(body[: 4 * fragment_count])
+    counts = [1] * fragment_count if facts["one_each"] else _unpack(body[4 * fragment_count :])
+    offsets = accumulate(lengths, lambda offset, length: offset + ITEM_HEAD_BYTES + length, initial=0)
+    return {
+        "fragment_offsets": array("Q", (facts["first_fragment_offset"] + offset for offset in offsets)),
+        "first_fragments": array("Q", accumulate(counts, initial=0)),
+        "padded_frames": frozenset(facts["padded_frames"]),
+    }
+
+
+def _pack(numbers: Sequence[int]) -> bytes:
+    """32-bit numbers with all their lowest bytes first, then all the second ones, ...: alike, so they deflate well."""
+    packed = struct.pack(f"<{len(numbers)}L", *numbers)
+    return b"".join(packed[plane::4] for plane in range(4))
+
+
+def _unpack(planes: bytes) -> tuple[int, ...]:
+    count = len(planes) // 4
+    packed = bytearray(4 * count)
+    for plane in range(4):
+        packed[plane::4] = planes[plane * count : (plane + 1) * count]
+    return struct.unpack(f"<{count}L", packed)

@@ -1,0 +1,125 @@
+"""What holds of every file: it is read the same however it is cut; and no bytes do worse than be refused."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from shared.bulk_values import read_bulk_value
+from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom_json import dumps
+from shared.frames import FrameTable
+from tests.unit.part10_files import SAMPLES, image, part10
+
+pytestmark = pytest.mark.property
+
+TIGHT = DicomFileLimits(
+    max_header_bytes=20_000,
+    max_inflated_bytes=100_000,
+    max_sequence_depth=8,
+    max_elements=1_000,
+    max_values=2_000,
+    max_fragments=100,
+)
+
+FILES = [path.read_bytes() for path in SAMPLES if path.stat().st_size < 10_000] + [
+    part10(image(b"first.second", NumberOfFrames=2), syntax)
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+]
+files = st.sampled_from(FILES)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A file with some of its bytes changed, left out, or repeated elsewhere."""
+    data = bytearray(draw(files))
+    for _ in range(draw(st.integers(1, 4))):
+        begin = draw(st.integers(0, max(len(data) - 1, 0)))
+        end = min(begin + draw(st.integers(1, 40)), len(data))
+        how = draw(st.sampled_from(["flip", "overwrite", "cut", "repeat", "end"]))
+        if how == "flip" and begin < len(data):
+            data[begin] ^= 1 << draw(st.integers(0, 7))
+        elif how == "overwrite":
+            value = draw(
+                st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0", b"SQ"])
+            )
+            data[begin : begin + len(value)] = value
+        elif how == "cut":
+            del data[begin:end]
+        elif how == "repeat":
+            where = draw(st.integers(0, len(data)))
+            data[where:where] = data[begin:end]
+        else:
+            del data[begin:]
+    return bytes(data)
+
+
+def outcome(chunks: list[bytes], limits: DicomFileLimits) -> tuple[bytes, DicomInstance] | None:
+    """What is stored and what it is; None for a refusal. Any other error than DicomFileError is the test's failure."""
+    reader = DicomFileReader(limits=limits)
+    try:
+        stored = b"".join(map(reader.feed, chunks))
+        last, instance = reader.finish()
+    except DicomFileError:
+        return None
+    return stored + last, instance
+
+
+def check(stored: bytes, instance: DicomInstance) -> None:
+    """Whatever was accepted can be written, retrieved and read again."""
+    assert instance.size_bytes == len(stored)
+    assert 132 <= instance.header_bytes <= len(stored)
+    json.loads(dumps(instance.metadata))
+    assert outcome([stored], DicomFileLimits()) == (stored, instance)
+    readable = stored
+    if instance.frames is not None:
+        table = FrameTable.from_bytes(instance.frames.to_bytes())
+        assert instance.header_bytes < table.value_offset <= table.end_offset <= len(stored)
+        for number in {1, table.frame_count} if table.frame_count else ():
+            for offset, length in table.byte_ranges(number):
+                assert table.value_offset <= offset <= offset + length <= table.end_offset
+        readable = stored[: instance.header_bytes] + stored[table.end_offset :]
+    for tag, attribute in instance.metadata.items():
+        if "BulkDataURI" in attribute and (instance.frames is None or not tag.startswith("7FE000")):
+            assert read_bulk_value(readable, tag)[1] == attribute["vr"]
+
+
+@given(st.binary(max_size=400))
+@example(bytes(128) + b"DICM\2\0\0\0")
+@example(b"\x08\x00\x05\x00" + b"\xff" * 12)
+def test_no_bytes_do_worse_than_be_refused(data: bytes) -> None:
+    for prefix in (b"", bytes(128) + b"DICM"):
+        result = outcome([prefix + data], DicomFileLimits())
+        if result is not None:
+            check(*result)
+
+
+@given(st.sampled_from(FILES), st.binary(max_size=200))
+def test_no_data_set_does_worse_than_be_refused(file: bytes, encoded: bytes) -> None:
+    meta_end = 144 + int.from_bytes(file[140:144], "little")
+    result = outcome([file[:meta_end] + encoded], DicomFileLimits())
+    if result is not None:
+        check(*result)
+
+
+@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated())
+def test_no_mutation_does_worse_than_be_refused(data: bytes) -> None:
+    outcome([data], TIGHT)
+    result = outcome([data], DicomFileLimits())
+    if result is not None:
+        check(*result)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(files, mutated()), st.lists(st.integers(1, 3_000), min_size=1, max_size=20))
+def test_chunks_make_no_difference(data: bytes, sizes: list[int]) -> None:
+    chunks: list[bytes] = []
+    position = 0
+    while position < len(data):
+        size = sizes[len(chunks) % len(sizes)]
+        chunks.append(data[position : position + size])
+        position += size
+    assert outcome(chunks, DicomFileLimits()) == outcome([data], DicomFileLimits())

@@ -1,0 +1,21 @@
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from azure.storage.blob.aio import ContainerClient
+
+from shared.services.store import StoreService
+from shared.settings import Settings
+from shared.storage.archive import Archive
+
+
+@pytest_asyncio.fixture(scope="session")
+async def container(archive: Archive, settings: Settings) -> AsyncIterator[ContainerClient]:
+    """The blob container itself, to look at what is really there."""
+    async with ContainerClient.from_connection_string(settings.storage_connection_string, "dicom") as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session")
+async def stores(archive: Archive, settings: Settings) -> StoreService:
+    """A process' store service."""
+    return StoreService(archive, settings)
