@@ -78,18 +78,21 @@ def running(port: int, folder: Path | None) -> Iterator[Azurite]:
         start_new_session=True,  # a Ctrl-C in the terminal is ours to hand on
     )
     last_lines: deque[str] = deque(maxlen=5)
-    Thread(target=_follow, args=(process.stdout, last_lines), daemon=True).start()
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("both are pipes")
+    follower = Thread(target=_follow, args=(process.stdout, last_lines), daemon=True)
+    follower.start()
     try:
         _wait_until_up(process, port, last_lines)
         yield Azurite(port)
     finally:
         try:
-            if process.stdin:
-                process.stdin.close()
+            process.stdin.close()
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        follower.join()
 
 
 def is_taken(port: int) -> bool:
@@ -134,9 +137,9 @@ def _arguments(port: int, folder: Path | None) -> list[str]:
     return [*arguments, *place, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
 
 
-def _follow(output: IO[str] | None, last_lines: deque[str]) -> None:
-    for line in output or ():
-        last_lines.append(line.strip())
+def _follow(output: IO[str], last_lines: deque[str]) -> None:
+    with output:
+        last_lines.extend(line.strip() for line in output)
 
 
 def _wait_until_up(process: "subprocess.Popen[str]", port: int, last_lines: deque[str]) -> None:
