@@ -26,6 +26,11 @@ class InstanceIdentifiers:
     series_instance_uid: str
     sop_instance_uid: str
 
+    @property
+    def path(self) -> str:
+        """The instance's path below the service's base URL, without a leading slash (PS3.18 10.1)."""
+        return f"studies/{self.study_instance_uid}/series/{self.series_instance_uid}/instances/{self.sop_instance_uid}"
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceIdentifiers:

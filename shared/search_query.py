@@ -63,7 +63,6 @@ def parse_search(query_string: str, level: Level, settings: Settings) -> SearchQ
                 raise BadRequest(f"The parameter {control} is given twice.")
             controls[control] = value
         elif control not in _REPRESENTATION:
-
             matched.setdefault(_searchable(name, level), []).append(value)
     predicates = [Predicate(attribute, matcher) for attribute, matcher in _matchers(matched.items())]
     named = {tag for field in include if (tag := _include_tag(field)) is not None}

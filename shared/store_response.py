@@ -76,14 +76,10 @@ def store_response(outcomes: Sequence[Outcome], service_url: str) -> dict[str, A
 
 
 def _stored_item(outcome: Stored, service_url: str) -> dict[str, Any]:
-    identifiers = outcome.identifiers
-    path = ResourceIdentifiers(
-        identifiers.study_instance_uid, identifiers.series_instance_uid, identifiers.sop_instance_uid
-    ).path
     item = {
         "00081150": _attribute("UI", outcome.sop_class_uid),
-        "00081155": _attribute("UI", identifiers.sop_instance_uid),
-        "00081190": _attribute("UR", f"{service_url}/{path}"),
+        "00081155": _attribute("UI", outcome.identifiers.sop_instance_uid),
+        "00081190": _attribute("UR", f"{service_url}/{outcome.identifiers.path}"),
     }
     if outcome.warnings:
         item["00081196"] = _attribute("US", VALIDATION_WARNING)

@@ -4,7 +4,6 @@ What is asked for is looked up first and refused in time; the iterators then fet
 """
 
 import asyncio
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from shared.frames import FrameTable, FrameUnavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.records import InstanceRecord
 from shared.services.ahead import fetch_ahead
+from shared.services.stored_metadata import stored_metadata
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.transfer_syntaxes import DEFLATED, EXPLICIT_VR_BIG_ENDIAN
@@ -79,7 +79,7 @@ async def find_instances(
 async def file(archive: Archive, record: InstanceRecord) -> Content:
     """An instance's Part 10 file. The first chunk has been fetched; raises NotFound when it was deleted meanwhile."""
     chunks = await archive.blobs.read(keys.instance_blob(record.identifiers, record.version))
-    return Content(_path(record.identifiers), record.size_bytes, chunks)
+    return Content(record.identifiers.path, record.size_bytes, chunks)
 
 
 async def files(
@@ -109,7 +109,7 @@ async def metadata(archive: Archive, records: AsyncIterator[InstanceRecord], ser
     separator = b"["
     async for record in records:
         try:
-            text += separator + await _metadata_of(archive, record, service_url)
+            text += separator + await stored_metadata(archive, record, service_url)
         except NotFound:  # deleted since its row was read
             continue
         separator = b","
@@ -118,18 +118,6 @@ async def metadata(archive: Archive, records: AsyncIterator[InstanceRecord], ser
             text.clear()
     if separator == b",":
         yield bytes(text) + b"]"
-
-
-async def _metadata_of(archive: Archive, record: InstanceRecord, service_url: str) -> bytes:
-    stored = record.metadata
-    if stored is None:
-        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.version))
-        inflated = await asyncio.to_thread(zlib.decompress, stored)
-    else:
-        inflated = zlib.decompress(stored)
-    # A quote inside a JSON string is escaped, so these bytes are a member's name and the begin of its value.
-    relative, absolute = b'"BulkDataURI":"', f'"BulkDataURI":"{service_url}/{_path(record.identifiers)}/'.encode()
-    return inflated.replace(relative, absolute)
 
 
 async def frames(
@@ -198,7 +186,7 @@ async def bulk_value(archive: Archive, record: InstanceRecord, path: str) -> Con
     Words are little endian. Encapsulated Pixel Data is not a value in this sense. Raises NotFound.
     """
     blob = keys.instance_blob(record.identifiers, record.version)
-    location = f"{_path(record.identifiers)}/bulkdata/{path}"
+    location = f"{record.identifiers.path}/bulkdata/{path}"
     table = await frame_table(archive, record) if record.frames != b"" else None
     if table is not None and path == PIXEL_DATA:
         if record.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
@@ -215,14 +203,8 @@ async def bulk_value(archive: Archive, record: InstanceRecord, path: str) -> Con
     return Content(location, len(value), _once(value))
 
 
-def _path(identifiers: InstanceIdentifiers) -> str:
-    return ResourceIdentifiers(
-        identifiers.study_instance_uid, identifiers.series_instance_uid, identifiers.sop_instance_uid
-    ).path
-
-
 def _frame_path(record: InstanceRecord, frame_number: int) -> str:
-    return f"{_path(record.identifiers)}/frames/{frame_number}"
+    return f"{record.identifiers.path}/frames/{frame_number}"
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -6,20 +6,20 @@ posting that is out of date changes nothing. A search costs what its answer is w
 
 import json
 import logging
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.attributes import BY_KEYWORD, Attribute, Level
+from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, Matcher, matches
-from shared.records import InstanceRecord, SeriesRecord, StudyRecord
+from shared.records import InstanceRecord, StudyRecord
 from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, series_attributes, study_attributes
 from shared.services.ahead import fetch_ahead
-from shared.storage import keys
+from shared.services.stored_metadata import stored_metadata
 from shared.storage.archive import Archive
 from shared.storage.terms import Posting
 
@@ -97,7 +97,8 @@ async def _matches(
                 if query.level is Level.SERIES:
                     yield attributes
                     continue
-                async for metadata in _instances(archive, wanted, study, series):
+                records = _instances(archive, wanted, study.study_instance_uid, series.series_instance_uid)
+                async for metadata in _metadata(archive, records, service_url):
                     if _match(wanted, Level.INSTANCE, metadata):
                         yield instance_attributes(study, series, metadata, service_url)
 
@@ -165,26 +166,28 @@ def _postings(archive: Archive, wanted: Mapping[Attribute, Matcher]) -> AsyncIte
     return archive.terms.read_all()
 
 
-async def _instances(
-    archive: Archive, wanted: Mapping[Attribute, Matcher], study: StudyRecord, series: SeriesRecord
+async def _metadata(
+    archive: Archive, records: AsyncIterator[InstanceRecord], service_url: str
 ) -> AsyncIterator[dict[str, Any]]:
-    """The metadata of a series' instances; only those named, where the search names their UIDs."""
-    study_instance_uid, series_instance_uid = study.study_instance_uid, series.series_instance_uid
+    async for record in records:
+        try:
+            text = await stored_metadata(archive, record, service_url)
+        except NotFound:  # deleted since its row was read
+            continue
+        yield json.loads(text)
+
+
+async def _instances(
+    archive: Archive, wanted: Mapping[Attribute, Matcher], study_instance_uid: str, series_instance_uid: str
+) -> AsyncIterator[InstanceRecord]:
+    """A series' instances; only those named, where the search names their UIDs."""
     uids = wanted.get(BY_KEYWORD["SOPInstanceUID"])
-    if isinstance(uids, AnyOf):
-        for uid in sorted(uids.forms):
-            identifiers = InstanceIdentifiers(study_instance_uid, series_instance_uid, uid)
-            record = await archive.catalog.read_instance(identifiers, with_metadata=True)
-            if record is not None:
-                yield await _metadata(archive, record)
+    if not isinstance(uids, AnyOf):
+        async for record in archive.catalog.read_instances(study_instance_uid, series_instance_uid, with_metadata=True):
+            yield record
         return
-    async for record in archive.catalog.read_instances(study_instance_uid, series_instance_uid, with_metadata=True):
-        yield await _metadata(archive, record)
-
-
-async def _metadata(archive: Archive, record: InstanceRecord) -> dict[str, Any]:
-    stored = record.metadata
-    if stored is None:
-        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.version))
-    metadata: dict[str, Any] = json.loads(zlib.decompress(stored))
-    return metadata
+    for uid in sorted(uids.forms):
+        identifiers = InstanceIdentifiers(study_instance_uid, series_instance_uid, uid)
+        found = await archive.catalog.read_instance(identifiers, with_metadata=True)
+        if found is not None:
+            yield found
