@@ -46,8 +46,8 @@ def transaction(handler: Handler) -> Handler:
             return problem(error.status, str(error))
         except ClientDisconnect:
             return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
-        except SettingsError:
-            _logger.exception("The service is not configured.")
+        except SettingsError as error:
+            _logger.error("The service is not configured: %s", error)
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
         except Exception:
             _logger.exception("%s %s failed.", req.method, handler.__name__)

@@ -13,6 +13,10 @@ from shared.identifiers import is_uid
 from shared.matching import AnyOf, DateRange, Matcher, comparable
 from shared.settings import Settings
 
+# A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
+# of modalities that viewers send.
+LISTED_VRS: Final = ("UI", "CS")
+
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
 _KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
@@ -91,7 +95,7 @@ def _matchers(matched: Iterable[tuple[Attribute, list[str]]]) -> Iterable[tuple[
         values = [value for text in texts for value in _split(attribute, text)]
         if not any(values):
             continue  # universal matching, PS3.4 C.2.2.2.3
-        if len(values) > 1 and attribute.vr not in _LISTED:
+        if len(values) > 1 and attribute.vr not in LISTED_VRS:
             raise BadRequest(f"The parameter {attribute.keyword} takes one value.")
         if attribute.vr == "DA":
             yield attribute, _date(attribute.keyword, values[0])
@@ -100,13 +104,8 @@ def _matchers(matched: Iterable[tuple[Attribute, list[str]]]) -> Iterable[tuple[
             yield attribute, AnyOf(frozenset(form for form in forms if form))
 
 
-# A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
-# of modalities that viewers send.
-_LISTED: Final = ("UI", "CS")
-
-
 def _split(attribute: Attribute, text: str) -> list[str]:
-    if attribute.vr in _LISTED:
+    if attribute.vr in LISTED_VRS:
         return [value.strip() for value in re.split(r"[,\\]", text)]
     return ["" if text == "*" else text]
 

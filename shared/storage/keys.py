@@ -19,17 +19,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
 
 _UNSAFE: Final = re.compile(r"[!/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_ESCAPED: Final = re.compile(r"!([0-9a-f]{4})")
 
 
 def escape(text: str) -> str:
-    """`text` in a form that a key may hold; `unescape` gives it back."""
+    """`text` in a form that a key may hold: ``!`` and four hexadecimal digits for each character that it may not."""
     return _UNSAFE.sub(lambda match: f"!{ord(match[0]):04x}", text)
-
-
-def unescape(text: str) -> str:
-    """The text that was escaped."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def instance_row(series_instance_uid: str, sop_instance_uid: str) -> str:

@@ -1,0 +1,95 @@
+"""The documents say what the code does."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from azure.functions.decorators.function_app import Function
+
+from local.server import routes_of
+from shared.attributes import SEARCHABLE
+from shared.search_query import LISTED_VRS
+from shared.settings import Settings
+from shared.store_response import FailureReason
+
+ROOT = Path(__file__).parents[2]
+CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table under the header row that begins with `heading`, backquotes removed."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith(f"| {heading} |"):
+            next(lines)
+            break
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
+    return found
+
+
+def test_the_conformance_statement_lists_every_route_and_no_other(functions: list[Function]) -> None:
+    documented = [(name, set(methods.split(", ")), route) for name, methods, route in rows(CONFORMANCE, "function")]
+    registered = [
+        (route.function_name, set(route.methods), route.template) for route in routes_of(functions)
+    ]
+    assert documented == registered
+
+
+def test_the_conformance_statement_lists_every_failure_reason() -> None:
+    documented = {name: int(code) for code, name, _ in rows(CONFORMANCE, "code")}
+    assert documented == {reason.name: reason.value for reason in FailureReason}
+
+
+def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
+    def matched_by(vr: str) -> str:
+        return "date or range" if vr == "DA" else "whole value, list" if vr in LISTED_VRS else "whole value"
+
+    documented = {tuple(row) for row in rows(CONFORMANCE, "attribute")}
+    assert documented == {
+        (known.keyword, known.tag, known.level.name.lower(), matched_by(known.vr)) for known in SEARCHABLE
+    }
+
+
+def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
+    documented = {name: (default, meaning) for name, default, meaning in rows(
+        (ROOT / "docs/configuration.md").read_text(), "variable"
+    )}
+    expected = {}
+    for setting in fields(Settings):
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+        expected[setting.name.upper()] = (default, setting.metadata["meaning"].replace("`", ""))
+    assert documented == expected
+
+
+def links() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if "://" not in target:
+                yield document.name, str((document.parent / target).relative_to(ROOT))
+
+
+@pytest.mark.parametrize(("document", "target"), sorted(set(links())))
+def test_links_lead_somewhere(document: str, target: str) -> None:
+    assert (ROOT / target).resolve().exists()
+
+
+def test_every_make_word_of_the_readme_exists() -> None:
+    words = set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert words
+    assert words <= targets
+
+
+def test_the_layout_of_the_readme_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("## Layout") :].split("```")[1]
+    names = re.findall(r"^ *([\w./]+)", block, re.MULTILINE)
+    assert len(names) > 8
+    assert not [name for name in names if not list(ROOT.rglob(name.rstrip("/").rpartition("/")[2] or name))]
