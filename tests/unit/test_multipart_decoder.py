@@ -1,0 +1,552 @@
+"""The decoder: one table of messages, read in every way they can be cut; then what is refused, and where."""
+
+import traceback
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from dicomweb_client.web import DICOMwebClient
+
+from shared.errors import BadRequest, PayloadTooLarge
+from shared.multipart import (
+    NEED_DATA,
+    Event,
+    Headers,
+    MessageEnd,
+    MultipartDecoder,
+    MultipartError,
+    MultipartLimitExceeded,
+    MultipartLimits,
+    MultipartMisuse,
+    MultipartTruncated,
+    Part,
+    PartBegin,
+    PartData,
+    PartEnd,
+    decode_events,
+    decode_parts,
+)
+
+
+def part(body: bytes, **headers: str) -> Part:
+    return Part(Headers({name.replace("_", "-"): value for name, value in headers.items()}), body)
+
+
+def dicom(body: bytes) -> Part:
+    return part(body, Content_Type="application/dicom")
+
+
+def bare(body: bytes) -> Part:
+    return part(body)
+
+
+def wire(*bodies: bytes) -> bytes:
+    """The canonical message of parts of application/dicom."""
+    return (
+        b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + body + b"\r\n" for body in bodies) + b"--b--\r\n"
+    )
+
+
+@dataclass
+class Message:
+    """Parts, the bytes that the encoder makes of them, and other bytes that mean the same."""
+
+    parts: list[Part]
+    canonical: bytes
+    variants: dict[str, bytes] = field(default_factory=dict)
+
+
+MESSAGES = {
+    "no part": Message(
+        [],
+        b"--b--\r\n",
+        {
+            "from .NET's MultipartContent": b"--b\r\n\r\n--b--\r\n",
+            "from dicomweb-client": b"\r\n--b--",
+            "several that are not there": b"--b\r\n\r\n--b\r\n\r\n--b--",
+            "after a preamble": b"nothing to see\r\n--b--\r\n",
+        },
+    ),
+    "one part": Message(
+        [dicom(b"DICM")],
+        wire(b"DICM"),
+        {
+            "CRLF before the first delimiter": b"\r\n" + wire(b"DICM"),
+            "no CRLF after the close delimiter": wire(b"DICM").removesuffix(b"\r\n"),
+            "half a CRLF after the close delimiter": wire(b"DICM").removesuffix(b"\n"),
+            "from dicomweb-client": b"\r\n" + wire(b"DICM").removesuffix(b"\r\n"),
+            "preamble": b"This is a multipart message.\r\n" + wire(b"DICM"),
+            "preamble of delimiters that are none": b"--a\r\n\n--b\r\n x--b\r\n\r--b\r\n" + wire(b"DICM"),
+            "preamble of line ends": b"\r\r\n\n\r\n\r\n" + wire(b"DICM"),
+            "epilogue": wire(b"DICM") + b"Goodbye.\r\n--b\r\n\r\n--b--\r\n",
+            "padding": wire(b"DICM").replace(b"--b\r\n", b"--b \t \r\n"),
+            "as much padding as is taken": wire(b"DICM").replace(b"--b\r\n", b"--b" + b" " * 128 + b"\r\n"),
+            "padding of the close delimiter": wire(b"DICM").replace(b"--b--", b"--b--\t "),
+            "padding of the close delimiter without CRLF": wire(b"DICM").replace(b"--b--\r\n", b"--b--\t "),
+            "no space before the value": wire(b"DICM").replace(b": ", b":"),
+            "spaces around the value": wire(b"DICM").replace(b": application/dicom", b":\t application/dicom \t"),
+            "folded header": wire(b"DICM").replace(b": ", b":\r\n\t"),
+            "part that is not there before": b"--b\r\n\r\n" + wire(b"DICM"),
+            "part that is not there after": wire(b"DICM").replace(b"--b--", b"--b\r\n\r\n--b--"),
+        },
+    ),
+    "three parts": Message([dicom(b"A"), dicom(b"B\r\n"), dicom(b"")], wire(b"A", b"B\r\n", b"")),
+    "part without headers": Message([bare(b"AB")], b"--b\r\n\r\nAB\r\n--b--\r\n"),
+    "part without headers that begins with a header": Message([bare(b"A: b\r\n")], b"--b\r\n\r\nA: b\r\n\r\n--b--\r\n"),
+    "part without headers, of line ends": Message([bare(b"\r\n\r\n")], b"--b\r\n\r\n\r\n\r\n\r\n--b--\r\n"),
+    "empty part": Message(
+        [dicom(b"")],
+        wire(b""),
+        {"without its blank line": b"--b\r\nContent-Type: application/dicom\r\n\r\n--b--\r\n"},
+    ),
+    "empty part without headers": Message([bare(b"")], b"--b\r\n\r\n\r\n--b--\r\n"),
+    "empty parts of both kinds": Message(
+        [dicom(b""), bare(b""), dicom(b"")],
+        b"--b\r\nContent-Type: application/dicom\r\n\r\n\r\n--b\r\n\r\n\r\n" + wire(b""),
+    ),
+    "several headers": Message(
+        [part(b"A", X_Second="2", Content_Type='a/b; c="d"; e=f', X_Empty="", X_Text="\u00fc \u00ff")],
+        b'--b\r\nX-Second: 2\r\nContent-Type: a/b; c="d"; e=f\r\nX-Empty: \r\nX-Text: \xfc \xff\r\n\r\nA\r\n--b--\r\n',
+    ),
+    "true Content-Length": Message(
+        [part(b"AB", Content_Length="2")], b"--b\r\nContent-Length: 2\r\n\r\nAB\r\n--b--\r\n"
+    ),
+    **{
+        f"encoding {name}": Message(
+            [part(b"A", Content_Transfer_Encoding=name)],
+            b"--b\r\nContent-Transfer-Encoding: " + name.encode() + b"\r\n\r\nA\r\n--b--\r\n",
+        )
+        for name in ("binary", "8bit", "7BIT")
+    },
+    **{
+        f"body {body!r}": Message([dicom(body)], wire(body))
+        for body in (
+            b"ends in LF\n",
+            b"ends in CR\r",
+            b"ends in CRLF\r\n",
+            b"ends in blank lines\r\n\r\n\r\n",
+            b"\r\nbegins with CRLF",
+            b"\n--b\r\nlone LF",
+            b"\r--b--\r\nlone CR",
+            b"\r\r\n--",
+            b"--\r\n--\r\n-",
+            b"has\r\n\r\nblank: line\r\n\r\n",
+            b"x--b--\r\n",
+            b"-",
+            b"\r\n--B--\r\n",
+            b"\r\n--a\r\n",
+            b"\r\n-b--",
+            b"\r\r\r\r\n\r\n-\r\n--\r",
+            bytes(range(256)),
+        )
+    },
+}
+WIRE_EXAMPLES = [
+    pytest.param(message.parts, data, id=f"{name}: {variant}")
+    for name, message in MESSAGES.items()
+    for variant, data in {"canonical": message.canonical, **message.variants}.items()
+]
+LIMITED = MultipartLimits(max_parts=4, max_header_bytes=200)  # small, to show what examples keep within
+
+
+def feed(decoder: MultipartDecoder, chunks: Iterable[bytes]) -> Iterator[Event]:
+    """The events, drained after each chunk."""
+    for chunk in chunks:
+        if chunk:
+            decoder.receive_data(chunk)
+            yield from decoder.events()
+    decoder.receive_data(b"")
+    yield from decoder.events()
+
+
+def parts_of(events: Iterable[Event]) -> list[Part]:
+    """The parts of events that must be in order and end with MessageEnd."""
+    parts: list[Part] = []
+    headers, body = None, b""
+    remaining = iter(events)
+    for event in remaining:
+        match event:
+            case PartBegin():
+                assert headers is None
+                headers, body = event.headers, b""
+            case PartData(data):
+                assert headers is not None
+                assert data
+                body += data
+            case PartEnd():
+                assert headers is not None
+                parts.append(Part(headers, body))
+                headers = None
+            case MessageEnd():
+                assert headers is None
+                break
+    else:
+        pytest.fail("no MessageEnd")
+    assert list(remaining) == []
+    return parts
+
+
+def outcome(
+    chunks: Iterable[bytes], *, boundary: str = "b", limits: MultipartLimits | None = None, drain: bool = True
+) -> object:
+    """The parts, or all that can be seen of the error; events are asked for after each chunk, or only at the end."""
+    decoder = MultipartDecoder(boundary, limits=limits)
+    try:
+        if drain:
+            return parts_of(feed(decoder, chunks))
+        for chunk in filter(None, chunks):
+            decoder.receive_data(chunk)
+        return parts_of(feed(decoder, []))
+    except (MultipartError, MultipartLimitExceeded) as error:
+        return type(error), str(error), error.offset
+
+
+def outcomes(data: bytes, limits: MultipartLimits | None = None) -> list[object]:
+    """The different outcomes, of which there should be one, of all cuttings of the data."""
+    different: list[object] = []
+    for chunks in cuttings(data):
+        for drain in (True, False):
+            if (result := outcome(chunks, limits=limits, drain=drain)) not in different:
+                different.append(result)
+    return different
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def splits(data: bytes) -> Iterator[list[bytes]]:
+    """The data in every way of two chunks."""
+    return ([data[:at], data[at:]] for at in range(len(data) + 1))
+
+
+def cuttings(data: bytes) -> Iterator[list[bytes]]:
+    """The data whole, byte by byte, in every way of two chunks, and in chunks of two and three bytes."""
+    yield [data]
+    yield bytewise(data)
+    yield from splits(data)
+    yield from ([data[at : at + size] for at in range(0, len(data), size)] for size in (2, 3))
+
+
+@pytest.mark.parametrize(("parts", "data"), WIRE_EXAMPLES)
+def test_message_is_decoded_the_same_however_it_is_cut(parts: list[Part], data: bytes) -> None:
+    assert outcomes(data, LIMITED) == [parts]
+
+
+@pytest.mark.parametrize(("parts", "data"), WIRE_EXAMPLES)
+async def test_conveniences_decode_the_same(parts: list[Part], data: bytes) -> None:
+    async def arriving() -> AsyncIterator[bytes]:
+        for chunk in bytewise(data):
+            yield chunk
+            yield b""  # an empty chunk from a stream is not its end
+
+    assert decode_parts(data, MultipartDecoder("b")) == parts
+    assert parts_of([event async for event in decode_events(arriving(), MultipartDecoder("b"))]) == parts
+
+
+@pytest.mark.parametrize("bodies", [[], [b"DICM"], [b"\r\n", b"", b"\n--b"]])
+def test_what_dicomweb_client_sends_is_decoded(bodies: list[bytes]) -> None:
+    content_type = 'multipart/related; type="application/dicom"; boundary="b"'
+    message = DICOMwebClient._encode_multipart_message(bodies, content_type)
+    assert decode_parts(message, MultipartDecoder("b")) == [dicom(body) for body in bodies]
+
+
+# What is refused: the error is the same, down to the offset, however the message is cut
+
+
+def with_headers(block: bytes) -> bytes:
+    return b"--b\r\n" + block + b"\r\n\r\nDICM\r\n--b--\r\n"
+
+
+REFUSED = {
+    "no bytes at all": (b"", MultipartTruncated, 0),
+    "another boundary": (b"--c\r\n\r\nA\r\n--c--\r\n", MultipartTruncated, 17),
+    "delimiter not at the start of a line": (b" --b--\r\n", MultipartTruncated, 8),
+    "only LF ends lines": (wire(b"A").replace(b"\r\n", b"\n"), MultipartError, 0),
+    "only CR ends lines": (wire(b"A").replace(b"\r\n", b"\r"), MultipartError, 0),
+    "no close delimiter": (b"--b\r\n\r\nA\r\n--b\r\n", MultipartTruncated, 15),
+    "first line goes on": (b"--bX\r\n\r\nA\r\n--b--\r\n", MultipartError, 0),
+    "delimiter goes on": (b"--b\r\n\r\nA\r\n--bX\r\n--b--\r\n", MultipartError, 10),
+    "delimiter goes on after padding": (b"--b\r\n\r\nA\r\n--b X\r\n--b--\r\n", MultipartError, 10),
+    "delimiter goes on after one dash": (b"--b\r\n\r\nA\r\n--b-X\r\n--b--\r\n", MultipartError, 10),
+    "delimiter goes on after padding and dashes": (b"--b\r\n\r\nA\r\n--b --\r\n", MultipartError, 10),
+    "delimiter goes on after CR": (b"--b\r\n\r\nA\r\n--b\rX\r\n--b--\r\n", MultipartError, 10),
+    "close delimiter goes on": (b"--b\r\n\r\nA\r\n--b--X\r\n", MultipartError, 10),
+    "close delimiter goes on after CR": (b"--b\r\n\r\nA\r\n--b--\rX", MultipartError, 10),
+    "delimiter with LF": (b"--b\r\n\r\nA\r\n--b\n\r\n--b--\r\n", MultipartError, 10),
+    "body that begins with a longer delimiter": (b"--b\r\n\r\n--bX\r\n--b--\r\n", MultipartError, 7),
+    "padding without end": (b"--b" + b" " * 129 + b"\r\n\r\nA\r\n--b--\r\n", MultipartError, 0),
+    "delimiter directly after a delimiter": (b"--b\r\n--b--\r\n\r\nA", MultipartError, 5),
+    "delimiter in the headers": (with_headers(b"A: b\r\n--b--"), MultipartError, 11),
+    "header without colon": (with_headers(b"A: b\r\nC"), MultipartError, 11),
+    "header without name": (with_headers(b": b"), MultipartError, 5),
+    "space before the colon": (with_headers(b"A : b"), MultipartError, 5),
+    "first header folded": (with_headers(b" A: b"), MultipartError, 5),
+    "LF in a header": (with_headers(b"A: b\nC: d"), MultipartError, 5),
+    "CR in a header": (with_headers(b"A: b\rC: d"), MultipartError, 5),
+    "NUL in a header": (with_headers(b"A: \0"), MultipartError, 5),
+    "name that is no token": (with_headers(b"\xc4: b"), MultipartError, 5),
+    "Content-Type twice": (with_headers(b"Content-Type: a/b\r\ncontent-type: a/b"), MultipartError, 43),
+    "base64": (with_headers(b"Content-Transfer-Encoding: base64"), MultipartError, 40),
+    "quoted-printable": (with_headers(b"Content-Transfer-Encoding: Quoted-Printable"), MultipartError, 50),
+    "too short for Content-Length": (with_headers(b"Content-Length: 5"), MultipartError, 30),
+    "too long for Content-Length": (with_headers(b"content-length: 3"), MultipartError, 30),
+    "Content-Length no number": (with_headers(b"Content-Length: -4"), MultipartError, 31),
+    "Content-Length of many digits": (with_headers(b"Content-Length: " + b"4" * 500), MultipartError, 529),
+}
+
+
+@pytest.mark.parametrize(("data", "kind", "offset"), REFUSED.values(), ids=REFUSED.keys())
+def test_broken_message_is_refused_the_same_however_it_is_cut(
+    data: bytes, kind: type[MultipartError], offset: int
+) -> None:
+    with pytest.raises(MultipartError) as caught:
+        decode_parts(data, MultipartDecoder("b"))
+    assert (caught.type, caught.value.offset) == (kind, offset)
+    assert len(outcomes(data)) == 1
+
+
+def test_error_says_what_and_where() -> None:
+    with pytest.raises(BadRequest, match=r"^Delimiter-like line in part \(at byte 10 of the multipart message\)$"):
+        decode_parts(b"--b\r\n\r\nA\r\n--bX", MultipartDecoder("b"))
+
+
+def test_refused_part_never_ends() -> None:
+    events = feed(MultipartDecoder("b"), [with_headers(b"Content-Length: 5")])
+    assert [type(next(events)), type(next(events))] == [PartBegin, PartData]
+    with pytest.raises(MultipartError, match="Content-Length"):
+        next(events)
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES.keys())
+def test_message_cut_anywhere_before_its_end_is_truncated(message: Message) -> None:
+    for end in range(len(message.canonical.removesuffix(b"\r\n"))):
+        cut = message.canonical[:end]
+        for chunks in ([cut], bytewise(cut)):
+            events: list[Event] = []
+            with pytest.raises(MultipartTruncated) as caught:
+                events.extend(feed(MultipartDecoder("b"), chunks))
+            assert caught.value.offset == end
+            assert MessageEnd() not in events
+            assert events.count(PartEnd()) <= max(len(message.parts) - 1, 0)
+
+
+# Limits: each message is allowed by its limit exactly; then it has one byte or one item too many
+
+
+@dataclass
+class Limited:
+    """A message within a limit, one over it, and how many bytes of that are received when it shows."""
+
+    limit: str
+    allowed: int
+    within: bytes
+    over: bytes
+    offset: int
+    seen_at: int
+
+
+HEADER_BLOCK = b"Content-Type: application/dicom\r\n\r\n"
+LIMITS = {
+    "parts": Limited("max_parts", 2, wire(b"A", b"B"), wire(b"A", b"B", b"C"), 91, 91),
+    "parts that are not there": Limited(
+        "max_parts", 2, b"--b\r\n\r\n" * 2 + b"--b--", b"--b\r\n\r\n" * 2 + b"--b\r\n\r\n--b--", 19, 19
+    ),
+    "no part at all": Limited("max_parts", 0, b"--b--\r\n", b"--b\r\n\r\nA\r\n--b--\r\n", 5, 5),
+    "part": Limited("max_part_bytes", 4, wire(b"DICM"), wire(b"DICM?"), 44, 45),
+    "part of line ends": Limited("max_part_bytes", 4, wire(b"\r\n\r\n"), wire(b"\r\n\r\n\n"), 44, 45),
+    "part that ends as a delimiter begins": Limited("max_part_bytes", 4, wire(b"DICM"), wire(b"DICM\r"), 44, 46),
+    "second part": Limited("max_part_bytes", 1, wire(b"A", b"B"), wire(b"A", b"BC"), 84, 85),
+    "any part": Limited("max_part_bytes", 0, wire(b"", b""), wire(b"A"), 40, 41),
+    "total": Limited("max_total_bytes", len(wire(b"A")), wire(b"A"), wire(b"A") + b"\n", 50, 51),
+    "total within a part": Limited("max_total_bytes", len(wire(b"A")), wire(b"A"), wire(b"x" * 50), 50, 51),
+    "total without CRLF at the end": Limited("max_total_bytes", 5, b"--b--", b"--b--\r", 5, 6),
+    "total before a fault": Limited("max_total_bytes", 13, b"--b--", b"--b\r\n\r\nA\r\n--bXX--b", 13, 14),
+    "header block": Limited(
+        "max_header_bytes", len(HEADER_BLOCK), wire(b"A"), with_headers(b"A: " + b"b" * 32), 40, 40
+    ),
+    "header block without headers": Limited(
+        "max_header_bytes", 2, b"--b\r\n\r\nA\r\n--b--", b"--b\r\nA: b\r\n\r\n\r\n--b--", 7, 7
+    ),
+    "header block without end": Limited("max_header_bytes", 100, wire(b"A"), b"--b\r\nA:" + b"b" * 99, 105, 105),
+    "headers": Limited("max_headers", 2, with_headers(b"A: a\r\nB: b"), with_headers(b"A: a\r\nB: b\r\nC: c"), 17, 26),
+    "any header": Limited("max_headers", 0, b"--b\r\n\r\nA\r\n--b--", wire(b"A"), 5, 41),
+    "preamble": Limited("max_preamble_bytes", 3, b"abc\r\n--b--", b"abcd\r\n--b--", 3, 4),
+    "preamble of line ends": Limited("max_preamble_bytes", 2, b"\r\n\r\n--b--", b"\r\n\r\r\n--b--", 2, 4),
+    "preamble without end": Limited("max_preamble_bytes", 8, b"\r\n--b--", b"-" * 99, 8, 9),
+    "no preamble": Limited("max_preamble_bytes", 0, b"\r\n--b--", b"a\r\n--b--", 0, 1),
+    "epilogue": Limited("max_preamble_bytes", 3, wire(b"A") + b"abc", wire(b"A") + b"abcd", 53, 54),
+    "no epilogue": Limited("max_preamble_bytes", 0, wire(b"A"), wire(b"A") + b"\r\n", 50, 51),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS.values(), ids=LIMITS.keys())
+def test_limit_allows_what_it_says(case: Limited) -> None:
+    limits = MultipartLimits(**{case.limit: case.allowed})
+    assert outcomes(case.within, limits) == [decode_parts(case.within, MultipartDecoder("b"))]
+
+
+@pytest.mark.parametrize("case", LIMITS.values(), ids=LIMITS.keys())
+def test_limit_exceeded_is_an_error_that_names_it(case: Limited) -> None:
+    limits = MultipartLimits(**{case.limit: case.allowed})
+    with pytest.raises(
+        PayloadTooLarge, match=rf"^Over {case.limit} = {case.allowed} \(at byte {case.offset} "
+    ) as caught:
+        decode_parts(case.over, MultipartDecoder("b", limits=limits))
+    assert isinstance(caught.value, MultipartLimitExceeded)
+    assert (caught.value.limit, caught.value.offset) == (case.limit, case.offset)
+    assert len(outcomes(case.over, limits)) == 1
+
+
+@pytest.mark.parametrize("case", LIMITS.values(), ids=LIMITS.keys())
+def test_limit_exceeded_shows_at_the_earliest_byte(case: Limited) -> None:
+    decoder = MultipartDecoder("b", limits=MultipartLimits(**{case.limit: case.allowed}))
+    for chunk in bytewise(case.over[: case.seen_at - 1]):
+        decoder.receive_data(chunk)
+        list(decoder.events())
+    decoder.receive_data(case.over[case.seen_at - 1 : case.seen_at])
+    with pytest.raises(MultipartLimitExceeded):
+        list(decoder.events())
+
+
+def test_part_over_its_limit_is_not_handed_out_beyond_it() -> None:
+    decoder = MultipartDecoder("b", limits=MultipartLimits(max_part_bytes=4))
+    decoder.receive_data(b"--b\r\n\r\nDICM")
+    assert list(decoder.events()) == [PartBegin(Headers()), PartData(b"DICM")]
+    decoder.receive_data(b"?")
+    with pytest.raises(MultipartLimitExceeded):
+        decoder.next_event()
+
+
+def test_limits_by_default_let_a_store_of_thousands_of_headers_and_parts_through() -> None:
+    assert len(decode_parts(wire(*[b"A"] * 10_000), MultipartDecoder("b"))) == 10_000
+
+
+# The boundary
+
+
+@pytest.mark.parametrize("boundary", ["0", "b" * 256, " a;b=c d", 'a"b\\c', "--", "gc0pJq0M:08jU534c0p", "a.*+?[]"])
+def test_boundary_of_printable_characters_is_accepted(boundary: str) -> None:
+    message = wire(b"A").replace(b"--b", b"--" + boundary.encode())
+    for chunks in splits(message):
+        assert outcome(chunks, boundary=boundary) == [dicom(b"A")]
+
+
+@pytest.mark.parametrize("boundary", ["", "b" * 257, "a\rb", "a\nb", "b\n", "a\0b", "a\tb", "a\x7fb", "ü", "\ud800"])
+def test_boundary_of_other_characters_is_refused(boundary: str) -> None:
+    with pytest.raises(MultipartError, match=r"^The boundary is not 1 to 256 printable ASCII characters$") as caught:
+        MultipartDecoder(boundary)
+    assert caught.value.offset is None
+
+
+def test_boundary_is_compared_case_by_case() -> None:
+    assert outcome([b"--b\r\n\r\n\r\n--B--\r\n\r\n--b--"]) == [bare(b"\r\n--B--\r\n")]
+
+
+def test_boundary_with_a_colon_is_no_header() -> None:
+    with pytest.raises(MultipartError, match="header"):
+        decode_parts(b"--a:b\r\n--a:b\r\n\r\n\r\n--a:b--", MultipartDecoder("a:b"))
+
+
+# The contract of the calls
+
+
+def test_events_come_as_soon_as_they_are_certain() -> None:
+    decoder = MultipartDecoder("b")
+    steps: list[tuple[bytes, list[Event]]] = [
+        (b"--b\r\nContent-Type: application/dicom\r\n\r\n", []),  # a delimiter may follow
+        (b"\r\n", [PartBegin(Headers({"Content-Type": "application/dicom"}))]),  # and still may
+        (b"-", []),
+        (b"DI", [PartData(b"\r\n-DI")]),
+        (b"CM\r\n--b", [PartData(b"CM")]),
+        (b"\r", []),
+        (b"\n", [PartEnd()]),
+        (b"\r\nA\r\n--b--", [PartBegin(Headers()), PartData(b"A")]),
+        (b"\r\nbye", [PartEnd()]),
+        (b"", [MessageEnd()]),
+    ]
+    for chunk, events in steps:
+        decoder.receive_data(chunk)
+        assert list(decoder.events()) == events
+
+
+def test_data_of_a_chunk_within_a_part_is_not_copied() -> None:
+    decoder = MultipartDecoder("b")
+    decoder.receive_data(b"--b\r\n\r\nA")
+    chunk = bytes(1000)
+    assert [type(event) for event in decoder.events()] == [PartBegin, PartData]
+    decoder.receive_data(chunk)
+    event = decoder.next_event()
+    assert isinstance(event, PartData)
+    assert event.data is chunk
+
+
+def test_more_data_is_asked_for_until_the_input_ends() -> None:
+    decoder = MultipartDecoder("b")
+    for chunk in bytewise(wire(b"")):
+        assert decoder.next_event() is NEED_DATA
+        decoder.receive_data(chunk)
+        list(decoder.events())
+    assert decoder.next_event() is NEED_DATA
+
+
+def test_end_of_input_may_be_repeated_and_so_may_the_end_of_the_message() -> None:
+    decoder = MultipartDecoder("b")
+    for chunk in (wire(), b"", b""):
+        decoder.receive_data(chunk)
+    assert [decoder.next_event() for _ in range(3)] == [MessageEnd()] * 3
+    decoder.receive_data(b"")
+    assert decoder.next_event() == MessageEnd()
+
+
+def test_data_after_the_end_of_the_input_is_misuse() -> None:
+    decoder = MultipartDecoder("b")
+    decoder.receive_data(b"")
+    with pytest.raises(MultipartMisuse, match=r"^Data after the end of the input$"):
+        decoder.receive_data(wire(b"A"))
+
+
+def test_error_is_raised_again_whatever_comes_then() -> None:
+    decoder = MultipartDecoder("b")
+    decoder.receive_data(b"--bX")
+    with pytest.raises(MultipartError) as first:
+        decoder.next_event()
+    for chunk in (wire(b"A"), b""):
+        decoder.receive_data(chunk)
+        with pytest.raises(MultipartError) as again:
+            decoder.next_event()
+        assert again.value is first.value
+        assert len(traceback.extract_tb(again.value.__traceback__)) == 2  # it does not grow
+
+
+def test_truncated_message_cannot_go_on() -> None:
+    decoder = MultipartDecoder("b")
+    for chunk in (wire(b"A")[:-8], b""):
+        decoder.receive_data(chunk)
+    with pytest.raises(MultipartTruncated, match=r"before its close delimiter \(at byte 42 "):
+        list(decoder.events())
+    with pytest.raises(MultipartTruncated):
+        decoder.next_event()
+
+
+# Headers
+
+
+def test_headers_are_looked_up_in_any_case_and_keep_their_order() -> None:
+    headers = Headers([("X-Second", "2"), ("Content-Type", "a/b")])
+    assert (headers["content-type"], headers.get("X-SECOND"), headers.get("Content")) == ("a/b", "2", None)
+    assert "CONTENT-TYPE" in headers
+    assert list(headers.items()) == [("X-Second", "2"), ("Content-Type", "a/b")]
+    assert repr(headers) == "Headers({'X-Second': '2', 'Content-Type': 'a/b'})"
+
+
+def test_headers_are_immutable() -> None:
+    with pytest.raises(TypeError):
+        Headers()["Content-Type"] = "a/b"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("block", "content_type"), [(b"X: y", None), (b"content-TYPE: a/b; c=d", "a/b; c=d")])
+def test_content_type_of_a_part_is_its_raw_value_or_none(block: bytes, content_type: str | None) -> None:
+    begin = next(feed(MultipartDecoder("b"), [with_headers(block)]))
+    assert isinstance(begin, PartBegin)
+    assert begin.content_type == content_type
