@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,15 +63,18 @@ async def archive(settings: Settings) -> AsyncIterator[Archive]:
     await opened.close()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app on an Azurite of its own, in a process of its own."""
+@contextmanager
+def serving(log: Path, **environment: str) -> Iterator[Server]:
+    """The app, served as `make run` serves it, in a process of its own on an Azurite of its own."""
     port = free_ports(4)
-    log = tmp_path_factory.mktemp("server") / "log"
-    environment = {**os.environ, "PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
+    ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env={**os.environ, **ports, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         _wait_until_healthy(process, f"http://127.0.0.1:{port}", log)
@@ -78,6 +82,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app as `make run` serves it."""
+    with serving(tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
 
 
 def _wait_until_healthy(process: "subprocess.Popen[bytes]", base_url: str, log: Path) -> None:

@@ -36,9 +36,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 
 def test_the_conformance_statement_lists_every_route_and_no_other(functions: list[Function]) -> None:
     documented = [(name, set(methods.split(", ")), route) for name, methods, route in rows(CONFORMANCE, "function")]
-    registered = [
-        (route.function_name, set(route.methods), route.template) for route in routes_of(functions)
-    ]
+    registered = [(route.function_name, set(route.methods), route.template) for route in routes_of(functions)]
     assert documented == registered
 
 
@@ -58,9 +56,10 @@ def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
 
 
 def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
-    documented = {name: (default, meaning) for name, default, meaning in rows(
-        (ROOT / "docs/configuration.md").read_text(), "variable"
-    )}
+    documented = {
+        name: (default, meaning)
+        for name, default, meaning in rows((ROOT / "docs/configuration.md").read_text(), "variable")
+    }
     expected = {}
     for setting in fields(Settings):
         default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)

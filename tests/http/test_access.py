@@ -1,0 +1,100 @@
+"""Who is served, under which name, and what stands in the log of it."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import Server, serving
+from tests.http.instances import dataset, part10, path_of
+
+
+@pytest.fixture(scope="module")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that nobody has opened, with limits of its own and a public name."""
+    with serving(
+        tmp_path_factory.mktemp("other") / "log",
+        ANONYMOUS_ACCESS="false",
+        PUBLIC_BASE_URL="https://dicom.example.org",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def behind_a_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service without a public name, with small limits."""
+    with serving(
+        tmp_path_factory.mktemp("behind") / "log", PUBLIC_BASE_URL="", MAX_REQUEST_BYTES="100000", MAX_PARTS="2"
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2/studies"),
+        ("POST", "/v2/studies"),
+        ("GET", "/v2/studies/1.2"),
+        ("DELETE", "/v2/studies/1.2"),
+        ("GET", "/v2/studies/1.2/metadata"),
+    ],
+)
+def test_a_service_that_nobody_opened_serves_nobody(other_server: Server, method: str, path: str) -> None:
+    response = httpx.request(method, other_server.base_url + path)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
+    assert response.json()["detail"] == "The service is not configured."
+    assert "ANONYMOUS_ACCESS" in other_server.log.read_text()
+
+
+def test_health_is_told_to_everyone(other_server: Server) -> None:
+    response = httpx.get(f"{other_server.base_url}/health")
+    assert (response.status_code, response.json()) == (200, {"status": "healthy"})
+
+
+def retrieve_url(server: Server, headers: dict[str, str]) -> httpx.Response:
+    return httpx.post(
+        f"{server.base_url}/v2/studies",
+        content=part10(dataset()),
+        headers={"Content-Type": "application/dicom", **headers},
+    )
+
+
+def test_urls_carry_the_name_that_the_client_used(behind_a_host: Server) -> None:
+    response = retrieve_url(behind_a_host, {"Host": "dicom.example.org"})
+    url = response.json()["00081190"]["Value"][0]
+    assert url.startswith("http://dicom.example.org/v2/studies/")
+
+
+@pytest.mark.parametrize("host", ['a"b', "a/b", "a b", "<script>"])
+def test_a_host_that_is_none_is_refused(behind_a_host: Server, host: str) -> None:
+    response = retrieve_url(behind_a_host, {"Host": host})
+    assert response.status_code == 400
+
+
+def test_limits_answer_413(behind_a_host: Server) -> None:
+    large = part10(dataset(PixelData=bytes(200_000)))
+    url, headers = f"{behind_a_host.base_url}/v2/studies", {"Content-Type": "application/dicom"}
+    announced = httpx.post(url, content=large, headers=headers)
+    chunked = httpx.post(url, content=iter([large[:90_000], large[90_000:]]), headers=headers)
+    assert announced.status_code == chunked.status_code == 413
+    assert "100000" in announced.json()["detail"]
+    headers["Content-Type"] = 'multipart/related; type="application/dicom"; boundary=b'
+    image = dataset()
+    body = b"--b\r\n\r\n" + part10(image) + b"\r\n--b\r\n\r\nx\r\n--b\r\n\r\nx\r\n--b--"
+    parts = httpx.post(url, content=body, headers=headers)
+    assert parts.status_code == 413
+    assert "max_parts" in parts.json()["detail"]
+    assert httpx.get(f"{behind_a_host.base_url}/v2{path_of(image)}").status_code == 404
+
+
+def test_no_patients_value_stands_in_the_log(server: Server) -> None:
+    with httpx.Client(base_url=f"{server.base_url}/v2") as client:
+        image = dataset(PatientName="Geheim^Name", PatientID="geheime-id")
+        assert client.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"}).is_success
+        assert client.get("/studies", params={"PatientName": "Geheim^Name", "PatientID": "geheime-id"}).is_success
+        assert client.get("/studies", params={"PatientName": "Geheim*"}).status_code == 400
+        assert client.delete(path_of(image)).is_success
+    log = server.log.read_text()
+    assert "/v2/studies" in log
+    assert "geheim" not in log.lower()
