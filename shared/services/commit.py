@@ -38,6 +38,13 @@ async def commit_instances(archive: Archive, instances: Sequence[NewInstance]) -
     others are entered and found by searches from now on. Raises StudyContended.
     """
     study_instance_uid = instances[0].record.identifiers.study_instance_uid
+    async with archive.study_lock(study_instance_uid):
+        return await _commit(archive, study_instance_uid, instances)
+
+
+async def _commit(
+    archive: Archive, study_instance_uid: str, instances: Sequence[NewInstance]
+) -> dict[str, InstanceRecord]:
     now = datetime.now(UTC)
     existing: dict[str, InstanceRecord] = {}
     proposed: set[Term] = set()

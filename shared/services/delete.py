@@ -24,21 +24,23 @@ async def delete(archive: Archive, resource: ResourceIdentifiers) -> None:
     if not await _instances(archive, resource):
         raise NotFound(f"There is no such {resource.level}.")
     request_id = secrets.token_hex(16)
-    await archive.journal.write(JournalEntry(request_id, "delete", datetime.now(UTC), {resource.path}))
+    await archive.journal.write(JournalEntry(request_id, "delete", datetime.now(UTC), resource.path))
     try:
         async for _ in attempts():
-            study = await archive.catalog.read_study(resource.study_instance_uid)
-            instances = await _instances(archive, resource)
-            if study is None or not instances:
-                break
-            try:
-                await _remove(archive, study, instances)
-            except StudyChanged:
-                continue
+            async with archive.study_lock(resource.study_instance_uid):
+                study = await archive.catalog.read_study(resource.study_instance_uid)
+                instances = await _instances(archive, resource)
+                if study is None or not instances:
+                    break
+                try:
+                    await _remove(archive, study, instances)
+                    break
+                except StudyChanged:
+                    continue
     except StudyContended:
-        await archive.journal.remove(request_id)
+        await archive.journal.remove(request_id, [resource.path])
         raise
-    await archive.journal.remove(request_id)
+    await archive.journal.remove(request_id, [resource.path])
 
 
 async def _instances(archive: Archive, resource: ResourceIdentifiers) -> list[InstanceRecord]:

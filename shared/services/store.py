@@ -81,8 +81,7 @@ class _StoreRequest:
         self._headers = Headers()
         self._in_flight = asyncio.Semaphore(_PARTS_IN_FLIGHT)
         self._tasks: list[asyncio.Task[None]] = []
-        self._journal_lock = asyncio.Lock()
-        self._journalled: set[str] = set()
+        self._journal: dict[str, asyncio.Task[None]] = {}
         self._seen: set[InstanceIdentifiers] = set()
         self._uncommitted: dict[str, InstanceRecord] = {}
         self._pending: dict[str, list[NewInstance]] = {}
@@ -112,8 +111,7 @@ class _StoreRequest:
         await asyncio.gather(*self._tasks)
         for study_instance_uid in list(self._pending):
             await self._commit(study_instance_uid)
-        if self._journalled:
-            await self._archive.journal.remove(self._request_id)
+        await self._archive.journal.remove(self._request_id, self._journal)
         return list(self._outcomes.values())
 
     async def abandon(self) -> None:
@@ -124,8 +122,8 @@ class _StoreRequest:
         try:
             await self._remove_blobs(list(self._uncommitted.values()))
             # A commit without an answer may have succeeded: what it would enter is left to maintenance.
-            if self._journalled and not self._unanswered_commits:
-                await self._archive.journal.remove(self._request_id)
+            if not self._unanswered_commits:
+                await self._archive.journal.remove(self._request_id, self._journal)
         except Exception:
             _logger.exception("Store request %s is left to maintenance: cleaning up failed.", self._request_id)
 
@@ -185,11 +183,12 @@ class _StoreRequest:
         return Stored(identifiers, instance.sop_class_uid, findings.warnings)
 
     async def _note_in_journal(self, study_instance_uid: str) -> None:
-        async with self._journal_lock:
-            if study_instance_uid not in self._journalled:
-                self._journalled.add(study_instance_uid)
-                studies = {ResourceIdentifiers(uid).path for uid in self._journalled}
-                await self._archive.journal.write(JournalEntry(self._request_id, "store", self._started, studies))
+        """Return once the journal says that the request stores into this study."""
+        resource = ResourceIdentifiers(study_instance_uid).path
+        if resource not in self._journal:
+            entry = JournalEntry(self._request_id, "store", self._started, resource)
+            self._journal[resource] = asyncio.create_task(self._archive.journal.write(entry))
+        await self._journal[resource]
 
     async def _commit(self, study_instance_uid: str) -> None:
         """Enter what is pending for a study, and settle the outcomes of what could not be."""

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 from azure.core.exceptions import (
     AzureError,
@@ -53,6 +54,7 @@ class Archive:
     journal: Journal
     _blob_service: BlobServiceClient
     _table_service: TableServiceClient
+    _study_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -77,6 +79,13 @@ class Archive:
         return cls(
             InstanceBlobs(container), Catalog(catalog), Terms(terms), Journal(journal), blob_service, table_service
         )
+
+    def study_lock(self, study_instance_uid: str) -> asyncio.Lock:
+        """A lock of this process for changes to a study, so that its own requests queue up and do not race.
+
+        It only saves work: what keeps a study whole, against other processes too, is the catalog's own lock.
+        """
+        return self._study_locks.setdefault(study_instance_uid, asyncio.Lock())
 
     async def check(self) -> None:
         """Ask blob and table storage for something small; raises Unavailable unless both answer."""

@@ -1,7 +1,6 @@
 """The requests in flight that change the archive: what a maintenance run has to look at when a process died."""
 
-from collections.abc import AsyncIterator
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,11 +9,12 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.storage import keys
+from shared.storage.parallel import in_parallel
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A request: what it does, since when, and to which resources, as paths below the service's URL.
+    """One resource that a request is changing: `resource` is its path below the service's URL, of a store a study.
 
     Every blob that a store writes has a version that begins with `request_id`, so its studies are enough to find them.
     """
@@ -22,35 +22,37 @@ class JournalEntry:
     request_id: str
     transaction: Literal["store", "delete"]
     started: datetime
-    resources: AbstractSet[str]
+    resource: str
 
 
 class Journal:
-    """The table of requests in flight."""
+    """The table of what is in flight; a request has an entry for each resource."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
     async def write(self, entry: JournalEntry) -> None:
-        """Note a request, or its resources anew. Returns once that is durable."""
+        """Note an entry. Returns once that is durable."""
         await self._table.upsert_entity(
             {
-                "PartitionKey": keys.journal_shard(entry.request_id),
-                "RowKey": entry.request_id,
+                **_key(entry.request_id, entry.resource),
                 "transaction": entry.transaction,
                 "started": entry.started,
-                "resources": " ".join(sorted(entry.resources)),
             },
             mode=UpdateMode.REPLACE,
         )
 
     async def read(self) -> AsyncIterator[JournalEntry]:
-        """Every request in flight, or left behind by a process that died."""
+        """Every entry of the requests in flight, and of those left behind by a process that died."""
         async for entity in self._table.list_entities():
-            yield JournalEntry(
-                entity["RowKey"], entity["transaction"], entity["started"], frozenset(entity["resources"].split())
-            )
+            request_id, resource = keys.entry_of_journal_row(entity["RowKey"])
+            yield JournalEntry(request_id, entity["transaction"], entity["started"], resource)
 
-    async def remove(self, request_id: str) -> None:
-        """Forget a request: all it began is done."""
-        await self._table.delete_entity(keys.journal_shard(request_id), request_id)
+    async def remove(self, request_id: str, resources: Iterable[str]) -> None:
+        """Forget entries of a request: all it began with these resources is done."""
+        keys_of_entries = (_key(request_id, resource) for resource in resources)
+        await in_parallel(self._table.delete_entity(key["PartitionKey"], key["RowKey"]) for key in keys_of_entries)
+
+
+def _key(request_id: str, resource: str) -> dict[str, str]:
+    return {"PartitionKey": keys.journal_shard(request_id), "RowKey": keys.journal_row(request_id, resource)}

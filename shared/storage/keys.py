@@ -18,12 +18,18 @@ _MAX_TERM_LENGTH: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
 
+_ESCAPED: Final = re.compile(r"!([0-9a-f]{4})")
 _UNSAFE: Final = re.compile(r"[!/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def escape(text: str) -> str:
     """`text` in a form that a key may hold: ``!`` and four hexadecimal digits for each character that it may not."""
     return _UNSAFE.sub(lambda match: f"!{ord(match[0]):04x}", text)
+
+
+def unescape(text: str) -> str:
+    """The text that was escaped."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def instance_row(series_instance_uid: str, sop_instance_uid: str) -> str:
@@ -80,6 +86,17 @@ def study_of_posting(row_key: str) -> str:
 def journal_shard(request_id: str) -> str:
     """Partition key of a request's journal row: a few shards, so that no partition takes every store."""
     return f"{int(request_id[:8], 16) % _JOURNAL_SHARDS:02d}"
+
+
+def journal_row(request_id: str, resource: str) -> str:
+    """Row key of what a request does to a resource, given by its path."""
+    return f"{request_id}:{escape(resource)}"
+
+
+def entry_of_journal_row(row_key: str) -> tuple[str, str]:
+    """The request id and the resource's path that a journal's row key holds."""
+    request_id, _, resource = row_key.partition(":")
+    return request_id, unescape(resource)
 
 
 def instance_blob(identifiers: InstanceIdentifiers, version: str) -> str:

@@ -5,12 +5,11 @@ one too few would hide a study: postings are written before the catalog says tha
 only after it no longer does, and then only if nobody has written them anew in between.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -19,11 +18,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.records import EVERY_STUDY, Term
 from shared.storage import keys
-
-_PARALLEL: Final = 16
-
-
-Result = TypeVar("Result")
+from shared.storage.parallel import in_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,7 @@ class Terms:
                 entity["series"] = series_instance_uid
             await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
 
-        await _in_parallel(write(term, series) for term, series in terms)
+        await in_parallel(write(term, series) for term, series in terms)
 
     async def read(self, terms: Iterable[Term]) -> AsyncIterator[Posting]:
         """The postings of several terms of one attribute, each study once, newest first."""
@@ -103,7 +98,7 @@ class Terms:
                 return None
             return PostingMark(term, str(entity.metadata["etag"]))
 
-        return [mark for mark in await _in_parallel(note(term) for term in terms) if mark is not None]
+        return [mark for mark in await in_parallel(note(term) for term in terms) if mark is not None]
 
     async def remove_marked(self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]) -> None:
         """Remove postings that nobody has written since they were marked."""
@@ -115,12 +110,12 @@ class Terms:
                     keys.term(*mark.term), row_key, etag=mark.etag, match_condition=MatchConditions.IfNotModified
                 )
 
-        await _in_parallel(map(remove, marks))
+        await in_parallel(map(remove, marks))
 
     async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
         row_key = keys.posting(created, study_instance_uid)
-        await _in_parallel(self._table.delete_entity(keys.term(*term), row_key) for term in terms)
+        await in_parallel(self._table.delete_entity(keys.term(*term), row_key) for term in terms)
 
     async def _partition(self, partition_key: str) -> AsyncIterator[Posting]:
         async for entity in self._query("PartitionKey eq @term", {"term": partition_key}):
@@ -133,14 +128,3 @@ class Terms:
 def _posting(entity: dict[str, Any]) -> Posting:
     row_key = entity["RowKey"]
     return Posting(row_key, keys.study_of_posting(row_key), entity.get("series"))
-
-
-async def _in_parallel(operations: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Run storage operations a bounded number at a time; the results are in order."""
-    gate = asyncio.Semaphore(_PARALLEL)
-
-    async def run(operation: Coroutine[Any, Any, Result]) -> Result:
-        async with gate:
-            return await operation
-
-    return await asyncio.gather(*map(run, operations))

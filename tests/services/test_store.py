@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
+import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import Unavailable
@@ -13,6 +14,7 @@ from shared.records import StudyRecord
 from shared.services import retrieve
 from shared.services.delete import delete
 from shared.services.store import StoreService
+from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.blobs import BLOCK_BYTES
 from shared.storage.catalog import StudyChanged, StudyVersion
@@ -93,23 +95,32 @@ async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
     assert await check_study(archive, container, study) == 0
 
 
+@pytest_asyncio.fixture(scope="session")
+async def processes(settings: Settings) -> AsyncIterator[list[StoreService]]:
+    """Store services that share nothing but the storage, as those of several processes."""
+    archives = [await Archive.open(settings) for _ in range(3)]
+    yield [StoreService(archive, settings) for archive in archives]
+    for archive in archives:
+        await archive.close()
+
+
 async def test_stores_that_meet_on_a_study_all_succeed_and_the_count_is_exact(
-    stores: StoreService, archive: Archive, container: ContainerClient
+    processes: list[StoreService], archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
-    requests = [files_of(study, 3) for _ in range(8)]
-    outcomes = await asyncio.gather(*(store(stores, *files) for files in requests))
+    requests = [(stores, files_of(study, 3)) for stores in processes for _ in range(3)]
+    outcomes = await asyncio.gather(*(store(stores, *files) for stores, files in requests))
     assert all(isinstance(outcome, Stored) for request in outcomes for outcome in request)
-    assert await check_study(archive, container, study) == 24
+    assert await check_study(archive, container, study) == 27
     assert await requests_in_journal(archive) == 0
 
 
 async def test_of_stores_of_the_same_instance_one_wins_and_the_others_leave_no_blob(
-    stores: StoreService, archive: Archive, container: ContainerClient
+    processes: list[StoreService], archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
     files = files_of(study, 2)
-    outcomes = await asyncio.gather(*(store(stores, *files) for _ in range(6)))
+    outcomes = await asyncio.gather(*(store(stores, *files) for stores in processes for _ in range(2)))
     for index in range(2):
         won = [request[index] for request in outcomes if isinstance(request[index], Stored)]
         assert len(won) == 1
@@ -184,8 +195,8 @@ async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_jour
             await store(stores, *files_of(study, 2))
     assert await check_study(archive, container, study) == 2
     entries = [entry async for entry in archive.journal.read()]
-    assert [entry.resources for entry in entries] == [{f"studies/{study}"}]
-    await archive.journal.remove(entries[0].request_id)
+    assert [entry.resource for entry in entries] == [f"studies/{study}"]
+    await archive.journal.remove(entries[0].request_id, [entries[0].resource])
 
 
 async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
