@@ -10,9 +10,9 @@ test: setup  ## every test, on ports of its own
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: setup  ## lint, format and types
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff format --check .
+	@.venv/bin/python -m mypy
 
 demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
 	@.venv/bin/python -m local.demo

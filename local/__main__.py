@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,14 +19,18 @@ import uvicorn
 
 from local import azurite, timers
 from local.azurite import ROOT, LocalError
-from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of
+from local.ports import is_taken
+from local.routing import RouteError
+from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of, server_of
 
 _DEFAULT_PORT: Final = 7071
-_GRACE_SECONDS: Final = 5  # for requests under way when interrupted
+_WATCH_SECONDS: Final = 1  # between looks whether Azurite still runs
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments name until SIGINT or SIGTERM; the exit status."""
+    """Run what the arguments name until SIGINT or SIGTERM, which both raise KeyboardInterrupt; 1 where it fails."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
@@ -35,17 +39,16 @@ def main(arguments: list[str]) -> int:
         data = os.environ.get("DATA") or str(ROOT / ".azurite")
         if arguments not in ([], ["azurite"]):
             raise LocalError("Say `python -m local` or `python -m local azurite`.")
-        if not arguments and azurite.is_taken(port):
+        if not arguments and is_taken(port):
             raise LocalError(f"Port {port} is taken: choose another with PORT=<number>.")
         with azurite.running(azurite_port, None if data == "memory" else Path(data)) as storage:
             if arguments:
                 _wait(storage)
             else:
                 _serve(port, storage)
-    except LocalError as error:
+    except (LocalError, RouteError, timers.ScheduleError) as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
+    return 1
 
 
 def _port(name: str, default: int) -> int:
@@ -56,11 +59,9 @@ def _port(name: str, default: int) -> int:
 
 
 def _wait(storage: azurite.Azurite) -> None:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     print(f"Azurite listens on ports {storage.port} to {storage.port + 2} (Ctrl-C stops)", flush=True)
-    stop.wait()
+    while storage.is_running:
+        time.sleep(_WATCH_SECONDS)
 
 
 def _serve(port: int, storage: azurite.Azurite) -> None:
@@ -71,33 +72,30 @@ def _serve(port: int, storage: azurite.Azurite) -> None:
     limit = int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or DEFAULT_BODY_BYTES)
     functions = app.get_functions()  # to be called once
     host = Host(routes_of(functions, route_prefix_of(ROOT / "host.json")), limit)
-    config = uvicorn.Config(
-        host,
-        host="127.0.0.1",
-        port=port,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    asyncio.run(_run(uvicorn.Server(config), timers.timers_of(functions), port))
+    asyncio.run(_run(server_of(host, port), timers.timers_of(functions), storage))
 
 
-async def _run(server: uvicorn.Server, due: list[timers.Timer], port: int) -> None:
-    running = [asyncio.create_task(timers.run(timer)) for timer in due]
-    announcing = asyncio.create_task(_announce(server, port))
+async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite.Azurite) -> None:
+    beside = [_announce(server), _stop_without(storage, server), *map(timers.run, due)]
+    tasks = [asyncio.create_task(coroutine) for coroutine in beside]
     try:
         await server.serve()
     finally:
-        for task in (*running, announcing):
+        for task in tasks:
             task.cancel()
 
 
-async def _announce(server: uvicorn.Server, port: int) -> None:
+async def _announce(server: uvicorn.Server) -> None:
     while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.05)
+    port = server.config.port
     print(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl http://localhost:{port}/health", flush=True)
+
+
+async def _stop_without(storage: azurite.Azurite, server: uvicorn.Server) -> None:
+    while storage.is_running:  # noqa: ASYNC110 -- a process has no event either
+        await asyncio.sleep(_WATCH_SECONDS)
+    server.should_exit = True
 
 
 def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str]) -> dict[str, str]:

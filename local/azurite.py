@@ -1,7 +1,6 @@
 """Starts and stops Azurite, the emulator that stands in for Azure's storage on a developer's machine."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import IO, Final
+
+from local.ports import is_taken
 
 ROOT: Final = Path(__file__).parents[1]
 DEFAULT_PORT: Final = 10000
@@ -42,6 +43,12 @@ class Azurite:
     """A running Azurite, by the first of its three ports: blobs, queues, tables."""
 
     port: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process has not ended."""
+        return self.process.poll() is None
 
     @property
     def connection_string(self) -> str:
@@ -62,7 +69,8 @@ def connection_string(port: int) -> str:
 def running(port: int, folder: Path | None) -> Iterator[Azurite]:
     """An Azurite on three ports from `port` on, with its data in `folder`, or in memory; stopped at the end.
 
-    Raises LocalError when a port is taken, when it is not installed and when it does not come up.
+    Raises LocalError when a port is taken, when it is not installed, when it does not come up, and at the end when it
+    has not lasted until then.
     """
     for number in range(port, port + 3):
         if is_taken(number):
@@ -84,7 +92,9 @@ def running(port: int, folder: Path | None) -> Iterator[Azurite]:
     follower.start()
     try:
         _wait_until_up(process, port, last_lines)
-        yield Azurite(port)
+        yield Azurite(port, process)
+        if process.poll() is not None:
+            raise LocalError(f"Azurite has ended by itself: {_said(last_lines)}")
     finally:
         try:
             process.stdin.close()
@@ -93,13 +103,6 @@ def running(port: int, folder: Path | None) -> Iterator[Azurite]:
             process.kill()
             process.wait()
         follower.join()
-
-
-def is_taken(port: int) -> bool:
-    """Whether something listens at a port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _node() -> str:
@@ -146,9 +149,11 @@ def _wait_until_up(process: "subprocess.Popen[str]", port: int, last_lines: dequ
     give_up = time.monotonic() + _START_SECONDS
     while not all(map(is_taken, range(port, port + 3))):
         if process.poll() is not None:
-            raise LocalError(f"Azurite ended while starting: {' | '.join(last_lines) or 'it said nothing'}")
+            raise LocalError(f"Azurite ended while starting: {_said(last_lines)}")
         if time.monotonic() > give_up:
-            raise LocalError(
-                f"Azurite did not come up in {_START_SECONDS} s: {' | '.join(last_lines) or 'it said nothing'}"
-            )
+            raise LocalError(f"Azurite did not come up in {_START_SECONDS} s: {_said(last_lines)}")
         time.sleep(0.1)
+
+
+def _said(last_lines: deque[str]) -> str:
+    return " | ".join(last_lines) or "it said nothing."

@@ -38,6 +38,9 @@ class Route:
                 raise RouteError(f"{self.function_name}: the segment {segment!r} is of a form not known here.")
             if parameter and parameter[1] and index < len(segments) - 1:
                 raise RouteError(f"{self.function_name}: {segment!r} is not the last segment.")
+        names = [name.lower() for _, name in _PARAMETER.findall(self.template)]
+        if len(names) != len(set(names)):
+            raise RouteError(f"{self.function_name}: the route {self.template!r} names a parameter twice.")
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters of a decoded path, or None; literals match without regard to case, one final slash is free."""

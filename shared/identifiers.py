@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from shared.errors import BadRequest
 
@@ -39,6 +39,12 @@ class ResourceIdentifiers:
     study_instance_uid: str
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+
+    @classmethod
+    def of_path(cls, path: str) -> Self:
+        """The resource of such a path as `path` gives."""
+        _, study_instance_uid, *rest = path.split("/")
+        return cls(study_instance_uid, *rest[1::2])
 
     @property
     def level(self) -> str:

@@ -47,6 +47,11 @@ class Settings:
     max_inflated_bytes: int = _setting(
         1024**3, "Largest size, in bytes, to which a deflated instance may inflate: guards against zip bombs."
     )
+    max_request_seconds: int = _setting(
+        1800,
+        "Longest time a store or a delete may take, in seconds; then it is given up. What a process left behind is "
+        "cleaned up after twice this time, so it must not be less than the host's functionTimeout.",
+    )
     max_query_length: int = _setting(8192, "Longest query string of a search, in characters. Over it: 400.")
     max_frames: int = _setting(1000, "Most frames in one frames request. Over it: 400.")
     max_search_limit: int = _setting(200, "Largest `limit` of a search: Microsoft's is 200. Over it: 400.")

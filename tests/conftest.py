@@ -1,27 +1,23 @@
 """What tests share: an Azurite, and the app served on it as `make run` serves it, both on free ports."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from local import azurite as local_azurite
-from local.azurite import ROOT, Azurite
+from local.azurite import Azurite
+from local.background import served
+from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
 
 __all__ = ["Azurite", "Server"]
 
-_START_SECONDS = 90
+SHOWN_LOG_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -30,16 +26,6 @@ class Server:
 
     base_url: str
     log: Path
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` adjacent ports that nothing listens at."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        if first + count < 65000 and not any(map(local_azurite.is_taken, range(first, first + count))):
-            return first
 
 
 @pytest.fixture(scope="session")
@@ -66,22 +52,8 @@ async def archive(settings: Settings) -> AsyncIterator[Archive]:
 @contextmanager
 def serving(log: Path, **environment: str) -> Iterator[Server]:
     """The app, served as `make run` serves it, in a process of its own on an Azurite of its own."""
-    port = free_ports(4)
-    ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local"],
-            cwd=ROOT,
-            env={**os.environ, **ports, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_healthy(process, f"http://127.0.0.1:{port}", log)
-        yield Server(f"http://127.0.0.1:{port}", log)
-    finally:
-        process.terminate()
-        process.wait(30)
+    with served(log, environment) as base_url:
+        yield Server(base_url, log)
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +63,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def _wait_until_healthy(process: "subprocess.Popen[bytes]", base_url: str, log: Path) -> None:
-    give_up = time.monotonic() + _START_SECONDS
-    while time.monotonic() < give_up and process.poll() is None:
-        try:
-            if httpx.get(f"{base_url}/health", timeout=10).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"The server did not come up: {log.read_text()}")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed the end of what its server printed."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(running, Server):
+        report.sections.append(("The server printed", running.log.read_text(errors="replace")[-SHOWN_LOG_BYTES:]))
+    return report

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -26,21 +27,24 @@ async def delete(archive: Archive, resource: ResourceIdentifiers) -> None:
     request_id = secrets.token_hex(16)
     await archive.journal.write(JournalEntry(request_id, "delete", datetime.now(UTC), resource.path))
     try:
-        async for _ in attempts():
-            async with archive.study_lock(resource.study_instance_uid):
-                study = await archive.catalog.read_study(resource.study_instance_uid)
-                instances = await _instances(archive, resource)
-                if study is None or not instances:
-                    break
-                try:
-                    await _remove(archive, study, instances)
-                    break
-                except StudyChanged:
-                    continue
+        await delete_instances(archive, resource)
     except StudyContended:
         await archive.journal.remove(request_id, [resource.path])
         raise
     await archive.journal.remove(request_id, [resource.path])
+
+
+async def delete_instances(archive: Archive, resource: ResourceIdentifiers) -> None:
+    """Remove whatever instances `resource` has, without a journal entry; raises StudyContended."""
+    async for _ in attempts():
+        async with archive.study_lock(resource.study_instance_uid):
+            study = await archive.catalog.read_study(resource.study_instance_uid)
+            instances = await _instances(archive, resource)
+            if study is None or not instances:
+                return
+            with suppress(StudyChanged):
+                await _remove(archive, study, instances)
+                return
 
 
 async def _instances(archive: Archive, resource: ResourceIdentifiers) -> list[InstanceRecord]:

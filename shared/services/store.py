@@ -15,7 +15,7 @@ from typing import Final
 from shared.attributes import TAG
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom_json import dumps
-from shared.errors import BadRequest
+from shared.errors import BadRequest, Unavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.media_types import parse_media_type
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
@@ -47,6 +47,7 @@ class StoreService:
         self.limits = DicomFileLimits(
             max_header_bytes=settings.max_header_bytes, max_inflated_bytes=settings.max_inflated_bytes
         )
+        self.max_request_seconds = settings.max_request_seconds
         self.uploads = asyncio.Semaphore(_UPLOADS)
 
     async def store(
@@ -59,9 +60,14 @@ class StoreService:
         """
         request = _StoreRequest(self, study_instance_uid, version)
         try:
-            async for event in events:
-                await request.receive(event)
-            return await request.complete()
+            # Maintenance counts on it that no request is at work for longer.
+            async with asyncio.timeout(self.max_request_seconds):
+                async for event in events:
+                    await request.receive(event)
+                return await request.complete()
+        except TimeoutError:
+            await request.abandon()
+            raise Unavailable(f"The request took longer than {self.max_request_seconds} seconds.") from None
         except BaseException:
             await request.abandon()
             raise

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.identifiers import InstanceIdentifiers
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.records import InstanceRecord
 
 STUDY_ROW: Final = "study"
@@ -112,6 +112,24 @@ def metadata_blob(identifiers: InstanceIdentifiers, version: str) -> str:
 def frames_blob(identifiers: InstanceIdentifiers, version: str) -> str:
     """Name of the blob that holds an instance's frame table where a catalog row cannot."""
     return f"{_blob_stem(identifiers, version)}.frames"
+
+
+def blob_prefix(resource: ResourceIdentifiers) -> str:
+    """What the names of all blobs of a resource begin with, and no others'."""
+    prefix = f"{resource.study_instance_uid}/"
+    if resource.series_instance_uid is not None:
+        prefix += f"{resource.series_instance_uid}/"
+    if resource.sop_instance_uid is not None:
+        prefix += f"{resource.sop_instance_uid}_"
+    return prefix
+
+
+def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
+    """The instance that a blob's name, whichever of its blobs, belongs to, and the version."""
+    study_instance_uid, series_instance_uid, rest = name.split("/")
+    stem, _, _ = rest.rpartition(".")
+    sop_instance_uid, _, version = stem.rpartition("_")
+    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), version
 
 
 def blobs_of(instance: InstanceRecord) -> list[str]:

@@ -47,3 +47,4 @@ def test_what_is_no_uid(text: str) -> None:
 )
 def test_resources_know_their_level_and_path(resource: ResourceIdentifiers, level: str, path: str) -> None:
     assert (resource.level, resource.path) == (level, path)
+    assert ResourceIdentifiers.of_path(path) == resource

@@ -62,6 +62,7 @@ def test_all_blobs_of_a_study_have_its_uid_and_a_slash_as_prefix() -> None:
     identifiers = InstanceIdentifiers("1", "2", "3")
     names = [name(identifiers, "abc") for name in (keys.instance_blob, keys.metadata_blob, keys.frames_blob)]
     assert names == ["1/2/3_abc.dcm", "1/2/3_abc.metadata", "1/2/3_abc.frames"]
+    assert {keys.instance_of_blob(name) for name in names} == {(identifiers, "abc")}
 
 
 def test_journal_shards_spread_requests() -> None:
