@@ -60,7 +60,7 @@ class MultipartLimits:
     max_parts: int = 10_000  # the cost of a transaction for each of countless tiny parts
     max_part_bytes: int = 4 * 1024**3  # of one body: a part larger than whoever stores it can hold
     max_total_bytes: int = 4 * 1024**3  # received, of any kind: an endless upload, which chunked transfer permits
-    max_header_bytes: int = 8 * 1024  # of a part's headers and blank line: held, and copied with every chunk, till then
+    max_header_bytes: int = 8 * 1024  # of a part's headers and blank line: one without end, held in memory meanwhile
     max_headers: int = 16  # of one part: a flood of names
     max_preamble_bytes: int = 4 * 1024  # before the first delimiter, and after the last: a wrong boundary found late
 

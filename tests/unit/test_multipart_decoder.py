@@ -107,6 +107,10 @@ MESSAGES = {
     "several headers": Message(
         [part(b"A", X_Second="2", Content_Type='a/b; c="d"; e=f', X_Empty="", X_Text="\u00fc \u00ff")],
         b'--b\r\nX-Second: 2\r\nContent-Type: a/b; c="d"; e=f\r\nX-Empty: \r\nX-Text: \xfc \xff\r\n\r\nA\r\n--b--\r\n',
+        {
+            "folded": b'--b\r\nX-Second:\r\n 2\r\nContent-Type: a/b;\r\n c="d";\r\n e=f\r\nX-Empty: \r\n \r\n'
+            b"X-Text: \xfc\r\n \xff\r\n\r\nA\r\n--b--\r\n"
+        },
     ),
     "true Content-Length": Message(
         [part(b"AB", Content_Length="2")], b"--b\r\nContent-Length: 2\r\n\r\nAB\r\n--b--\r\n"
