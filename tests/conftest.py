@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from azure.functions.decorators.function_app import Function
 
 from local import azurite as local_azurite
 from local.azurite import Azurite
@@ -26,6 +27,14 @@ class Server:
 
     base_url: str
     log: Path
+
+
+@pytest.fixture(scope="session")
+def functions() -> list[Function]:
+    """The functions that the app registers; it may be asked for them once."""
+    from function_app import app
+
+    return list(app.get_functions())
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,60 @@
+"""The app served by a process of its own, on free ports and with data in memory, for as long as somebody needs it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from local.azurite import ROOT, LocalError
+from local.ports import free_ports
+
+_START_SECONDS: Final = 90
+_STOP_SECONDS: Final = 30
+
+
+@contextmanager
+def served(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The base URL, without version, of the app on an Azurite of its own, in this process' environment and that given.
+
+    What it prints goes to the file `log`. Begins when /health answers 200 and ends both processes. Raises LocalError,
+    with the log, when it does not come up.
+    """
+    port = free_ports(4)
+    ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env={**os.environ, **ports, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        base_url = f"http://127.0.0.1:{port}"
+        _wait_until_healthy(process, base_url, log)
+        yield base_url
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+
+
+def is_healthy(base_url: str) -> bool:
+    """Whether a server at the URL answers that it is well."""
+    try:
+        return httpx.get(f"{base_url}/health", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _wait_until_healthy(process: "subprocess.Popen[bytes]", base_url: str, log: Path) -> None:
+    give_up = time.monotonic() + _START_SECONDS
+    while not is_healthy(base_url):
+        if process.poll() is not None or time.monotonic() > give_up:
+            raise LocalError(f"The server did not come up. It said: {log.read_text()}")
+        time.sleep(0.2)

@@ -1,0 +1,156 @@
+"""`python -m local` as a person runs it: starts, says what is wrong, and leaves no process behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from local import azurite
+from local.azurite import ROOT, LocalError
+from local.ports import free_ports, is_taken
+
+STOP_SECONDS = 20
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + STOP_SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def nothing_listens(first_port: int, count: int) -> bool:
+    return not any(map(is_taken, range(first_port, first_port + count)))
+
+
+@contextmanager
+def started(*arguments: str, port: int, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """`python -m local` on four ports from `port` on, Azurite's last."""
+    ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
+    process = subprocess.Popen(  # noqa: S603 -- our own arguments
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **ports, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def run(*arguments: str, port: int, **environment: str) -> tuple[int, str]:
+    """The exit status and error output of a run that ends by itself."""
+    with started(*arguments, port=port, **environment) as process:
+        _, errors = process.communicate(timeout=STOP_SECONDS)
+        return process.returncode, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
+    port = free_ports(4)
+    with started(port=port) as process:
+        assert first_line(process).startswith(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl ")
+        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+        assert nothing_listens(port, 4)
+        _, errors = process.communicate()
+        assert "Traceback" not in errors
+
+
+def test_a_killed_server_takes_azurite_along() -> None:
+    port = free_ports(4)
+    with started(port=port) as process:
+        first_line(process)
+        process.kill()
+    wait_until(lambda: nothing_listens(port, 4))
+
+
+@pytest.mark.parametrize("arguments", [(), ("azurite",)])
+def test_a_dead_azurite_ends_the_server_and_is_named(arguments: tuple[str, ...]) -> None:
+    port = free_ports(4)
+    with started(*arguments, port=port) as process:
+        first_line(process)
+        for child in children(process.pid):
+            os.kill(child, signal.SIGKILL)
+        _, errors = process.communicate(timeout=STOP_SECONDS)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("Azurite has ended by itself: ")
+    assert nothing_listens(port, 4)
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def test_azurite_alone() -> None:
+    port = free_ports(4)
+    with started("azurite", port=port) as process:
+        assert first_line(process).startswith(f"Azurite listens on ports {port + 1} to {port + 3}")
+        assert not is_taken(port)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_SECONDS) == 0
+    assert nothing_listens(port, 4)
+
+
+@pytest.mark.parametrize(
+    ("offset", "message"),
+    [
+        (0, "Port {} is taken: choose another with PORT=<number>.\n"),
+        (1, "Port {} is taken: choose three free ones for Azurite with AZURITE_PORT=<the first>.\n"),
+        (3, "Port {} is taken: choose three free ones for Azurite with AZURITE_PORT=<the first>.\n"),
+    ],
+)
+def test_a_taken_port_is_named_with_the_variable_to_set(offset: int, message: str) -> None:
+    port = free_ports(4)
+    with socket.create_server(("127.0.0.1", port + offset)):
+        assert run(port=port) == (1, message.format(port + offset))
+    assert nothing_listens(port, 4)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "0"), ("AZURITE_PORT", "65535")])
+def test_a_port_that_is_none(name: str, value: str) -> None:
+    assert run(port=free_ports(4), **{name: value}) == (1, f"{name} must be a port number, not {value!r}.\n")
+
+
+def test_an_unknown_word() -> None:
+    assert run("serve", port=free_ports(4)) == (1, "Say `python -m local` or `python -m local azurite`.\n")
+
+
+def test_azurite_keeps_its_data_in_the_folder(tmp_path: Path) -> None:
+    with azurite.running(free_ports(3), tmp_path) as first, blobs(first) as client:
+        client.create_container("kept")
+    assert not first.is_running
+    with azurite.running(free_ports(3), tmp_path) as second, blobs(second) as client:
+        assert [container.name for container in client.list_containers()] == ["kept"]
+
+
+def blobs(storage: azurite.Azurite) -> BlobServiceClient:
+    return BlobServiceClient.from_connection_string(storage.connection_string)
+
+
+def test_azurite_that_does_not_start_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    with pytest.raises(LocalError, match=r"^Azurite ended while starting: ."), azurite.running(free_ports(3), file):
+        pass
