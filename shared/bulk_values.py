@@ -6,13 +6,26 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-from shared.dicom_json import Inherited, vr_of
-from shared.elements import DataSet, DicomFileError, DicomFileLimits, Element, ElementWalker, Encoding, is_implicit_vr
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments
+
+from shared.element_values import NOTHING_INHERITED, NUMBER_BYTES, Inherited
+from shared.parsing import (
+    UNDEFINED_LENGTH,
+    DicomFileError,
+    DicomFileLimits,
+    ElementReader,
+    Malformed,
+    NestedReader,
+    element_of,
+)
 from shared.part10 import FileMetaReader
-from shared.value_representations import WORD_BYTES
 
 _PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*")
 _ARRAY_CODES: Final = {2: "H", 4: "I", 8: "Q"}
+# What the byte order of a value orders: PS3.5 7.3.
+_WORD_BYTES: Final = {**NUMBER_BYTES, "AT": 2, "OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
 _DEFAULT_LIMITS: Final = DicomFileLimits()
 
 
@@ -35,26 +48,43 @@ def read_bulk_value(data: bytes, path: str, *, limits: DicomFileLimits = _DEFAUL
     """
     if _PATH.fullmatch(path.upper()) is None:
         raise NoSuchBulkValue(path)
-    data_set = _data_set_of(data, limits)
-    tag, *rest = path.split("/")
-    element, inherited = _find(data_set, data_set.elements, tag, Inherited())
-    for number, tag in zip(rest[::2], rest[1::2], strict=True):
-        items = element.items or []
-        if int(number) > len(items):
-            raise NoSuchBulkValue(path)
-        element, inherited = _find(data_set, items[int(number) - 1], tag, inherited)
-    if element.items is not None or element.length == 0:
-        raise NoSuchBulkValue(path)
-    vr = vr_of(element, inherited)
-    if element.fragments is not None:
-        return b"".join(data_set.data[begin : begin + length] for begin, length in element.fragments[1:]), vr
-    value = data_set.value(element)
-    return _little_endian(value, vr) if data_set.byte_order == ">" else value, vr
+    return _find(_data_set_of(data, limits), path.split("/"), NOTHING_INHERITED, NestedReader(limits))
+
+
+def _find(data_set: Dataset, path: Sequence[str], inherited: Inherited, nested: NestedReader) -> tuple[bytes, str]:
+    element = element_of(data_set, int(path[0], 16))
+    if element is None or not element.value:
+        raise NoSuchBulkValue(path[0])
+    inherited = inherited.by(data_set)
+    vr = inherited.vr(element, data_set)
+    if vr == "SQ":
+        try:
+            with nested.items(element) as items:
+                if len(path) == 1 or int(path[1]) > len(items):
+                    raise NoSuchBulkValue(path[0])
+                return _find(items[int(path[1]) - 1], path[2:], inherited, nested)
+        except Malformed:
+            vr = "UN"
+    if len(path) > 1 or not isinstance(element, RawDataElement):
+        raise NoSuchBulkValue(path[0])
+    value = element.value or b""
+    if element.length == UNDEFINED_LENGTH:
+        return _joined(value, "<" if element.is_little_endian else ">"), vr
+    return value if element.is_little_endian else _little_endian(value, vr), vr
+
+
+def _joined(value: bytes, endianness: str) -> bytes:
+    """The fragments of an encapsulated value (PS3.5 A.4); a value that pydicom can only end, as it stands."""
+    try:
+        _, *fragments = generate_fragments(value, endianness=endianness)
+    except ValueError:
+        return value
+    return b"".join(fragments)
 
 
 def _little_endian(value: bytes, vr: str) -> bytes:
     """A big endian value in little endian; a part of a word at its end stays as it is."""
-    size = WORD_BYTES.get(vr, 1)
+    size = _WORD_BYTES.get(vr, 1)
     if size == 1:
         return value
     whole = len(value) - len(value) % size
@@ -63,27 +93,16 @@ def _little_endian(value: bytes, vr: str) -> bytes:
     return words.tobytes() + value[whole:]
 
 
-def _data_set_of(data: bytes, limits: DicomFileLimits) -> DataSet:
-    meta = FileMetaReader(data, limits=limits).advance(is_last=True)
+def _data_set_of(data: bytes, limits: DicomFileLimits) -> Dataset:
+    meta = FileMetaReader(limits).feed(data, is_last=True)
     if meta is None:
         raise DicomFileError("The bytes are not those of a stored file.")
-    plain = data[meta.data_set_offset :]
+    plain = meta.following
     if meta.is_deflated:
         try:
             plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(plain, limits.max_inflated_bytes)
         except zlib.error as error:
             raise DicomFileError("The deflated data set cannot be inflated.") from error
-    encoding = meta.encoding
-    if len(plain) >= 8:
-        encoding = Encoding(is_implicit_vr(plain, 0), encoding.byte_order)
-    walker = ElementWalker(plain, 0, encoding, limits=limits)
-    walker.advance(is_last=True)
-    return DataSet(walker.elements, plain, encoding.byte_order)
-
-
-def _find(data_set: DataSet, elements: Sequence[Element], tag: str, inherited: Inherited) -> tuple[Element, Inherited]:
-    number = int(tag, 16)
-    for element in reversed(elements):  # the last one counts, as in the metadata
-        if element.tag == number:
-            return element, inherited.by(data_set, elements)
-    raise NoSuchBulkValue(tag)
+    reader = ElementReader(meta.encoding, limits=limits)
+    reader.feed(plain, is_last=True)
+    return reader.data_set

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.data_set_reader import DataSetReader
-from shared.elements import DicomFileError, DicomFileLimits
 from shared.frames import FrameTable
 from shared.identifiers import InstanceIdentifiers, is_uid
+from shared.parsing import DicomFileError, DicomFileLimits
 from shared.part10 import NATIVE_TRANSFER_SYNTAXES, FileMeta, FileMetaReader
 
 __all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomHeader", "DicomInstance"]
@@ -72,8 +72,7 @@ class DicomFileReader:
 
     def __init__(self, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._beginning = bytearray()
-        self._meta_reader = FileMetaReader(self._beginning, limits=limits)
+        self._meta_reader = FileMetaReader(limits)
         self._body: _Body | None = None
         self._size_bytes = 0
         self._failure: DicomFileError | None = None
@@ -136,20 +135,18 @@ class DicomFileReader:
         return b"".join(stored)
 
     def _read_beginning(self, chunk: bytes, *, is_last: bool) -> bytes:
-        self._beginning += chunk
-        meta = self._meta_reader.advance(is_last=is_last)
+        meta = self._meta_reader.feed(chunk, is_last=is_last)
         if meta is None:
             return b""
-        self._body = _Body(meta, bytes(self._beginning[: meta.data_set_offset]), self._limits)
-        return self._body.read(bytes(self._beginning[meta.data_set_offset :]))
+        self._body = _Body(meta, self._limits)
+        return self._body.read(meta.following)
 
 
 class _Body:
-    """The data set of a file, and what is stored of all of it. `received` is what came before the data set."""
+    """The data set of a file, and what is stored of all of it."""
 
-    def __init__(self, meta: FileMeta, received: bytes, limits: DicomFileLimits) -> None:
+    def __init__(self, meta: FileMeta, limits: DicomFileLimits) -> None:
         self._meta = meta
-        self._received = received
         self._limits = limits
         self._inflater = _Inflater(limits.max_inflated_bytes) if meta.is_deflated else None
         is_native = meta.transfer_syntax_uid in NATIVE_TRANSFER_SYNTAXES
@@ -200,9 +197,7 @@ class _Body:
     def _release(self, metadata: dict[str, dict[str, Any]]) -> bytes:
         uids = _uids(metadata)
         self.header = DicomHeader(**uids, transfer_syntax_uid=self._meta.transfer_syntax_uid, metadata=metadata)
-        beginning = self._meta.stored(
-            self._received, sop_class_uid=uids["sop_class_uid"], sop_instance_uid=uids["sop_instance_uid"]
-        )
+        beginning = self._meta.stored(sop_class_uid=uids["sop_class_uid"], sop_instance_uid=uids["sop_instance_uid"])
         self._data_set_offset = len(beginning)
         stored = beginning + self._withheld
         self._withheld = bytearray()

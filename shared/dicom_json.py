@@ -8,68 +8,43 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
 from struct import unpack
 from typing import Any, Final
 
-from shared.character_sets import DEFAULT_CODEC, codec_of, decode
-from shared.elements import DataSet, DicomFileError, DicomFileLimits, Element
-from shared.value_representations import BULK_VRS, VALUE_BYTES, WORD_BYTES, decided_vr
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from shared.element_values import (
+    BULK_VRS,
+    NOTHING_INHERITED,
+    NUMBER_BYTES,
+    NUMBER_CODES,
+    SPECIFIC_CHARACTER_SET,
+    Inherited,
+)
+from shared.parsing import DicomFileError, DicomFileLimits, Element, Malformed, NestedReader, element_of
 
 BULK_DATA: Final = "bulkdata"
 """What the relative BulkDataURI of every bulk value begins with; its path follows after a slash."""
 
-_SPECIFIC_CHARACTER_SET: Final = 0x00080005
-_PIXEL_REPRESENTATION: Final = 0x00280103
-_DATA_SET_TRAILING_PADDING: Final = 0xFFFCFFFC  # without significance: PS3.10 7.2
+_LEFT_OUT_GROUPS: Final = frozenset({0x0002, 0xFFFE})  # the file meta group, and delimiters out of place
+_TRAILING_PADDING: Final = 0xFFFCFFFC  # without significance: PS3.10 7.2
 
-_IN_CHARACTER_SET: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})  # PS3.5 6.1.2.3
 _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is part of the text: PS3.5 6.4
 _LEADING_SPACES_PAD: Final = frozenset({"AE", "CS", "DS", "IS", "LO", "SH"})  # PS3.5 Table 6.2-1
-_STRUCT_CODES: Final = {
-    "AT": "H",
-    "FD": "d",
-    "FL": "f",
-    "SL": "l",
-    "SS": "h",
-    "SV": "q",
-    "UL": "L",
-    "US": "H",
-    "UV": "Q",
-}
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 _MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too long ones
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-
 _DEFAULT_LIMITS: Final = DicomFileLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
-    """What a data set has from the one around it: PS3.5 7.5.3, and the signedness of its pixels."""
-
-    codec: str = DEFAULT_CODEC
-    is_signed: bool = False
-
-    def by(self, data_set: DataSet, elements: Sequence[Element]) -> "Inherited":
-        """What the items in `elements`, which are of `data_set`, inherit."""
-        codec, is_signed = self.codec, self.is_signed
-        for element in elements:
-            if element.tag == _SPECIFIC_CHARACTER_SET:
-                codec = codec_of(data_set.value(element))
-            elif element.tag == _PIXEL_REPRESENTATION:
-                is_signed = any(data_set.value(element))
-        return Inherited(codec, is_signed)
-
-
 def to_json(
-    data_set: DataSet,
+    data_set: Dataset,
     *,
-    inherited: Inherited = Inherited(),
+    inherited: Inherited = NOTHING_INHERITED,
     limits: DicomFileLimits = _DEFAULT_LIMITS,
 ) -> dict[str, dict[str, Any]]:
     """The data set's attributes, tags ascending, in the DICOM JSON Model.
@@ -81,19 +56,9 @@ def to_json(
     well, which JavaScript rounds. FL and FD that are not finite, for which JSON has no number and PS3.18 no rule, are
     the strings "NaN", "Infinity" and "-Infinity" of Microsoft's service.
 
-    Raises DicomFileError when there are more values than `limits` allow.
+    Raises DicomFileError when there are more values than `limits` allow, or sequences nest deeper.
     """
-    return _Converter(data_set, limits.max_values).attributes(data_set.elements, BULK_DATA, inherited)
-
-
-def vr_of(element: Element, inherited: Inherited) -> str:
-    """The VR of an element in JSON."""
-    return decided_vr(
-        element.vr,
-        length=element.length,
-        is_signed=inherited.is_signed,
-        is_encapsulated=element.fragments is not None,
-    )
+    return _Converter(limits).attributes(data_set, BULK_DATA, inherited)
 
 
 def dumps(metadata: Mapping[str, Any] | Sequence[Any]) -> bytes:
@@ -106,50 +71,59 @@ def dumps(metadata: Mapping[str, Any] | Sequence[Any]) -> bytes:
 
 
 class _Converter:
-    def __init__(self, data_set: DataSet, max_values: int) -> None:
-        self._data_set = data_set
-        self._max_values = max_values
+    def __init__(self, limits: DicomFileLimits) -> None:
+        self._nested = NestedReader(limits)
+        self._max_values = limits.max_values
         self._value_count = 0
 
-    def attributes(self, elements: Sequence[Element], path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
-        inherited = inherited.by(self._data_set, elements)
-        # Sorted, as PS3.18 F.2.2 has them; in a data set that is in order this costs nothing.
-        return {
-            f"{element.tag:08X}": self._attribute(element, path, inherited)
-            for element in sorted(elements, key=itemgetter(0))
-            if element.tag & 0xFFFF and element.tag >> 16 != 0x0002 and element.tag != _DATA_SET_TRAILING_PADDING
-        }
+    def attributes(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
+        inherited = inherited.by(data_set)
+        attributes = {}
+        for number in sorted(map(int, data_set.keys())):  # as PS3.18 F.2.2 has them
+            element = element_of(data_set, number)
+            if element is not None and _is_attribute(number):
+                tag = f"{number:08X}"
+                vr = inherited.vr(element, data_set)
+                attributes[tag] = self._attribute(element, vr, f"{path}/{tag}", inherited)
+        return attributes
 
-    def _attribute(self, element: Element, path: str, inherited: Inherited) -> dict[str, Any]:
-        vr = vr_of(element, inherited)
-        if element.items is not None:
-            path = f"{path}/{element.tag:08X}"
-            items = [
-                self.attributes(item, f"{path}/{number}", inherited) for number, item in enumerate(element.items, 1)
-            ]
-            return {"vr": vr, "Value": items} if items else {"vr": vr}
-        if element.length == 0:
+    def _attribute(self, element: Element, vr: str, uri: str, inherited: Inherited) -> dict[str, Any]:
+        if not element.value:
             return {"vr": vr}
-        if element.fragments is not None or vr in BULK_VRS:
-            return {"vr": vr, "BulkDataURI": f"{path}/{element.tag:08X}"}
-        if element.tag == _SPECIFIC_CHARACTER_SET:
-            return {"vr": vr, "Value": ["ISO_IR 192"]}
-        value = self._data_set.value(element)
-        values = self._numbers(value, vr) if vr in VALUE_BYTES else self._texts(value, vr, inherited.codec)
+        if vr == "SQ":
+            try:
+                values = self._items(element, uri, inherited)
+            except Malformed:
+                return {"vr": "UN", "BulkDataURI": uri}
+        elif vr in BULK_VRS or not isinstance(element, RawDataElement):
+            return {"vr": vr, "BulkDataURI": uri}
+        elif element.tag == SPECIFIC_CHARACTER_SET:
+            values = ["ISO_IR 192"]
+        elif vr in NUMBER_CODES:
+            values = self._numbers(element, vr)
+        else:
+            values = self._texts(element.value, vr, inherited)
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
-    def _numbers(self, value: bytes, vr: str) -> list[Any]:
-        count = len(value) // VALUE_BYTES[vr]
+    def _items(self, element: Element, uri: str, inherited: Inherited) -> list[Any]:
+        with self._nested.items(element) as items:
+            return [self.attributes(item, f"{uri}/{number}", inherited) for number, item in enumerate(items, 1)]
+
+    def _numbers(self, element: RawDataElement, vr: str) -> list[Any]:
+        value = element.value or b""
+        count = len(value) // NUMBER_BYTES[vr]
         self._add(count)
-        numbers = unpack(f"{self._data_set.byte_order}{len(value) // WORD_BYTES[vr]}{_STRUCT_CODES[vr]}", value)
+        order = "<" if element.is_little_endian else ">"
+        code = NUMBER_CODES[vr]
+        numbers = unpack(f"{order}{count * len(code)}{code[0]}", value)
         if vr == "AT":
             return [f"{group:04X}{number:04X}" for group, number in zip(numbers[::2], numbers[1::2], strict=True)]
         if vr in ("FL", "FD"):
             return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
         return list(numbers)
 
-    def _texts(self, value: bytes, vr: str, codec: str) -> list[Any]:
-        text = decode(value, codec if vr in _IN_CHARACTER_SET else DEFAULT_CODEC, is_person_name=vr == "PN")
+    def _texts(self, value: bytes, vr: str, inherited: Inherited) -> list[Any]:
+        text = inherited.text(value, vr)
         self._add(text.count("\\") + 1)
         texts = [text] if vr in _SINGLE_VALUED else text.split("\\")
         texts = [text.rstrip("\0 ") for text in texts]
@@ -165,6 +139,11 @@ class _Converter:
         self._value_count += count
         if self._value_count > self._max_values:
             raise DicomFileError(f"The data set has more than {self._max_values} values.")
+
+
+def _is_attribute(tag: int) -> bool:
+    """Whether it is not that of a group length, nor left out."""
+    return bool(tag & 0xFFFF) and tag >> 16 not in _LEFT_OUT_GROUPS and tag != _TRAILING_PADDING
 
 
 def _not_finite(number: float) -> str:

@@ -4,19 +4,20 @@ Clients also send data sets without some or all of it. What is stored always has
 preamble may hold the head of another format, and make a program of a file that passes for an image.
 """
 
-import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
+from struct import unpack
 from typing import Final
 
-from shared.elements import (
-    DicomFileError,
-    DicomFileLimits,
-    ElementWalker,
-    Encoding,
-)
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+from pydicom.valuerep import STANDARD_VR
+
+from shared.element_values import dictionary_vr, raw_value
 from shared.identifiers import MAX_UID_LENGTH, is_uid
-from shared.value_representations import ENCODED_VRS, dictionary_vr
+from shared.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
@@ -41,7 +42,7 @@ DEFLATED_TRANSFER_SYNTAXES: Final = frozenset(
 # Every other transfer syntax is in Explicit VR Little Endian (PS3.5 A.4).
 _ENCODINGS: Final = {
     IMPLICIT_VR_LITTLE_ENDIAN: Encoding(is_implicit_vr=True),
-    EXPLICIT_VR_BIG_ENDIAN: Encoding(is_implicit_vr=False, byte_order=">"),
+    EXPLICIT_VR_BIG_ENDIAN: Encoding(is_little_endian=False),
 }
 
 _PREAMBLE: Final = bytes(128)
@@ -50,7 +51,6 @@ _PREFIXED: Final = len(_PREAMBLE) + len(_PREFIX)
 _FIRST_GROUP: Final = 0x0004  # of a DICOMDIR; other data sets begin with 0008
 _SWAPPED_GROUP: Final = _FIRST_GROUP << 8
 
-_GROUP_LENGTH: Final = 0x00020000
 _TRANSFER_SYNTAX_UID: Final = 0x00020010
 _IMPLEMENTATION_CLASS_UID: Final = "2.25.217347430706284696547132738520179672132"
 
@@ -59,122 +59,106 @@ _IMPLEMENTATION_CLASS_UID: Final = "2.25.217347430706284696547132738520179672132
 class FileMeta:
     """What was read before the data set.
 
-    `encoded` are the elements of the file meta group, whole, by tag; `data_set_offset` is where the data set begins in
-    the bytes read. `transfer_syntax_uid` is a valid UID; where the file names none, it is the one that the data set
+    `elements` are those of the file meta group, which is `encoded`; `following` are the bytes read after it, which
+    begin the data set. `transfer_syntax_uid` is a valid UID; where the file names none, it is the one that the data set
     must be in.
     """
 
-    encoded: Mapping[int, bytes]
-    has_prefix: bool
-    data_set_offset: int
+    elements: Dataset
+    encoded: bytes
+    following: bytes
     transfer_syntax_uid: str
 
     @property
     def encoding(self) -> Encoding:
         """How the data set is encoded, once inflated."""
-        return _ENCODINGS.get(self.transfer_syntax_uid, Encoding(is_implicit_vr=False))
+        return _ENCODINGS.get(self.transfer_syntax_uid, Encoding())
 
     @property
     def is_deflated(self) -> bool:
         """Whether the data set is deflated (PS3.5 A.5)."""
         return self.transfer_syntax_uid in DEFLATED_TRANSFER_SYNTAXES
 
-    def stored(self, received: bytes | bytearray, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    def stored(self, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
         """What is stored before the data set: all of PS3.10 7.1, with a preamble of zeros.
 
-        `received` are the bytes that this was read from; a file meta group that names its transfer syntax stays as it
-        is there. The UIDs are only used where there is none.
+        A file meta group that names its transfer syntax stays as it is; the UIDs are only used where there is none.
+        Raises DicomFileError for one that does not, and cannot be written again.
         """
-        if _TRANSFER_SYNTAX_UID in self.encoded:
-            begin = _PREFIXED if self.has_prefix else 0
-            return _PREAMBLE + _PREFIX + bytes(received[begin : self.data_set_offset])
-        encoded = {
-            0x00020001: _explicit(0x00020001, b"OB\0\0" + struct.pack("<L", 2), b"\0\1"),
-            0x00020002: _explicit_uid(0x00020002, sop_class_uid),
-            0x00020003: _explicit_uid(0x00020003, sop_instance_uid),
-            0x00020012: _explicit_uid(0x00020012, _IMPLEMENTATION_CLASS_UID),
-            **self.encoded,
-            _TRANSFER_SYNTAX_UID: _explicit_uid(_TRANSFER_SYNTAX_UID, self.transfer_syntax_uid),
-        }
-        encoded.pop(_GROUP_LENGTH, None)
-        group = b"".join(encoded[tag] for tag in sorted(encoded))
-        return _PREAMBLE + _PREFIX + _explicit(_GROUP_LENGTH, b"UL\4\0", struct.pack("<L", len(group))) + group
+        if _TRANSFER_SYNTAX_UID in self.elements:
+            return _PREAMBLE + _PREFIX + self.encoded
+        try:
+            return _PREAMBLE + _PREFIX + self._written(sop_class_uid, sop_instance_uid)
+        except Exception:  # noqa: BLE001
+            # What is there is converted, which fails in as many ways as there are to be wrong; and errors hold values.
+            raise DicomFileError("The file meta group cannot be read.") from None
+
+    def _written(self, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+        meta = FileMetaDataset()
+        meta.FileMetaInformationVersion = b"\0\1"
+        meta.MediaStorageSOPClassUID = UID(sop_class_uid[:MAX_UID_LENGTH])
+        meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid[:MAX_UID_LENGTH])
+        meta.ImplementationClassUID = UID(_IMPLEMENTATION_CLASS_UID)
+        meta.update(self.elements)
+        meta.FileMetaInformationGroupLength = 0  # counted as it is written
+        meta.TransferSyntaxUID = UID(self.transfer_syntax_uid)
+        written = DicomBytesIO()
+        write_file_meta_info(written, meta, enforce_standard=False)
+        return written.getvalue()
 
 
 class FileMetaReader:
-    """Reads everything before the data set from `data`, which may still be growing at its end."""
+    """Reads everything before the data set."""
 
-    def __init__(self, data: bytes | bytearray, *, limits: DicomFileLimits) -> None:
-        self._data = data
+    def __init__(self, limits: DicomFileLimits) -> None:
         self._limits = limits
-        self._walker: ElementWalker | None = None
-        self._needed = _PREFIXED
+        self._beginning = b""
+        self._reader: ElementReader | None = None
 
-    def advance(self, *, is_last: bool) -> FileMeta | None:
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> FileMeta | None:
         """What was read, or None when more is needed, which is only so while not `is_last`.
 
         Raises DicomFileError when this is not a DICOM file, or cannot be told to be one.
         """
-        if len(self._data) < self._needed and not is_last:
+        if self._reader is None:
+            chunk = self._beginning = self._beginning + chunk
+            if len(chunk) < _PREFIXED and not is_last:
+                return None
+            # In Explicit VR Little Endian in every file: PS3.10 7.1.
+            self._reader = ElementReader(Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True)
+            if chunk.startswith(_PREFIX, len(_PREAMBLE)):
+                chunk = chunk[_PREFIXED:]
+        if not self._reader.feed(chunk, is_last=is_last):
             return None
-        begin = _PREFIXED if self._has_prefix else 0
-        if self._walker is None:
-            meta_encoding = Encoding(is_implicit_vr=False)  # of every file: PS3.10 7.1
-            self._walker = ElementWalker(self._data, begin, meta_encoding, limits=self._limits, stop=_is_after_meta)
-        walker = self._walker
-        if not walker.advance(is_last=is_last):
-            self._needed = walker.needed
-            return None
-        encoded = {}
-        for element in walker.elements:
-            end = element.offset + element.length
-            encoded[element.tag] = bytes(self._data[begin:end])
-            begin = end
+        elements = self._reader.data_set
+        encoded, following = self._reader.data[: self._reader.position], self._reader.data[self._reader.position :]
+        uid = raw_value(elements, _TRANSFER_SYNTAX_UID)
         return FileMeta(
+            elements=elements,
             encoded=encoded,
-            has_prefix=self._has_prefix,
-            data_set_offset=walker.position,
-            transfer_syntax_uid=self._transfer_syntax_uid(walker),
+            following=following,
+            transfer_syntax_uid=_guessed_transfer_syntax_uid(following) if uid is None else _transfer_syntax_uid(uid),
         )
-
-    @property
-    def _has_prefix(self) -> bool:
-        return self._data[len(_PREAMBLE) : _PREFIXED] == _PREFIX
-
-    def _transfer_syntax_uid(self, walker: ElementWalker) -> str:
-        for element in walker.elements:
-            if element.tag == _TRANSFER_SYNTAX_UID:
-                value = self._data[element.offset : element.offset + element.length]
-                uid = value.decode("latin-1").strip("\0 ")
-                if not is_uid(uid):
-                    raise DicomFileError("Transfer Syntax UID (0002,0010) is not a UID.")
-                return uid
-        return _guessed_transfer_syntax_uid(bytes(self._data[walker.position : walker.position + 8]))
 
 
 def _is_after_meta(tag: int) -> bool:
     return tag >> 16 != 0x0002
 
 
+def _transfer_syntax_uid(value: bytes) -> str:
+    uid = value.decode("latin-1").strip("\0 ")
+    if not is_uid(uid):
+        raise DicomFileError("Transfer Syntax UID (0002,0010) is not a UID.")
+    return uid
+
+
 def _guessed_transfer_syntax_uid(beginning: bytes) -> str:
-    """The native transfer syntax in which a data set is that begins with these 8 bytes."""
-    if len(beginning) == 8:
-        has_vr = beginning[4:6] in ENCODED_VRS
-        group, number = struct.unpack("<HH", beginning[:4])
-        is_big_endian = group >= _SWAPPED_GROUP
-        if has_vr:
-            return EXPLICIT_VR_BIG_ENDIAN if is_big_endian else EXPLICIT_VR_LITTLE_ENDIAN
+    """The native transfer syntax in which a data set is that begins so."""
+    if len(beginning) >= 8:
+        group, number = unpack("<HH", beginning[:4])
+        if beginning[4:6].decode("latin-1") in STANDARD_VR:
+            return EXPLICIT_VR_BIG_ENDIAN if group >= _SWAPPED_GROUP else EXPLICIT_VR_LITTLE_ENDIAN
         # The first attribute of any data set is a standard one.
-        if group >= _FIRST_GROUP and dictionary_vr(group << 16 | number, {}) != "UN":
+        if group >= _FIRST_GROUP and dictionary_vr(BaseTag(group << 16 | number), Dataset()) != "UN":
             return IMPLICIT_VR_LITTLE_ENDIAN
     raise DicomFileError("This is not a DICOM file: it has no prefix, and does not begin as a data set does.")
-
-
-def _explicit(tag: int, head: bytes, value: bytes) -> bytes:
-    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + head + value
-
-
-def _explicit_uid(tag: int, uid: str) -> bytes:
-    value = uid.encode("ascii", "replace")[:MAX_UID_LENGTH]
-    value += b"\0" * (len(value) % 2)
-    return _explicit(tag, b"UI" + struct.pack("<H", len(value)), value)

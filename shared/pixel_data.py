@@ -8,8 +8,8 @@ from array import array
 from struct import unpack
 from typing import Final
 
-from shared.elements import ITEM, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH, DicomFileError, DicomFileLimits, Head
 from shared.frames import ITEM_HEAD_BYTES
+from shared.parsing import ITEM, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH, DicomFileError, DicomFileLimits, Head
 
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009

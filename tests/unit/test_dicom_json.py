@@ -233,6 +233,7 @@ class TestCharacterSets:
             (b"iso ir 144", "Жук".encode("iso8859_5"), "Жук"),
             (b"utf-8 ", "Жук".encode(), "Жук"),
             (b"rot13 ", b"abc", "abc"),
+            (b"punycode", b"a-b", "a-b"),
             (b"\\ISO 2022 IR 87", b"\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", "山田^太郎"),
             (b"ISO 2022 IR 100\\ISO 2022 IR 126", b"\xe9^\x1b-F\xe9^\xe9", "é^ι^é"),
             (b"\\ISO 2022 IR 149", b"\x1b$)C\xb1\xe8\xc8\xf1", "김희"),
@@ -305,6 +306,15 @@ class TestSequences:
             "00100020": {"vr": "LO", "Value": ["ID"]},
         }
         assert read_bulk_value(data, "00081199") == (item, "UN")
+
+    def test_that_hold_something_else_than_items_are_kept_as_bytes(self) -> None:
+        other = element(0x00081150, "UI", b"1.2\0")
+        other = other[:4] + struct.pack("<L", 8) + other[4:]  # as an item's head is, but for the tag
+        data = part10_of(struct.pack("<HH2sHL", 0x0008, 0x1199, b"SQ", 0, len(other)) + other)
+        assert metadata_of(data) == {"00081199": {"vr": "UN", "BulkDataURI": "bulkdata/00081199"}}
+        undefined = struct.pack("<HH2sHL", 0x0008, 0x1199, b"SQ", 0, 0xFFFFFFFF) + other
+        with pytest.raises(DicomFileError, match="0008,1199"):
+            read(part10_of(undefined + bytes.fromhex("feffdde000000000")))
 
 
 class TestLeftOut:

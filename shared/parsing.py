@@ -1,0 +1,312 @@
+"""pydicom's parser, kept safe for bytes from strangers that are still arriving.
+
+pydicom takes the end of the bytes for the end of an item or of a data set, whatever was announced; takes the memory
+that it is asked for; and warns of and logs what it finds odd, with values. Here it never sees an end that is none,
+its work is bounded, it is silent, and whatever it raises is a DicomFileError:
+
+    DicomFileError          the bytes cannot be read, or exceed a limit
+     +- Malformed           what is wrong is the structure: a sequence of defined length can be carried unread
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import SEEK_END, BytesIO
+from typing import Final, NamedTuple
+
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator, read_sequence
+from pydicom.tag import BaseTag
+
+# Values of a patient must not get into the log. For the whole process, as filters and loggers are: to silence pydicom
+# around each call instead (catch_warnings) would change what other threads do meanwhile.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+logging.getLogger("pydicom").propagate = False
+
+UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+ITEM: Final = 0xFFFEE000
+SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
+
+_HEAD_BYTES: Final = 8  # of an element, an item or a delimiter, as pydicom reads them
+_LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
+_CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
+_MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom takes quadratic time for more
+_ITEM_TAGS: Final = (b"\xfe\xff\0\xe0", b"\xff\xfe\xe0\0")
+_SEQUENCE_ENDS: Final = {True: b"\xfe\xff\xdd\xe0\0\0\0\0", False: b"\xff\xfe\xe0\xdd\0\0\0\0"}  # by is_little_endian
+
+Element = RawDataElement | DataElement
+"""An element as pydicom's reader gives it: raw, but for a sequence of undefined length, whose items it has read."""
+
+
+class DicomFileError(Exception):
+    """The bytes are not a DICOM file that can be kept; the message says why, never with a value of the data set."""
+
+
+class Malformed(DicomFileError):
+    """The structure of the data set is broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomFileLimits:
+    """How much of a file is held or noted in memory; each limit answers a way to exhaust it."""
+
+    max_header_bytes: int = 64 * 1024**2
+    """Bytes before Pixel Data, held until they are parsed; those after it have the same limit for themselves."""
+
+    max_inflated_bytes: int = 1024**3
+    """Bytes that a deflated data set (PS3.5 A.5) may inflate to: deflate shrinks zeros a thousandfold."""
+
+    max_sequence_depth: int = 64
+    """Sequences within sequences. The deepest in use, the content trees of reports, stay below 20."""
+
+    max_elements: int = 1_000_000
+    """Elements and items outside Pixel Data: at the top and in sequences of undefined length, and again in those of
+    defined length. Delimiters count, and so do values of eight bytes. An item of eight bytes takes 700 when parsed."""
+
+    max_values: int = 4_000_000
+    """Values in the metadata: one attribute of "\\\\\\\\\\\\" has four in three bytes."""
+
+    max_fragments: int = 4_000_000
+    """Items in encapsulated Pixel Data, of which empty ones take 8 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a data set is encoded: PS3.5 A."""
+
+    is_implicit_vr: bool = False
+    is_little_endian: bool = True
+
+
+class Head(NamedTuple):
+    """The beginning of an element: tag, VR as encoded (None if it has none), length, and where its value begins."""
+
+    tag: int
+    vr: str | None
+    length: int
+    offset: int
+
+
+class _Source(BytesIO):
+    """Bytes to parse, of which no read comes short: it fails instead, and `needed` is how many bytes there must be."""
+
+    def __init__(self, data: bytes, limits: DicomFileLimits, head_count: int = 0) -> None:
+        super().__init__(data)
+        self._max_elements = limits.max_elements
+        self._is_character_set = False
+        self.head_count = head_count
+        self.needed = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        wanted = size or 0
+        if len(data) < wanted:
+            self.needed = self.tell() - len(data) + wanted
+            raise Malformed("The data set is shorter than its content.")
+        if wanted == _HEAD_BYTES:
+            self._is_character_set = data.startswith(_CHARACTER_SET_HEADS)
+            self.head_count += 1
+            if self.head_count > self._max_elements:
+                raise DicomFileError(f"The data set has more than {self._max_elements} elements and items.")
+        elif self._is_character_set and wanted > _MAX_CHARACTER_SET_BYTES:
+            raise DicomFileError(f"Specific Character Set is longer than {_MAX_CHARACTER_SET_BYTES} bytes.")
+        return data
+
+    def check_items(self, items: Sequence[Dataset]) -> None:
+        """Raises Malformed where other things than items were read as such: pydicom does not look at their tags."""
+        with self.getbuffer() as data:
+            if any(bytes(data[item.seq_item_tell : item.seq_item_tell + 4]) not in _ITEM_TAGS for item in items):
+                raise Malformed("A sequence holds something else than items.")
+
+
+class ElementReader:
+    """Reads the elements of one data set, as its bytes arrive.
+
+    `data_set` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
+    was fed. Reading ends before the first element whose tag `stop` accepts, whose head is then `stopped_at`, or with
+    the bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there goes before what was
+    declared, as it does for pydicom.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        *,
+        limits: DicomFileLimits,
+        stop: Callable[[int], bool] = lambda tag: False,
+        is_certain: bool = False,
+    ) -> None:
+        self.encoding = encoding
+        self._is_certain = is_certain
+        self._limits = limits
+        self._stop = stop
+        self._source = _Source(b"", limits)
+        self._size = 0
+        self._needed = _HEAD_BYTES
+        self._head: Head | None = None
+        self._elements: dict[BaseTag, Element] = {}
+        self.position = 0
+        self.stopped_at: Head | None = None
+
+    @property
+    def data(self) -> bytes:
+        """All that was fed."""
+        return self._source.getvalue()
+
+    @property
+    def data_set(self) -> Dataset:
+        """The elements."""
+        return Dataset(self._elements)
+
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> bool:
+        """Read as far as there are bytes; False when more are needed, which is only so while not `is_last`.
+
+        Raises DicomFileError for what cannot be read, exceeds a limit, or is cut short by the end of the data set.
+        """
+        self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
+        if self._size < self._needed and not is_last:
+            return False
+        # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
+        end = len(self.data.rstrip(b"\0")) if is_last else None
+        elements: Iterator[Element] | None = None
+        while end is None or self.position < end:
+            elements = elements or self._generator()
+            if not self._advance(elements, is_last=is_last):
+                return False
+            if self.stopped_at:
+                return True
+            if self._head is None:
+                elements = None  # It met the delimiter of an item: one too many, which ends nothing here.
+        return True
+
+    def _generator(self) -> Iterator[Element]:
+        if not self._is_certain:
+            # In Explicit VR two capitals follow the first tag. In Implicit VR these are the low bytes of a length,
+            # which would be over 16,000 bytes for the first element of a data set.
+            vr = self.data[4:6]
+            if len(vr) == 2:
+                self.encoding = replace(self.encoding, is_implicit_vr=not (vr.isalpha() and vr.isupper()))
+            self._is_certain = True
+        self._source.seek(self.position)
+        return data_element_generator(
+            self._source, self.encoding.is_implicit_vr, self.encoding.is_little_endian, stop_when=self._is_at_stop
+        )
+
+    def _is_at_stop(self, tag: int, vr: str | None, length: int) -> bool:
+        self._head = Head(tag, vr, length, self._source.tell())
+        if tag == ITEM:
+            raise Malformed("An item is in no sequence.")
+        if self._stop(tag):
+            self.stopped_at = self._head
+        return self.stopped_at is not None
+
+    def _advance(self, elements: Iterator[Element], *, is_last: bool) -> bool:
+        """Read one element; False if not all of it is there yet."""
+        self._head = None
+        head_count = self._source.head_count
+        try:
+            element = next(elements, None)
+            if isinstance(element, DataElement):
+                self._source.check_items(element.value)
+        except Exception as error:  # noqa: BLE001
+            refused = refusal(error, self._limits)
+            if not isinstance(refused, Malformed):
+                raise refused from None
+            where = f" in element {self._head.tag >> 16:04X},{self._head.tag & 0xFFFF:04X}" if self._head else ""
+            if not self._source.needed:
+                raise DicomFileError(f"The data set cannot be parsed{where}.") from None
+            if is_last:
+                raise DicomFileError(f"The file is cut short{where}.") from None
+            self._source.head_count = head_count
+            self._wait()
+            return False
+        if element is not None:
+            self._elements[element.tag] = element
+        self.position = self._source.tell()
+        return True
+
+    def _wait(self) -> None:
+        """Note how many bytes there must be before it is worth reading on."""
+        self._needed, self._source.needed = self._source.needed, 0
+        limit = self._limits.max_header_bytes + _LONG_HEAD_BYTES
+        if self._needed > limit:
+            raise DicomFileError(
+                f"The data set is larger than {self._limits.max_header_bytes} bytes besides its Pixel Data."
+            )
+        if self._head and self._head.length == UNDEFINED_LENGTH:
+            # It is parsed anew each time, so it waits for as much again: the total stays linear.
+            self._needed = min(max(self._needed, 2 * self._size - self.position), limit)
+
+
+def element_of(data_set: Dataset, tag: int) -> Element | None:
+    """The element with this tag, unconverted: an empty one, too, which pydicom would else convert."""
+    return data_set.get_item(tag, keep_deferred=True)
+
+
+class NestedReader:
+    """Reads the sequences in the elements of one data set, within limits for all of them together."""
+
+    def __init__(self, limits: DicomFileLimits) -> None:
+        self._limits = limits
+        self._depth = 0
+        self._held_bytes = 0
+        self._head_count = 0
+
+    @contextmanager
+    def items(self, element: Element) -> Iterator[Sequence[Dataset]]:
+        """The items of a sequence, to be read meanwhile.
+
+        Raises Malformed where a sequence of defined length does not hold items.
+        """
+        held_bytes = len(element.value or b"") if isinstance(element, RawDataElement) else 0
+        self._depth += 1
+        self._held_bytes += held_bytes
+        try:
+            if self._depth > self._limits.max_sequence_depth:
+                raise _too_deep(self._limits)
+            # Each level of defined length is a copy of what is in it; all that enclose this one are there, too.
+            if self._held_bytes > 4 * self._limits.max_header_bytes:
+                raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
+            yield self._parsed(element) if isinstance(element, RawDataElement) else element.value
+        finally:
+            self._depth -= 1
+            self._held_bytes -= held_bytes
+
+    def _parsed(self, element: RawDataElement) -> Sequence[Dataset]:
+        # Read as one of undefined length: pydicom looks for the first element of an empty item beyond its end.
+        data = (element.value or b"") + _SEQUENCE_ENDS[element.is_little_endian]
+        source = _Source(data, self._limits, self._head_count)
+        try:
+            items = read_sequence(
+                source, element.is_implicit_VR, element.is_little_endian, UNDEFINED_LENGTH, default_encoding
+            )
+            source.check_items(items)
+            return items
+        except Exception as error:  # noqa: BLE001
+            raise refusal(error, self._limits) from None
+        finally:
+            self._head_count = source.head_count
+
+
+def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
+    """What to raise, from None, when pydicom fails: bytes that no test has thought of lead it to errors of any kind.
+
+    It is a DicomFileError of its own or Malformed; or a MemoryError, which says nothing about the file. The error
+    itself may hold values.
+    """
+    hidden = error.__context__  # pydicom makes an OSError of whatever befalls it at the head of an item
+    for cause in (error, hidden):
+        if isinstance(cause, (DicomFileError, MemoryError)):
+            return cause
+        if isinstance(cause, RecursionError):
+            return _too_deep(limits)
+    return Malformed("The data set cannot be parsed.")
+
+
+def _too_deep(limits: DicomFileLimits) -> DicomFileError:
+    return DicomFileError(f"Sequences are nested deeper than {limits.max_sequence_depth} levels.")
