@@ -55,7 +55,13 @@ def steps() -> Iterator[Step]:
     by_study, by_series = f"?StudyInstanceUID={red.StudyInstanceUID}", f"?SeriesInstanceUID={red.SeriesInstanceUID}"
     by_instance = f"?SOPInstanceUID={red.SOPInstanceUID}"
 
-    yield Step(title="Delete the study, where it is left over", method="DELETE", path=study, statuses=(204, 404))
+    # It may be the user's own: the tutorial has these UIDs.
+    yield Step(
+        title="See that the study is not there yet (if it is, delete it, or choose another DATA)",
+        method="GET",
+        path=f"/studies{by_study}",
+        statuses=(204,),
+    )
 
     multipart = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
     for name, path, content_type, content in (
