@@ -30,7 +30,7 @@ from shared.storage.journal import JournalEntry
 from shared.store_response import Failed, FailureReason, Outcome, Stored
 from shared.validation import ApiVersion, validate
 
-_UPLOADS: Final = 8  # blocks and small instances of a process on their way to storage at once
+_UPLOADS: Final = 4  # blocks and small instances of a process on their way to storage at once
 _PARTS_IN_FLIGHT: Final = 8  # complete parts of one request that are not stored yet
 
 # Scripts put the second on files that are DICOM all the same.
