@@ -15,7 +15,8 @@ from shared.data_set_reader import DataSetReader
 from shared.frames import FrameTable
 from shared.identifiers import InstanceIdentifiers, is_uid
 from shared.parsing import DicomFileError, DicomFileLimits
-from shared.part10 import NATIVE_TRANSFER_SYNTAXES, FileMeta, FileMetaReader
+from shared.part10 import FileMeta, FileMetaReader
+from shared.transfer_syntaxes import NATIVE
 
 __all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomHeader", "DicomInstance"]
 
@@ -149,7 +150,7 @@ class _Body:
         self._meta = meta
         self._limits = limits
         self._inflater = _Inflater(limits.max_inflated_bytes) if meta.is_deflated else None
-        is_native = meta.transfer_syntax_uid in NATIVE_TRANSFER_SYNTAXES
+        is_native = meta.transfer_syntax_uid in NATIVE
         self._data_set = DataSetReader(meta.encoding, is_native=is_native, limits=limits)
         self._data_set_offset = 0
         self._withheld = bytearray()

@@ -11,8 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.errors import BadRequest, NotAcceptable
-
-EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+from shared.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 
 _MULTIPART: Final = "multipart/related"
 _ANY_TYPE: Final = "*/*"
@@ -23,7 +22,7 @@ _ANY_TRANSFER_SYNTAX: Final = "*"  # PS3.18 8.7.3.5.2
 # decode by the part's Content-Type.
 _DEFAULT_TRANSFER_SYNTAX: Final = {
     "application/dicom": EXPLICIT_VR_LITTLE_ENDIAN,
-    "application/octet-stream": EXPLICIT_VR_LITTLE_ENDIAN,
+    OCTET_STREAM: EXPLICIT_VR_LITTLE_ENDIAN,
 }
 
 # Every expression here is linear in any header: what a repetition takes, nothing after it could take instead.

@@ -18,27 +18,13 @@ from pydicom.valuerep import STANDARD_VR
 from shared.element_values import dictionary_vr, raw_value
 from shared.identifiers import MAX_UID_LENGTH, is_uid
 from shared.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding
-
-IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
-EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
-
-NATIVE_TRANSFER_SYNTAXES: Final = frozenset(
-    {
-        IMPLICIT_VR_LITTLE_ENDIAN,
-        EXPLICIT_VR_LITTLE_ENDIAN,
-        EXPLICIT_VR_BIG_ENDIAN,
-        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    }
+from shared.transfer_syntaxes import (
+    DEFLATED,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
 )
-DEFLATED_TRANSFER_SYNTAXES: Final = frozenset(
-    {
-        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate (PS3.5 A.7)
-        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
-    }
-)
+
 # Every other transfer syntax is in Explicit VR Little Endian (PS3.5 A.4).
 _ENCODINGS: Final = {
     IMPLICIT_VR_LITTLE_ENDIAN: Encoding(is_implicit_vr=True),
@@ -77,7 +63,7 @@ class FileMeta:
     @property
     def is_deflated(self) -> bool:
         """Whether the data set is deflated (PS3.5 A.5)."""
-        return self.transfer_syntax_uid in DEFLATED_TRANSFER_SYNTAXES
+        return self.transfer_syntax_uid in DEFLATED
 
     def stored(self, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
         """What is stored before the data set: all of PS3.10 7.1, with a preamble of zeros.

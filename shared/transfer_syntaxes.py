@@ -1,13 +1,29 @@
-"""Transfer syntaxes by what a retrieve has to know of them: the media type of a frame in each (PS3.18 8.7.3.3)."""
+"""Transfer syntaxes (PS3.6 A): which of them lie how in a file, and what a frame in them is sent as."""
 
 from typing import Final
 
-EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-
+EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
 
-DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99"})
+NATIVE: Final = frozenset(
+    {
+        IMPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_BIG_ENDIAN,
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    }
+)
+"""Those whose Pixel Data is not encapsulated (PS3.5 A.4)."""
+
+DEFLATED: Final = frozenset(
+    {
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate (PS3.5 A.7)
+        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
+    }
+)
 """Those whose whole data set is compressed, so that nothing in it has a place in the file."""
 
 OCTET_STREAM: Final = "application/octet-stream"

@@ -2,7 +2,6 @@ import pytest
 
 from shared.errors import BadRequest, NotAcceptable
 from shared.media_types import (
-    EXPLICIT_VR_LITTLE_ENDIAN,
     MediaType,
     Offer,
     accept_of,
@@ -12,6 +11,7 @@ from shared.media_types import (
     parse_accept,
     parse_media_type,
 )
+from shared.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 JPEG_LS = "1.2.840.10008.1.2.4.80"
