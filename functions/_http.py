@@ -48,6 +48,7 @@ def transaction(handler: Handler) -> Handler:
             return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
         except SettingsError as error:
             _logger.error("The service is not configured: %s", error)
+            await _drain(req)
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
         except Exception:
             _logger.exception("%s %s failed.", req.method, handler.__name__)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.bulk_values import NoSuchBulkValue, read_bulk_value
+from shared.dicom_file import DicomFileLimits
 from shared.errors import NotAcceptable, NotFound
 from shared.frames import FrameTable, FrameUnavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
@@ -196,8 +197,10 @@ async def bulk_value(archive: Archive, record: InstanceRecord, path: str) -> Con
     data = await archive.blobs.read_all(blob, 0, record.header_bytes)
     if table is not None and table.end_offset < record.size_bytes and path > PIXEL_DATA:
         data += await archive.blobs.read_all(blob, table.end_offset)
+    # The store that accepted the file may have had a higher limit than the default.
+    limits = DicomFileLimits(max_header_bytes=max(len(data), DicomFileLimits().max_header_bytes))
     try:
-        value, _ = await asyncio.to_thread(read_bulk_value, data, path)
+        value, _ = await asyncio.to_thread(read_bulk_value, data, path, limits=limits)
     except NoSuchBulkValue as error:
         raise NotFound("The instance has no such bulk value.") from error
     return Content(location, len(value), _once(value))

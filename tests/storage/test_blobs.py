@@ -10,6 +10,7 @@ async def test_a_blob_is_read_whole_and_by_range(archive: Archive) -> None:
     await archive.blobs.put(name, bytes(range(256)))
     assert await archive.blobs.read_all(name) == bytes(range(256))
     assert await archive.blobs.read_all(name, 10, 5) == bytes(range(10, 15))
+    assert await archive.blobs.read_all(name, 10, 0) == b""
     assert await archive.blobs.read_all(name, 250) == bytes(range(250, 256))
 
 
