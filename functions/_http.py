@@ -7,7 +7,8 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -161,19 +162,14 @@ async def body(req: Request) -> AsyncIterator[bytes]:
 
 async def begun(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
     """The same iterator, after its first step was taken: what fails at once still becomes a status."""
-    try:
-        first = await anext(chunks)
-    except StopAsyncIteration:
-        return _nothing()
-    return _resumed(first, chunks)
+    taken = []
+    with suppress(StopAsyncIteration):
+        taken.append(await anext(chunks))
+    return _resumed(taken, chunks)
 
 
-async def _resumed(first: Chunk, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    yield first
+async def _resumed(taken: Sequence[Chunk], chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    for chunk in taken:
+        yield chunk
     async for chunk in chunks:
         yield chunk
-
-
-async def _nothing() -> AsyncIterator[Chunk]:
-    return
-    yield

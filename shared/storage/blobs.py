@@ -76,8 +76,9 @@ class InstanceBlobs:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
+    chunks: tuple[bytes, ...] = ()
+    for chunk in chunks:
+        yield chunk
 
 
 def _block_id(index: int) -> str:
