@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from azure.functions.decorators.function_app import Function
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from local import azurite as local_azurite
 from local.azurite import Azurite
@@ -17,6 +19,10 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 
 __all__ = ["Azurite", "Server"]
+
+# How long an example takes says more of the machine than of the code.
+hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("untimed")
 
 SHOWN_LOG_BYTES = 20_000
 
