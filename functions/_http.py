@@ -19,6 +19,7 @@ from starlette.responses import Response
 from functions._services import settings
 from shared.errors import BadRequest, DicomWebError, NotFound, PayloadTooLarge
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
+from shared.media_types import MediaType, accept_of
 from shared.settings import SettingsError
 from shared.validation import ApiVersion
 
@@ -120,6 +121,11 @@ def resource(req: Request) -> ResourceIdentifiers:
 def instance_identifiers(req: Request) -> InstanceIdentifiers:
     """The instance that the path names; raises BadRequest for a UID that is none."""
     return InstanceIdentifiers(*(uid_of_path(req.path_params[name], name) for name in ("study", "series", "instance")))
+
+
+def accepted(req: Request) -> tuple[MediaType, ...]:
+    """The media ranges that the request accepts, by header or query parameter."""
+    return accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
 
 
 def service_url(req: Request) -> str:

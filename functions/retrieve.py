@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from functions import _services
-from functions._http import begun, instance_identifiers, resource, service_url, transaction
+from functions._http import accepted, begun, instance_identifiers, resource, service_url, transaction
 from functions._multipart import multipart_response, single_response
 from shared.errors import BadRequest, NotAcceptable
-from shared.media_types import MediaType, Offer, accept_of, negotiate
+from shared.media_types import Offer, negotiate
 from shared.transfer_syntaxes import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     OCTET_STREAM,
@@ -118,7 +118,7 @@ async def retrieve_bulkdata(req: Request) -> Response:
         if table.is_encapsulated:
             numbers = range(1, table.frame_count + 1)
             return await _frames_response(req, record, retrieve.frames(archive, record, table, numbers), False)
-    offer = negotiate(_accept(req), (Offer(OCTET_STREAM, True), Offer(OCTET_STREAM, False)))
+    offer = negotiate(accepted(req), (Offer(OCTET_STREAM, True), Offer(OCTET_STREAM, False)))
     content = await retrieve.bulk_value(archive, record, path)
     return single_response(offer, EXPLICIT_VR_LITTLE_ENDIAN, content, service_url(req))
 
@@ -137,7 +137,7 @@ async def _retrieve_metadata(req: Request) -> Response:
     from shared.services import retrieve
 
     archive = await _services.archive()
-    offer = negotiate(_accept(req), _METADATA_OFFERS)
+    offer = negotiate(accepted(req), _METADATA_OFFERS)
     records = retrieve.find_instances(archive, resource(req), with_metadata=True)
     text = await begun(retrieve.metadata(archive, records, service_url(req)))
     return StreamingResponse(text, media_type=offer.media_type)
@@ -159,14 +159,10 @@ async def _frames_response(
     return multipart_response(offer, ((syntax, frame) async for frame in frames), service_url(req))
 
 
-def _accept(req: Request) -> tuple[MediaType, ...]:
-    return accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
-
-
 def _negotiate(req: Request, offers: Sequence[Offer]) -> Offer:
     """The offer to send, all of them as stored; raises NotAcceptable, saying so."""
     try:
-        return negotiate(_accept(req), offers)
+        return negotiate(accepted(req), offers)
     except NotAcceptable as error:
         raise NotAcceptable(f"{error} Instances are sent as they are stored; they are not transcoded.") from error
 

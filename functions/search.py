@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
-from functions._http import resource, service_url, transaction
+from functions._http import accepted, resource, service_url, transaction
 from shared.attributes import Level
-from shared.media_types import Offer, accept_of, negotiate
+from shared.media_types import Offer, negotiate
 from shared.search_query import parse_search
 
 bp = func.Blueprint()
@@ -69,7 +69,7 @@ async def search_series_instances(req: Request) -> Response:
 async def _search(req: Request, level: Level) -> Response:
     from shared.services.search import search
 
-    answer = negotiate(accept_of(req.headers.get("accept"), req.query_params.getlist("accept")), _OFFERS)
+    answer = negotiate(accepted(req), _OFFERS)
     query = parse_search(req.url.query, level, _services.settings())
     scope = resource(req) if "study" in req.path_params else None
     url = service_url(req)

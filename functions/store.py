@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
-from functions._http import api_version, body, resource, service_url, transaction
+from functions._http import accepted, api_version, body, resource, service_url, transaction
 from shared.errors import UnsupportedMediaType
-from shared.media_types import Offer, accept_of, boundary_of, negotiate, parse_media_type
+from shared.media_types import Offer, boundary_of, negotiate, parse_media_type
 from shared.multipart import (
     Event,
     Headers,
@@ -46,8 +46,7 @@ async def store_study_instances(req: Request) -> Response:
 
 
 async def _store(req: Request, study_instance_uid: str | None) -> Response:
-    accept = accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
-    answer = negotiate(accept, _OFFERS)
+    answer = negotiate(accepted(req), _OFFERS)
     url = service_url(req)
     events = _events(req)
     service = await _services.store_service()

@@ -7,10 +7,22 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 _DATE: Final = re.compile(r"[0-9]{8}")
 _PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` is a day of the calendar as DA has it, YYYYMMDD (PS3.5 6.2)."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return True
 
 
 def comparable(vr: str, text: str) -> str:

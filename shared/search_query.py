@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
 from shared.attributes import BY_KEYWORD, BY_TAG, SEARCHABLE, Attribute, Level
 from shared.errors import BadRequest
 from shared.identifiers import is_uid
-from shared.matching import AnyOf, DateRange, Matcher, comparable
+from shared.matching import AnyOf, DateRange, Matcher, comparable, is_date
 from shared.settings import Settings
 
 # A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
@@ -120,23 +119,13 @@ def _form(attribute: Attribute, value: str) -> str:
 
 def _date(keyword: str, text: str) -> Matcher:
     first, hyphen, last = text.partition("-")
-    if not (first or last) or not all(_is_date(end) for end in (first, last) if end):
+    if not (first or last) or not all(is_date(end) for end in (first, last) if end):
         raise BadRequest(f"The parameter {keyword} must be a date YYYYMMDD or a range of two joined by a hyphen.")
     if not hyphen:
         return AnyOf(frozenset({first}))
     if first and last and first > last:
         raise BadRequest(f"The parameter {keyword} is a range that ends before it begins.")
     return DateRange(first, last)
-
-
-def _is_date(text: str) -> bool:
-    if not re.fullmatch(r"[0-9]{8}", text):
-        return False
-    try:
-        datetime.strptime(text, "%Y%m%d")
-    except ValueError:
-        return False
-    return True
 
 
 def _include_tag(field: str) -> str | None:

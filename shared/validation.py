@@ -7,11 +7,11 @@ in v1; in v2 it is stored with a warning.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from shared.attributes import SEARCHABLE, TAG
 from shared.identifiers import MAX_UID_LENGTH, is_uid
+from shared.matching import is_date
 
 ApiVersion = Literal["v1", "v2"]
 
@@ -82,11 +82,7 @@ def _finding(tag: str, comment: str) -> Finding:
 
 
 def _date_rule(_: str, text: str) -> str:
-    try:
-        valid = re.fullmatch(r"[0-9]{8}", text) is not None and bool(datetime.strptime(text, "%Y%m%d"))
-    except ValueError:
-        valid = False
-    return "" if valid else "must be a date YYYYMMDD"
+    return "" if is_date(text) else "must be a date YYYYMMDD"
 
 
 def _text_rule(vr: str, text: str) -> str:
