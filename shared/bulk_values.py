@@ -17,10 +17,10 @@ from shared.parsing import (
     DicomFileLimits,
     ElementReader,
     Malformed,
-    NestedReader,
     element_of,
 )
 from shared.part10 import FileMetaReader
+from shared.sequences import NestedReader
 
 _PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*")
 _ARRAY_CODES: Final = {2: "H", 4: "I", 8: "Q"}

@@ -1,24 +1,24 @@
 """Reads one DICOM Part 10 file (PS3.10 7) as its bytes arrive, in bounded memory, and gives the bytes to store.
 
 What is stored is the file as it came, but for two things: the preamble becomes zeros, and a preamble, prefix or file
-meta group that is missing is put in front. Everything before Pixel Data is held until it has been read; Pixel Data
-passes, and only where its frames lie is noted. No I/O, and no judgement on what the attributes say: only a file that
-cannot be read, exceeds a limit or is cut short is refused.
+meta group that is missing is put in front. What comes before Pixel Data is read, and only its short elements are held;
+Pixel Data passes, and only where its frames lie is noted. No I/O, and no judgement on what the attributes say: only a
+file that cannot be read, exceeds a limit or is cut short is refused.
 """
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from shared.data_set_reader import DataSetReader
+from shared.data_set_reader import DataSetReader, Metadata
 from shared.frames import FrameTable
 from shared.identifiers import InstanceIdentifiers, is_uid
 from shared.parsing import DicomFileError, DicomFileLimits
 from shared.part10 import FileMeta, FileMetaReader
 from shared.transfer_syntaxes import NATIVE
 
-__all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomHeader", "DicomInstance"]
+__all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomIdentity", "DicomInstance"]
 
 _STEP_BYTES: Final = 64 * 1024  # read, and inflated, at a time, so that nothing large is copied more than once
 _DEFAULT_LIMITS: Final = DicomFileLimits()
@@ -31,8 +31,8 @@ _UID_TAGS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DicomHeader:
-    """What a file says before its Pixel Data.
+class DicomIdentity:
+    """Which instance a file says that it is.
 
     The UIDs are those of the data set, which count where the file meta group differs. They are as they stand there,
     without padding; "" when absent. Only `transfer_syntax_uid` is sure to be a UID.
@@ -43,7 +43,6 @@ class DicomHeader:
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
-    metadata: dict[str, dict[str, Any]]
 
     @property
     def identifiers(self) -> InstanceIdentifiers | None:
@@ -53,13 +52,14 @@ class DicomHeader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DicomInstance(DicomHeader):
-    """A whole file. `metadata` has Pixel Data and what follows it, too.
+class DicomInstance(DicomIdentity):
+    """A whole file. `metadata` has every attribute, those of Pixel Data and what follows it, too.
 
     `header_bytes` is where Pixel Data begins in the stored file. It is `size_bytes`, the whole stored file, when there
     is none, and for a deflated file, of which no part can be read alone; `frames` is None in the same cases.
     """
 
+    metadata: Metadata
     frames: FrameTable | None
     header_bytes: int
     size_bytes: int
@@ -80,14 +80,24 @@ class DicomFileReader:
         self._is_finished = False
 
     @property
-    def header(self) -> DicomHeader | None:
-        """What comes before Pixel Data, once all of that has been read; a file without any is all header."""
-        return self._body.header if self._body is not None else None
+    def identity(self) -> DicomIdentity | None:
+        """Which instance the file is, once that has been read."""
+        return self._body.identity if self._body is not None else None
+
+    @property
+    def is_header_read(self) -> bool:
+        """Whether all that comes before Pixel Data has been read; a file without any is all header."""
+        return self._body is not None and self._body.is_header_read
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes of the file are held until more of it comes."""
+        return self._body.held_bytes if self._body is not None else 0
 
     def feed(self, chunk: bytes) -> bytes:
         """Read a chunk, and return bytes to store.
 
-        These are b"" until the header is complete, then everything withheld so far, then each chunk as it is.
+        These are b"" until the file's identity is known, then everything withheld so far, then each chunk as it is.
 
         Raises DicomFileError as soon as the file turns out to be none, broken, or over a limit.
         """
@@ -127,7 +137,7 @@ class DicomFileReader:
     def _feed(self, chunk: bytes) -> bytes:
         stored = []
         position = 0
-        while self.header is None and position < len(chunk):
+        while not self.is_header_read and position < len(chunk):
             step = chunk[position : position + _STEP_BYTES]
             position += _STEP_BYTES
             stored.append(self._read_beginning(step, is_last=False) if self._body is None else self._body.read(step))
@@ -154,17 +164,25 @@ class _Body:
         self._data_set = DataSetReader(meta.encoding, is_native=is_native, limits=limits)
         self._data_set_offset = 0
         self._withheld = bytearray()
-        self.header: DicomHeader | None = None
+        self.identity: DicomIdentity | None = None
+
+    @property
+    def is_header_read(self) -> bool:
+        return self._data_set.metadata is not None
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._withheld) + self._data_set.held_bytes
 
     def read(self, chunk: bytes) -> bytes:
         """Read a chunk of the data set as it is stored, and return bytes to store."""
         for plain in self._inflater.inflate(chunk) if self._inflater else (chunk,):
             self._data_set.feed(plain)
-        if self.header is not None:
+        if self.identity is not None:
             return chunk
         self._withheld += chunk
-        if self._data_set.metadata is not None:
-            return self._release(self._data_set.metadata)
+        if self._data_set.identification is not None:
+            return self._release(self._data_set.identification)
         # Nothing but deflated bytes that inflate to nothing gets here.
         if len(self._withheld) > self._limits.max_header_bytes + _STEP_BYTES:
             raise DicomFileError(f"More than {self._limits.max_header_bytes} bytes come to no Pixel Data.")
@@ -175,7 +193,11 @@ class _Body:
         if self._inflater:
             self._inflater.finish()
         metadata = self._data_set.finish()
-        return self._release(metadata) if self.header is None else b""
+        if self.identity is None:
+            return self._release(metadata)
+        if self._identity(metadata) != self.identity:
+            raise DicomFileError("The attributes are out of order: the UIDs of the instance do not come first.")
+        return b""
 
     def instance(self, size_bytes: int) -> DicomInstance:
         """The whole file, which is stored in `size_bytes`, after `finish`."""
@@ -195,10 +217,12 @@ class _Body:
             size_bytes=size_bytes,
         )
 
-    def _release(self, metadata: dict[str, dict[str, Any]]) -> bytes:
-        uids = _uids(metadata)
-        self.header = DicomHeader(**uids, transfer_syntax_uid=self._meta.transfer_syntax_uid, metadata=metadata)
-        beginning = self._meta.stored(sop_class_uid=uids["sop_class_uid"], sop_instance_uid=uids["sop_instance_uid"])
+    def _identity(self, metadata: Metadata) -> DicomIdentity:
+        return DicomIdentity(**_uids(metadata), transfer_syntax_uid=self._meta.transfer_syntax_uid)
+
+    def _release(self, metadata: Metadata) -> bytes:
+        identity = self.identity = self._identity(metadata)
+        beginning = self._meta.stored(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
         self._data_set_offset = len(beginning)
         stored = beginning + self._withheld
         self._withheld = bytearray()
@@ -235,10 +259,10 @@ class _Inflater:
             raise DicomFileError("The file is cut short in its deflated data set.")
 
 
-def _uids(metadata: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _uids(metadata: Metadata) -> dict[str, str]:
     return {name: _uid(metadata, tag) for name, tag in _UID_TAGS.items()}
 
 
-def _uid(metadata: dict[str, dict[str, Any]], tag: str) -> str:
+def _uid(metadata: Metadata, tag: str) -> str:
     value = metadata.get(tag, {}).get("Value", [""])[0]
     return value if isinstance(value, str) else ""

@@ -7,7 +7,8 @@ does not fit its character set has U+FFFD where it does not, and a value of an i
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from struct import unpack
 from typing import Any, Final
 
@@ -22,7 +23,8 @@ from shared.element_values import (
     SPECIFIC_CHARACTER_SET,
     Inherited,
 )
-from shared.parsing import DicomFileError, DicomFileLimits, Element, Malformed, NestedReader, element_of
+from shared.parsing import DicomFileError, DicomFileLimits, Element, Malformed, element_of
+from shared.sequences import NestedReader
 
 BULK_DATA: Final = "bulkdata"
 """What the relative BulkDataURI of every bulk value begins with; its path follows after a slash."""
@@ -34,6 +36,7 @@ _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is pa
 _LEADING_SPACES_PAD: Final = frozenset({"AE", "CS", "DS", "IS", "LO", "SH"})  # PS3.5 Table 6.2-1
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
+_PIECE_BYTES: Final = 64 * 1024
 _MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too long ones
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -58,34 +61,104 @@ def to_json(
 
     Raises DicomFileError when there are more values than `limits` allow, or sequences nest deeper.
     """
-    return _Converter(limits).attributes(data_set, BULK_DATA, inherited)
+    return JsonConverter(limits).attributes(data_set, BULK_DATA, inherited)
 
 
-def dumps(metadata: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """Compact UTF-8 JSON. A lone surrogate, which is no character, becomes "?".
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON of plain values. A lone surrogate, which is no character, becomes "?".
 
     Raises ValueError for a float that is not finite.
     """
-    text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace")
 
 
-class _Converter:
+class DeflatedItems(Sequence[Any]):
+    """The items of a sequence too long to be held as objects: `deflated` is the text of a JSON array of them."""
+
+    def __init__(self, deflated: bytes, count: int) -> None:
+        self._deflated = deflated
+        self._count = count
+
+    def texts(self) -> Iterator[bytes]:
+        """The text of the array, in pieces."""
+        decompressor = zlib.decompressobj()
+        tail = self._deflated
+        while tail:
+            yield decompressor.decompress(tail, _PIECE_BYTES)
+            tail = decompressor.unconsumed_tail
+        yield decompressor.flush()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return json.loads(b"".join(self.texts()))[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DeflatedItems) and self._deflated == other._deflated
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class ItemsDeflater:
+    """Takes the items of a long sequence one by one, in plain values."""
+
+    def __init__(self) -> None:
+        self._compressor = zlib.compressobj()
+        self._deflated = bytearray()
+        self._count = 0
+
+    def add(self, item: Any) -> None:
+        """Take the next item."""
+        self._deflated += self._compressor.compress((b"," if self._count else b"[") + dumps(item))
+        self._count += 1
+
+    def finish(self) -> DeflatedItems:
+        """All the items."""
+        self._deflated += self._compressor.compress(b"]" if self._count else b"[]") + self._compressor.flush()
+        return DeflatedItems(bytes(self._deflated), self._count)
+
+
+def json_texts(metadata: Mapping[str, Mapping[str, Any]]) -> Iterator[bytes]:
+    """The metadata of an instance as the text of a JSON object, in pieces, `DeflatedItems` included."""
+    separator = b"{"
+    for tag, attribute in metadata.items():
+        values = attribute.get("Value")
+        if isinstance(values, DeflatedItems):
+            yield separator + dumps(tag) + b':{"vr":' + dumps(attribute["vr"]) + b',"Value":'
+            yield from values.texts()
+            yield b"}"
+        else:
+            yield separator + dumps(tag) + b":" + dumps(attribute)
+        separator = b","
+    yield b"}" if metadata else b"{}"
+
+
+class JsonConverter:
+    """Converts the parts of one data set, within limits for all of them together."""
+
     def __init__(self, limits: DicomFileLimits) -> None:
         self._nested = NestedReader(limits)
         self._max_values = limits.max_values
         self._value_count = 0
 
     def attributes(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
+        """As `to_json`; `path` is what the BulkDataURIs begin with."""
         inherited = inherited.by(data_set)
         attributes = {}
         for number in sorted(map(int, data_set.keys())):  # as PS3.18 F.2.2 has them
             element = element_of(data_set, number)
-            if element is not None and _is_attribute(number):
+            if element is not None and is_attribute(number):
                 tag = f"{number:08X}"
                 vr = inherited.vr(element, data_set)
                 attributes[tag] = self._attribute(element, vr, f"{path}/{tag}", inherited)
         return attributes
+
+    def item(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
+        """The attributes of an item of a sequence at the top of the data set."""
+        with self._nested.level():
+            return self.attributes(data_set, path, inherited)
 
     def _attribute(self, element: Element, vr: str, uri: str, inherited: Inherited) -> dict[str, Any]:
         if not element.value:
@@ -141,8 +214,8 @@ class _Converter:
             raise DicomFileError(f"The data set has more than {self._max_values} values.")
 
 
-def _is_attribute(tag: int) -> bool:
-    """Whether it is not that of a group length, nor left out."""
+def is_attribute(tag: int) -> bool:
+    """Whether the element of a tag is an attribute: neither a group length nor one that is left out."""
     return bool(tag & 0xFFFF) and tag >> 16 not in _LEFT_OUT_GROUPS and tag != _TRAILING_PADDING
 
 

@@ -6,20 +6,19 @@ its work is bounded, it is silent, and whatever it raises is a DicomFileError:
 
     DicomFileError          the bytes cannot be read, or exceed a limit
      +- Malformed           what is wrong is the structure: a sequence of defined length can be carried unread
+         +- Incomplete      more bytes may follow
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
 from typing import Final, NamedTuple
 
-from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator, read_sequence
+from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 
 # Values of a patient must not get into the log. For the whole process, as filters and loggers are: to silence pydicom
@@ -32,12 +31,11 @@ UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 ITEM: Final = 0xFFFEE000
 SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 
-_HEAD_BYTES: Final = 8  # of an element, an item or a delimiter, as pydicom reads them
-_LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
+HEAD_BYTES: Final = 8  # of an element, an item or a delimiter, as pydicom reads them
+LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
 _CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
 _MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom takes quadratic time for more
 _ITEM_TAGS: Final = (b"\xfe\xff\0\xe0", b"\xff\xfe\xe0\0")
-_SEQUENCE_ENDS: Final = {True: b"\xfe\xff\xdd\xe0\0\0\0\0", False: b"\xff\xfe\xe0\xdd\0\0\0\0"}  # by is_little_endian
 
 Element = RawDataElement | DataElement
 """An element as pydicom's reader gives it: raw, but for a sequence of undefined length, whose items it has read."""
@@ -49,6 +47,15 @@ class DicomFileError(Exception):
 
 class Malformed(DicomFileError):
     """The structure of the data set is broken."""
+
+
+class Incomplete(Malformed):
+    """The bytes end too early: there must be `needed`, or more where that `is_least`."""
+
+    def __init__(self, needed: int, *, is_least: bool = False) -> None:
+        super().__init__("The data set is shorter than its content.")
+        self.needed = needed
+        self.is_least = is_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,27 +99,39 @@ class Head(NamedTuple):
     offset: int
 
 
-class _Source(BytesIO):
+class HeadCount:
+    """How many elements and items have been read, of all that one limit is for."""
+
+    def __init__(self, limits: DicomFileLimits) -> None:
+        self._max_elements = limits.max_elements
+        self.count = 0
+
+    def add(self) -> None:
+        """Count one more. Raises DicomFileError when it is one too many."""
+        self.count += 1
+        if self.count > self._max_elements:
+            raise DicomFileError(f"The data set has more than {self._max_elements} elements and items.")
+
+
+class Source(BytesIO):
     """Bytes to parse, of which no read comes short: it fails instead, and `needed` is how many bytes there must be."""
 
-    def __init__(self, data: bytes, limits: DicomFileLimits, head_count: int = 0) -> None:
+    def __init__(self, data: bytes, heads: HeadCount) -> None:
         super().__init__(data)
-        self._max_elements = limits.max_elements
         self._is_character_set = False
-        self.head_count = head_count
+        self.heads = heads
         self.needed = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """The next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
         data = super().read(size)
         wanted = size or 0
         if len(data) < wanted:
             self.needed = self.tell() - len(data) + wanted
             raise Malformed("The data set is shorter than its content.")
-        if wanted == _HEAD_BYTES:
+        if wanted == HEAD_BYTES:
             self._is_character_set = data.startswith(_CHARACTER_SET_HEADS)
-            self.head_count += 1
-            if self.head_count > self._max_elements:
-                raise DicomFileError(f"The data set has more than {self._max_elements} elements and items.")
+            self.heads.add()
         elif self._is_character_set and wanted > _MAX_CHARACTER_SET_BYTES:
             raise DicomFileError(f"Specific Character Set is longer than {_MAX_CHARACTER_SET_BYTES} bytes.")
         return data
@@ -127,9 +146,9 @@ class _Source(BytesIO):
 class ElementReader:
     """Reads the elements of one data set, as its bytes arrive.
 
-    `data_set` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
-    was fed. Reading ends before the first element whose tag `stop` accepts, whose head is then `stopped_at`, or with
-    the bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there goes before what was
+    `elements` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
+    was fed. Reading ends before the first element whose head `stop` accepts, which is then `stopped_at`, or with the
+    bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there goes before what was
     declared, as it does for pydicom.
     """
 
@@ -138,20 +157,26 @@ class ElementReader:
         encoding: Encoding,
         *,
         limits: DicomFileLimits,
-        stop: Callable[[int], bool] = lambda tag: False,
+        heads: HeadCount | None = None,
+        stop: Callable[[Head], bool] = lambda head: False,
         is_certain: bool = False,
     ) -> None:
         self.encoding = encoding
         self._is_certain = is_certain
         self._limits = limits
         self._stop = stop
-        self._source = _Source(b"", limits)
+        self._source = Source(b"", heads or HeadCount(limits))
         self._size = 0
-        self._needed = _HEAD_BYTES
+        self._needed = HEAD_BYTES
         self._head: Head | None = None
-        self._elements: dict[BaseTag, Element] = {}
+        self.elements: dict[BaseTag, Element] = {}
         self.position = 0
         self.stopped_at: Head | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes were fed: all are held."""
+        return self._size
 
     @property
     def data(self) -> bytes:
@@ -161,7 +186,7 @@ class ElementReader:
     @property
     def data_set(self) -> Dataset:
         """The elements."""
-        return Dataset(self._elements)
+        return Dataset(self.elements)
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> bool:
         """Read as far as there are bytes; False when more are needed, which is only so while not `is_last`.
@@ -201,14 +226,14 @@ class ElementReader:
         self._head = Head(tag, vr, length, self._source.tell())
         if tag == ITEM:
             raise Malformed("An item is in no sequence.")
-        if self._stop(tag):
+        if self._stop(self._head):
             self.stopped_at = self._head
         return self.stopped_at is not None
 
     def _advance(self, elements: Iterator[Element], *, is_last: bool) -> bool:
         """Read one element; False if not all of it is there yet."""
         self._head = None
-        head_count = self._source.head_count
+        head_count = self._source.heads.count
         try:
             element = next(elements, None)
             if isinstance(element, DataElement):
@@ -222,22 +247,20 @@ class ElementReader:
                 raise DicomFileError(f"The data set cannot be parsed{where}.") from None
             if is_last:
                 raise DicomFileError(f"The file is cut short{where}.") from None
-            self._source.head_count = head_count
+            self._source.heads.count = head_count
             self._wait()
             return False
         if element is not None:
-            self._elements[element.tag] = element
+            self.elements[element.tag] = element
         self.position = self._source.tell()
         return True
 
     def _wait(self) -> None:
         """Note how many bytes there must be before it is worth reading on."""
         self._needed, self._source.needed = self._source.needed, 0
-        limit = self._limits.max_header_bytes + _LONG_HEAD_BYTES
+        limit = self._limits.max_header_bytes + LONG_HEAD_BYTES
         if self._needed > limit:
-            raise DicomFileError(
-                f"The data set is larger than {self._limits.max_header_bytes} bytes besides its Pixel Data."
-            )
+            raise too_large(self._limits)
         if self._head and self._head.length == UNDEFINED_LENGTH:
             # It is parsed anew each time, so it waits for as much again: the total stays linear.
             self._needed = min(max(self._needed, 2 * self._size - self.position), limit)
@@ -246,51 +269,6 @@ class ElementReader:
 def element_of(data_set: Dataset, tag: int) -> Element | None:
     """The element with this tag, unconverted: an empty one, too, which pydicom would else convert."""
     return data_set.get_item(tag, keep_deferred=True)
-
-
-class NestedReader:
-    """Reads the sequences in the elements of one data set, within limits for all of them together."""
-
-    def __init__(self, limits: DicomFileLimits) -> None:
-        self._limits = limits
-        self._depth = 0
-        self._held_bytes = 0
-        self._head_count = 0
-
-    @contextmanager
-    def items(self, element: Element) -> Iterator[Sequence[Dataset]]:
-        """The items of a sequence, to be read meanwhile.
-
-        Raises Malformed where a sequence of defined length does not hold items.
-        """
-        held_bytes = len(element.value or b"") if isinstance(element, RawDataElement) else 0
-        self._depth += 1
-        self._held_bytes += held_bytes
-        try:
-            if self._depth > self._limits.max_sequence_depth:
-                raise _too_deep(self._limits)
-            # Each level of defined length is a copy of what is in it; all that enclose this one are there, too.
-            if self._held_bytes > 4 * self._limits.max_header_bytes:
-                raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
-            yield self._parsed(element) if isinstance(element, RawDataElement) else element.value
-        finally:
-            self._depth -= 1
-            self._held_bytes -= held_bytes
-
-    def _parsed(self, element: RawDataElement) -> Sequence[Dataset]:
-        # Read as one of undefined length: pydicom looks for the first element of an empty item beyond its end.
-        data = (element.value or b"") + _SEQUENCE_ENDS[element.is_little_endian]
-        source = _Source(data, self._limits, self._head_count)
-        try:
-            items = read_sequence(
-                source, element.is_implicit_VR, element.is_little_endian, UNDEFINED_LENGTH, default_encoding
-            )
-            source.check_items(items)
-            return items
-        except Exception as error:  # noqa: BLE001
-            raise refusal(error, self._limits) from None
-        finally:
-            self._head_count = source.head_count
 
 
 def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
@@ -304,9 +282,15 @@ def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
         if isinstance(cause, (DicomFileError, MemoryError)):
             return cause
         if isinstance(cause, RecursionError):
-            return _too_deep(limits)
+            return too_deep(limits)
     return Malformed("The data set cannot be parsed.")
 
 
-def _too_deep(limits: DicomFileLimits) -> DicomFileError:
+def too_large(limits: DicomFileLimits) -> DicomFileError:
+    """The refusal of a header over its limit."""
+    return DicomFileError(f"The data set is larger than {limits.max_header_bytes} bytes besides its Pixel Data.")
+
+
+def too_deep(limits: DicomFileLimits) -> DicomFileError:
+    """The refusal of sequences within too many others."""
     return DicomFileError(f"Sequences are nested deeper than {limits.max_sequence_depth} levels.")

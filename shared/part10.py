@@ -17,7 +17,7 @@ from pydicom.valuerep import STANDARD_VR
 
 from shared.element_values import dictionary_vr, raw_value
 from shared.identifiers import MAX_UID_LENGTH, is_uid
-from shared.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding
+from shared.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding, Head
 from shared.transfer_syntaxes import (
     DEFLATED,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -127,8 +127,8 @@ class FileMetaReader:
         )
 
 
-def _is_after_meta(tag: int) -> bool:
-    return tag >> 16 != 0x0002
+def _is_after_meta(head: Head) -> bool:
+    return head.tag >> 16 != 0x0002
 
 
 def _transfer_syntax_uid(value: bytes) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, level_of
+from shared.dicom_json import DeflatedItems
 from shared.identifiers import InstanceIdentifiers
 from shared.matching import comparable_values
 
@@ -114,7 +115,7 @@ def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
     """
     found: dict[Level, dict[str, Any]] = {Level.STUDY: {}, Level.SERIES: {}, Level.INSTANCE: {}}
     for tag, attribute in metadata.items():
-        if tag in BY_TAG:
+        if tag in BY_TAG and not isinstance(attribute.get("Value"), DeflatedItems):
             text = json.dumps(attribute)
             if len(text) <= _MAX_SHARED_ATTRIBUTE_LENGTH and "BulkDataURI" not in text:
                 found[level_of(tag)][tag] = attribute

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.attributes import TAG
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
-from shared.dicom_json import dumps
+from shared.dicom_json import json_texts
 from shared.errors import BadRequest, Unavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.media_types import parse_media_type
@@ -248,7 +248,9 @@ def _new_instance(
     """What to enter of an instance, with its metadata and frame table in storage form. Takes a while."""
     # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
     syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
-    metadata = zlib.compress(dumps(dict(sorted({**instance.metadata, **syntax}.items()))))
+    compressor = zlib.compressobj()
+    texts = json_texts(dict(sorted({**instance.metadata, **syntax}.items())))
+    metadata = b"".join([*map(compressor.compress, texts), compressor.flush()])
     frames = instance.frames.to_bytes() if instance.frames else b""
     record = InstanceRecord(
         identifiers,

@@ -38,19 +38,19 @@ class InstanceUpload:
             return
         try:
             # Parsing a header takes milliseconds; after it, a chunk is only looked through.
-            parsing = self._reader.header is None
+            parsing = not self._reader.is_header_read
             kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
         except DicomFileError as error:
             self._failure = error
             return
         self._keep(kept)
-        header = self._reader.header
-        if header is None or len(self._block) <= BLOCK_BYTES:
+        identity = self._reader.identity
+        if identity is None or len(self._block) <= BLOCK_BYTES:
             return
-        if header.identifiers is None:
+        if identity.identifiers is None:
             self._block.clear()
             return
-        name = keys.instance_blob(header.identifiers, self.version)
+        name = keys.instance_blob(identity.identifiers, self.version)
         while len(self._block) > BLOCK_BYTES:
             block = bytes(self._block[:BLOCK_BYTES])
             del self._block[:BLOCK_BYTES]

@@ -1,6 +1,9 @@
 """What holds of every file: it is read the same however it is cut; and no bytes do worse than be refused."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -9,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from shared.bulk_values import read_bulk_value
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
-from shared.dicom_json import dumps
+from shared.dicom_json import json_texts
 from shared.frames import FrameTable
 from tests.unit.part10_files import SAMPLES, image, part10
 
@@ -71,7 +74,7 @@ def check(stored: bytes, instance: DicomInstance) -> None:
     """Whatever was accepted can be written, retrieved and read again."""
     assert instance.size_bytes == len(stored)
     assert 132 <= instance.header_bytes <= len(stored)
-    json.loads(dumps(instance.metadata))
+    json.loads(b"".join(json_texts(instance.metadata)))
     assert outcome([stored], DicomFileLimits()) == (stored, instance)
     readable = stored
     if instance.frames is not None:
@@ -111,6 +114,48 @@ def test_no_mutation_does_worse_than_be_refused(data: bytes) -> None:
     result = outcome([data], DicomFileLimits())
     if result is not None:
         check(*result)
+
+
+@contextmanager
+def long_from(size: int) -> Iterator[None]:
+    """Elements of `size` bytes are long ones meanwhile, so that those of small files are."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("shared.data_set_reader.LONG_BYTES", size)
+        patched.setattr("shared.long_elements.LONG_BYTES", size)
+        yield
+
+
+def metadata_of(instance: DicomInstance) -> object:
+    return json.loads(b"".join(json_texts(instance.metadata)))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_long_elements_are_read_as_short_ones(path: Path) -> None:
+    data = path.read_bytes()
+    short = outcome([data], DicomFileLimits())
+    assert short is not None
+    for size in (1, 100):
+        with long_from(size):
+            for chunk_bytes in (len(data), 997):
+                chunks = [data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes)]
+                long = outcome(chunks, DicomFileLimits())
+                assert long is not None
+                assert long[0] == short[0]
+                assert metadata_of(long[1]) == metadata_of(short[1])
+                assert long[1].frames == short[1].frames
+                assert long[1].header_bytes == short[1].header_bytes
+
+
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated(), st.integers(1, 200))
+def test_no_mutation_of_long_elements_does_worse_than_be_refused(data: bytes, chunk_bytes: int) -> None:
+    with long_from(8):
+        result = outcome([data], DicomFileLimits())
+        if result is not None:
+            check(*result)
+        assert result == outcome(
+            [data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes)], DicomFileLimits()
+        )
 
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])

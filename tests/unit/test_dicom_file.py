@@ -171,17 +171,18 @@ class TestHeader:
         reader = DicomFileReader()
         begin = len(data) - 200_000
         assert reader.feed(data[: begin - 20]) == b""
-        too_early = reader.header
+        too_early = reader.identity
         assert too_early is None
         assert len(reader.feed(data[begin - 20 : begin])) == begin
-        header = reader.header
-        assert header is not None
-        assert header.identifiers == InstanceIdentifiers("1.2", "1.2.3", "1.2.3.4")
-        assert header.metadata["00100010"]["Value"] == [{"Alphabetic": "Doe^Jane"}]
+        identity = reader.identity
+        assert identity is not None
+        assert identity.identifiers == InstanceIdentifiers("1.2", "1.2.3", "1.2.3.4")
+        assert reader.is_header_read
         assert reader.feed(data[begin:]) == data[begin:]
         last, instance = reader.finish()
         assert last == b""
         assert instance.metadata["7FE00010"] == {"vr": "OB", "BulkDataURI": "bulkdata/7FE00010"}
+        assert instance.metadata["00100010"]["Value"] == [{"Alphabetic": "Doe^Jane"}]
 
     def test_of_a_file_without_pixel_data_is_all_of_it(self) -> None:
         data = part10(data_set(Modality="SR"))
@@ -189,8 +190,8 @@ class TestHeader:
         assert reader.feed(data) == b""
         last, instance = reader.finish()
         assert last == bytes(128) + data[128:]
-        assert reader.header is not None
-        assert reader.header.metadata == instance.metadata
+        assert reader.identity is not None
+        assert reader.identity.sop_instance_uid == instance.sop_instance_uid
 
     @pytest.mark.parametrize(
         ("study", "identifiers"),
@@ -385,7 +386,7 @@ class TestLimits:
         assert "FFFE,E000" in refusal(part10_of(item + struct.pack("<HH2sH", 0x0008, 0x0060, b"CS", 2) + b"CT"))
 
     def test_of_elements(self) -> None:
-        items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 1000
+        items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 1001
         data = part10_of(struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(items)) + items)
         assert "more than 1000 elements and items" in refusal(data, DicomFileLimits(max_elements=1000))
         assert read(data, DicomFileLimits(max_elements=1001))
