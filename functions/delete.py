@@ -1,5 +1,6 @@
 """The functions of the Delete transaction, as Microsoft's service has it."""
 
+import asyncio
 from http import HTTPStatus
 
 import azure.functions as func
@@ -8,6 +9,7 @@ from starlette.responses import Response
 
 from functions import _services
 from functions._http import resource, transaction
+from shared.errors import Unavailable
 
 bp = func.Blueprint()
 
@@ -43,5 +45,11 @@ async def delete_instance(req: Request) -> Response:
 async def _delete(req: Request) -> Response:
     from shared.services.delete import delete
 
-    await delete(await _services.archive(), resource(req))
+    max_seconds = _services.settings().max_request_seconds
+    try:
+        # Maintenance counts on it that no request is at work for longer.
+        async with asyncio.timeout(max_seconds):
+            await delete(await _services.archive(), resource(req))
+    except TimeoutError:
+        raise Unavailable(f"The delete took longer than {max_seconds} seconds; it is finished later.") from None
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -1,89 +1,173 @@
-"""Entering instances into the catalog, whoever else is changing the same study."""
+"""Entering instances into the catalog, whoever else is changing the same study.
+
+Requests of this process that store into one study share transactions: while one is under way, what others have ready
+gathers, and the next takes all that fits.
+"""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from shared.errors import Unavailable
+from shared.identifiers import InstanceIdentifiers
 from shared.records import InstanceRecord, NewInstance, Term, terms_of, terms_of_instance, with_instances
+from shared.services.attempts import attempts
+from shared.services.back_pressure import BackPressure
+from shared.services.intent import Intent
 from shared.storage.archive import Archive
-from shared.storage.catalog import InstanceExists, StudyChanged
+from shared.storage.catalog import InstanceExists, StudyChanged, fits_transaction, value_bytes
 
-_ATTEMPTS: Final = 12
-_BACKOFF_SECONDS: Final = 0.05
+_ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
 
-
-class StudyContended(Unavailable):
-    """Other requests kept changing the study; this one changed nothing, and can be tried again."""
-
-    def __init__(self) -> None:
-        super().__init__("Other requests kept changing the study; try again.")
+Existing = dict[str, InstanceRecord]
+"""Instances that were there already, as they stand in the catalog, by the version that lost to them."""
 
 
-async def attempts() -> AsyncIterator[int]:
-    """Count attempts from 0, waiting a growing, random time between them; then raise StudyContended."""
-    for attempt in range(_ATTEMPTS):
-        yield attempt
-        await asyncio.sleep(random.uniform(0, _BACKOFF_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 -- no secret
-    raise StudyContended
+@dataclass(eq=False)
+class _Batch:
+    """What one request has ready for one study; `done` is the outcome."""
+
+    instances: Sequence[NewInstance]
+    intent: Intent
+    done: asyncio.Future[Existing]
 
 
-async def commit_instances(archive: Archive, instances: Sequence[NewInstance]) -> dict[str, InstanceRecord]:
-    """Enter instances of one study, distinct and no more than fit a transaction, into index and catalog.
+class StudyCommits:
+    """The commits of one process, a queue for each study."""
 
-    Returns the instances that were there already, as they stand in the catalog, by the version that lost to them; all
-    others are entered and found by searches from now on. Raises StudyContended.
-    """
-    study_instance_uid = instances[0].record.identifiers.study_instance_uid
-    async with archive.study_lock(study_instance_uid):
-        return await _commit(archive, study_instance_uid, instances)
+    def __init__(self, archive: Archive, pressure: BackPressure) -> None:
+        self._archive = archive
+        self._pressure = pressure
+        self._queues: dict[str, deque[_Batch]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
+        """Enter instances of one study, distinct and no more than fit a transaction, into index and catalog.
+
+        Returns those that were there already; all others are entered and found by searches from now on. Raises
+        StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
+        """
+        study_instance_uid = instances[0].record.identifiers.study_instance_uid
+        batch = _Batch(instances, intent, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(study_instance_uid)
+        if queue is None:
+            queue = self._queues[study_instance_uid] = deque()
+            worker = asyncio.create_task(self._work(study_instance_uid, queue))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        queue.append(batch)
+        try:
+            # Others may share the transaction: it goes on without a request that is given up.
+            return await asyncio.shield(batch.done)
+        except asyncio.CancelledError:
+            if batch in queue:
+                queue.remove(batch)
+            raise
+
+    async def _work(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+        try:
+            while queue:
+                async with self._archive.study_lock(study_instance_uid):
+                    if queue:
+                        await self._commit_next(study_instance_uid, queue)
+        finally:
+            del self._queues[study_instance_uid]
+            for batch in queue:
+                batch.done.cancel()
+
+    async def _commit_next(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+        group = _next_group(queue)
+        records = [instance.record for batch in group for instance in batch.instances]
+        try:
+            taken = await self._pressure.transactions.take(value_bytes(records) + len(records) * _ROW_BYTES)
+            try:
+                existing = await _commit(self._archive, study_instance_uid, group)
+            finally:
+                self._pressure.transactions.give_back(taken)
+        except BaseException as error:
+            for batch in group:
+                batch.done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for batch in group:
+            versions = {instance.record.version for instance in batch.instances}
+            batch.done.set_result({version: record for version, record in existing.items() if version in versions})
 
 
-async def _commit(
-    archive: Archive, study_instance_uid: str, instances: Sequence[NewInstance]
-) -> dict[str, InstanceRecord]:
-    now = datetime.now(UTC)
-    existing: dict[str, InstanceRecord] = {}
-    proposed: set[Term] = set()
+def _next_group(queue: deque[_Batch]) -> list[_Batch]:
+    """Take the first batch of a queue, and of the others all that fit the transaction and hold no instance again."""
+    group = [queue.popleft()]
+    records = [instance.record for instance in group[0].instances]
+    seen: set[InstanceIdentifiers] = {record.identifiers for record in records}
+    for batch in list(queue):
+        more = [instance.record for instance in batch.instances]
+        identifiers = {record.identifiers for record in more}
+        if seen.isdisjoint(identifiers) and fits_transaction([*records, *more]):
+            queue.remove(batch)
+            group.append(batch)
+            records += more
+            seen |= identifiers
+    return group
+
+
+async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Batch]) -> Existing:
+    """Enter the instances of a group, which fit a transaction, under the first one's intent."""
+    intent = group[0].intent
+    instances = [instance for batch in group for instance in batch.instances]
+    existing: Existing = {}
+    created = None
+    written: frozenset[Term] = frozenset()
     async for _ in attempts():
         before = await archive.catalog.read_study(study_instance_uid)
-        if before is not None and before.record.created != now and proposed:
-            # The study came into being elsewhere: these postings carry a time that it will never have.
-            await archive.terms.remove(study_instance_uid, now, proposed)
-            proposed.clear()
-        after = with_instances(before.record if before else None, instances, now)
         posted = before.record.posted if before else frozenset()
-        terms = terms_of(after)
-        single = [
-            (term, instance.record.identifiers.series_instance_uid)
-            for instance in instances
-            for term in terms_of_instance(instance.record.identifiers)
-        ]
-        await archive.terms.add(
-            study_instance_uid, after.created, [*((term, None) for term in terms - posted), *single]
-        )
-        if before is None:
-            proposed.update(terms, (term for term, _ in single))
+        if created is not None and (before is None or before.record.created != created):
+            # No study came to be, or still is, of that time: nobody else writes its postings.
+            await archive.terms.remove(study_instance_uid, created, written | _terms_of_instances(instances))
+            written = frozenset()
+        if not instances and (before is None or written <= posted):
+            return existing
+        created = before.record.created if before else intent.new_time()
+        after = with_instances(before.record if before else None, instances, created)
+        terms, single = terms_of(after), _terms_of_instances(instances)
+        if before is None or not terms <= posted:
+            # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
+            await intent.declare((terms - posted) | (single if len(group) > 1 else frozenset()), created)
+        written |= terms - posted
+        await _add_postings(archive, study_instance_uid, created, terms - posted, instances)
         try:
             await archive.catalog.commit(
-                before, replace(after, posted=posted | terms), added=[instance.record for instance in instances]
+                before, replace(after, posted=posted | written), added=[instance.record for instance in instances]
             )
         except StudyChanged:
             continue
         except InstanceExists:
             instances = await _not_in_catalog(archive, instances, existing)
-            if instances:
+            if instances or written:
                 continue
         return existing
     raise AssertionError("attempts() ends by raising")
 
 
-async def _not_in_catalog(
-    archive: Archive, instances: Sequence[NewInstance], existing: dict[str, InstanceRecord]
-) -> list[NewInstance]:
+def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
+    return frozenset(term for instance in instances for term in terms_of_instance(instance.record.identifiers))
+
+
+async def _add_postings(
+    archive: Archive,
+    study_instance_uid: str,
+    created: datetime,
+    terms: Iterable[Term],
+    instances: Sequence[NewInstance],
+) -> None:
+    identifiers = [instance.record.identifiers for instance in instances]
+    single = [(term, one.series_instance_uid) for one in identifiers for term in terms_of_instance(one)]
+    await archive.terms.add(study_instance_uid, created, [*((term, None) for term in terms), *single])
+
+
+async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
     """The instances that still have to be entered; those of others that stand in their place go to `existing`.
 
     One that stands there in our own version was entered by a transaction whose answer was lost.

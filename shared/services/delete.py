@@ -1,76 +1,147 @@
 """The Delete transaction of Microsoft's service: a study, a series or an instance goes, with everything below it."""
 
+import asyncio
 import secrets
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord, terms_of, terms_of_instance, without_instances
-from shared.services.commit import StudyContended, attempts
+from shared.records import InstanceRecord, Term, terms_of, terms_of_instance, without_instances
+from shared.services.attempts import attempts
+from shared.services.intent import Intent
+from shared.services.postings import remove_needless_postings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion, fills_transaction
 from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
+from shared.storage.terms import PostingMark
+
+_CLEANED_AT_ONCE: Final = 2  # transactions whose postings and blobs are removed while the next one is made
 
 
 async def delete(archive: Archive, resource: ResourceIdentifiers) -> None:
     """Remove the instances of `resource` from the catalog, then from the index, then their blobs.
 
     Instances that are stored into it meanwhile may stay. Raises NotFound when there is nothing to delete, and
-    StudyContended when other requests kept changing the study: what is gone by then stays gone.
+    StudyContended when other requests kept changing the study. Wherever it ends: what is gone by then stays gone, and
+    maintenance removes the rest.
     """
-    if not await _instances(archive, resource):
+    study, instances = await _found(archive, resource)
+    if study is None or not instances:
         raise NotFound(f"There is no such {resource.level}.")
-    request_id = secrets.token_hex(16)
-    await archive.journal.write(JournalEntry(request_id, "delete", datetime.now(UTC), resource.path))
+    intent = Intent.new(archive, secrets.token_hex(16), "delete", resource)
+    await _delete(archive, resource, intent, study, instances)
+    await intent.withdraw()
+
+
+async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
+    """Go on with a delete that was cut off; what was stored after it began stays. Raises StudyContended."""
+    resource = ResourceIdentifiers.of_path(entry.resource)
+    study, found = await _found(archive, resource)
+    instances = [instance for instance in found if instance.stored < entry.started]
+    await _delete(archive, resource, Intent(archive, entry, is_written=True), study, instances)
+
+
+async def _found(
+    archive: Archive, resource: ResourceIdentifiers
+) -> tuple[StudyVersion | None, Sequence[InstanceRecord]]:
+    study_instance_uid = resource.study_instance_uid
+    study = await archive.catalog.read_study(study_instance_uid)
+    if study is None:
+        return None, []
+    if resource.series_instance_uid is not None and resource.sop_instance_uid is not None:
+        one = InstanceIdentifiers(study_instance_uid, resource.series_instance_uid, resource.sop_instance_uid)
+        found = await archive.catalog.read_instance(one)
+        return study, [found] if found else []
+    rows = archive.catalog.read_instances(study_instance_uid, resource.series_instance_uid)
+    return study, [row async for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """Instances whose rows are gone, and what is left of them.
+
+    `rows` went in our transaction, and with them the need for `terms` of the study first stored at `created`; `marks`
+    are those postings as they stood before, None when the study has gone, too. `gone` are instances that were gone
+    already: by another's transaction, or by ours whose answer was lost.
+    """
+
+    rows: Sequence[InstanceRecord] = ()
+    gone: Sequence[InstanceRecord] = ()
+    created: datetime | None = None
+    terms: frozenset[Term] = frozenset()
+    marks: Sequence[PostingMark] | None = None
+
+
+async def _delete(
+    archive: Archive,
+    resource: ResourceIdentifiers,
+    intent: Intent,
+    study: StudyVersion | None,
+    instances: Sequence[InstanceRecord],
+) -> None:
+    """Remove instances of a study, transaction by transaction, and clean up behind each while the next is made."""
+    cleaning: deque[asyncio.Task[None]] = deque()
     try:
-        await delete_instances(archive, resource)
-    except StudyContended:
-        await archive.journal.remove(request_id, [resource.path])
-        raise
-    await archive.journal.remove(request_id, [resource.path])
+        for batch in _transactions(instances):
+            async with archive.study_lock(resource.study_instance_uid):
+                study, removed = await _remove(archive, intent, study, batch)
+            if len(cleaning) == _CLEANED_AT_ONCE:
+                await cleaning.popleft()
+            cleaning.append(asyncio.create_task(_clean_up(archive, intent, removed)))
+        await asyncio.gather(*cleaning)
+    finally:
+        await asyncio.gather(*cleaning, return_exceptions=True)
 
 
-async def delete_instances(archive: Archive, resource: ResourceIdentifiers) -> None:
-    """Remove whatever instances `resource` has, without a journal entry; raises StudyContended."""
-    async for _ in attempts():
-        async with archive.study_lock(resource.study_instance_uid):
-            study = await archive.catalog.read_study(resource.study_instance_uid)
-            instances = await _instances(archive, resource)
-            if study is None or not instances:
-                return
-            with suppress(StudyChanged):
-                await _remove(archive, study, instances)
-                return
-
-
-async def _instances(archive: Archive, resource: ResourceIdentifiers) -> list[InstanceRecord]:
-    study, series, instance = resource.study_instance_uid, resource.series_instance_uid, resource.sop_instance_uid
-    if series is not None and instance is not None:
-        found = await archive.catalog.read_instance(InstanceIdentifiers(study, series, instance))
-        return [found] if found else []
-    return [found async for found in archive.catalog.read_instances(study, series)]
-
-
-async def _remove(archive: Archive, study: StudyVersion, instances: Sequence[InstanceRecord]) -> None:
-    """Remove instances of a study, transaction by transaction. Raises StudyChanged when another request intervened."""
-    study_instance_uid, created = study.record.study_instance_uid, study.record.created
-    for batch in _transactions(instances):
+async def _remove(
+    archive: Archive, intent: Intent, study: StudyVersion | None, batch: Sequence[InstanceRecord]
+) -> tuple[StudyVersion | None, _Removed]:
+    """Remove a transaction's worth of instances; the study as it stands then."""
+    gone: list[InstanceRecord] = []
+    async for attempt in attempts():
+        if attempt or study is None:
+            study = await archive.catalog.read_study(batch[0].identifiers.study_instance_uid)
+            rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
+            versions = {row.version for row in rows if row is not None}
+            gone += [instance for instance in batch if instance.version not in versions]
+            batch = [instance for instance in batch if instance.version in versions]
+        if study is None or not batch:
+            return study, _Removed(gone=gone)
+        created, posted = study.record.created, study.record.posted
         after = without_instances(study.record, batch)
         kept = terms_of(after) if after else frozenset()
-        dropped = (study.record.posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
-        if after is None:
-            await archive.catalog.commit(study, None, removed=batch)
-            await archive.terms.remove(study_instance_uid, created, dropped)
+        terms = (posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
+        await intent.declare(posted, created)
+        marks = await archive.terms.mark(study.record.study_instance_uid, created, terms) if after else None
+        if after is not None:
+            after = replace(after, posted=posted & kept)
+        try:
+            study = await archive.catalog.commit(study, after, removed=batch)
+        except StudyChanged:
+            continue
+        return study, _Removed(batch, gone, created, terms, marks)
+    raise AssertionError("attempts() ends by raising")
+
+
+async def _clean_up(archive: Archive, intent: Intent, removed: _Removed) -> None:
+    """Remove the postings, then the blobs: while a blob is there, it can be told which postings its instance has."""
+    instances = [*removed.rows, *removed.gone]
+    study_instance_uid = instances[0].identifiers.study_instance_uid
+    if removed.created is not None:
+        if removed.marks is None:
+            await archive.terms.remove(study_instance_uid, removed.created, removed.terms)
         else:
-            marks = await archive.terms.mark(study_instance_uid, created, dropped)
-            after = replace(after, posted=study.record.posted & kept)
-            study = await archive.catalog.commit(study, after, removed=batch) or study
-            await archive.terms.remove_marked(study_instance_uid, created, marks)
-        await archive.blobs.delete([name for instance in batch for name in keys.blobs_of(instance)])
+            await archive.terms.remove_marked(study_instance_uid, removed.created, removed.marks)
+    if removed.gone:
+        identifiers = [instance.identifiers for instance in removed.gone]
+        await remove_needless_postings(archive, study_instance_uid, created=intent.created, instances=identifiers)
+    await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])
 
 
 def _transactions(instances: Sequence[InstanceRecord]) -> Iterator[list[InstanceRecord]]:

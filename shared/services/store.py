@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -19,19 +20,21 @@ from shared.errors import BadRequest, Unavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.media_types import parse_media_type
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
-from shared.records import InstanceRecord, NewInstance, split_by_level
-from shared.services.commit import StudyContended, commit_instances
+from shared.records import InstanceRecord, NewInstance, split_by_level, terms_of, with_instances
+from shared.services.attempts import StudyContended
+from shared.services.back_pressure import BackPressure
+from shared.services.commit import StudyCommits
+from shared.services.intent import Intent
 from shared.services.upload import InstanceUpload
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import MAX_ROW_VALUE_BYTES, fills_transaction
-from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
 from shared.store_response import Failed, FailureReason, Outcome, Stored
 from shared.validation import ApiVersion, validate
 
-_UPLOADS: Final = 4  # blocks and small instances of a process on their way to storage at once
-_PARTS_IN_FLIGHT: Final = 8  # complete parts of one request that are not stored yet
+_PART_BYTES: Final = 256 * 1024  # about what a complete part takes beside its bytes: most are its attributes
 
 # Scripts put the second on files that are DICOM all the same.
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
@@ -48,7 +51,8 @@ class StoreService:
             max_header_bytes=settings.max_header_bytes, max_inflated_bytes=settings.max_inflated_bytes
         )
         self.max_request_seconds = settings.max_request_seconds
-        self.uploads = asyncio.Semaphore(_UPLOADS)
+        self.pressure = BackPressure()
+        self.commits = StudyCommits(archive, self.pressure)
 
     async def store(
         self, events: AsyncIterator[Event], *, study_instance_uid: str | None, version: ApiVersion
@@ -74,24 +78,23 @@ class StoreService:
 
 
 class _StoreRequest:
-    """A request: its parts under way, its journal entry, what waits for a commit and what has become of each part."""
+    """A request: its parts under way, what it means to do, what waits for a commit, what has become of each part."""
 
     def __init__(self, service: StoreService, study_instance_uid: str | None, version: ApiVersion) -> None:
         self._service = service
         self._archive = service.archive
+        self._pressure = service.pressure
         self._study_instance_uid = study_instance_uid
         self._version: ApiVersion = version
         self._request_id = secrets.token_hex(16)
-        self._started = datetime.now(UTC)
         self._upload: InstanceUpload | None = None
         self._headers = Headers()
-        self._in_flight = asyncio.Semaphore(_PARTS_IN_FLIGHT)
         self._tasks: list[asyncio.Task[None]] = []
-        self._journal: dict[str, asyncio.Task[None]] = {}
+        self._intents: dict[str, Intent] = {}
+        self._unfinished: Counter[str] = Counter()
         self._seen: set[InstanceIdentifiers] = set()
         self._uncommitted: dict[str, InstanceRecord] = {}
         self._pending: dict[str, list[NewInstance]] = {}
-        self._unanswered_commits = 0
         self._outcomes: dict[str, Outcome] = {}
 
     async def receive(self, event: Event) -> None:
@@ -100,24 +103,24 @@ class _StoreRequest:
                 version = f"{self._request_id}{len(self._outcomes):06x}"
                 self._outcomes[version] = Failed(FailureReason.PROCESSING_FAILURE, ("The part was not processed.",))
                 self._headers = headers
-                self._upload = InstanceUpload(self._archive.blobs, self._service.uploads, self._service.limits, version)
+                self._upload = InstanceUpload(self._archive.blobs, self._pressure, self._service.limits, version)
             case PartData(data=data) if self._upload is not None:
                 await self._upload.receive(data)
             case PartEnd() if self._upload is not None:
-                await self._in_flight.acquire()
+                taken = await self._pressure.received.take(self._upload.held_bytes + _PART_BYTES)
+                upload, self._upload = self._upload, None
+                finishing = asyncio.create_task(self._finish(upload, self._headers))
+                finishing.add_done_callback(lambda _: self._pressure.received.give_back(taken))
                 for task in self._tasks:
                     if task.done():
                         task.result()
-                self._tasks = [task for task in self._tasks if not task.done()]
-                self._tasks.append(asyncio.create_task(self._finish(self._upload, self._headers)))
-                self._upload = None
+                self._tasks = [*(task for task in self._tasks if not task.done()), finishing]
 
     async def complete(self) -> list[Outcome]:
         """Wait for the parts under way and commit what is pending: what has become of each part, in their order."""
         await asyncio.gather(*self._tasks)
-        for study_instance_uid in list(self._pending):
-            await self._commit(study_instance_uid)
-        await self._archive.journal.remove(self._request_id, self._journal)
+        await in_parallel(map(self._commit, list(self._pending)))
+        await self._withdraw()
         return list(self._outcomes.values())
 
     async def abandon(self) -> None:
@@ -125,19 +128,19 @@ class _StoreRequest:
         if self._upload is not None:
             await self._upload.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._remove_blobs(list(self._uncommitted.values()))
         try:
-            await self._remove_blobs(list(self._uncommitted.values()))
-            # A commit without an answer may have succeeded: what it would enter is left to maintenance.
-            if not self._unanswered_commits:
-                await self._archive.journal.remove(self._request_id, self._journal)
+            await self._withdraw()
         except Exception:
-            _logger.exception("Store request %s is left to maintenance: cleaning up failed.", self._request_id)
+            _logger.exception("Store request %s is left to maintenance: its journal entry stays.", self._request_id)
+
+    async def _withdraw(self) -> None:
+        """Forget the journal entries, but those of studies that something may be left of."""
+        finished = [intent for study, intent in self._intents.items() if not self._unfinished[study]]
+        await in_parallel(intent.withdraw() for intent in finished)
 
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
-        try:
-            failed = await self._make_ready(upload, headers)
-        finally:
-            self._in_flight.release()
+        failed = await self._make_ready(upload, headers)
         if failed is not None:
             self._outcomes[upload.version] = failed
 
@@ -155,16 +158,16 @@ class _StoreRequest:
             await upload.abandon()
             return examined
         self._outcomes[upload.version] = examined
-        study_instance_uid = examined.identifiers.study_instance_uid
         new, metadata, frames = await asyncio.to_thread(_new_instance, examined.identifiers, instance, upload)
         record = new.record
-        await self._note_in_journal(study_instance_uid)
+        await self._declare(new)
         self._uncommitted[record.version] = record
         await upload.publish(keys.instance_blob(record.identifiers, record.version))
         if record.metadata is None:
             await self._archive.blobs.put(keys.metadata_blob(record.identifiers, record.version), metadata)
         if record.frames is None:
             await self._archive.blobs.put(keys.frames_blob(record.identifiers, record.version), frames)
+        study_instance_uid = record.identifiers.study_instance_uid
         pending = self._pending.setdefault(study_instance_uid, [])
         pending.append(new)
         if fills_transaction([instance.record for instance in pending]):
@@ -188,40 +191,49 @@ class _StoreRequest:
         self._seen.add(identifiers)
         return Stored(identifiers, instance.sop_class_uid, findings.warnings)
 
-    async def _note_in_journal(self, study_instance_uid: str) -> None:
+    async def _declare(self, new: NewInstance) -> None:
         """Return once the journal says that the request stores into this study."""
-        resource = ResourceIdentifiers(study_instance_uid).path
-        if resource not in self._journal:
-            entry = JournalEntry(self._request_id, "store", self._started, resource)
-            self._journal[resource] = asyncio.create_task(self._archive.journal.write(entry))
-        await self._journal[resource]
+        study_instance_uid = new.record.identifiers.study_instance_uid
+        intent = self._intents.get(study_instance_uid)
+        if intent is None:
+            resource = ResourceIdentifiers(study_instance_uid)
+            intent = Intent.new(self._archive, self._request_id, "store", resource)
+            self._intents[study_instance_uid] = intent
+            # That a study of its own has; what others add to it, the commit declares.
+            await intent.declare(terms_of(with_instances(None, [new], intent.started)))
+        await intent.declare()
 
     async def _commit(self, study_instance_uid: str) -> None:
         """Enter what is pending for a study, and settle the outcomes of what could not be."""
         instances = self._pending.pop(study_instance_uid)
         records = {instance.record.version: instance.record for instance in instances}
-        self._unanswered_commits += 1
+        # Without an answer, the commit may have succeeded, and may have left postings: maintenance is to see.
+        self._unfinished[study_instance_uid] += 1
         for version in records:
             del self._uncommitted[version]
         try:
-            failed = {
-                version: _exists_comment(records[version], existing)
-                for version, existing in (await commit_instances(self._archive, instances)).items()
-            }
-            reason = FailureReason.INSTANCE_EXISTS
+            existing = await self._service.commits.commit(instances, self._intents[study_instance_uid])
         except StudyContended as error:
-            failed = dict.fromkeys(records, str(error))
-            reason = FailureReason.PROCESSING_FAILURE
-        self._unanswered_commits -= 1
-        for version, comment in failed.items():
-            record = records[version]
-            self._outcomes[version] = Failed(
-                reason, (comment,), record.sop_class_uid, record.identifiers.sop_instance_uid
-            )
-        await self._remove_blobs([records[version] for version in failed])
+            for record in records.values():
+                self._fail(record, FailureReason.PROCESSING_FAILURE, str(error))
+            return
+        self._unfinished[study_instance_uid] -= 1
+        for version, there in existing.items():
+            self._fail(records[version], FailureReason.INSTANCE_EXISTS, _exists_comment(records[version], there))
+        await self._remove_blobs([records[version] for version in existing])
+
+    def _fail(self, record: InstanceRecord, reason: FailureReason, comment: str) -> None:
+        self._outcomes[record.version] = Failed(
+            reason, (comment,), record.sop_class_uid, record.identifiers.sop_instance_uid
+        )
 
     async def _remove_blobs(self, records: Sequence[InstanceRecord]) -> None:
-        await self._archive.blobs.delete([name for record in records for name in keys.blobs_of(record)])
+        """Remove blobs that nobody sees; where that fails, maintenance does it."""
+        try:
+            await self._archive.blobs.delete([name for record in records for name in keys.blobs_of(record)])
+        except Exception:
+            self._unfinished.update(record.identifiers.study_instance_uid for record in records)
+            _logger.exception("Store request %s: blobs are left to maintenance.", self._request_id)
 
 
 def _part_type_comment(headers: Headers) -> str | None:

@@ -3,34 +3,45 @@
 import asyncio
 import hashlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.services.back_pressure import MAX_BLOCK_BYTES, BackPressure
 from shared.storage import keys
-from shared.storage.blobs import BLOCK_BYTES, InstanceBlobs
+from shared.storage.blobs import InstanceBlobs
+
+_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before it is known where to put it
 
 
 class InstanceUpload:
-    """Takes a Part 10 file in chunks and stages it. `gate` bounds what all uploads of the process have under way.
+    """Takes a Part 10 file in chunks and stages it. Ends with `finish`, and then `publish`, or with `abandon`.
 
     A file that is not DICOM, or names itself by no valid UIDs, is read to its end without being kept.
     """
 
-    def __init__(self, blobs: InstanceBlobs, gate: asyncio.Semaphore, limits: DicomFileLimits, version: str) -> None:
+    def __init__(self, blobs: InstanceBlobs, pressure: BackPressure, limits: DicomFileLimits, version: str) -> None:
         self.version = version
         self.size_bytes = 0
         self._blobs = blobs
-        self._gate = gate
+        self._pressure = pressure
         self._reader = DicomFileReader(limits=limits)
         self._digest = hashlib.sha256()
         self._block = bytearray()
         self._staged: list[asyncio.Task[None]] = []
         self._failure: DicomFileError | None = None
+        self._is_arriving = True
+        self._noted_bytes = 0
+        self._has_large_header = False
 
     @property
     def sha256(self) -> str:
         """Hexadecimal SHA-256 of the bytes stored."""
         return self._digest.hexdigest()
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes of the file are in memory, those that are being staged apart."""
+        return len(self._block) + self._reader.held_bytes
 
     async def receive(self, chunk: bytes) -> None:
         """Take the next bytes; waits when too much is under way. Raises when storage failed."""
@@ -42,22 +53,24 @@ class InstanceUpload:
             kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
         except DicomFileError as error:
             self._failure = error
+            self._block.clear()
+            self._arrived()
             return
         self._keep(kept)
+        await self._watch_header()
         identity = self._reader.identity
-        if identity is None or len(self._block) <= BLOCK_BYTES:
-            return
-        if identity.identifiers is None:
+        if identity is not None and identity.identifiers is None:
             self._block.clear()
-            return
-        name = keys.instance_blob(identity.identifiers, self.version)
-        while len(self._block) > BLOCK_BYTES:
-            block = bytes(self._block[:BLOCK_BYTES])
-            del self._block[:BLOCK_BYTES]
-            await self._stage(name, block)
+        while identity is not None and identity.identifiers and len(self._block) > self._pressure.block_bytes:
+            block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
+            block = bytes(self._block[:block_bytes])
+            del self._block[:block_bytes]
+            await self._stage(keys.instance_blob(identity.identifiers, self.version), block)
+        self._note_arriving()
 
     async def finish(self) -> DicomInstance:
         """The whole file has been received: what it is. Raises DicomFileError when it is no DICOM file, or cut."""
+        self._arrived()
         try:
             if self._failure is not None:
                 raise self._failure
@@ -71,7 +84,7 @@ class InstanceUpload:
     async def publish(self, name: str) -> None:
         """Make the finished file visible as the blob `name`, of its own identifiers and version."""
         if not self._staged:
-            async with self._gate:
+            async with self._pressure.uploads:
                 await self._blobs.put(name, bytes(self._block))
             return
         await self._stage(name, bytes(self._block))
@@ -80,6 +93,7 @@ class InstanceUpload:
 
     async def abandon(self) -> None:
         """Wait for what is under way and drop the rest; staged blocks expire by themselves."""
+        self._arrived()
         self._block.clear()
         await asyncio.gather(*self._staged, return_exceptions=True)
 
@@ -88,11 +102,35 @@ class InstanceUpload:
         self._block += content
         self.size_bytes += len(content)
 
+    async def _watch_header(self) -> None:
+        """Have one file at a time hold more than a little of its header."""
+        is_large = self._reader.held_bytes > _LARGE_HEADER_BYTES
+        if is_large and not self._has_large_header:
+            await self._pressure.large_header.acquire()
+            self._has_large_header = True
+        elif not is_large and self._has_large_header:
+            self._release_header()
+
+    def _note_arriving(self) -> None:
+        size_bytes = len(self._block) if self._is_arriving else 0
+        self._pressure.arriving_bytes += size_bytes - self._noted_bytes
+        self._noted_bytes = size_bytes
+
+    def _arrived(self) -> None:
+        self._is_arriving = False
+        self._note_arriving()
+        if self._has_large_header:
+            self._release_header()
+
+    def _release_header(self) -> None:
+        self._has_large_header = False
+        self._pressure.large_header.release()
+
     async def _stage(self, name: str, block: bytes) -> None:
         for task in self._staged:
             if task.done():
                 task.result()
-        await self._gate.acquire()
+        await self._pressure.uploads.acquire()
         staging = self._blobs.stage(name, len(self._staged), block)
         self._staged.append(asyncio.create_task(self._then_release(staging)))
 
@@ -100,4 +138,4 @@ class InstanceUpload:
         try:
             await operation
         finally:
-            self._gate.release()
+            self._pressure.uploads.release()

@@ -11,9 +11,6 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
 
-BLOCK_BYTES: Final = 8 * 1024**2
-"""Size of a staged block; 50,000 of them are the most a blob can have, so 390 GiB."""
-
 _CONTENT: Final = ContentSettings(content_type="application/dicom")
 _BATCH: Final = 256  # the most operations of one blob batch
 

@@ -4,8 +4,6 @@ The lock is the study row's ETag: every transaction replaces that row under the 
 that meet on one study cannot both succeed, and counts stay exact. A series row changes only in such a transaction.
 """
 
-import json
-import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,15 +17,14 @@ from azure.data.tables.aio import TableClient
 from shared.identifiers import InstanceIdentifiers
 from shared.records import InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
+from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 """Largest metadata or frame table of a row; a larger one belongs in a blob."""
 
 _TRANSACTION_ROWS: Final = 100
 _TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
-_PROPERTY_BYTES: Final = 64 * 1024
-_PROPERTIES: Final = 16  # a row holds 1 MiB
-_ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // _PROPERTY_BYTES
+_ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
 
 _FACTS: Final = ("version", "sop_class", "transfer_syntax", "size", "header", "sha256", "stored")
 _ELSEWHERE: Final = ("metadata_blob", "frames_blob")
@@ -51,12 +48,22 @@ class StudyVersion:
     etag: str
 
 
+def fits_transaction(instances: Sequence[InstanceRecord]) -> bool:
+    """Whether one transaction has room for all of these, of one study."""
+    series = {instance.identifiers.series_instance_uid for instance in instances}
+    return 1 + len(series) + len(instances) <= _TRANSACTION_ROWS and value_bytes(instances) <= _TRANSACTION_VALUE_BYTES
+
+
+def value_bytes(instances: Iterable[InstanceRecord]) -> int:
+    """Size of what the rows of these instances hold beside the file's facts."""
+    return sum(len(instance.metadata or b"") + len(instance.frames or b"") for instance in instances)
+
+
 def fills_transaction(instances: Sequence[InstanceRecord]) -> bool:
     """Whether one transaction may not have room for a further instance beside these, all of one study."""
     series = {instance.identifiers.series_instance_uid for instance in instances}
-    value_bytes = sum(len(instance.metadata or b"") + len(instance.frames or b"") for instance in instances)
     # The study has a row, and the next instance may bring its series' row.
-    return 1 + len(series) + len(instances) + 2 > _TRANSACTION_ROWS or value_bytes > _TRANSACTION_VALUE_BYTES
+    return 1 + len(series) + len(instances) + 2 > _TRANSACTION_ROWS or value_bytes(instances) > _TRANSACTION_VALUE_BYTES
 
 
 class Catalog:
@@ -173,8 +180,8 @@ def _study_entity(study: StudyRecord) -> dict[str, Any]:
         "PartitionKey": study.study_instance_uid,
         "RowKey": keys.STUDY_ROW,
         "created": study.created,
-        **_packed("attributes", study.attributes),
-        **_packed("posted", sorted(study.posted)),
+        **packed("attributes", study.attributes),
+        **packed("posted", sorted(study.posted)),
     }
 
 
@@ -182,9 +189,9 @@ def _study_record(entity: Mapping[str, Any], series: Mapping[str, SeriesRecord])
     return StudyRecord(
         entity["PartitionKey"],
         entity["created"],
-        _unpacked(entity, "attributes"),
+        unpacked(entity, "attributes"),
         series,
-        frozenset((keyword, value) for keyword, value in _unpacked(entity, "posted")),
+        frozenset((keyword, value) for keyword, value in unpacked(entity, "posted")),
     )
 
 
@@ -192,18 +199,18 @@ def _series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, A
     return {
         "PartitionKey": study_instance_uid,
         "RowKey": keys.series_row(series.series_instance_uid),
-        **_packed("attributes", series.attributes),
-        **_packed("sop_classes", series.sop_classes),
-        **_packed("transfer_syntaxes", series.transfer_syntaxes),
+        **packed("attributes", series.attributes),
+        **packed("sop_classes", series.sop_classes),
+        **packed("transfer_syntaxes", series.transfer_syntaxes),
     }
 
 
 def _series_record(entity: Mapping[str, Any]) -> SeriesRecord:
     return SeriesRecord(
         keys.series_of_row(entity["RowKey"]),
-        _unpacked(entity, "attributes"),
-        _unpacked(entity, "sop_classes"),
-        _unpacked(entity, "transfer_syntaxes"),
+        unpacked(entity, "attributes"),
+        unpacked(entity, "sop_classes"),
+        unpacked(entity, "transfer_syntaxes"),
     )
 
 
@@ -226,8 +233,8 @@ def _instance_entity(instance: InstanceRecord) -> dict[str, Any]:
         "stored": instance.stored,
         "metadata_blob": instance.metadata is None,
         "frames_blob": instance.frames is None,
-        **_split("metadata", instance.metadata or b""),
-        **_split("frames", instance.frames or b""),
+        **split("metadata", instance.metadata or b""),
+        **split("frames", instance.frames or b""),
     }
 
 
@@ -241,28 +248,11 @@ def _instance_record(entity: Mapping[str, Any]) -> InstanceRecord:
         entity["header"].value,
         entity["sha256"],
         entity["stored"],
-        None if entity["metadata_blob"] else _joined(entity, "metadata"),
-        None if entity["frames_blob"] else _joined(entity, "frames"),
+        None if entity["metadata_blob"] else joined(entity, "metadata"),
+        None if entity["frames_blob"] else joined(entity, "frames"),
     )
 
 
 def _instance_properties(with_metadata: bool, with_frames: bool) -> list[str]:
     asked = (_METADATA if with_metadata else ()) + (_FRAMES if with_frames else ())
     return ["PartitionKey", "RowKey", *_FACTS, *_ELSEWHERE, *asked]
-
-
-def _packed(name: str, value: Any) -> dict[str, bytes]:
-    return _split(name, zlib.compress(json.dumps(value, separators=(",", ":")).encode()))
-
-
-def _unpacked(entity: Mapping[str, Any], name: str) -> Any:
-    return json.loads(zlib.decompress(_joined(entity, name)))
-
-
-def _split(name: str, value: bytes) -> dict[str, bytes]:
-    pieces = [value[start : start + _PROPERTY_BYTES] for start in range(0, len(value), _PROPERTY_BYTES)]
-    return {f"{name}{index}": piece for index, piece in enumerate(pieces)}
-
-
-def _joined(entity: Mapping[str, Any], name: str) -> bytes:
-    return b"".join(entity.get(f"{name}{index}") or b"" for index in range(_PROPERTIES))

@@ -8,8 +8,10 @@ from typing import Literal
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.records import Term
 from shared.storage import keys
 from shared.storage.parallel import in_parallel
+from shared.storage.properties import packed, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,16 @@ class JournalEntry:
     """One resource that a request is changing: `resource` is its path below the service's URL, of a store a study.
 
     Every blob that a store writes has a version that begins with `request_id`, so its studies are enough to find them.
+    `terms` are those whose postings may be left behind in the index, `created` the times when the study that they name
+    was first stored, or was to be; terms of single instances follow from the blobs that are left.
     """
 
     request_id: str
     transaction: Literal["store", "delete"]
     started: datetime
     resource: str
+    created: frozenset[datetime] = frozenset()
+    terms: frozenset[Term] = frozenset()
 
 
 class Journal:
@@ -38,6 +44,8 @@ class Journal:
                 **_key(entry.request_id, entry.resource),
                 "transaction": entry.transaction,
                 "started": entry.started,
+                **packed("created", sorted(time.isoformat() for time in entry.created)),
+                **packed("terms", sorted(entry.terms)),
             },
             mode=UpdateMode.REPLACE,
         )
@@ -46,7 +54,14 @@ class Journal:
         """Every entry of the requests in flight, and of those left behind by a process that died."""
         async for entity in self._table.list_entities():
             request_id, resource = keys.entry_of_journal_row(entity["RowKey"])
-            yield JournalEntry(request_id, entity["transaction"], entity["started"], resource)
+            yield JournalEntry(
+                request_id,
+                entity["transaction"],
+                entity["started"],
+                resource,
+                frozenset(map(datetime.fromisoformat, unpacked(entity, "created"))),
+                frozenset((keyword, value) for keyword, value in unpacked(entity, "terms")),
+            )
 
     async def remove(self, request_id: str, resources: Iterable[str]) -> None:
         """Forget entries of a request: all it began with these resources is done."""

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
@@ -6,15 +7,19 @@ from azure.storage.blob.aio import ContainerClient
 from shared.errors import NotFound
 from shared.identifiers import ResourceIdentifiers
 from shared.records import EVERY_STUDY, terms_of_instance
-from shared.services.commit import StudyContended
+from shared.services.attempts import StudyContended
 from shared.services.delete import delete
+from shared.services.maintenance import replay_journal
 from shared.services.store import StoreService
+from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 from shared.store_response import Stored
 from tests.http.instances import new_uid
 from tests.services.invariants import check_study, requests_in_journal
 from tests.services.test_store import files_of, store
+
+LATER = datetime.now(UTC) + timedelta(hours=2)
 
 
 async def stored(stores: StoreService, study: str, *series: tuple[str, int]) -> list[Stored]:
@@ -80,8 +85,12 @@ async def test_storing_into_a_study_while_it_is_deleted_ends_consistent(
     assert await check_study(archive, container, study) == 0
 
 
-async def test_a_delete_that_never_gets_through_says_so_and_keeps_everything(
-    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
+    stores: StoreService,
+    archive: Archive,
+    settings: Settings,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = new_uid()
     await stored(stores, study, (new_uid(), 2))
@@ -91,8 +100,12 @@ async def test_a_delete_that_never_gets_through_says_so_and_keeps_everything(
 
     with monkeypatch.context() as patched:
         patched.setattr(type(archive.catalog), "commit", changed)
-        patched.setattr("shared.services.commit._BACKOFF_SECONDS", 0)
+        patched.setattr("shared.services.attempts._BACKOFF_SECONDS", 0)
         with pytest.raises(StudyContended):
             await delete(archive, ResourceIdentifiers(study))
     assert await check_study(archive, container, study) == 2
+    await store(stores, *files_of(study, 1))
+    assert await replay_journal(archive, settings, now=LATER) == 1
+    # what was stored after the delete began stays
+    assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0

@@ -2,6 +2,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -12,11 +13,12 @@ from shared.identifiers import ResourceIdentifiers
 from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
 from shared.records import StudyRecord
 from shared.services import retrieve
+from shared.services.back_pressure import MAX_BLOCK_BYTES
 from shared.services.delete import delete
+from shared.services.maintenance import replay_journal
 from shared.services.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.blobs import BLOCK_BYTES
 from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.store_response import Failed, FailureReason, Outcome, Stored
 from tests.http.instances import dataset, new_uid, part10
@@ -64,7 +66,7 @@ async def test_outcomes_are_in_the_order_of_the_parts(stores: StoreService) -> N
     assert reasons == [FailureReason.PROCESSING_FAILURE, FailureReason.INSTANCE_EXISTS]
 
 
-@pytest.mark.parametrize("size", [BLOCK_BYTES - 600, BLOCK_BYTES + 1, 2 * BLOCK_BYTES + 12345])
+@pytest.mark.parametrize("size", [MAX_BLOCK_BYTES - 600, MAX_BLOCK_BYTES + 1, 2 * MAX_BLOCK_BYTES + 12345])
 async def test_a_large_instance_goes_in_blocks(
     stores: StoreService, archive: Archive, container: ContainerClient, size: int
 ) -> None:
@@ -131,7 +133,7 @@ async def test_a_request_that_breaks_off_leaves_nothing(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
-    large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * BLOCK_BYTES)))
+    large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * MAX_BLOCK_BYTES)))
     with pytest.raises(MultipartTruncated):
         await stores.store(events([large, *files_of(study, 3)], fails=True), study_instance_uid=None, version="v2")
     assert await check_study(archive, container, study) == 0
@@ -200,7 +202,11 @@ async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_jour
 
 
 async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
-    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+    stores: StoreService,
+    archive: Archive,
+    settings: Settings,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = new_uid()
     files = files_of(study, 2)
@@ -210,9 +216,13 @@ async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(type(archive.catalog), "commit", changed)
-        patched.setattr("shared.services.commit._BACKOFF_SECONDS", 0)
+        patched.setattr("shared.services.attempts._BACKOFF_SECONDS", 0)
         outcomes = await store(stores, *files)
     assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)] == [272, 272]
-    assert await check_study(archive, container, study) == 0
+    assert await archive.catalog.read_study(study) is None
     assert [type(outcome) for outcome in await store(stores, *files)] == [Stored] * 2
+    # what the failed ones left behind may be in the index, and is declared in the journal
+    assert await requests_in_journal(archive) == 1
+    assert await replay_journal(archive, settings, now=datetime.now(UTC) + timedelta(hours=2)) == 1
     assert await check_study(archive, container, study) == 2
+    assert await requests_in_journal(archive) == 0

@@ -1,0 +1,61 @@
+"""What a process holds in memory of all the requests that store at once, bounded: who would hold more, waits.
+
+A request that waits stops reading, and so its client stops sending. Nobody waits for a client, but for large headers,
+which go one at a time.
+"""
+
+import asyncio
+from typing import Final
+
+MAX_BLOCK_BYTES: Final = 4 * 1024**2
+"""Size from which what has arrived of a part is staged as a block. A blob can have 50,000 of them."""
+
+_UNIT_BYTES: Final = 64 * 1024
+_UPLOADS: Final = 4  # blocks and small instances on their way to storage at once
+_ARRIVING_BYTES: Final = 20 * 1024**2  # of all parts together, from which blocks are small
+_SMALL_BLOCK_BYTES: Final = 512 * 1024
+_RECEIVED_BYTES: Final = 16 * 1024**2  # complete parts that are not stored yet
+_TRANSACTION_BYTES: Final = 4 * 1024**2  # rows of transactions under way; a transaction takes several times its rows
+
+
+class ByteBudget:
+    """A semaphore of bytes, first come first served; who asks for more than there are gets all."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._units = limit_bytes // _UNIT_BYTES
+        self._free = asyncio.Semaphore(self._units)
+        self._turn = asyncio.Lock()
+
+    async def take(self, size_bytes: int) -> int:
+        """Wait for bytes; returns what to give back."""
+        taken = 0
+        try:
+            async with self._turn:
+                while taken < min(size_bytes // _UNIT_BYTES + 1, self._units):
+                    await self._free.acquire()
+                    taken += 1
+        except BaseException:
+            self.give_back(taken)
+            raise
+        return taken
+
+    def give_back(self, taken: int) -> None:
+        """Give back what `take` returned."""
+        for _ in range(taken):
+            self._free.release()
+
+
+class BackPressure:
+    """The bounds of one process."""
+
+    def __init__(self) -> None:
+        self.uploads = asyncio.Semaphore(_UPLOADS)
+        self.received = ByteBudget(_RECEIVED_BYTES)
+        self.transactions = ByteBudget(_TRANSACTION_BYTES)
+        self.large_header = asyncio.Lock()
+        self.arriving_bytes = 0
+
+    @property
+    def block_bytes(self) -> int:
+        """Size from which what has arrived of a part is to be staged as a block; below, it may become one blob."""
+        return MAX_BLOCK_BYTES if self.arriving_bytes <= _ARRIVING_BYTES else _SMALL_BLOCK_BYTES

@@ -1,0 +1,30 @@
+"""Values of any length as properties of a table entity: a property holds 64 KiB, an entity 1 MiB."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+PROPERTY_BYTES: Final = 64 * 1024
+_PROPERTIES: Final = 16
+
+
+def packed(name: str, value: Any) -> dict[str, bytes]:
+    """A JSON value as deflated properties ``name0``, ``name1`` and so on."""
+    return split(name, zlib.compress(json.dumps(value, separators=(",", ":")).encode()))
+
+
+def unpacked(entity: Mapping[str, Any], name: str) -> Any:
+    """The value that `packed` made these properties of."""
+    return json.loads(zlib.decompress(joined(entity, name)))
+
+
+def split(name: str, value: bytes) -> dict[str, bytes]:
+    """Bytes as properties ``name0``, ``name1``, …; none for no bytes."""
+    pieces = [value[start : start + PROPERTY_BYTES] for start in range(0, len(value), PROPERTY_BYTES)]
+    return {f"{name}{index}": piece for index, piece in enumerate(pieces)}
+
+
+def joined(entity: Mapping[str, Any], name: str) -> bytes:
+    """The bytes that `split` made these properties of."""
+    return b"".join(entity.get(f"{name}{index}") or b"" for index in range(_PROPERTIES))
