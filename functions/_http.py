@@ -63,7 +63,7 @@ async def _answer(handler: Handler, req: Request) -> Response:
     if not settings().anonymous_access:
         raise SettingsError("ANONYMOUS_ACCESS is not true, and no other way to sign in exists yet.")
     api_version(req)
-    from shared.storage.archive import unavailable_storage
+    from shared.storage.availability import unavailable_storage
 
     with unavailable_storage():
         response = await handler(req)

@@ -17,8 +17,17 @@ from shared.services.attempts import attempts
 from shared.services.back_pressure import BackPressure
 from shared.services.intent import Intent
 from shared.storage.archive import Archive
-from shared.storage.catalog import InstanceExists, StudyChanged, fits_transaction, value_bytes
+from shared.storage.catalog import (
+    CommitRefused,
+    CommitUnanswered,
+    InstanceExists,
+    StudyChanged,
+    fits_transaction,
+    value_bytes,
+)
+from shared.storage.parallel import in_parallel
 
+_REFUSALS: Final = 5  # by a storage that is overloaded or not reached
 _ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
 
 Existing = dict[str, InstanceRecord]
@@ -120,6 +129,7 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
     existing: Existing = {}
     created = None
     written: frozenset[Term] = frozenset()
+    refusals = 0
     async for _ in attempts():
         before = await archive.catalog.read_study(study_instance_uid)
         posted = before.record.posted if before else frozenset()
@@ -141,6 +151,15 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
             await archive.catalog.commit(
                 before, replace(after, posted=posted | written), added=[instance.record for instance in instances]
             )
+        except CommitUnanswered as error:
+            if await _not_in_catalog(archive, instances, existing):
+                # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
+                raise error.cause from None
+        except CommitRefused as error:
+            refusals += 1
+            if refusals == _REFUSALS:
+                raise error.cause from None
+            continue
         except StudyChanged:
             continue
         except InstanceExists:
@@ -172,7 +191,7 @@ async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], ex
 
     One that stands there in our own version was entered by a transaction whose answer was lost.
     """
-    found = await asyncio.gather(*(archive.catalog.read_instance(i.record.identifiers) for i in instances))
+    found = await in_parallel(archive.catalog.read_instance(i.record.identifiers) for i in instances)
     missing = []
     for instance, row in zip(instances, found, strict=True):
         if row is None:

@@ -20,6 +20,7 @@ from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, series_attributes, study_attributes
 from shared.services.ahead import fetch_ahead
 from shared.services.stored_metadata import stored_metadata
+from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.terms import Posting
 
@@ -136,7 +137,10 @@ async def _candidates(
 
     async def read(posting: Posting) -> tuple[Posting, StudyRecord] | None:
         study = await archive.catalog.read_study(posting.study_instance_uid)
-        return (posting, study.record) if study else None
+        # One of another time is left of a request that died: the study has its own, and is to be found once.
+        if study is None or keys.posting(study.record.created, posting.study_instance_uid) != posting.row_key:
+            return None
+        return posting, study.record
 
     postings = _postings(archive, wanted)
     if scope is not None:

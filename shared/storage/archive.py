@@ -1,19 +1,11 @@
 """The archive's stores, opened on one storage account and shared by everything a process serves."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -98,19 +90,3 @@ class Archive:
         """Close the connections."""
         await self._blob_service.close()
         await self._table_service.close()
-
-
-@contextmanager
-def unavailable_storage() -> Iterator[None]:
-    """Turn the SDKs' errors of a storage account that does not answer, or asks for less load, into Unavailable.
-
-    The SDKs have tried again by then. Any other storage error is a mistake of ours and passes as it is.
-    """
-    try:
-        yield
-    except (ServiceRequestError, ServiceResponseError) as error:
-        raise Unavailable("Storage does not answer; try again.") from error
-    except HttpResponseError as error:
-        if error.status_code in (408, 429) or (error.status_code or 0) >= 500:
-            raise Unavailable("Storage is overloaded or failing; try again.") from error
-        raise

@@ -34,6 +34,10 @@ class InstanceBlobs:
         blocks = [BlobBlock(_block_id(index)) for index in range(block_count)]
         await self._container.get_blob_client(name).commit_block_list(blocks, content_settings=_CONTENT)
 
+    async def exists(self, name: str) -> bool:
+        """Whether there is a visible blob of this name."""
+        return await self._container.get_blob_client(name).exists()
+
     async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
 

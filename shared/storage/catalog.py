@@ -10,13 +10,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.identifiers import InstanceIdentifiers
 from shared.records import InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
+from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
@@ -34,6 +35,22 @@ _FRAMES: Final = tuple(f"frames{index}" for index in range(_ROW_PROPERTIES))
 
 class StudyChanged(Exception):
     """Another transaction has changed the study since it was read: read it again."""
+
+
+class CommitRefused(StudyChanged):
+    """Storage was overloaded or not reached, and nothing has changed; `cause` is the SDK's error."""
+
+    def __init__(self, cause: AzureError) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+class CommitUnanswered(StudyChanged):
+    """Storage failed, and may have carried out the transaction, or do so yet; `cause` is the SDK's error."""
+
+    def __init__(self, cause: AzureError) -> None:
+        super().__init__()
+        self.cause = cause
 
 
 class InstanceExists(Exception):
@@ -115,7 +132,7 @@ class Catalog:
         """Take a study from one version to the next, all or nothing, in one transaction.
 
         `before` None: the study is new; `after` None: its last instances go. Returns what now stands in the catalog.
-        Raises StudyChanged or InstanceExists; nothing has changed then.
+        Raises StudyChanged or InstanceExists; nothing has changed then, but for CommitUnanswered.
         """
         study_instance_uid = (after or _record_of(before)).study_instance_uid
         operations = [
@@ -127,13 +144,16 @@ class Catalog:
             *(("delete", _instance_key(instance.identifiers)) for instance in removed),
         ]
         try:
-            results = await self._table.submit_transaction(operations)
+            # Without the SDK's retry: once carried out, and undone by another, a transaction must not be made again.
+            results = await self._table.submit_transaction(operations, retry_total=0)
         except TableTransactionError as error:
             if error.status_code == HTTPStatus.CONFLICT and error.index > 0:
                 raise InstanceExists from error
             if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                 raise StudyChanged from error
-            raise
+            raise _unavailable(error) from error
+        except AzureError as error:
+            raise _unavailable(error) from error
         return StudyVersion(after, results[0]["etag"]) if after else None
 
     async def check(self) -> None:
@@ -147,6 +167,13 @@ class Catalog:
             parameters={"partition": partition, "first": first, "end": end},
             select=select,
         )
+
+
+def _unavailable(error: AzureError) -> Exception:
+    """What an error of a transaction means."""
+    if was_refused(error):
+        return CommitRefused(error)
+    return CommitUnanswered(error) if is_unavailable(error) else error
 
 
 def _record_of(version: StudyVersion | None) -> StudyRecord:

@@ -3,7 +3,8 @@ import pytest
 from shared.errors import Unavailable
 from shared.identifiers import InstanceIdentifiers
 from shared.settings import Settings, SettingsError
-from shared.storage.archive import Archive, unavailable_storage
+from shared.storage.archive import Archive
+from shared.storage.availability import unavailable_storage
 from tests.conftest import Azurite
 
 
