@@ -1,7 +1,7 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest.
+# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
 
-.PHONY: run test check demo azurite bench setup clean
+.PHONY: run test check demo fsck azurite bench setup clean
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
@@ -16,6 +16,9 @@ check: setup  ## lint, format and types
 
 demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
 	@.venv/bin/python -m local.demo
+
+fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--repair mends it
+	@.venv/bin/python -m local.fsck --azurite $(ARGS)
 
 azurite: setup  ## Azurite alone, for `func start` beside it
 	@.venv/bin/python -m local azurite

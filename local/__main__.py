@@ -34,8 +34,8 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        port = _port("PORT", _DEFAULT_PORT)
-        azurite_port = _port("AZURITE_PORT", azurite.DEFAULT_PORT)
+        port = azurite.port_of("PORT", _DEFAULT_PORT)
+        azurite_port = azurite.port_of("AZURITE_PORT", azurite.DEFAULT_PORT)
         data = os.environ.get("DATA") or str(ROOT / ".azurite")
         if arguments not in ([], ["azurite"]):
             raise LocalError("Say `python -m local` or `python -m local azurite`.")
@@ -49,13 +49,6 @@ def main(arguments: list[str]) -> int:
     except (LocalError, RouteError, timers.ScheduleError) as error:
         print(error, file=sys.stderr)
     return 1
-
-
-def _port(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not text.isdigit() or not 0 < int(text) < 65534:
-        raise LocalError(f"{name} must be a port number, not {text!r}.")
-    return int(text)
 
 
 def _wait(storage: azurite.Azurite) -> None:

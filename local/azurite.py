@@ -1,5 +1,6 @@
 """Starts and stops Azurite, the emulator that stands in for Azure's storage on a developer's machine."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,14 @@ class Azurite:
     def connection_string(self) -> str:
         """Connection string of its account, for the storage SDKs."""
         return connection_string(self.port)
+
+
+def port_of(name: str, default: int) -> int:
+    """The port that the environment variable `name` gives, or the default; raises LocalError where it is none."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 0 < int(text) < 65534:
+        raise LocalError(f"{name} must be a port number, not {text!r}.")
+    return int(text)
 
 
 def connection_string(port: int) -> str:

@@ -60,6 +60,16 @@ class InstanceBlobs:
         """The names of the visible blobs that begin with `prefix`, in order, 5,000 an operation."""
         return self._container.list_blob_names(name_starts_with=prefix)
 
+    async def list_sizes(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
+        """The names and sizes in bytes of the visible blobs that begin with `prefix`, in order, 5,000 an operation."""
+        async for blob in self._container.list_blobs(name_starts_with=prefix):
+            yield blob.name, blob.size
+
+    async def list_folders(self) -> AsyncIterator[str]:
+        """The blobs' names up to and with their first slash, each once, in order, 5,000 an operation."""
+        async for item in self._container.walk_blobs(delimiter="/"):
+            yield item.name
+
     async def delete(self, names: Sequence[str]) -> None:
         """Delete blobs, a batch of 256 an operation; one that is gone already is no error."""
         batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]

@@ -91,14 +91,26 @@ class Catalog:
 
     async def read_study(self, study_instance_uid: str) -> StudyVersion | None:
         """A study with all its series, in one query; None when there is no such study."""
+        study, _ = await self.read_summary(study_instance_uid)
+        return study
+
+    async def read_summary(self, study_instance_uid: str) -> tuple[StudyVersion | None, Mapping[str, SeriesRecord]]:
+        """A study as `read_study` has it, and the series that have a row even where the study has none."""
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_instance_uid, first, end):
             if entity["RowKey"] == keys.STUDY_ROW:
-                return StudyVersion(_study_record(entity, series), entity.metadata["etag"])
+                return StudyVersion(_study_record(entity, series), entity.metadata["etag"]), series
             record = _series_record(entity)
             series[record.series_instance_uid] = record
-        return None
+        return None, series
+
+    async def read_study_uids(self) -> AsyncIterator[str]:
+        """Every study that has a row of any kind, once each, in key order; reads all rows, 1,000 an operation."""
+        last = None
+        async for entity in self._table.list_entities(select=["PartitionKey"]):
+            if entity["PartitionKey"] != last:
+                yield (last := entity["PartitionKey"])
 
     async def read_instance(
         self, identifiers: InstanceIdentifiers, *, with_metadata: bool = False, with_frames: bool = False

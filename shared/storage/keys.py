@@ -78,6 +78,17 @@ def posting(created: datetime, study_instance_uid: str) -> str:
     return f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
 
 
+def term_of(partition_key: str) -> tuple[str, str]:
+    """A keyword and a value of it, cut if it was long, whose postings stand under this partition key."""
+    keyword, _, value = partition_key.partition("=")
+    return keyword, unescape(value)
+
+
+def created_of_posting(row_key: str) -> datetime:
+    """When the study that a posting points at was first stored."""
+    return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(row_key.partition(":")[0]))
+
+
 def study_of_posting(row_key: str) -> str:
     """The Study Instance UID that a posting points at."""
     return row_key.partition(":")[2]

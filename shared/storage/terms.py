@@ -87,6 +87,26 @@ class Terms:
         async for posting in self._partition(keys.term(*EVERY_STUDY)):
             yield posting
 
+    async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
+        """Every posting there is with its term, whose value is cut if it is long; 1,000 an operation."""
+        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey", "series"]):
+            yield keys.term_of(entity["PartitionKey"]), _posting(entity)
+
+    async def existing(
+        self, study_instance_uid: str, created: datetime, terms: Iterable[Term]
+    ) -> dict[Term, str | None]:
+        """The series that the study's postings of `terms` name; those that do not exist are left out."""
+        row_key = keys.posting(created, study_instance_uid)
+
+        async def look(term: Term) -> tuple[Term, str | None] | None:
+            try:
+                entity = await self._table.get_entity(keys.term(*term), row_key, select=["RowKey", "series"])
+            except ResourceNotFoundError:
+                return None
+            return term, entity.get("series")
+
+        return dict(found for found in await in_parallel(map(look, terms)) if found is not None)
+
     async def mark(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
         """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
         row_key = keys.posting(created, study_instance_uid)

@@ -1,0 +1,117 @@
+"""`python -m local.fsck [--repair] [--deep] [--azurite]`: a line for each thing in an archive that should not be so.
+
+Without --azurite it is the archive that STORAGE_CONNECTION_STRING names, in the environment or in local.settings.json;
+with it, that of `make run`: of the Azurite at AZURITE_PORT (10000), which is started on DATA (.azurite) if none runs.
+
+Exit status: 0 nothing differs (any more), 1 something does, 2 the archive could not be examined.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from azure.core.exceptions import AzureError
+
+from local import azurite
+from local.azurite import ROOT, LocalError
+from local.ports import is_taken
+from shared.errors import Unavailable
+from shared.services.consistency import Difference, Examined, examine, repair
+from shared.settings import Settings, SettingsError
+from shared.storage.archive import Archive
+
+
+def main(arguments: list[str]) -> int:
+    """Examine the archive that arguments and environment name; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local.fsck", description="Check an archive against its invariants."
+    )
+    parser.add_argument("--repair", action="store_true", help="mend what differs, then show what still does")
+    parser.add_argument("--deep", action="store_true", help="read every file and compare its SHA-256")
+    parser.add_argument("--azurite", action="store_true", help="the archive of `make run`")
+    chosen = parser.parse_args(arguments)
+    try:
+        with _storage(chosen.azurite) as connection_string:
+            return asyncio.run(_check(_settings(connection_string), chosen.repair, chosen.deep))
+    except (LocalError, SettingsError, Unavailable) as error:
+        print(error, file=sys.stderr)
+    except AzureError as error:
+        print(f"Storage refuses: {getattr(error, 'error_code', None) or type(error).__name__}.", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def _storage(is_local: bool) -> Iterator[str | None]:
+    """The connection string of Azurite while that runs; None where the settings say what to check."""
+    if not is_local:
+        yield None
+        return
+    port = azurite.port_of("AZURITE_PORT", azurite.DEFAULT_PORT)
+    if is_taken(port):
+        yield azurite.connection_string(port)
+        return
+    data = Path(os.environ.get("DATA") or ROOT / ".azurite")
+    if not data.is_dir():
+        raise LocalError(f"There is no archive: no Azurite runs on port {port} and it has kept no data in {data}.")
+    with azurite.running(port, data) as storage:
+        yield storage.connection_string
+
+
+def _settings(connection_string: str | None) -> Settings:
+    values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
+    settings = Settings.from_environment({**values, **os.environ})
+    # Whoever checks an archive does not make one.
+    return replace(
+        settings,
+        create_storage=False,
+        storage_connection_string=connection_string or settings.storage_connection_string,
+    )
+
+
+async def _check(settings: Settings, is_repair: bool, is_deep: bool) -> int:
+    try:
+        archive = await Archive.open(settings)
+    except ValueError as error:
+        raise SettingsError("STORAGE_CONNECTION_STRING is not a connection string.") from error
+    try:
+        await archive.check()
+        found = await _run(archive, settings, is_repair, is_deep)
+        if found and is_repair:
+            print("After the repair:")
+            found = await _run(archive, settings, False, is_deep)
+    finally:
+        await archive.close()
+    return 1 if found else 0
+
+
+async def _run(archive: Archive, settings: Settings, is_repair: bool, is_deep: bool) -> int:
+    """Print, and mend where asked, what differs, then a summary; how much it was."""
+    started = time.perf_counter()
+    examined, found = Examined(), 0
+    async for difference in examine(archive, settings, deep=is_deep, examined=examined):
+        found += 1
+        print(_line(difference), flush=True)
+        if is_repair:
+            await repair(archive, settings, difference)
+    print(
+        f"{found} differences in {examined.studies} studies, {examined.instances} instances, {examined.blobs} blobs, "
+        f"{examined.postings} postings; {time.perf_counter() - started:.1f} s",
+        flush=True,
+    )
+    return found
+
+
+def _line(difference: Difference) -> str:
+    study = f"study {difference.study_instance_uid}: " if difference.study_instance_uid else ""
+    return f"{difference.kind}: {study}{difference.concerns}: {difference.sentence}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

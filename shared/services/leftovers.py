@@ -1,0 +1,108 @@
+"""What no instance, no study and no request at work needs any more: blobs without a row, and postings too many."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.records import Term, terms_of, terms_of_instance
+from shared.services.commit import attempts
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyChanged
+from shared.storage.journal import JournalEntry
+from shared.storage.terms import Posting
+
+
+def study_of(entry: JournalEntry) -> str:
+    """The study that a request changes."""
+    return ResourceIdentifiers.of_path(entry.resource).study_instance_uid
+
+
+async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]:
+    return [entry async for entry in archive.journal.read() if entry.started >= last_alive]
+
+
+async def has_rows(archive: Archive, study_instance_uid: str) -> bool:
+    """Whether the catalog has a row of any kind for the study."""
+    if any(await archive.catalog.read_summary(study_instance_uid)):
+        return True
+    async for _ in archive.catalog.read_instances(study_instance_uid):
+        return True
+    return False
+
+
+async def orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
+    """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
+    if not names:
+        return []
+    # Nothing of a request slips through: a store that ended before the first look has its rows in place; a delete that
+    # is not there at the second one has removed its blobs.
+    stores = tuple(entry.request_id for entry in await _at_work(archive, last_alive))
+    unowned = []
+    for name in names:
+        identifiers, version = keys.instance_of_blob(name)
+        row = await archive.catalog.read_instance(identifiers)
+        if not version.startswith(stores) and (row is None or name not in keys.blobs_of(row)):
+            unowned.append(name)
+    changing = {study_of(entry) for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"}
+    return [
+        name
+        for name in unowned
+        if keys.instance_of_blob(name)[0].study_instance_uid not in changing
+        and name in [listed async for listed in archive.blobs.list(name)]
+    ]
+
+
+async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> bool:
+    """Whether a posting, seen before, is needed by no study as it is and by no request that may be alive."""
+    study_instance_uid = posting.study_instance_uid
+    for is_last_look in (False, True):  # the order of `orphans`, for the same reasons
+        if any(study_of(entry) == study_instance_uid for entry in await _at_work(archive, last_alive)):
+            return False
+        if not is_last_look and await _needs(archive, term, posting):
+            return False
+    return term in await archive.terms.existing(study_instance_uid, keys.created_of_posting(posting.row_key), [term])
+
+
+async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
+    """Whether the posting's study needs it, as far as that can be said: not while rows of the study are missing."""
+    uid, series = posting.study_instance_uid, posting.series_instance_uid
+    study = await archive.catalog.read_study(uid)
+    if study is None:
+        return await has_rows(archive, uid)
+    if keys.posting(study.record.created, uid) != posting.row_key:
+        return False
+    if keys.term(*term) in {keys.term(*needed) for needed in terms_of(study.record)}:
+        return True
+    if series is not None:
+        identifiers = InstanceIdentifiers(uid, series, term[1])
+        return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
+    listed = {keys.term(*listed) for listed in study.record.posted}
+    rows = archive.catalog.read_instances(uid)
+    return keys.term(*term) in listed and any(
+        [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
+    )
+
+
+async def remove_posting(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
+    """Remove a posting if it is surplus still: raises StudyContended when requests kept changing the study."""
+    uid, created = posting.study_instance_uid, keys.created_of_posting(posting.row_key)
+    async for _ in attempts():
+        async with archive.study_lock(uid):
+            if not await is_surplus(archive, term, posting, last_alive):
+                return
+            marks = await archive.terms.mark(uid, created, [term])
+            study = await archive.catalog.read_study(uid)
+            if study is None or study.record.created != created:
+                await archive.terms.remove(uid, created, [term])
+                return
+            if await _needs(archive, term, posting):
+                return
+            kept = frozenset(known for known in study.record.posted if keys.term(*known) != keys.term(*term))
+            with suppress(StudyChanged):
+                # Whoever read the study before, and took the posting for written, has to read it again.
+                await archive.catalog.commit(study, replace(study.record, posted=kept))
+                await archive.terms.remove_marked(uid, created, marks)
+                return
