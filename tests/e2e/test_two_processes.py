@@ -1,0 +1,119 @@
+"""Clients that meet on one study, at one process of the app and at two: they share nothing but the storage."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from local import azurite
+from local.ports import free_ports
+from tests.e2e.app_process import app_process
+from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.http.instances import dataset, new_uid, part10
+from tests.services.invariants import check_study
+from tests.services.raw_archive import RawArchive, opened
+from tests.services.test_store import files_of
+
+INSTANCE_EXISTS = 45070
+ROUNDS = 50
+
+
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[azurite.Azurite]:
+    with azurite.running(free_ports(3), None) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
+    async with opened(own_azurite.connection_string) as archive:
+        yield archive
+
+
+@pytest_asyncio.fixture(scope="module")
+async def both(
+    own_azurite: azurite.Azurite, raw: RawArchive, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[httpx.AsyncClient]]:
+    log = tmp_path_factory.mktemp("processes") / "log"
+    port = free_ports(2)
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(app_process(number, own_azurite.connection_string, log)) for number in (port, port + 1)
+        ]
+        for process in processes:
+            await process.wait_until_healthy()
+        clients = [httpx.AsyncClient(base_url=process.base_url, timeout=120) for process in processes]
+        yield clients
+        for client in clients:
+            await client.aclose()
+
+
+@pytest.fixture(params=["one", "two"])
+def processes(both: list[httpx.AsyncClient], request: pytest.FixtureRequest) -> list[httpx.AsyncClient]:
+    """A client of each process."""
+    return both if request.param == "two" else both[:1]
+
+
+async def post(client: httpx.AsyncClient, files: Sequence[bytes]) -> httpx.Response:
+    return await client.post("/studies", content=multipart(files), headers={"Content-Type": MULTIPART_DICOM})
+
+
+async def test_every_instance_of_many_clients_is_there(raw: RawArchive, processes: list[httpx.AsyncClient]) -> None:
+    await raw.empty()
+    study = new_uid()
+    files = [file for _ in range(4) for file in files_of(study, 50)]
+    shares = [files[number::16] for number in range(16)]
+
+    async def send(number: int) -> list[int]:
+        share = shares[number]
+        requests = [share[start : start + 5] for start in range(0, len(share), 5)]
+        return [(await post(processes[number % len(processes)], request)).status_code for request in requests]
+
+    statuses = [status for found in await asyncio.gather(*map(send, range(16))) for status in found]
+    assert set(statuses) == {200}
+    assert await check_study(raw.archive, raw.container, study) == 200
+    assert await raw.differences(deep=True) == []
+
+
+async def test_one_of_many_stores_of_an_instance_wins(raw: RawArchive, processes: list[httpx.AsyncClient]) -> None:
+    await raw.empty()
+    study = new_uid()
+    file = part10(dataset(StudyInstanceUID=study))
+    answers = await asyncio.gather(*(post(processes[number % len(processes)], [file]) for number in range(10)))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
+    for answer in answers:
+        if answer.status_code == 409:
+            assert answer.json()["00081198"]["Value"][0]["00081197"]["Value"] == [INSTANCE_EXISTS]
+    assert len([name async for name in raw.container.list_blob_names()]) == 1
+    assert await check_study(raw.archive, raw.container, study) == 1
+    assert await raw.differences(deep=True) == []
+
+
+async def test_stores_against_deletes_of_a_study(
+    raw: RawArchive, processes: list[httpx.AsyncClient], request: pytest.FixtureRequest
+) -> None:
+    if len(processes) == 2:
+        reason = (
+            "A delete answers 500 when another process stores a new series between its reads of study and instances."
+        )
+        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
+    await raw.empty()
+    study = new_uid()
+    storing, deleting = processes[0], processes[-1]
+    moments = random.Random(1)
+
+    async def delete() -> httpx.Response:
+        await asyncio.sleep(moments.uniform(0, 0.15))  # so that it meets the store in each of its steps
+        return await deleting.delete(f"/studies/{study}")
+
+    for number in range(ROUNDS):
+        await post(storing, files_of(study, 1))
+        stored, deleted = await asyncio.gather(post(storing, files_of(study, 1 + number % 3)), delete())
+        assert (stored.status_code, deleted.status_code) == (200, 204)
+        await check_study(raw.archive, raw.container, study)
+        assert await raw.differences() == [], f"after round {number}"
