@@ -43,7 +43,7 @@ from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
 from shared.records import EVERY_STUDY, InstanceRecord, SeriesRecord, Term, terms_of, terms_of_instance
 from shared.services.commit import StudyContended
-from shared.services.leftovers import has_rows, is_surplus, orphans, remove_posting, study_of
+from shared.services.leftovers import is_surplus, orphans, remove_posting, study_of
 from shared.services.maintenance import replay_journal
 from shared.services.rebuild import counts_of, missing_postings, rebuild_study, single_terms
 from shared.services.stored_metadata import stored_metadata
@@ -165,7 +165,7 @@ async def examine(
         study_instance_uid = folder.removesuffix("/")
         if study_instance_uid == folder:
             yield Difference(Kind.FOREIGN_BLOB, None, folder)
-        elif not await has_rows(archive, study_instance_uid):
+        elif not await archive.catalog.has_rows(study_instance_uid):
             for difference in await _Study(archive, study_instance_uid, last_alive, deep).examine(counts):
                 yield difference
     known = _KnownPostings(archive)

@@ -24,15 +24,6 @@ async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]
     return [entry async for entry in archive.journal.read() if entry.started >= last_alive]
 
 
-async def has_rows(archive: Archive, study_instance_uid: str) -> bool:
-    """Whether the catalog has a row of any kind for the study."""
-    if any(await archive.catalog.read_summary(study_instance_uid)):
-        return True
-    async for _ in archive.catalog.read_instances(study_instance_uid):
-        return True
-    return False
-
-
 async def orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
     """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
     if not names:
@@ -71,7 +62,7 @@ async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     uid, series = posting.study_instance_uid, posting.series_instance_uid
     study = await archive.catalog.read_study(uid)
     if study is None:
-        return await has_rows(archive, uid)
+        return await archive.catalog.has_rows(uid)
     if keys.posting(study.record.created, uid) != posting.row_key:
         return False
     if keys.term(*term) in {keys.term(*needed) for needed in terms_of(study.record)}:

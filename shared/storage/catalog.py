@@ -105,6 +105,13 @@ class Catalog:
             series[record.series_instance_uid] = record
         return None, series
 
+    async def has_rows(self, study_instance_uid: str) -> bool:
+        """Whether there is a row of any kind of the study, readable or not."""
+        query, parameters = "PartitionKey eq @partition", {"partition": study_instance_uid}
+        async for _ in self._table.query_entities(query, parameters=parameters, select=["RowKey"], results_per_page=1):
+            return True
+        return False
+
     async def read_study_uids(self) -> AsyncIterator[str]:
         """Every study that has a row of any kind, once each, in key order; reads all rows, 1,000 an operation."""
         last = None
