@@ -146,7 +146,10 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
 
 
 def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> StudyRecord | None:
-    """The record of a study after `removed`, all of them in it, are gone; None when nothing is left."""
+    """The record of a study after `removed` are gone; None when nothing is left.
+
+    Raises KeyError when they are more than the record counts.
+    """
     series = dict(study.series)
     for instance in removed:
         before = series.pop(instance.identifiers.series_instance_uid)

@@ -16,6 +16,7 @@ from shared.records import InstanceRecord, NewInstance, Term, terms_of, terms_of
 from shared.services.attempts import attempts
 from shared.services.back_pressure import BackPressure
 from shared.services.intent import Intent
+from shared.services.postings import remove_needless_postings
 from shared.storage.archive import Archive
 from shared.storage.catalog import (
     CommitRefused,
@@ -133,24 +134,24 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
     async for _ in attempts():
         before = await archive.catalog.read_study(study_instance_uid)
         posted = before.record.posted if before else frozenset()
+        single = _terms_of_instances(instances)
         if created is not None and (before is None or before.record.created != created):
             # No study came to be, or still is, of that time: nobody else writes its postings.
-            await archive.terms.remove(study_instance_uid, created, written | _terms_of_instances(instances))
+            await archive.terms.remove(study_instance_uid, created, written | single)
             written = frozenset()
-        if not instances and (before is None or written <= posted):
-            return existing
         created = before.record.created if before else intent.new_time()
         after = with_instances(before.record if before else None, instances, created)
-        terms, single = terms_of(after), _terms_of_instances(instances)
-        if before is None or not terms <= posted:
+        terms = terms_of(after)
+        new, needless = terms - posted, (posted | written) - terms
+        if before is None or new or needless:
             # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
-            await intent.declare((terms - posted) | (single if len(group) > 1 else frozenset()), created)
-        written |= terms - posted
-        await _add_postings(archive, study_instance_uid, created, terms - posted, instances)
+            await intent.declare(new | needless | (single if len(group) > 1 else frozenset()), created)
+        written |= new
+        await _add_postings(archive, study_instance_uid, created, new, instances)
+        marks = await archive.terms.mark(study_instance_uid, created, needless)
+        records = [instance.record for instance in instances]
         try:
-            await archive.catalog.commit(
-                before, replace(after, posted=posted | written), added=[instance.record for instance in instances]
-            )
+            await archive.catalog.commit(before, replace(after, posted=terms), added=records)
         except CommitUnanswered as error:
             if await _not_in_catalog(archive, instances, existing):
                 # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
@@ -164,8 +165,11 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
             continue
         except InstanceExists:
             instances = await _not_in_catalog(archive, instances, existing)
-            if instances or written:
+            if instances:
                 continue
+            await remove_needless_postings(archive, study_instance_uid, created={created}, terms=written)
+            return existing
+        await archive.terms.remove_marked(study_instance_uid, created, marks)
         return existing
     raise AssertionError("attempts() ends by raising")
 

@@ -42,9 +42,10 @@ from shared.attributes import TAG
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
 from shared.records import EVERY_STUDY, InstanceRecord, SeriesRecord, Term, terms_of, terms_of_instance
-from shared.services.commit import StudyContended
-from shared.services.leftovers import is_surplus, orphans, remove_posting, study_of
+from shared.services.attempts import StudyContended
+from shared.services.leftovers import is_surplus, lasting_orphans, study_of
 from shared.services.maintenance import replay_journal
+from shared.services.postings import remove_needless_postings
 from shared.services.rebuild import counts_of, missing_postings, rebuild_study, single_terms
 from shared.services.stored_metadata import stored_metadata
 from shared.settings import Settings
@@ -183,11 +184,19 @@ async def repair(archive: Archive, settings: Settings, difference: Difference, *
         if difference.kind is Kind.ABANDONED_REQUEST:
             await replay_journal(archive, settings, now=now)
         elif difference.kind is Kind.ORPHAN_BLOB:
-            await archive.blobs.delete(await orphans(archive, [difference.concerns], last_alive))
+            await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
         elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
-            await remove_posting(archive, *difference.posting, last_alive)
+            await _remove_posting(archive, *difference.posting, last_alive)
         elif difference.kind in _MENDED_BY_STUDY and difference.study_instance_uid is not None:
             await rebuild_study(archive, difference.study_instance_uid)
+
+
+async def _remove_posting(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
+    if await is_surplus(archive, term, posting, last_alive):
+        uid, series = posting.study_instance_uid, posting.series_instance_uid
+        instances = [InstanceIdentifiers(uid, series, term[1])] if series is not None else []
+        created = {keys.created_of_posting(posting.row_key)}
+        await remove_needless_postings(archive, uid, created=created, terms=[term], instances=instances)
 
 
 def _last_alive(settings: Settings, now: datetime | None) -> datetime:
@@ -284,7 +293,7 @@ class _Study:
         expected = {name for row in rows for name in keys.blobs_of(row)}
         right = {keys.instance_blob(row.identifiers, row.version): row.size_bytes for row in rows}
         unexpected = [name for name in sizes if name not in expected]
-        unowned = await orphans(self._archive, list(filter(_is_ours, unexpected)), self._last_alive)
+        unowned = await lasting_orphans(self._archive, list(filter(_is_ours, unexpected)), self._last_alive)
         return [
             *(self._difference(Kind.MISSING_BLOB, name) for name in sorted(expected - sizes.keys())),
             *(self._difference(Kind.WRONG_SIZE, name) for name in right if sizes.get(name, right[name]) != right[name]),

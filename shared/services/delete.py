@@ -114,7 +114,10 @@ async def _remove(
         if study is None or not batch:
             return study, _Removed(gone=gone)
         created, posted = study.record.created, study.record.posted
-        after = without_instances(study.record, batch)
+        try:
+            after = without_instances(study.record, batch)
+        except KeyError:  # the study was read before another request stored some of them
+            continue
         kept = terms_of(after) if after else frozenset()
         terms = (posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
         await intent.declare(posted, created)

@@ -1,17 +1,14 @@
 """What no instance, no study and no request at work needs any more: blobs without a row, and postings too many."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.records import Term, terms_of, terms_of_instance
-from shared.services.commit import attempts
 from shared.storage import keys
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged
 from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
 from shared.storage.terms import Posting
 
 
@@ -25,24 +22,26 @@ async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]
 
 
 async def orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
-    """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
+    """Those of the blobs, listed before, that belong to no instance and to no store that may be alive."""
     if not names:
         return []
-    # Nothing of a request slips through: a store that ended before the first look has its rows in place; a delete that
-    # is not there at the second one has removed its blobs.
+    # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
+    # read has its rows in place.
     stores = tuple(entry.request_id for entry in await _at_work(archive, last_alive))
-    unowned = []
-    for name in names:
-        identifiers, version = keys.instance_of_blob(name)
-        row = await archive.catalog.read_instance(identifiers)
-        if not version.startswith(stores) and (row is None or name not in keys.blobs_of(row)):
-            unowned.append(name)
-    changing = {study_of(entry) for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"}
+    left = [name for name in names if not keys.instance_of_blob(name)[1].startswith(stores)]
+    rows = await in_parallel(archive.catalog.read_instance(keys.instance_of_blob(name)[0]) for name in left)
+    return [name for name, row in zip(left, rows, strict=True) if row is None or name not in keys.blobs_of(row)]
+
+
+async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
+    """Those of `orphans` that are not just being deleted."""
+    found = await orphans(archive, names, last_alive)
+    deletes = [entry for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"]
+    changing = {study_of(entry) for entry in deletes}
     return [
         name
-        for name in unowned
-        if keys.instance_of_blob(name)[0].study_instance_uid not in changing
-        and name in [listed async for listed in archive.blobs.list(name)]
+        for name in found
+        if keys.instance_of_blob(name)[0].study_instance_uid not in changing and await archive.blobs.exists(name)
     ]
 
 
@@ -75,25 +74,3 @@ async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     return keys.term(*term) in listed and any(
         [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
     )
-
-
-async def remove_posting(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
-    """Remove a posting if it is surplus still: raises StudyContended when requests kept changing the study."""
-    uid, created = posting.study_instance_uid, keys.created_of_posting(posting.row_key)
-    async for _ in attempts():
-        async with archive.study_lock(uid):
-            if not await is_surplus(archive, term, posting, last_alive):
-                return
-            marks = await archive.terms.mark(uid, created, [term])
-            study = await archive.catalog.read_study(uid)
-            if study is None or study.record.created != created:
-                await archive.terms.remove(uid, created, [term])
-                return
-            if await _needs(archive, term, posting):
-                return
-            kept = frozenset(known for known in study.record.posted if keys.term(*known) != keys.term(*term))
-            with suppress(StudyChanged):
-                # Whoever read the study before, and took the posting for written, has to read it again.
-                await archive.catalog.commit(study, replace(study.record, posted=kept))
-                await archive.terms.remove_marked(uid, created, marks)
-                return

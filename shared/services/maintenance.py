@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.identifiers import ResourceIdentifiers
 from shared.services.delete import resume_delete
+from shared.services.leftovers import orphans
 from shared.services.postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import keys
@@ -67,14 +68,8 @@ async def _settle(archive: Archive, entry: JournalEntry, last_alive: datetime) -
 
 async def _orphans(archive: Archive, resource: ResourceIdentifiers, last_alive: datetime) -> Sequence[str]:
     """The blobs below `resource` that belong to no instance, nor to a request that may be alive."""
-    # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
-    # read has its rows in place.
     names = [name async for name in archive.blobs.list(keys.blob_prefix(resource))]
-    alive = {entry.request_id async for entry in archive.journal.read() if entry.started >= last_alive}
     rows = archive.catalog.read_instances(resource.study_instance_uid, resource.series_instance_uid)
     versions = {row.version async for row in rows}
-    return [
-        name
-        for name in names
-        if (version := keys.instance_of_blob(name)[1]) not in versions and not version.startswith(tuple(alive))
-    ]
+    unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in versions]
+    return await orphans(archive, unexpected, last_alive)

@@ -1,11 +1,13 @@
 """Removing postings of a study that it no longer needs, or never came to need."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from shared.identifiers import InstanceIdentifiers
-from shared.records import Term, terms_of_instance
+from shared.records import Term, terms_of, terms_of_instance
 from shared.services.attempts import attempts
+from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 from shared.storage.parallel import in_parallel
@@ -21,30 +23,38 @@ async def remove_needless_postings(
 ) -> None:
     """Remove the postings of `terms` and `instances` that nothing needs, of a study first stored at any of `created`.
 
-    A term is needed that the study row lists, and that of an instance that has a row. The times are those of the study
-    as it stands or stood, or proposed by the caller or by requests that are dead: nobody else writes postings of them.
-    Raises StudyContended.
+    A term is needed that the study's record has, and that of an instance that has a row. The times are those of the
+    study as it stands or stood, or proposed by the caller or by requests that are dead: nobody else writes postings of
+    them. Raises StudyContended.
     """
-    instances = list(instances)
+    created, instances = frozenset(created), list(instances)
     single = {one: terms_of_instance(one) for one in instances}
     asked = frozenset(terms).union(*single.values())
+    if not asked:
+        return
     async for _ in attempts():
         study = await archive.catalog.read_study(study_instance_uid)
-        now = study.record.created if study else None
-        for time in created:
-            if time != now:
-                await archive.terms.remove(study_instance_uid, time, asked)
+        for time in created - ({study.record.created} if study else set()):
+            await archive.terms.remove(study_instance_uid, time, asked)
         if study is None or study.record.created not in created:
             return
-        rows = await in_parallel(map(archive.catalog.read_instance, instances))
-        needed = study.record.posted.union(*(single[row.identifiers] for row in rows if row is not None))
-        marks = await archive.terms.mark(study_instance_uid, study.record.created, asked - needed)
+        rows = await in_parallel(archive.catalog.read_instance(one) for one in instances)
+        needed = _keys(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
+        needless = {term for term in asked if keys.term(*term) not in needed}
+        marks = await archive.terms.mark(study_instance_uid, study.record.created, needless)
         if not marks:
             return
+        dropped = _keys(needless)
+        posted = frozenset(term for term in study.record.posted if keys.term(*term) not in dropped)
         try:
             # A store that has written them, and not yet made its transaction, fails with it and writes them anew.
-            await archive.catalog.commit(study, study.record)
+            await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue
         await archive.terms.remove_marked(study_instance_uid, study.record.created, marks)
         return
+
+
+def _keys(terms: Iterable[Term]) -> frozenset[str]:
+    """The terms as the index has them, in which long values are cut."""
+    return frozenset(keys.term(*term) for term in terms)

@@ -20,7 +20,7 @@ from shared.records import (
     terms_of,
     terms_of_instance,
 )
-from shared.services.commit import attempts
+from shared.services.attempts import attempts
 from shared.services.stored_metadata import stored_metadata
 from shared.storage import keys
 from shared.storage.archive import Archive

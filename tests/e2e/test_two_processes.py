@@ -94,14 +94,7 @@ async def test_one_of_many_stores_of_an_instance_wins(raw: RawArchive, processes
     assert await raw.differences(deep=True) == []
 
 
-async def test_stores_against_deletes_of_a_study(
-    raw: RawArchive, processes: list[httpx.AsyncClient], request: pytest.FixtureRequest
-) -> None:
-    if len(processes) == 2:
-        reason = (
-            "A delete answers 500 when another process stores a new series between its reads of study and instances."
-        )
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
+async def test_stores_against_deletes_of_a_study(raw: RawArchive, processes: list[httpx.AsyncClient]) -> None:
     await raw.empty()
     study = new_uid()
     storing, deleting = processes[0], processes[-1]
