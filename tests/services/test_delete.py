@@ -13,7 +13,7 @@ from shared.services.maintenance import replay_journal
 from shared.services.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged
+from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.store_response import Stored
 from tests.http.instances import new_uid
 from tests.services.invariants import check_study, requests_in_journal
@@ -109,3 +109,30 @@ async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
     # what was stored after the delete began stays
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
+
+
+async def test_a_new_series_of_another_process_in_between_makes_it_read_again(
+    stores: StoreService,
+    archive: Archive,
+    settings: Settings,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = new_uid()
+    await store(stores, *files_of(study, 1))
+    other = await Archive.open(settings)
+    read_study, is_stored = archive.catalog.read_study, False
+
+    async def read_and_let_another_store(uid: str) -> StudyVersion | None:
+        nonlocal is_stored
+        found = await read_study(uid)
+        if not is_stored:
+            is_stored = True
+            await store(StoreService(other, settings), *files_of(study, 1))
+        return found
+
+    monkeypatch.setattr(archive.catalog, "read_study", read_and_let_another_store)
+    await delete(archive, ResourceIdentifiers(study))
+    assert is_stored
+    assert await check_study(archive, container, study) == 0
+    await other.close()
