@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
@@ -19,3 +20,19 @@ async def container(archive: Archive, settings: Settings) -> AsyncIterator[Conta
 async def stores(archive: Archive, settings: Settings) -> StoreService:
     """A process' store service."""
     return StoreService(archive, settings)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def clean_journal(archive: Archive) -> AsyncIterator[None]:
+    """Leave no journal entry to the next test."""
+    yield
+    async for entry in archive.journal.read():
+        await archive.journal.remove(entry.request_id, [entry.resource])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many crash points the tests that passed have tried."""
+    for report in terminalreporter.getreports("passed"):
+        tried = dict(report.user_properties).get("crash points")
+        if tried is not None and report.when == "call":
+            terminalreporter.write_line(f"{report.location[2]}: {tried} crash points")

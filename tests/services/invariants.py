@@ -34,3 +34,10 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
 
 async def requests_in_journal(archive: Archive) -> int:
     return len([entry async for entry in archive.journal.read()])
+
+
+async def check_archive(archive: Archive, container: ContainerClient, *study_instance_uids: str) -> None:
+    """Check everything that holds once no request is in flight and maintenance has run, of the archive's studies."""
+    assert await requests_in_journal(archive) == 0
+    for study_instance_uid in study_instance_uids:
+        await check_study(archive, container, study_instance_uid)
