@@ -29,8 +29,13 @@ PIXELS = [bytes(16), bytes(range(16))]
 FAULTS = ["file", "PatientID", "SOPClassUID", "SOPInstanceUID"]
 
 study_uids, series_uids, instance_uids = map(st.sampled_from, (STUDY_UIDS, SERIES_UIDS, INSTANCE_UIDS))
+instance_paths = st.tuples(study_uids, st.sampled_from(PLACES)).map(lambda place: (place[0], *place[1]))
 paths = st.one_of(
-    st.tuples(study_uids), st.tuples(study_uids, series_uids), st.tuples(study_uids, series_uids, instance_uids)
+    st.tuples(study_uids),
+    st.tuples(study_uids, series_uids),
+    instance_paths,
+    instance_paths,
+    st.tuples(study_uids, series_uids, instance_uids),
 )
 attributes = st.builds(Attributes, *map(st.sampled_from, (PATIENT_IDS, PATIENT_NAMES, DATES, MODALITIES)))
 values = {
@@ -45,17 +50,22 @@ values = {
 }
 KEYWORDS = list(values)
 LEVELS = {"studies": KEYWORDS[:5], "series": KEYWORDS[:7], "instances": KEYWORDS}
-searches = {
-    level: st.lists(st.sampled_from(keywords), max_size=2, unique=True).flatmap(
-        lambda chosen: st.fixed_dictionaries({keyword: values[keyword] for keyword in chosen})
-    )
-    for level, keywords in LEVELS.items()
-}
-scopes = {
+SCOPES = {
     "studies": st.just(()),
     "series": st.one_of(st.just(()), st.tuples(study_uids)),
     "instances": st.one_of(st.just(()), st.tuples(study_uids), st.tuples(study_uids, series_uids)),
 }
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """A search's level, the study and series that its path names, and its keys, which do not name them again."""
+    level = draw(st.sampled_from(list(LEVELS)))
+    scope: tuple[str, ...] = draw(SCOPES[level])
+    fixed = ("StudyInstanceUID", "SeriesInstanceUID")[: len(scope)]
+    free = [keyword for keyword in LEVELS[level] if keyword not in fixed]
+    chosen = draw(st.lists(st.sampled_from(free), max_size=2, unique=True))
+    return level, scope, {keyword: draw(values[keyword]) for keyword in chosen}
 
 
 @st.composite
@@ -132,13 +142,14 @@ class ArchiveMachine(RuleBasedStateMachine):
         response = self.client.delete(f"/v2{url_of(uids)}")
         assert response.status_code == (204 if self.model.remove(*uids) else 404)
 
-    @rule(data=st.data(), level=st.sampled_from(list(LEVELS)))
-    def search(self, data: st.DataObject, level: str) -> None:
-        keys, scope = data.draw(searches[level], "keys"), data.draw(scopes[level], "scope")
-        names = ("StudyInstanceUID", "SeriesInstanceUID")
-        fixed = dict(zip(names, scope, strict=False))
-        keys = {keyword: wanted for keyword, wanted in keys.items() if keyword not in fixed}
+    @rule(wanted=st.lists(queries(), min_size=1, max_size=4))
+    def search(self, wanted: list[tuple[str, tuple[str, ...], dict[str, str]]]) -> None:
+        for level, scope, keys in wanted:
+            self.search_for(level, scope, keys)
+
+    def search_for(self, level: str, scope: tuple[str, ...], keys: dict[str, str]) -> None:
         response = self.client.get(f"/v2{url_of(scope)}/{level}", params=keys)
+        fixed = dict(zip(("StudyInstanceUID", "SeriesInstanceUID"), scope, strict=False))
         expected = sorted(self.model.matching(level, {**keys, **fixed}))
         assert response.status_code == (200 if expected else 204), response.text
         results = response.json() if expected else []
@@ -209,13 +220,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
         yield running
 
 
+@pytest.mark.xfail(
+    strict=True, reason="searches give a study twice that was deleted and stored again after a duplicate was refused"
+)
 def test_the_archive_is_a_dictionary(server: WatchedServer) -> None:
     with httpx.Client(base_url=server.base_url, timeout=60) as client:
         ArchiveMachine.server, ArchiveMachine.client = server, client
         run_state_machine_as_test(
             ArchiveMachine,
             settings=settings(
-                max_examples=80,
+                max_examples=60,
                 phases=[Phase.generate],  # to shrink an example takes minutes
                 stateful_step_count=30,
                 derandomize=True,

@@ -2,10 +2,14 @@
 
 import pytest
 
+from shared.attributes import Level
 from shared.identifiers import ResourceIdentifiers
 from shared.records import Term
+from shared.search_query import parse_search
 from shared.services.delete import delete
+from shared.services.search import search
 from shared.services.store import StoreService
+from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.http.instances import dataset, new_uid, part10
 from tests.services.test_store import store
@@ -24,6 +28,20 @@ async def test_a_duplicate_that_is_refused_leaves_no_posting_of_what_its_study_i
     image.PatientID = other_patient
     await store(stores, part10(image))
     assert await studies_posted(archive, ("PatientID", other_patient)) == []
+
+
+@pytest.mark.xfail(strict=True, reason="a posting of what a study was before it was deleted proposes it once more")
+async def test_a_study_that_was_deleted_and_stored_again_is_found_once(
+    stores: StoreService, archive: Archive, settings: Settings
+) -> None:
+    image, other_patient = dataset(), new_uid()
+    await store(stores, part10(image))
+    image.PatientID = other_patient
+    await store(stores, part10(image))
+    await delete(archive, ResourceIdentifiers(image.StudyInstanceUID))
+    await store(stores, part10(image))
+    query = parse_search(f"PatientID={other_patient}", Level.STUDY, settings)
+    assert len((await search(archive, query, None, "http://host/v2")).results) == 1
 
 
 @pytest.mark.xfail(strict=True, reason="the posting of an instance's UID names one series, and goes with either")
