@@ -1,6 +1,5 @@
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
@@ -28,11 +27,3 @@ async def clean_journal(archive: Archive) -> AsyncIterator[None]:
     yield
     async for entry in archive.journal.read():
         await archive.journal.remove(entry.request_id, [entry.resource])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many crash points the tests that passed have tried."""
-    for report in terminalreporter.getreports("passed"):
-        tried = dict(report.user_properties).get("crash points")
-        if tried is not None and report.when == "call":
-            terminalreporter.write_line(f"{report.location[2]}: {tried} crash points")

@@ -3,6 +3,8 @@
 from azure.storage.blob.aio import ContainerClient
 
 from shared.records import terms_of, terms_of_instance
+from shared.services.consistency import examine
+from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 
@@ -36,8 +38,7 @@ async def requests_in_journal(archive: Archive) -> int:
     return len([entry async for entry in archive.journal.read()])
 
 
-async def check_archive(archive: Archive, container: ContainerClient, *study_instance_uids: str) -> None:
-    """Check everything that holds once no request is in flight and maintenance has run, of the archive's studies."""
+async def check_archive(archive: Archive, settings: Settings) -> None:
+    """Check everything that holds of a whole archive once no request is in flight and maintenance has run."""
     assert await requests_in_journal(archive) == 0
-    for study_instance_uid in study_instance_uids:
-        await check_study(archive, container, study_instance_uid)
+    assert [difference async for difference in examine(archive, settings)] == []

@@ -10,10 +10,10 @@ from shared.services.maintenance import replay_journal
 from shared.services.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests.crashes.storage_policies import TRANSACTION, StopAt, die_at
+from tests.crashes.test_crash_points import LATER
 from tests.http.instances import new_uid
 from tests.services.invariants import blobs_of_study, check_study, requests_in_journal
-from tests.services.storage_policies import TRANSACTION, StopAt, die_at
-from tests.services.test_crash_points import LATER
 from tests.services.test_store import files_of, store
 
 
