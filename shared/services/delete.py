@@ -136,14 +136,21 @@ async def _clean_up(archive: Archive, intent: Intent, removed: _Removed) -> None
     """Remove the postings, then the blobs: while a blob is there, it can be told which postings its instance has."""
     instances = [*removed.rows, *removed.gone]
     study_instance_uid = instances[0].identifiers.study_instance_uid
+    rewritten: frozenset[Term] = frozenset()
     if removed.created is not None:
         if removed.marks is None:
             await archive.terms.remove(study_instance_uid, removed.created, removed.terms)
         else:
-            await archive.terms.remove_marked(study_instance_uid, removed.created, removed.marks)
-    if removed.gone:
-        identifiers = [instance.identifiers for instance in removed.gone]
-        await remove_needless_postings(archive, study_instance_uid, created=intent.created, instances=identifiers)
+            # A store that found one of the instances there still has written its posting once more.
+            rewritten = await archive.terms.remove_marked(study_instance_uid, removed.created, removed.marks)
+    unsure = [*(removed.rows if rewritten else ()), *removed.gone]
+    await remove_needless_postings(
+        archive,
+        study_instance_uid,
+        created=intent.created,
+        terms=rewritten,
+        instances=[instance.identifiers for instance in unsure],
+    )
     await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])
 
 

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from shared.identifiers import ResourceIdentifiers
+from shared.records import Term
 from shared.services.delete import resume_delete
-from shared.services.leftovers import orphans
+from shared.services.leftovers import orphans, study_of
 from shared.services.postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
 
 _logger = logging.getLogger(__name__)
 
@@ -26,50 +28,56 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
     A store is as far as its commits went: what it had not committed is removed. A delete is finished.
     """
     last_alive = (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
-    abandoned = [entry async for entry in archive.journal.read() if entry.started < last_alive]
+    abandoned: dict[str, list[JournalEntry]] = {}
+    async for entry in archive.journal.read():
+        if entry.started < last_alive:
+            abandoned.setdefault(study_of(entry), []).append(entry)
     settled = 0
-    for entry in abandoned:
+    for study_instance_uid, entries in abandoned.items():
         try:
-            removed = await _settle(archive, entry, last_alive)
+            removed = await _settle(archive, study_instance_uid, entries, last_alive)
         except Exception:
-            # The others are no worse for it, and the entry stays for the next run.
-            _logger.exception("The %s request %s could not be settled.", entry.transaction, entry.request_id)
+            # Other studies are no worse for it, and the entries stay for the next run.
+            _logger.exception("What was abandoned of study %s could not be settled.", study_instance_uid)
             continue
-        settled += 1
+        settled += len(entries)
         _logger.warning(
-            "The %s request %s of %s was abandoned; %d blobs removed.",
-            entry.transaction,
-            entry.request_id,
-            entry.started,
-            removed,
+            "Of study %s, %d requests were abandoned; %d blobs removed.", study_instance_uid, len(entries), removed
         )
     return settled
 
 
-async def _settle(archive: Archive, entry: JournalEntry, last_alive: datetime) -> int:
-    """Do what an entry's request has left undone; how many blobs were removed."""
-    resource = ResourceIdentifiers.of_path(entry.resource)
-    if entry.transaction == "delete":
-        await resume_delete(archive, entry)
-    orphans = await _orphans(archive, resource, last_alive)
+async def _settle(
+    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], last_alive: datetime
+) -> int:
+    """Do what dead requests have left undone in a study; how many blobs were removed.
+
+    For all of them together: what one left in the index, another's entry may tell.
+    """
+    for entry in entries:
+        if entry.transaction == "delete":
+            await resume_delete(archive, entry)
+    left = await _orphans(archive, study_instance_uid, last_alive)
     # Postings go first: from the blobs it can be told which their instances have.
-    study = await archive.catalog.read_study(resource.study_instance_uid)
+    study = await archive.catalog.read_study(study_instance_uid)
     await remove_needless_postings(
         archive,
-        resource.study_instance_uid,
-        created=entry.created | ({study.record.created} if study else set()),
-        terms=entry.terms,
-        instances={keys.instance_of_blob(name)[0] for name in orphans},
+        study_instance_uid,
+        created=frozenset({study.record.created} if study else ()).union(*(entry.created for entry in entries)),
+        terms=frozenset[Term]().union(*(entry.terms for entry in entries)),
+        instances={keys.instance_of_blob(name)[0] for name in left},
     )
-    await archive.blobs.delete(orphans)
-    await archive.journal.remove(entry.request_id, [entry.resource])
-    return len(orphans)
+    await archive.blobs.delete(left)
+    await in_parallel(archive.journal.remove(entry.request_id, [entry.resource]) for entry in entries)
+    return len(left)
 
 
-async def _orphans(archive: Archive, resource: ResourceIdentifiers, last_alive: datetime) -> Sequence[str]:
-    """The blobs below `resource` that belong to no instance, nor to a request that may be alive."""
-    names = [name async for name in archive.blobs.list(keys.blob_prefix(resource))]
-    rows = archive.catalog.read_instances(resource.study_instance_uid, resource.series_instance_uid)
-    versions = {row.version async for row in rows}
+async def _orphans(archive: Archive, study_instance_uid: str, last_alive: datetime) -> Sequence[str]:
+    """The blobs of a study that belong to no instance, nor to a store that may be alive."""
+    # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
+    # read has its rows in place.
+    names = [name async for name in archive.blobs.list(keys.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
+    alive = {entry.request_id async for entry in archive.journal.read() if entry.started >= last_alive}
+    versions = {row.version async for row in archive.catalog.read_instances(study_instance_uid)}
     unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in versions]
-    return await orphans(archive, unexpected, last_alive)
+    return await orphans(archive, unexpected, spared=alive)

@@ -51,8 +51,8 @@ async def remove_needless_postings(
             await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue
-        await archive.terms.remove_marked(study_instance_uid, study.record.created, marks)
-        return
+        if not await archive.terms.remove_marked(study_instance_uid, study.record.created, marks):
+            return
 
 
 def _keys(terms: Iterable[Term]) -> frozenset[str]:

@@ -6,7 +6,6 @@ only after it no longer does, and then only if nobody has written them anew in b
 """
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -120,17 +119,22 @@ class Terms:
 
         return [mark for mark in await in_parallel(note(term) for term in terms) if mark is not None]
 
-    async def remove_marked(self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]) -> None:
-        """Remove postings that nobody has written since they were marked."""
+    async def remove_marked(
+        self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]
+    ) -> frozenset[Term]:
+        """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
         row_key = keys.posting(created, study_instance_uid)
 
-        async def remove(mark: PostingMark) -> None:
-            with suppress(ResourceModifiedError):
+        async def remove(mark: PostingMark) -> Term | None:
+            try:
                 await self._table.delete_entity(
                     keys.term(*mark.term), row_key, etag=mark.etag, match_condition=MatchConditions.IfNotModified
                 )
+            except ResourceModifiedError:
+                return mark.term
+            return None
 
-        await in_parallel(map(remove, marks))
+        return frozenset(term for term in await in_parallel(map(remove, marks)) if term is not None)
 
     async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""

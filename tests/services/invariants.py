@@ -41,4 +41,5 @@ async def requests_in_journal(archive: Archive) -> int:
 async def check_archive(archive: Archive, settings: Settings) -> None:
     """Check everything that holds of a whole archive once no request is in flight and maintenance has run."""
     assert await requests_in_journal(archive) == 0
-    assert [difference async for difference in examine(archive, settings)] == []
+    differences = [difference async for difference in examine(archive, settings)]
+    assert differences == [], differences
