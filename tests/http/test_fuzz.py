@@ -1,0 +1,169 @@
+"""Ten thousand requests that began as valid ones: each gets a documented answer, and the archive stays whole."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from tests.conftest import Server
+from tests.http.instances import dataset, part10
+from tests.http.mutations import ResourceRequest, StoreRequest, resource_request, store_request
+from tests.watched_server import WatchedServer, watched
+
+STORES = 10_000
+RESOURCES = 2_000
+CONNECTIONS = 12
+
+# Documented, of a store and of the others. 503 is not among them: storage is there.
+STORE_STATUSES = {200, 202, 204, 400, 409, 413, 415}
+RESOURCE_STATUSES = {200, 204, 400, 404, 406}
+REASONS = {272, 43264, 43265, 45070}
+
+# What the process may come to hold beyond what its first requests took.
+MAX_GROWTH_KIB = 50 * 1024
+
+Request = TypeVar("Request", StoreRequest, ResourceRequest)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
+    with watched(tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: WatchedServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.base_url, timeout=120, limits=httpx.Limits(max_connections=CONNECTIONS)) as one:
+        yield one
+
+
+def peak_kib(server: Server) -> int:
+    """The largest resident size that the served process has had."""
+    port = httpx.URL(server.base_url).port
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = f"PORT={port}".encode() in (folder / "environ").read_bytes().split(b"\0")
+            arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            status = (folder / "status").read_text()
+        except OSError:  # it has ended, or is another user's
+            continue
+        if is_ours and arguments[1:3] == [b"-m", b"local"]:
+            return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    raise AssertionError("the served process is not there")
+
+
+def send_all(requests: Iterable[Request], send: Callable[[Request], None]) -> None:
+    """Send requests over all connections at once. Raises the first error, which names the request, at the end."""
+
+    def send_one(request: Request) -> None:
+        try:
+            send(request)
+        except (AssertionError, httpx.HTTPError, KeyError, ValueError) as error:
+            error.add_note(f"of {type(request).__name__} {request.number}")
+            raise
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        for _ in threads.map(send_one, requests):
+            pass
+
+
+def check_problem(response: httpx.Response) -> None:
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["status"] == response.status_code
+    assert response.json()["detail"]
+
+
+def items(answer: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = answer.get(tag, {}).get("Value", [])
+    return found
+
+
+def check_store(request: StoreRequest, response: httpx.Response) -> None:
+    """Check a store's answer: documented, well formed, and with an outcome for each part."""
+    assert response.status_code in STORE_STATUSES, response.text
+    if request.part_count is not None:
+        assert response.status_code in (200, 202, 409), response.text
+    if response.status_code == 204:
+        assert response.content == b""
+        return
+    if response.status_code not in (200, 202, 409):
+        check_problem(response)
+        return
+    failed, stored = (items(response.json(), tag) for tag in ("00081198", "00081199"))
+    assert len(failed) + len(stored) == (request.part_count or len(failed) + len(stored)) > 0
+    assert bool(stored) == (response.status_code != 409)
+    for item in failed:
+        assert item["00081197"]["Value"][0] in REASONS
+        assert items(item, "00741048")[0]["00000902"]["Value"][0]
+    for item in stored:
+        assert "/v2/studies/" in item["00081190"]["Value"][0]
+
+
+def check_resource(request: ResourceRequest, response: httpx.Response) -> None:
+    """Check an answer to a request for a resource: documented, and in the form that it says."""
+    assert response.status_code in RESOURCE_STATUSES, response.text
+    content_type = response.headers.get("Content-Type", "")
+    if request.method == "HEAD" or response.status_code == 204:
+        assert response.content == b""
+    elif response.status_code == 200:
+        assert response.content
+        if "json" in content_type:
+            assert isinstance(response.json(), list)
+    elif response.status_code != 404 or response.content:  # the host answers with nothing where no route fits
+        check_problem(response)
+
+
+def check_log(server: Server) -> None:
+    lines = server.log.read_text(errors="replace").splitlines()
+    assert [line for line in lines if "Traceback" in line or line.split()[2:3] in (["E"], ["C"])] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells a process' peak of memory by /proc")
+def test_stores(server: WatchedServer, client: httpx.Client) -> None:
+    statuses: Counter[int] = Counter()
+
+    def send(request: StoreRequest) -> None:
+        response = client.post(
+            "/v2/studies", content=iter(request.chunks), headers=[(b"Content-Type", request.content_type)]
+        )
+        statuses[response.status_code] += 1
+        check_store(request, response)
+
+    send_all(map(store_request, range(STORES // 20)), send)
+    peak = peak_kib(server)
+    send_all(map(store_request, range(STORES // 20, STORES)), send)
+    growth = peak_kib(server) - peak
+    assert growth < MAX_GROWTH_KIB
+    assert {200, 202, 400, 409, 415} <= set(statuses)
+    counts = server.check()
+    assert sum(counts.values()) > 100
+    for study, count in counts.items():
+        assert count == 0 or len(client.get(f"/v2/studies/{study}/metadata").json()) == count
+    check_log(server)
+
+
+def test_resources(server: WatchedServer, client: httpx.Client) -> None:
+    instances = [(f"2.25.7{number % 3}", f"2.25.8{number % 6}", f"2.25.9{number}") for number in range(60)]
+    for study, series, uid in instances:
+        image = dataset(StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=uid)
+        headers = {"Content-Type": "application/dicom"}
+        assert client.post("/v2/studies", content=part10(image), headers=headers).status_code == 200
+    statuses: Counter[int] = Counter()
+
+    def send(request: ResourceRequest) -> None:
+        response = client.send(
+            client.build_request(
+                request.method, "/", headers=[(b"Accept", request.accept)], extensions={"target": request.target}
+            )
+        )
+        statuses[response.status_code] += 1
+        check_resource(request, response)
+
+    send_all((resource_request(number, instances) for number in range(RESOURCES)), send)
+    assert set(statuses) == RESOURCE_STATUSES, statuses
+    server.check()
+    check_log(server)
