@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, level_of
 from shared.dicom_json import DeflatedItems
@@ -21,8 +21,13 @@ DicomJson = Mapping[str, Any]
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
 
-Term = tuple[str, str]
-"""A searchable attribute's keyword and a value of it in comparable form."""
+
+class Term(NamedTuple):
+    """A searchable attribute's keyword and a value of it in comparable form; of a single instance, its series, too."""
+
+    keyword: str
+    value: str
+    series_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> 
     return replace(study, series=series) if series else None
 
 
-EVERY_STUDY: Final[Term] = ("*", "")
+EVERY_STUDY: Final = Term("*", "")
 """The term that every study has: its postings are the list of all studies."""
 
 
@@ -180,7 +185,7 @@ def terms_of(study: StudyRecord) -> frozenset[Term]:
 
 def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
     """The index terms that a single instance has for itself."""
-    return frozenset({("SOPInstanceUID", identifiers.sop_instance_uid)})
+    return frozenset({Term("SOPInstanceUID", identifiers.sop_instance_uid, identifiers.series_instance_uid)})
 
 
 def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
@@ -188,7 +193,7 @@ def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
         # A study is found by its own UID in the catalog itself.
         if known.level is level and known.keyword != "StudyInstanceUID" and known.tag in attributes:
             for form in comparable_values(attributes[known.tag]):
-                yield known.keyword, form
+                yield Term(known.keyword, form)
 
 
 def _counted(counts: Mapping[str, int], key: str, change: int) -> dict[str, int]:

@@ -6,9 +6,8 @@ gathers, and the next takes all that fits.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from shared.identifiers import InstanceIdentifiers
@@ -147,7 +146,7 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
             # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
             await intent.declare(new | needless | (single if len(group) > 1 else frozenset()), created)
         written |= new
-        await _add_postings(archive, study_instance_uid, created, new, instances)
+        await archive.terms.add(study_instance_uid, created, new | single)
         marks = await archive.terms.mark(study_instance_uid, created, needless)
         records = [instance.record for instance in instances]
         try:
@@ -176,18 +175,6 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
 
 def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
     return frozenset(term for instance in instances for term in terms_of_instance(instance.record.identifiers))
-
-
-async def _add_postings(
-    archive: Archive,
-    study_instance_uid: str,
-    created: datetime,
-    terms: Iterable[Term],
-    instances: Sequence[NewInstance],
-) -> None:
-    identifiers = [instance.record.identifiers for instance in instances]
-    single = [(term, one.series_instance_uid) for one in identifiers for term in terms_of_instance(one)]
-    await archive.terms.add(study_instance_uid, created, [*((term, None) for term in terms), *single])
 
 
 async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:

@@ -46,7 +46,7 @@ from shared.services.attempts import StudyContended
 from shared.services.leftovers import is_surplus, lasting_orphans, study_of
 from shared.services.maintenance import replay_journal
 from shared.services.postings import remove_needless_postings
-from shared.services.rebuild import counts_of, missing_postings, rebuild_study, single_terms
+from shared.services.rebuild import counts_of, rebuild_study, single_terms
 from shared.services.stored_metadata import stored_metadata
 from shared.settings import Settings
 from shared.storage import keys
@@ -194,7 +194,7 @@ async def repair(archive: Archive, settings: Settings, difference: Difference, *
 async def _remove_posting(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
     if await is_surplus(archive, term, posting, last_alive):
         uid, series = posting.study_instance_uid, posting.series_instance_uid
-        instances = [InstanceIdentifiers(uid, series, term[1])] if series is not None else []
+        instances = [InstanceIdentifiers(uid, series, term.value)] if series else []
         created = {keys.created_of_posting(posting.row_key)}
         await remove_needless_postings(archive, uid, created=created, terms=[term], instances=instances)
 
@@ -272,19 +272,24 @@ class _Study:
             elif (series[uid].sop_classes, series[uid].transfer_syntaxes) != counts[uid]:
                 found.append(self._difference(Kind.WRONG_COUNTS, path))
         unlisted = terms_of(study.record) - study.record.posted
-        return [*found, *(self._difference(Kind.UNLISTED_TERM, keyword) for keyword, _ in sorted(unlisted))]
+        return [
+            *found,
+            *(self._difference(Kind.UNLISTED_TERM, keyword) for keyword in sorted(term.keyword for term in unlisted)),
+        ]
 
     async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceRecord]) -> list[Difference]:
         record = study.record
         needed, single = terms_of(record), single_terms(rows)
         existing = await self._archive.terms.existing(self._uid, record.created, {*needed, *single, *record.posted})
-        missing = missing_postings(needed | record.posted, single, existing)
-        found = [self._difference(Kind.MISSING_POSTING, keyword) for (keyword, _), _ in missing]
+        missing = (needed | record.posted | single) - existing
+        found = [
+            self._difference(Kind.MISSING_POSTING, keyword) for keyword in sorted(term.keyword for term in missing)
+        ]
         if any(uid not in record.series for uid in counts_of(rows)):  # what the study needs cannot be said then
             return found
-        partitions = {keys.term(*term) for term in needed}
-        for term in (term for term in record.posted & existing.keys() if keys.term(*term) not in partitions):
-            posting = Posting(keys.posting(record.created, self._uid), self._uid, None)
+        needed_in_index = keys.in_index(needed)
+        for term in (term for term in record.posted & existing if keys.in_index([term]).isdisjoint(needed_in_index)):
+            posting = Posting(keys.posting(record.created, self._uid, term), self._uid, "")
             if await is_surplus(self._archive, term, posting, self._last_alive):
                 found.append(_surplus(term, posting))
         return found
@@ -357,11 +362,12 @@ class _KnownPostings:
             if len(self._studies) > _CACHED_STUDIES:
                 self._studies.popitem(last=False)
         self._studies.move_to_end(uid)
-        if series is None:
-            return (keys.term(*term), posting.row_key) in self._studies[uid]
-        if (keys.term(*EVERY_STUDY), posting.row_key) not in self._studies[uid]:
+        if not series:
+            return (keys.term(term), posting.row_key) in self._studies[uid]
+        created = keys.created_of_posting(posting.row_key)
+        if (keys.term(EVERY_STUDY), keys.posting(created, uid, EVERY_STUDY)) not in self._studies[uid]:
             return False
-        identifiers = InstanceIdentifiers(uid, series, term[1])
+        identifiers = InstanceIdentifiers(uid, series, term.value)
         return (
             term in terms_of_instance(identifiers)
             and await self._archive.catalog.read_instance(identifiers) is not None
@@ -369,8 +375,10 @@ class _KnownPostings:
 
 
 def _postings_of(study: StudyVersion) -> frozenset[tuple[str, str]]:
-    row_key = keys.posting(study.record.created, study.record.study_instance_uid)
-    return frozenset((keys.term(*term), row_key) for term in terms_of(study.record) | study.record.posted)
+    created, uid = study.record.created, study.record.study_instance_uid
+    return frozenset(
+        (keys.term(term), keys.posting(created, uid, term)) for term in terms_of(study.record) | study.record.posted
+    )
 
 
 def _surplus(term: Term, posting: Posting) -> Difference:

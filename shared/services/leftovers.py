@@ -62,15 +62,15 @@ async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     study = await archive.catalog.read_study(uid)
     if study is None:
         return await archive.catalog.has_rows(uid)
-    if keys.posting(study.record.created, uid) != posting.row_key:
+    if keys.created_of_posting(posting.row_key) != study.record.created:
         return False
-    if keys.term(*term) in {keys.term(*needed) for needed in terms_of(study.record)}:
+    asked = keys.in_index([term])
+    if asked <= keys.in_index(terms_of(study.record)):
         return True
-    if series is not None:
-        identifiers = InstanceIdentifiers(uid, series, term[1])
+    if series:
+        identifiers = InstanceIdentifiers(uid, series, term.value)
         return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
-    listed = {keys.term(*listed) for listed in study.record.posted}
     rows = archive.catalog.read_instances(uid)
-    return keys.term(*term) in listed and any(
+    return asked <= keys.in_index(study.record.posted) and any(
         [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
     )

@@ -39,13 +39,15 @@ async def remove_needless_postings(
         if study is None or study.record.created not in created:
             return
         rows = await in_parallel(archive.catalog.read_instance(one) for one in instances)
-        needed = _keys(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
-        needless = {term for term in asked if keys.term(*term) not in needed}
+        needed = keys.in_index(
+            terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None))
+        )
+        needless = {term for term in asked if keys.in_index([term]).isdisjoint(needed)}
         marks = await archive.terms.mark(study_instance_uid, study.record.created, needless)
         if not marks:
             return
-        dropped = _keys(needless)
-        posted = frozenset(term for term in study.record.posted if keys.term(*term) not in dropped)
+        dropped = keys.in_index(needless)
+        posted = frozenset(term for term in study.record.posted if keys.in_index([term]).isdisjoint(dropped))
         try:
             # A store that has written them, and not yet made its transaction, fails with it and writes them anew.
             await archive.catalog.commit(study, replace(study.record, posted=posted))
@@ -53,8 +55,3 @@ async def remove_needless_postings(
             continue
         if not await archive.terms.remove_marked(study_instance_uid, study.record.created, marks):
             return
-
-
-def _keys(terms: Iterable[Term]) -> frozenset[str]:
-    """The terms as the index has them, in which long values are cut."""
-    return frozenset(keys.term(*term) for term in terms)

@@ -39,23 +39,9 @@ def counts_of(rows: Iterable[InstanceRecord]) -> dict[str, tuple[dict[str, int],
     return {uid: (dict(classes), dict(syntaxes)) for uid, (classes, syntaxes) in counted.items()}
 
 
-def single_terms(rows: Iterable[InstanceRecord]) -> dict[Term, list[str]]:
-    """The terms of single instances, with the series in which their postings may say that the instance is."""
-    series: dict[Term, list[str]] = {}
-    for row in rows:
-        for term in terms_of_instance(row.identifiers):
-            series.setdefault(term, []).append(row.identifiers.series_instance_uid)
-    return series
-
-
-def missing_postings(
-    terms: Iterable[Term], single: Mapping[Term, Sequence[str]], existing: Mapping[Term, str | None]
-) -> list[tuple[Term, str | None]]:
-    """What is not among the existing postings, or leads to a series that has no such instance, to be written."""
-    return [
-        *((term, None) for term in terms if term not in existing),
-        *((term, series[0]) for term, series in single.items() if existing.get(term) not in series),
-    ]
+def single_terms(rows: Iterable[InstanceRecord]) -> frozenset[Term]:
+    """The terms of single instances."""
+    return frozenset(term for row in rows for term in terms_of_instance(row.identifiers))
 
 
 async def rebuild_study(archive: Archive, study_instance_uid: str) -> None:
@@ -91,8 +77,8 @@ async def _is_rebuilt(archive: Archive, study_instance_uid: str) -> bool:
     after = replace(record, attributes=attributes, series=series)
     needed, single = terms_of(after), single_terms(rows)
     existing = await archive.terms.existing(study_instance_uid, record.created, {*needed, *single, *record.posted})
-    missing = missing_postings(needed, single, existing)
-    after = replace(after, posted=needed | (record.posted & existing.keys()))
+    missing = (needed | single) - existing
+    after = replace(after, posted=needed | (record.posted & existing))
     if after == record and not missing:
         return True
     await archive.terms.add(study_instance_uid, record.created, missing)

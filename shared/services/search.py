@@ -15,7 +15,7 @@ from shared.attributes import BY_KEYWORD, Attribute, Level
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, Matcher, matches
-from shared.records import InstanceRecord, StudyRecord
+from shared.records import InstanceRecord, StudyRecord, Term
 from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, series_attributes, study_attributes
 from shared.services.ahead import fetch_ahead
@@ -116,7 +116,7 @@ def _series_of(scope: ResourceIdentifiers | None, posting: Posting | None) -> st
     """The series that the search is narrowed to, by its path or because the index knows where an instance is."""
     if scope is not None and scope.series_instance_uid is not None:
         return scope.series_instance_uid
-    return posting.series_instance_uid if posting else None
+    return posting.series_instance_uid or None if posting else None
 
 
 async def _candidates(
@@ -138,7 +138,7 @@ async def _candidates(
     async def read(posting: Posting) -> tuple[Posting, StudyRecord] | None:
         study = await archive.catalog.read_study(posting.study_instance_uid)
         # One of another time is left of a request that died: the study has its own, and is to be found once.
-        if study is None or keys.posting(study.record.created, posting.study_instance_uid) != posting.row_key:
+        if study is None or keys.created_of_posting(posting.row_key) != study.record.created:
             return None
         return posting, study.record
 
@@ -164,7 +164,7 @@ def _postings(archive: Archive, wanted: Mapping[Attribute, Matcher]) -> AsyncIte
         if matcher is not None:
             _logger.debug("Searching by the postings of %s.", keyword)
             if isinstance(matcher, AnyOf):
-                return archive.terms.read([(keyword, form) for form in sorted(matcher.forms)])
+                return archive.terms.read([Term(keyword, form) for form in sorted(matcher.forms)])
             return archive.terms.read_range(keyword, matcher.first, matcher.last)
     _logger.debug("Searching through every study.")
     return archive.terms.read_all()

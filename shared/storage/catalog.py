@@ -15,7 +15,7 @@ from azure.data.tables import EdmType, EntityProperty, TableTransactionError, Up
 from azure.data.tables.aio import TableClient
 
 from shared.identifiers import InstanceIdentifiers
-from shared.records import InstanceRecord, SeriesRecord, StudyRecord
+from shared.records import InstanceRecord, SeriesRecord, StudyRecord, Term
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unpacked
@@ -237,7 +237,7 @@ def _study_record(entity: Mapping[str, Any], series: Mapping[str, SeriesRecord])
         entity["created"],
         unpacked(entity, "attributes"),
         series,
-        frozenset((keyword, value) for keyword, value in unpacked(entity, "posted")),
+        frozenset(Term(*term) for term in unpacked(entity, "posted")),
     )
 
 

@@ -60,7 +60,7 @@ class Journal:
                 entity["started"],
                 resource,
                 frozenset(map(datetime.fromisoformat, unpacked(entity, "created"))),
-                frozenset((keyword, value) for keyword, value in unpacked(entity, "terms")),
+                frozenset(Term(*term) for term in unpacked(entity, "terms")),
             )
 
     async def remove(self, request_id: str, resources: Iterable[str]) -> None:

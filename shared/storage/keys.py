@@ -6,11 +6,12 @@ escape of a prefix is the prefix of the escape.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord
+from shared.records import InstanceRecord, Term
 
 STUDY_ROW: Final = "study"
 _JOURNAL_SHARDS: Final = 16
@@ -64,18 +65,27 @@ def summary_rows() -> tuple[str, str]:
     return "series:", f"{STUDY_ROW}~"
 
 
-def term(keyword: str, value: str) -> str:
-    """Partition key of the studies that hold `value`, already normalised, in an attribute.
+def term(found: Term) -> str:
+    """Partition key of the studies that have a term.
 
     Long values are cut: a posting only proposes a study, which is then matched against its own rows.
     """
-    return f"{keyword}={escape(value[:_MAX_TERM_LENGTH])}"
+    return f"{found.keyword}={escape(found.value[:_MAX_TERM_LENGTH])}"
 
 
-def posting(created: datetime, study_instance_uid: str) -> str:
-    """Row key of a study's postings: they sort newest first by when the study was first stored."""
+def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
+    """What tells the postings of terms of one study apart: two long values may be the same to the index."""
+    return frozenset((term(found), found.series_instance_uid) for found in terms)
+
+
+def posting(created: datetime, study_instance_uid: str, found: Term) -> str:
+    """Row key of a study's posting: they sort newest first by when the study was first stored.
+
+    Of a single instance it names the series, so that two instances of one UID have two.
+    """
     microseconds = (created - _EPOCH) // timedelta(microseconds=1)
-    return f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+    key = f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+    return f"{key}:{found.series_instance_uid}" if found.series_instance_uid else key
 
 
 def term_of(partition_key: str) -> tuple[str, str]:
@@ -89,9 +99,10 @@ def created_of_posting(row_key: str) -> datetime:
     return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(row_key.partition(":")[0]))
 
 
-def study_of_posting(row_key: str) -> str:
-    """The Study Instance UID that a posting points at."""
-    return row_key.partition(":")[2]
+def uids_of_posting(row_key: str) -> tuple[str, str]:
+    """The Study and the Series Instance UID that a posting points at; "" for a series unless it is an instance's."""
+    _, study_instance_uid, *series = row_key.split(":")
+    return study_instance_uid, "".join(series)
 
 
 def journal_shard(request_id: str) -> str:

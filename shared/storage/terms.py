@@ -22,11 +22,14 @@ from shared.storage.parallel import in_parallel
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A study proposed by the index; `row_key` sorts newest stored study first."""
+    """A study proposed by the index; `row_key` sorts newest stored study first.
+
+    That of a single instance says in which series it is.
+    """
 
     row_key: str
     study_instance_uid: str
-    series_instance_uid: str | None
+    series_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +46,27 @@ class Terms:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[tuple[Term, str | None]]) -> None:
-        """Write a study's postings; each may name the series that a single instance's term leads to."""
-        row_key = keys.posting(created, study_instance_uid)
+    async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+        """Write a study's postings."""
 
-        async def write(term: Term, series_instance_uid: str | None) -> None:
-            entity = {"PartitionKey": keys.term(*term), "RowKey": row_key}
-            if series_instance_uid is not None:
-                entity["series"] = series_instance_uid
+        async def write(term: Term) -> None:
+            partition_key, row_key = _key(study_instance_uid, created, term)
+            entity = {"PartitionKey": partition_key, "RowKey": row_key}
             await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
 
-        await in_parallel(write(term, series) for term, series in terms)
+        await in_parallel(map(write, terms))
 
     async def read(self, terms: Iterable[Term]) -> AsyncIterator[Posting]:
         """The postings of several terms of one attribute, each study once, newest first."""
-        streams = [self._partition(keys.term(*term)) for term in terms]
+        streams = [self._partition(keys.term(term)) for term in terms]
         if len(streams) == 1:
             async for posting in streams[0]:
                 yield posting
             return
-        found: dict[tuple[str, str | None], Posting] = {}
+        found: dict[str, Posting] = {}
         for stream in streams:
             async for posting in stream:
-                found[posting.row_key, posting.series_instance_uid] = posting
+                found[posting.row_key] = posting
         for posting in sorted(found.values(), key=lambda posting: posting.row_key):
             yield posting
 
@@ -73,7 +74,7 @@ class Terms:
         """The postings of all values of an attribute from `first` to `last`, either may be empty, newest first."""
         query = "PartitionKey ge @first and PartitionKey le @last"
         # "~" follows every character of a date.
-        parameters = {"first": keys.term(keyword, first), "last": keys.term(keyword, last or "~")}
+        parameters = {"first": keys.term(Term(keyword, first)), "last": keys.term(Term(keyword, last or "~"))}
         found = [_posting(entity) async for entity in self._query(query, parameters)]
         seen: set[str] = set()
         for posting in sorted(found, key=lambda posting: posting.row_key):
@@ -83,36 +84,33 @@ class Terms:
 
     async def read_all(self) -> AsyncIterator[Posting]:
         """The postings of every study, newest first."""
-        async for posting in self._partition(keys.term(*EVERY_STUDY)):
+        async for posting in self._partition(keys.term(EVERY_STUDY)):
             yield posting
 
     async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
         """Every posting there is with its term, whose value is cut if it is long; 1,000 an operation."""
-        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey", "series"]):
-            yield keys.term_of(entity["PartitionKey"]), _posting(entity)
+        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey"]):
+            posting = _posting(entity)
+            yield Term(*keys.term_of(entity["PartitionKey"]), posting.series_instance_uid), posting
 
-    async def existing(
-        self, study_instance_uid: str, created: datetime, terms: Iterable[Term]
-    ) -> dict[Term, str | None]:
-        """The series that the study's postings of `terms` name; those that do not exist are left out."""
-        row_key = keys.posting(created, study_instance_uid)
+    async def existing(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
+        """Those of `terms` that the study has a posting of."""
 
-        async def look(term: Term) -> tuple[Term, str | None] | None:
+        async def look(term: Term) -> Term | None:
             try:
-                entity = await self._table.get_entity(keys.term(*term), row_key, select=["RowKey", "series"])
+                await self._table.get_entity(*_key(study_instance_uid, created, term), select=["RowKey"])
             except ResourceNotFoundError:
                 return None
-            return term, entity.get("series")
+            return term
 
-        return dict(found for found in await in_parallel(map(look, terms)) if found is not None)
+        return frozenset(term for term in await in_parallel(map(look, terms)) if term is not None)
 
     async def mark(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
         """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
-        row_key = keys.posting(created, study_instance_uid)
 
         async def note(term: Term) -> PostingMark | None:
             try:
-                entity = await self._table.get_entity(keys.term(*term), row_key, select=["PartitionKey"])
+                entity = await self._table.get_entity(*_key(study_instance_uid, created, term), select=["PartitionKey"])
             except ResourceNotFoundError:
                 return None
             return PostingMark(term, str(entity.metadata["etag"]))
@@ -123,12 +121,13 @@ class Terms:
         self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]
     ) -> frozenset[Term]:
         """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
-        row_key = keys.posting(created, study_instance_uid)
 
         async def remove(mark: PostingMark) -> Term | None:
             try:
                 await self._table.delete_entity(
-                    keys.term(*mark.term), row_key, etag=mark.etag, match_condition=MatchConditions.IfNotModified
+                    *_key(study_instance_uid, created, mark.term),
+                    etag=mark.etag,
+                    match_condition=MatchConditions.IfNotModified,
                 )
             except ResourceModifiedError:
                 return mark.term
@@ -138,17 +137,21 @@ class Terms:
 
     async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
-        row_key = keys.posting(created, study_instance_uid)
-        await in_parallel(self._table.delete_entity(keys.term(*term), row_key) for term in terms)
+        await in_parallel(self._table.delete_entity(*_key(study_instance_uid, created, term)) for term in terms)
 
     async def _partition(self, partition_key: str) -> AsyncIterator[Posting]:
         async for entity in self._query("PartitionKey eq @term", {"term": partition_key}):
             yield _posting(entity)
 
     def _query(self, query: str, parameters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-        return self._table.query_entities(query, parameters=parameters, select=["RowKey", "series"])
+        return self._table.query_entities(query, parameters=parameters, select=["RowKey"])
+
+
+def _key(study_instance_uid: str, created: datetime, term: Term) -> tuple[str, str]:
+    """Partition and row key of a posting."""
+    return keys.term(term), keys.posting(created, study_instance_uid, term)
 
 
 def _posting(entity: dict[str, Any]) -> Posting:
     row_key = entity["RowKey"]
-    return Posting(row_key, keys.study_of_posting(row_key), entity.get("series"))
+    return Posting(row_key, *keys.uids_of_posting(row_key))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.records import InstanceRecord
+from shared.records import InstanceRecord, Term, terms_of_instance
 from shared.services.consistency import Kind
 from shared.storage import keys
 from shared.storage.journal import JournalEntry
@@ -145,13 +145,12 @@ async def list_term(raw: RawArchive, study: str, term: tuple[str, str]) -> None:
 
 
 async def missing_posting_of_the_study(raw: RawArchive, study: str) -> None:
-    await raw.remove_posting(keys.term("PatientID", "id"), study)
+    await raw.remove_posting(Term("PatientID", "id"), study)
 
 
 async def missing_posting_of_an_instance(raw: RawArchive, study: str) -> None:
-    await raw.remove_posting(
-        keys.term("SOPInstanceUID", (await first_instance(raw, study)).identifiers.sop_instance_uid), study
-    )
+    (term,) = terms_of_instance((await first_instance(raw, study)).identifiers)
+    await raw.remove_posting(term, study)
 
 
 async def listed_without_a_posting(raw: RawArchive, study: str) -> None:
@@ -159,7 +158,7 @@ async def listed_without_a_posting(raw: RawArchive, study: str) -> None:
 
 
 async def surplus_posting(raw: RawArchive, study: str) -> None:
-    await raw.posting(keys.term("PatientName", "left^over"), study, await raw.created(study))
+    await raw.posting(Term("PatientName", "left^over"), study, await raw.created(study))
 
 
 async def surplus_posting_that_is_listed(raw: RawArchive, study: str) -> None:
@@ -168,16 +167,16 @@ async def surplus_posting_that_is_listed(raw: RawArchive, study: str) -> None:
 
 
 async def surplus_posting_of_a_long_value(raw: RawArchive, study: str) -> None:
-    await raw.posting(keys.term("PatientName", "left/over#" * 40), study, await raw.created(study))
+    await raw.posting(Term("PatientName", "left/over#" * 40), study, await raw.created(study))
 
 
 async def surplus_posting_of_another_time(raw: RawArchive, study: str) -> None:
-    await raw.posting(keys.term("PatientID", "id"), study, await raw.created(study) - LONG_AGO)
+    await raw.posting(Term("PatientID", "id"), study, await raw.created(study) - LONG_AGO)
 
 
 async def surplus_posting_of_an_instance(raw: RawArchive, study: str) -> None:
     series = (await first_instance(raw, study)).identifiers.series_instance_uid
-    await raw.posting(keys.term("SOPInstanceUID", "1.2.3"), study, await raw.created(study), series=series)
+    await raw.posting(Term("SOPInstanceUID", "1.2.3", series), study, await raw.created(study))
 
 
 DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {

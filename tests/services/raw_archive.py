@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import ContainerClient
 
-from shared.records import InstanceRecord
+from shared.records import InstanceRecord, Term
 from shared.services.consistency import Difference, Kind, examine
 from shared.services.store import StoreService
 from shared.settings import Settings
@@ -47,12 +47,12 @@ class RawArchive:
             {**await self.row(study, row_key), f"{name}0": zlib.compress(json.dumps(value).encode())}
         )
 
-    async def posting(self, term: str, study: str, created: datetime, **properties: str) -> None:
-        entity = {"PartitionKey": term, "RowKey": keys.posting(created, study), **properties}
+    async def posting(self, term: Term, study: str, created: datetime) -> None:
+        entity = {"PartitionKey": keys.term(term), "RowKey": keys.posting(created, study, term)}
         await self.tables["terms"].upsert_entity(entity)
 
-    async def remove_posting(self, term: str, study: str) -> None:
-        await self.tables["terms"].delete_entity(term, keys.posting(await self.created(study), study))
+    async def remove_posting(self, term: Term, study: str) -> None:
+        await self.tables["terms"].delete_entity(keys.term(term), keys.posting(await self.created(study), study, term))
 
     async def created(self, study: str) -> datetime:
         created: datetime = (await self.row(study, "study"))["created"]

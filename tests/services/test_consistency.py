@@ -11,6 +11,7 @@ import pytest_asyncio
 from local import azurite
 from local.ports import free_ports
 from shared.identifiers import ResourceIdentifiers
+from shared.records import Term, terms_of_instance
 from shared.services.consistency import Difference, Examined, Kind, repair
 from shared.services.delete import delete
 from shared.storage import keys
@@ -106,7 +107,8 @@ async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: 
         identifiers = row.identifiers
         await raw.container.delete_blob(keys.instance_blob(identifiers, row.version))
         await raw.remove_row(study, keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid))
-        await raw.remove_posting(keys.term("SOPInstanceUID", identifiers.sop_instance_uid), study)
+        (term,) = terms_of_instance(identifiers)
+        await raw.remove_posting(term, study)
         if not has_series_rows:
             await raw.remove_row(study, keys.series_row(identifiers.series_instance_uid))
     found = await raw.differences()
@@ -169,8 +171,8 @@ async def test_blobs_of_a_study_without_any_row_are_orphans(raw: RawArchive) -> 
 
 async def test_postings_of_a_study_that_is_gone_are_removed(raw: RawArchive) -> None:
     study = new_uid()
-    await raw.posting(keys.term("PatientName", "left^over"), study, datetime.now(UTC))
-    await raw.posting(keys.term("SOPInstanceUID", "1.2.3"), study, datetime.now(UTC), series="1.2")
+    await raw.posting(Term("PatientName", "left^over"), study, datetime.now(UTC))
+    await raw.posting(Term("SOPInstanceUID", "1.2.3", "1.2"), study, datetime.now(UTC))
     found = await raw.differences()
     assert [difference.concerns for difference in found] == ["PatientName", "SOPInstanceUID"]
     await repair_twice_at_once(raw, found)

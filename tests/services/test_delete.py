@@ -6,7 +6,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
 from shared.identifiers import ResourceIdentifiers
-from shared.records import EVERY_STUDY, terms_of_instance
+from shared.records import EVERY_STUDY, Term, terms_of_instance
 from shared.services.attempts import StudyContended
 from shared.services.delete import delete
 from shared.services.maintenance import replay_journal
@@ -40,7 +40,7 @@ async def test_an_instance_then_its_series_then_the_study(
     await delete(archive, ResourceIdentifiers(study))
     assert await check_study(archive, container, study) == 0
     assert await requests_in_journal(archive) == 0
-    for term in (EVERY_STUDY, ("SeriesInstanceUID", first), *terms_of_instance(instances[0].identifiers)):
+    for term in (EVERY_STUDY, Term("SeriesInstanceUID", first), *terms_of_instance(instances[0].identifiers)):
         assert study not in [posting.study_instance_uid async for posting in archive.terms.read([term])]
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.identifiers import InstanceIdentifiers
+from shared.records import Term
 from shared.storage import keys
 
 FORBIDDEN = set("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -28,7 +29,7 @@ def test_the_escape_of_a_prefix_is_the_prefix_of_the_escape(prefix: str, rest: s
 @pytest.mark.property
 @given(st.text(), st.sampled_from(["PatientID", "AccessionNumber"]))
 def test_terms_fit_a_key(value: str, keyword: str) -> None:
-    key = keys.term(keyword, value)
+    key = keys.term(Term(keyword, value))
     assert key.startswith(f"{keyword}=")
     assert len(key.encode("utf-16-le")) <= 1024 * 2  # 1 KiB of characters, two bytes each
 
@@ -38,8 +39,11 @@ def test_terms_fit_a_key(value: str, keyword: str) -> None:
 def test_later_studies_come_first_among_postings(created: datetime, later_microseconds: int) -> None:
     first = created.replace(tzinfo=UTC)
     second = first + timedelta(microseconds=later_microseconds)
-    assert keys.posting(second, "9.9") < keys.posting(first, "1.1")
-    assert keys.study_of_posting(keys.posting(first, "1.1")) == "1.1"
+    of_study, of_instance = Term("PatientID", "1"), Term("SOPInstanceUID", "1.1.1.1", "1.1.1")
+    assert keys.posting(second, "9.9", of_study) < keys.posting(first, "1.1", of_study)
+    assert keys.uids_of_posting(keys.posting(first, "1.1", of_study)) == ("1.1", "")
+    assert keys.uids_of_posting(keys.posting(first, "1.1", of_instance)) == ("1.1", "1.1.1")
+    assert keys.created_of_posting(keys.posting(first, "1.1", of_instance)) == first
 
 
 def test_instance_rows_of_a_series_do_not_reach_into_another_whose_uid_begins_alike() -> None:

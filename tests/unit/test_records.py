@@ -11,6 +11,7 @@ from shared.records import (
     InstanceRecord,
     NewInstance,
     StudyRecord,
+    Term,
     split_by_level,
     terms_of,
     terms_of_instance,
@@ -86,20 +87,20 @@ def test_terms_are_of_every_level_but_the_single_instances() -> None:
     study = stored(new_instance("2", "1"), new_instance("3", "2", modality="MR"))
     assert terms_of(study) == {
         EVERY_STUDY,
-        ("PatientID", "id1"),
-        ("SeriesInstanceUID", "2"),
-        ("SeriesInstanceUID", "3"),
-        ("Modality", "ct"),
-        ("Modality", "mr"),
-        ("ModalitiesInStudy", "ct"),
-        ("ModalitiesInStudy", "mr"),
+        Term("PatientID", "id1"),
+        Term("SeriesInstanceUID", "2"),
+        Term("SeriesInstanceUID", "3"),
+        Term("Modality", "ct"),
+        Term("Modality", "mr"),
+        Term("ModalitiesInStudy", "ct"),
+        Term("ModalitiesInStudy", "mr"),
     }
-    assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {("SOPInstanceUID", "3")}
+    assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}
 
 
 def test_terms_do_not_depend_on_what_was_posted() -> None:
     study = stored(new_instance("2", "1"))
-    assert terms_of(replace(study, posted=frozenset({("PatientID", "gone")}))) == terms_of(study)
+    assert terms_of(replace(study, posted=frozenset({Term("PatientID", "gone")}))) == terms_of(study)
 
 
 def test_attributes_go_to_the_level_they_belong_to() -> None:
