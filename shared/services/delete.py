@@ -148,7 +148,7 @@ async def _clean_up(archive: Archive, intent: Intent, removed: _Removed) -> None
         archive,
         study_instance_uid,
         created=intent.created,
-        terms=rewritten,
+        terms=rewritten | (intent.terms if removed.gone else frozenset()),
         instances=[instance.identifiers for instance in unsure],
     )
     await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])

@@ -48,6 +48,11 @@ class Intent:
         time, self._unused_time = self._unused_time or datetime.now(UTC), None
         return time
 
+    @property
+    def terms(self) -> frozenset[Term]:
+        """The terms that were declared."""
+        return self._entry.terms
+
     async def declare(self, terms: Iterable[Term] = (), created: datetime | None = None) -> None:
         """Return once the journal says that postings of these terms may be left, of a study first stored at `created`.
 

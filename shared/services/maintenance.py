@@ -5,11 +5,11 @@ names and that belong to no request that may still be alive, and postings that n
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from shared.identifiers import ResourceIdentifiers
-from shared.records import Term
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.records import Term, terms_of_instance
 from shared.services.delete import resume_delete
 from shared.services.leftovers import orphans, study_of
 from shared.services.postings import remove_needless_postings
@@ -59,17 +59,32 @@ async def _settle(
             await resume_delete(archive, entry)
     left = await _orphans(archive, study_instance_uid, last_alive)
     # Postings go first: from the blobs it can be told which their instances have.
-    study = await archive.catalog.read_study(study_instance_uid)
+    instances = {keys.instance_of_blob(name)[0] for name in left}
     await remove_needless_postings(
         archive,
         study_instance_uid,
-        created=frozenset({study.record.created} if study else ()).union(*(entry.created for entry in entries)),
+        created=await _times(archive, study_instance_uid, entries, instances),
         terms=frozenset[Term]().union(*(entry.terms for entry in entries)),
-        instances={keys.instance_of_blob(name)[0] for name in left},
+        instances=instances,
     )
     await archive.blobs.delete(left)
     await in_parallel(archive.journal.remove(entry.request_id, [entry.resource]) for entry in entries)
     return len(left)
+
+
+async def _times(
+    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], instances: Iterable[InstanceIdentifiers]
+) -> frozenset[datetime]:
+    """When the study was first stored, as it stands and as dead requests knew it or proposed; not as live ones do."""
+    dead = frozenset[datetime]().union(*(entry.created for entry in entries))
+    # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
+    terms = frozenset[Term]().union(*map(terms_of_instance, instances))
+    postings = [posting async for posting in archive.terms.read(terms)] if terms else []
+    alive = [entry async for entry in archive.journal.read() if entry not in entries]
+    study = await archive.catalog.read_study(study_instance_uid)
+    posted = {keys.created_of_posting(one.row_key) for one in postings if one.study_instance_uid == study_instance_uid}
+    proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
+    return (dead | posted) - proposed | ({study.record.created} if study else set())
 
 
 async def _orphans(archive: Archive, study_instance_uid: str, last_alive: datetime) -> Sequence[str]:
