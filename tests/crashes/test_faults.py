@@ -151,6 +151,13 @@ async def refusing_url() -> AsyncIterator[str]:
         yield url
 
 
+async def forget(archive: Archive, instances: Iterable[KnownInstance]) -> None:
+    """Leave the archive empty, so that to examine all of it stays quick."""
+    for study_instance_uid in {instance.identifiers.study_instance_uid for instance in instances}:
+        with suppress(NotFound):
+            await delete(archive, ResourceIdentifiers(study_instance_uid))
+
+
 async def check_known(
     archive: Archive, settings: Settings, container: ContainerClient, states: dict[KnownInstance, State]
 ) -> None:
@@ -195,6 +202,7 @@ async def test_clients_of_a_storage_that_fails_now_and_then(
     assert {State.THERE, State.GONE} <= set(states.values())
     assert retries or sum(client.unavailable for client in clients) > 10
     await check_known(archive, settings, container, states)
+    await forget(archive, states)
 
 
 @dataclass(frozen=True)
@@ -266,6 +274,7 @@ async def test_a_store_that_meets_a_fault_anywhere(world: World, fault: Fault, r
             assert await is_there(world.stores.archive, world.settings, instance)
         await world.maintain()
         await world.check(instances, State.THERE)
+        await forget(world.stores.archive, instances)
         if not faults.seen:
             break
     assert operation > 10
@@ -300,6 +309,7 @@ async def test_a_delete_that_meets_a_fault_anywhere(world: World, fault: Fault, 
             assert await is_there(world.stores.archive, world.settings, instance)
         await world.maintain()
         await world.check([*other, *instances], State.THERE)
+        await forget(world.stores.archive, instances)
         if not faults.seen:
             break
     assert operation > 8
