@@ -25,6 +25,8 @@ from shared.sequences import read_item
 LONG_BYTES: Final = 64 * 1024
 """Size from which an element is a long one, where its size is known before."""
 
+_HELD_BYTES: Final = 8 * 1024  # of a sequence, whose items are objects until there are more; then they are deflated
+
 Attribute = dict[str, Any]
 
 
@@ -150,7 +152,7 @@ class ItemsReader:
             self._deflater.add(converted)
             return
         self._items.append(converted)
-        if self.value_bytes > LONG_BYTES:
+        if self.value_bytes > _HELD_BYTES:
             self._deflater = ItemsDeflater()
             for earlier in self._items:
                 self._deflater.add(earlier)

@@ -12,10 +12,10 @@ MAX_BLOCK_BYTES: Final = 4 * 1024**2
 
 _UNIT_BYTES: Final = 64 * 1024
 _UPLOADS: Final = 4  # blocks and small instances on their way to storage at once
-_ARRIVING_BYTES: Final = 20 * 1024**2  # of all parts together, from which blocks are small
+_ARRIVING_BYTES: Final = 8 * 1024**2  # of all parts together, from which blocks are small
 _SMALL_BLOCK_BYTES: Final = 512 * 1024
-_RECEIVED_BYTES: Final = 16 * 1024**2  # complete parts that are not stored yet
-_TRANSACTION_BYTES: Final = 4 * 1024**2  # rows of transactions under way; a transaction takes several times its rows
+_RECEIVED_BYTES: Final = 8 * 1024**2  # complete parts that are not stored yet
+_TRANSACTION_BYTES: Final = 3 * 1024**2  # rows of transactions under way; a transaction takes several times its rows
 
 
 class ByteBudget:

@@ -63,7 +63,8 @@ class InstanceUpload:
             self._block.clear()
         while identity is not None and identity.identifiers and len(self._block) > self._pressure.block_bytes:
             block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
-            block = bytes(self._block[:block_bytes])
+            with memoryview(self._block) as held, held[:block_bytes] as beginning:
+                block = bytes(beginning)
             del self._block[:block_bytes]
             await self._stage(keys.instance_blob(identity.identifiers, self.version), block)
         self._note_arriving()

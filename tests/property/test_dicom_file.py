@@ -121,7 +121,7 @@ def long_from(size: int) -> Iterator[None]:
     """Elements of `size` bytes are long ones meanwhile, so that those of small files are."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("shared.data_set_reader.LONG_BYTES", size)
-        patched.setattr("shared.long_elements.LONG_BYTES", size)
+        patched.setattr("shared.long_elements._HELD_BYTES", size)
         yield
 
 
