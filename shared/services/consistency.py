@@ -156,7 +156,7 @@ async def examine(
     counts = examined or Examined()
     last_alive = _last_alive(settings, now)
     async for entry in archive.journal.read():
-        if entry.started < last_alive:
+        if not entry.may_be_alive(last_alive):
             yield Difference(Kind.ABANDONED_REQUEST, study_of(entry), entry.resource)
     async for study_instance_uid in archive.catalog.read_study_uids():
         counts.studies += 1

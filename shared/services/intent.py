@@ -68,6 +68,12 @@ class Intent:
                 await self._archive.journal.write(declared)
                 self._entry, self._is_written = declared, True
 
+    async def hand_over(self) -> None:
+        """Leave what is left to do to maintenance, which need not wait until this request must be dead."""
+        async with self._writing:
+            self._entry = replace(self._entry, is_over=True)
+            await self._archive.journal.write(self._entry)
+
     async def withdraw(self) -> None:
         """Forget the entry: nothing is left to be done."""
         async with self._writing:

@@ -18,7 +18,7 @@ def study_of(entry: JournalEntry) -> str:
 
 
 async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]:
-    return [entry async for entry in archive.journal.read() if entry.started >= last_alive]
+    return [entry async for entry in archive.journal.read() if entry.may_be_alive(last_alive)]
 
 
 async def orphans(archive: Archive, names: Sequence[str], *, spared: Collection[str] = ()) -> list[str]:

@@ -30,7 +30,7 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
     last_alive = (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
     abandoned: dict[str, list[JournalEntry]] = {}
     async for entry in archive.journal.read():
-        if entry.started < last_alive:
+        if not entry.may_be_alive(last_alive):
             abandoned.setdefault(study_of(entry), []).append(entry)
     settled = 0
     for study_instance_uid, entries in abandoned.items():
@@ -92,7 +92,7 @@ async def _orphans(archive: Archive, study_instance_uid: str, last_alive: dateti
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
     names = [name async for name in archive.blobs.list(keys.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
-    alive = {entry.request_id async for entry in archive.journal.read() if entry.started >= last_alive}
+    alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
     versions = {row.version async for row in archive.catalog.read_instances(study_instance_uid)}
     unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in versions]
     return await orphans(archive, unexpected, spared=alive)

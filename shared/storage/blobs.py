@@ -1,6 +1,5 @@
 """Instances' Part 10 files as block blobs: written once under a name of their own, never overwritten."""
 
-import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -10,9 +9,11 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
+from shared.storage.parallel import in_parallel
 
 _CONTENT: Final = ContentSettings(content_type="application/dicom")
 _BATCH: Final = 256  # the most operations of one blob batch
+_BATCHES_AT_ONCE: Final = 2
 
 
 class InstanceBlobs:
@@ -73,7 +74,8 @@ class InstanceBlobs:
     async def delete(self, names: Sequence[str]) -> None:
         """Delete blobs, a batch of 256 an operation; one that is gone already is no error."""
         batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-        await asyncio.gather(*map(self._delete_batch, batches))
+        # Few at once: a batch takes as long as its blobs do, and may not take longer than the SDK waits for an answer.
+        await in_parallel(map(self._delete_batch, batches), at_once=_BATCHES_AT_ONCE)
 
     async def _delete_batch(self, names: Sequence[str]) -> None:
         answers = await self._container.delete_blobs(*names, raise_on_any_failure=False)

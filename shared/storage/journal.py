@@ -20,7 +20,8 @@ class JournalEntry:
 
     Every blob that a store writes has a version that begins with `request_id`, so its studies are enough to find them.
     `terms` are those whose postings may be left behind in the index, `created` the times when the study that they name
-    was first stored, or was to be; terms of single instances follow from the blobs that are left.
+    was first stored, or was to be; terms of single instances follow from the blobs that are left. `is_over`: the
+    request has ended and left the rest to maintenance.
     """
 
     request_id: str
@@ -29,6 +30,11 @@ class JournalEntry:
     resource: str
     created: frozenset[datetime] = frozenset()
     terms: frozenset[Term] = frozenset()
+    is_over: bool = False
+
+    def may_be_alive(self, last_alive: datetime) -> bool:
+        """Whether the request may be at work still, where none is that began before `last_alive`."""
+        return not self.is_over and self.started >= last_alive
 
 
 class Journal:
@@ -44,6 +50,7 @@ class Journal:
                 **_key(entry.request_id, entry.resource),
                 "transaction": entry.transaction,
                 "started": entry.started,
+                "is_over": entry.is_over,
                 **packed("created", sorted(time.isoformat() for time in entry.created)),
                 **packed("terms", sorted(entry.terms)),
             },
@@ -61,6 +68,7 @@ class Journal:
                 resource,
                 frozenset(map(datetime.fromisoformat, unpacked(entity, "created"))),
                 frozenset(Term(*term) for term in unpacked(entity, "terms")),
+                entity.get("is_over", False),
             )
 
     async def remove(self, request_id: str, resources: Iterable[str]) -> None:

@@ -9,12 +9,23 @@ _PARALLEL: Final = 16
 Result = TypeVar("Result")
 
 
-async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """The results of storage operations, in their order. Raises the first failure."""
-    gate = asyncio.Semaphore(_PARALLEL)
+async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_once: int = _PARALLEL) -> list[Result]:
+    """The results of storage operations, in their order. Raises the first failure, and gives the others up.
 
-    async def run(operation: Coroutine[Any, Any, Result]) -> Result:
-        async with gate:
-            return await operation
+    The iterable makes each operation when its turn comes.
+    """
+    results: dict[int, Result] = {}
+    pending = enumerate(operations)
 
-    return await asyncio.gather(*map(run, operations))
+    async def work() -> None:
+        for index, operation in pending:
+            results[index] = await operation
+
+    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return [results[index] for index in sorted(results)]

@@ -1,5 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
@@ -15,9 +16,11 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.store_response import Stored
+from tests.crashes.storage_policies import archive_through
 from tests.http.instances import new_uid
-from tests.services.invariants import check_study, requests_in_journal
+from tests.services.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.services.test_store import files_of, store
+from tests.storage_operations import Counting
 
 LATER = datetime.now(UTC) + timedelta(hours=2)
 
@@ -136,3 +139,63 @@ async def test_a_new_series_of_another_process_in_between_makes_it_read_again(
     assert is_stored
     assert await check_study(archive, container, study) == 0
     await other.close()
+
+
+async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
+    stores: StoreService, archive: Archive, settings: Settings, container: ContainerClient
+) -> None:
+    study, series = new_uid(), new_uid()
+    instances = await stored(stores, study, (series, 100))
+    await delete(archive, ResourceIdentifiers(study), answer_seconds=0)
+    assert await archive.catalog.read_study(study) is None
+    assert [row async for row in archive.catalog.read_instances(study)] == []
+    assert len(await blobs_of_study(container, study)) == 100
+    # another store meanwhile is not touched
+    await store(stores, *files_of(study, 1, series=series))
+    assert await replay_journal(archive, settings) == 1
+    assert await check_study(archive, container, study) == 1
+    assert await requests_in_journal(archive) == 0
+    terms = [term for instance in instances for term in terms_of_instance(instance.identifiers)]
+    assert [posting async for posting in archive.terms.read(terms)] == []
+
+
+async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, series = new_uid(), new_uid()
+    await stored(stores, study, (series, 100))
+    commit, is_stored = archive.catalog.commit, False
+
+    async def let_another_store_and_commit(*arguments: Any, **named: Any) -> StudyVersion | None:
+        nonlocal is_stored
+        if not is_stored:
+            is_stored = True
+            archive.study_lock(study).release()
+            await store(stores, *files_of(study, 1, series=series))
+            await archive.study_lock(study).acquire()
+        return await commit(*arguments, **named)
+
+    monkeypatch.setattr(archive.catalog, "commit", let_another_store_and_commit)
+    await delete(archive, ResourceIdentifiers(study))
+    assert await check_study(archive, container, study) == 1
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_a_study_goes_in_an_operation_for_each_posting_and_few_for_the_rest(
+    stores: StoreService, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    await stored(stores, study, (new_uid(), 300))
+    counting = Counting()
+    async with archive_through(counting, monkeypatch, settings) as counted:
+        posted = (await counted.catalog.read_study(study) or pytest.fail()).record.posted
+        counting.operations.clear()
+        await delete(counted, ResourceIdentifiers(study))
+    assert counting.operations == {
+        "GET catalog": 2,  # the study, its instances
+        "PUT journal": 1,
+        "POST catalog": 4,  # transactions of 97
+        "DELETE terms": 300 + len(posted),
+        "POST dicom": 4,  # batches
+        "DELETE journal": 1,
+    }
