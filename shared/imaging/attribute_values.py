@@ -1,0 +1,34 @@
+"""Values of attributes, as pydicom converts them: those of a stranger, of whom what cannot be read counts as absent."""
+
+from typing import Any, Final
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from shared.parsing import Element, element_of
+
+_MAX_CONVERTED_BYTES: Final = 65536  # pydicom makes an object of each value, of which there may be one in two bytes
+
+
+def element_of_keyword(data_set: Dataset, keyword: str) -> Element | None:
+    """The element of an attribute, unconverted; None where there is none."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return element_of(data_set, tag)
+
+
+def value_of(data_set: Dataset, keyword: str) -> Any:
+    """The value of an attribute; None where there is none, or it cannot be read, or is longer than it has reason to be.
+
+    pydicom converts it in `data_set` itself.
+    """
+    element = element_of_keyword(data_set, keyword)
+    if isinstance(element, RawDataElement) and len(element.value or b"") > _MAX_CONVERTED_BYTES:
+        return None
+    try:
+        return data_set.get(keyword)
+    except Exception:  # noqa: BLE001
+        # pydicom converts it now, which fails in as many ways as there are to be wrong.
+        return None

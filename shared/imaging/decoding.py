@@ -1,0 +1,180 @@
+"""Decodes one frame of an image, of any transfer syntax that pydicom's codecs read, to an array of its samples.
+
+A frame is refused before a codec sees it where it would take more memory than is allowed, or is not of the size that
+the data set says. Which codec reads what is fixed here, so that a frame looks the same wherever it is decoded.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from shared.errors import NotAcceptable
+from shared.imaging import libjpeg
+from shared.imaging.codestreams import (
+    BASELINE,
+    EXTENDED,
+    JPEG_2000,
+    JPEG_LS,
+    LOSSLESS,
+    CodestreamHeader,
+    jpeg_2000_header,
+    jpeg_header,
+)
+from shared.imaging.image_pixels import ImagePixels
+from shared.transfer_syntaxes import NATIVE
+
+# The client is told that a frame cannot be decoded; a trace of each would only fill the log.
+logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
+
+_MAX_EXPANSION: Final = 4
+_MAX_HEADER_BYTES: Final = 64 * 1024
+_TILE_BYTES: Final = 12 * 1024
+_BLOCK_BYTES: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """The samples of a frame, and what they are now.
+
+    `samples` has the shape (rows, columns), or (rows, columns, samples) where a pixel has more than one. Its type is
+    an integer of Bits Allocated and of the sign that `pixels` says, uint8 of 0 and 1 for single bits, float32 or
+    float64; little endian, C-contiguous. `pixels` has Planar Configuration 0, and the Photometric Interpretation
+    that the samples have been decoded to.
+    """
+
+    samples: np.ndarray[Any, np.dtype[Any]]
+    pixels: ImagePixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """How a transfer syntax is decoded.
+
+    `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it is given.
+    `codec_bytes` is what the codec holds of a sample, `converts_ybr` whether YBR_FULL is turned into RGB.
+    """
+
+    read_header: Callable[[bytes], CodestreamHeader] | None = None
+    processes: frozenset[int] = frozenset()
+    plugin: str = ""
+    codec_bytes: int = 1
+    converts_ybr: bool = False
+
+
+_FAMILY: Final = "1.2.840.10008.1.2."
+for _uid in libjpeg.DECODER_DEPENDENCIES:
+    get_decoder(_uid).add_plugin(libjpeg.PLUGIN, (libjpeg.__name__, libjpeg.decode_frame.__name__))
+_JPEG: Final = _Coding(jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", codec_bytes=4, converts_ybr=True)
+_JPEG_LOSSLESS: Final = _Coding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4)
+# Not pyjpegls: one byte of a frame changed can keep it busy for twenty seconds.
+_JPEG_LS: Final = _Coding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4)
+_JPEG_2000: Final = _Coding(jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4)
+_CODINGS: Final = {
+    **dict.fromkeys(NATIVE, _Coding()),
+    _FAMILY + "5": _Coding(plugin="pylibjpeg"),
+    **{_FAMILY + suffix: _JPEG for suffix in ("4.50", "4.51")},
+    **{_FAMILY + suffix: _JPEG_LOSSLESS for suffix in ("4.57", "4.70")},
+    **{_FAMILY + suffix: _JPEG_LS for suffix in ("4.80", "4.81")},
+    **{_FAMILY + suffix: _JPEG_2000 for suffix in ("4.90", "4.91", "4.201", "4.202", "4.203")},
+}
+_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
+
+
+def decode_frame(
+    frame: bytes, transfer_syntax_uid: str, pixels: ImagePixels, *, max_frame_bytes: int, vr: str = "OB"
+) -> DecodedFrame:
+    """The samples of `frame`, one frame as it is stored, which `pixels` describes.
+
+    A native frame begins with its first pixel, at the lowest bit where pixels are single bits (PS3.5 8.1.1); its words
+    are in big endian where the transfer syntax is, which for pixels of 8 bits is so where `vr`, that of the element
+    that holds them, is OW. An encapsulated frame is its fragments joined (PS3.5 A.4).
+
+    Lossy JPEG of YBR_FULL and YBR_FULL_422 becomes RGB, as does JPEG 2000 of YBR_ICT and YBR_RCT; native YBR_FULL_422
+    becomes YBR_FULL (PS3.3 C.7.6.3.1.2). All other samples stay what they are; bits beyond Bits Stored are those that
+    the sign asks for.
+
+    Raises NotAcceptable where the codec does not exist, would use more than `max_frame_bytes`, or fails, and where
+    `frame` is not of the size that `pixels` says.
+    """
+    coding = _CODINGS.get(transfer_syntax_uid)
+    if coding is None:
+        raise NotAcceptable(f"Frames in {UID(transfer_syntax_uid).name} cannot be decoded.")
+    if pixels.keyword == "PixelData" and pixels.bits_allocated == 64:
+        raise NotAcceptable("Images of integers of 64 bits are not supported.")
+    sample_count = pixels.rows * pixels.columns * pixels.samples_per_pixel
+    codec_bytes = sample_count * max(coding.codec_bytes, pixels.bits_allocated // 8)
+    _check_bytes(codec_bytes, max_frame_bytes)
+    if len(frame) > _MAX_EXPANSION * pixels.frame_bytes + _MAX_HEADER_BYTES:
+        raise NotAcceptable("The frame is far longer than its pixels could be.")
+    if coding.read_header is not None:
+        header = coding.read_header(frame)
+        _check_header(header, coding, pixels)
+        _check_bytes(codec_bytes + header.blocks * _BLOCK_BYTES + (header.tiles - 1) * _TILE_BYTES, max_frame_bytes)
+        # What a JP2 file says beside its codestream, of palettes among others, is not for images of DICOM.
+        frame = frame[header.offset :]
+        if header.process == EXTENDED and header.bits_per_sample > 8:
+            coding = _EXTENDED_12_BITS
+    return _decoded(frame, coding, transfer_syntax_uid, pixels, vr)
+
+
+def _check_bytes(codec_bytes: int, max_frame_bytes: int) -> None:
+    if codec_bytes > max_frame_bytes:
+        raise NotAcceptable(f"Decoding the frame would take {codec_bytes} bytes, over the limit of {max_frame_bytes}.")
+
+
+def _check_header(header: CodestreamHeader, coding: _Coding, pixels: ImagePixels) -> None:
+    if header.process not in coding.processes:
+        raise NotAcceptable("The frame is not encoded as its transfer syntax says.")
+    announced = (header.rows, header.columns, header.components)
+    if announced != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
+        raise NotAcceptable("The frame is not of the Rows, Columns and Samples per Pixel that the data set says.")
+    if header.bits_per_sample > pixels.bits_allocated:
+        raise NotAcceptable("The frame has samples of more bits than Bits Allocated says.")
+
+
+def _decoded(frame: bytes, coding: _Coding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> DecodedFrame:
+    options: dict[str, Any] = {
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "samples_per_pixel": pixels.samples_per_pixel,
+        "bits_allocated": pixels.bits_allocated,
+        "bits_stored": pixels.bits_stored,
+        "pixel_representation": int(pixels.is_signed),
+        "photometric_interpretation": pixels.photometric_interpretation,
+        "planar_configuration": pixels.planar_configuration,
+        "pixel_keyword": pixels.keyword,
+        "pixel_vr": vr,
+        "number_of_frames": 1,
+        "allow_excess_frames": False,
+    }
+    try:
+        samples, properties = get_decoder(UID(transfer_syntax_uid)).as_array(
+            encapsulate([frame]) if coding.plugin else frame,
+            index=0,
+            raw=not coding.converts_ybr,
+            decoding_plugin=coding.plugin,
+            **options,
+        )
+    except BaseException as error:
+        # Codecs fail in as many ways as there are to be wrong, and say it with what they found in the frame. One is
+        # made in Rust, whose panics are not of Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        name = UID(transfer_syntax_uid).name
+        raise NotAcceptable(
+            f"The frame cannot be decoded from {name}: it is damaged, or not as the data set says."
+        ) from None
+    return DecodedFrame(
+        samples=np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("<")),
+        pixels=replace(
+            pixels,
+            photometric_interpretation=str(properties["photometric_interpretation"]),
+            planar_configuration=0,
+        ),
+    )

@@ -1,0 +1,119 @@
+"""Encodes a decoded frame without loss, to the transfer syntaxes that it can be asked for in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from pydicom.pixels.encoders.base import get_encoder
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from shared.errors import NotAcceptable
+from shared.imaging.decoding import DecodedFrame
+from shared.imaging.image_pixels import ImagePixels
+
+# OpenJPEG's binding keeps what it encodes where all threads see it; a second one ends the process.
+_ONE_AT_A_TIME: Final = Lock()
+_BITS_ALLOCATED: Final = (8, 16)  # PS3.5 Tables 8.2.2-1 to 8.2.4-1; what JPEG 2000 has beyond, its codec has not
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How images are encoded in a transfer syntax.
+
+    `plugin` names pydicom's codec. `min_side` is the least number of rows and of columns that it encodes.
+    `is_of_precision` is whether what it writes says how many bits of a sample are used; there are at least `min_bits`,
+    and not as many as any of `unreadable_bits`, which some decoders get wrong.
+    `is_of_signed` is whether it knows of negative samples. `planar_configuration` is that of images of more than one
+    sample a pixel (PS3.5 8.2.2 to 8.2.4, G.2).
+    """
+
+    plugin: str
+    min_side: int = 1
+    is_of_precision: bool = True
+    min_bits: int = 1
+    unreadable_bits: tuple[int, ...] = ()
+    is_of_signed: bool = False
+    planar_configuration: int = 0
+
+
+ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
+    {
+        RLELossless: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
+        JPEGLSLossless: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
+        # OpenJPEG halves the image five times, whatever its size.
+        JPEG2000Lossless: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
+    }
+)
+"""The transfer syntaxes to encode in, by UID."""
+
+
+def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels:
+    """What the Image Pixel module says of an image once it is encoded, given what it says once it is decoded.
+
+    Only Planar Configuration differs: samples keep their meaning, as no codec here is let transform colours.
+    Raises NotAcceptable, with the reason, where the image cannot be encoded so (PS3.5 8.2.2 to 8.2.4).
+    """
+    encoding = ENCODINGS.get(transfer_syntax_uid)
+    name = UID(transfer_syntax_uid).name
+    if encoding is None:
+        raise NotAcceptable(f"Frames cannot be encoded in {name}.")
+    if pixels.keyword != "PixelData":
+        raise NotAcceptable(f"Images of floating point numbers cannot be encoded in {name}.")
+    if pixels.bits_allocated not in _BITS_ALLOCATED:
+        raise NotAcceptable(f"Images with Bits Allocated of {pixels.bits_allocated} cannot be encoded in {name}.")
+    if pixels.samples_per_pixel not in (1, 3) or (pixels.samples_per_pixel > 1 and pixels.is_signed):
+        raise NotAcceptable(f"Only images of one sample a pixel, or three unsigned ones, can be encoded in {name}.")
+    if pixels.bits_stored in encoding.unreadable_bits:
+        raise NotAcceptable(f"Images with Bits Stored of {pixels.bits_stored} cannot be encoded in {name} here.")
+    if min(pixels.rows, pixels.columns) < encoding.min_side:
+        raise NotAcceptable(
+            f"Images of fewer than {encoding.min_side} rows or columns cannot be encoded in {name} here."
+        )
+    return replace(pixels, planar_configuration=encoding.planar_configuration if pixels.samples_per_pixel > 1 else 0)
+
+
+def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
+    """The frame in a transfer syntax of ENCODINGS, of even length (PS3.5 A.4); decoding it gives the same samples.
+
+    The codestream is of Bits Stored, or of Bits Allocated where samples do not keep to that.
+    Raises NotAcceptable as `pixels_encoded` does, and where the codec fails, as it may for very few pixels.
+    """
+    pixels = pixels_encoded(frame.pixels, transfer_syntax_uid)
+    encoding = ENCODINGS[transfer_syntax_uid]
+    samples = frame.samples
+    bits = pixels.bits_allocated
+    if encoding.is_of_precision and _fits(samples, pixels):
+        bits = max(pixels.bits_stored, encoding.min_bits)
+    if not encoding.is_of_signed:
+        samples = samples.view(f"<u{samples.itemsize}") & ((1 << bits) - 1)
+    try:
+        with _ONE_AT_A_TIME:
+            encoded = get_encoder(UID(transfer_syntax_uid)).encode(
+                samples,
+                encoding_plugin=encoding.plugin,
+                rows=pixels.rows,
+                columns=pixels.columns,
+                samples_per_pixel=pixels.samples_per_pixel,
+                bits_allocated=pixels.bits_allocated,
+                bits_stored=bits,
+                pixel_representation=int(samples.dtype.kind == "i"),
+                # Any that lets the codecs encode the samples as they are.
+                photometric_interpretation="RGB" if pixels.samples_per_pixel > 1 else "MONOCHROME2",
+                planar_configuration=0,
+                number_of_frames=1,
+            )
+    except RuntimeError:
+        # pyjpegls gives up where JPEG-LS is twice as long as the samples, as it may be where they are few.
+        raise NotAcceptable(f"The frame cannot be encoded in {UID(transfer_syntax_uid).name}.") from None
+    return bytes(encoded) + b"\0" * (len(encoded) % 2)
+
+
+def _fits(samples: np.ndarray[Any, np.dtype[Any]], pixels: ImagePixels) -> bool:
+    """Whether all samples are within Bits Stored."""
+    if pixels.is_signed:
+        limit = 1 << (pixels.bits_stored - 1)
+        return bool(-limit <= samples.min() and samples.max() < limit)
+    return bool(samples.max() < 1 << pixels.bits_stored)

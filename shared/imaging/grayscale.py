@@ -1,0 +1,148 @@
+"""From the stored values of monochrome frames to gray levels: the pipeline of PS3.4 N.2.
+
+Modality LUT, VOI LUT and Presentation LUT Shape, each where the data set has it: what is wrong or missing is left out.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from shared.imaging.decoding import DecodedFrame
+from shared.imaging.frame_attributes import FrameAttributes, numbers_of, text_of
+from shared.imaging.lookup_tables import lookup_table
+from shared.imaging.sample_values import Levels, Values, mapped, occurring
+from shared.rendering_parameters import Window, WindowFunction
+
+_ToValues = Callable[[Values], Values]
+_ToLevels = Callable[[Values], Levels]
+
+_WINDOW_FUNCTIONS: Final = {function.value: function for function in WindowFunction}
+_PADDING: Final = {
+    "PixelData": "PixelPadding",
+    "FloatPixelData": "FloatPixelPadding",
+    "DoubleFloatPixelData": "DoubleFloatPixelPadding",
+}
+
+
+def gray_levels(
+    frame: DecodedFrame, attributes: FrameAttributes, frame_number: int, window: Window | None = None
+) -> Levels:
+    """The frame, of one sample a pixel, as it is displayed: (rows, columns), 0 black to 255 white.
+
+    `frame_number` is its number from 1, by which its functional groups are found. Values are windowed by `window`, else
+    by the data set's first window, else by its first VOI LUT. Where it has none, the least value of the frame that is
+    not padding is black and the greatest white; of single bits, 0 is black and 1 white.
+    """
+    is_signed = frame.samples.dtype.kind != "u"
+    with np.errstate(all="ignore"):  # what is infinite or no number, for what the data set says, is drawn all the same
+        to_values = _modality(attributes, frame_number, is_signed=is_signed)
+        to_levels = _voi(attributes, frame_number, window, to_values, is_signed=is_signed)
+        if to_levels is None:
+            low, high = _extremes(frame, attributes.data_set, to_values)
+            to_levels = partial(_spread, low=low, high=high)
+        levels = mapped(frame, lambda stored: to_levels(to_values(stored)))
+    if (
+        frame.pixels.photometric_interpretation == "MONOCHROME1"
+        or text_of(attributes.data_set, "PresentationLUTShape") == "INVERSE"
+    ):
+        np.subtract(255, levels, out=levels)
+    return levels
+
+
+def _modality(attributes: FrameAttributes, frame_number: int, *, is_signed: bool) -> _ToValues:
+    item = attributes.lookup_tables.get("ModalityLUTSequence")
+    if item and (table := lookup_table(item, is_signed=is_signed)):
+        return table.map
+    for data_set in attributes.of_frame(frame_number, "PixelValueTransformationSequence"):
+        slopes, intercepts = numbers_of(data_set, "RescaleSlope"), numbers_of(data_set, "RescaleIntercept")
+        slope, intercept = (*slopes, 1.0)[0], (*intercepts, 0.0)[0]
+        if slope and (slopes or intercepts):
+            return lambda stored: stored * slope + intercept
+    return lambda stored: stored
+
+
+def _voi(
+    attributes: FrameAttributes, frame_number: int, window: Window | None, to_values: _ToValues, *, is_signed: bool
+) -> _ToLevels | None:
+    for data_set in attributes.of_frame(frame_number, "FrameVOILUTSequence"):
+        window = window or _stored_window(data_set)
+    if window:
+        return partial(_windowed, window=window)
+    item = attributes.lookup_tables.get("VOILUTSequence")
+    maps_negatives = is_signed or bool(to_values(np.zeros(1))[0] < 0)
+    table = lookup_table(item, is_signed=maps_negatives) if item else None
+    if table is None:
+        return None
+    # Some tables have entries of more bits than they say.
+    greatest = max(2**table.bits - 1, int(table.entries.max()))
+    return lambda values: _rounded(table.map(values) * (255 / greatest))
+
+
+def _stored_window(data_set: Dataset) -> Window | None:
+    center, width = numbers_of(data_set, "WindowCenter"), numbers_of(data_set, "WindowWidth")
+    if not center or not width or width[0] <= 0:
+        return None
+    function = _WINDOW_FUNCTIONS.get(text_of(data_set, "VOILUTFunction"), WindowFunction.LINEAR)
+    if function is WindowFunction.LINEAR and width[0] < 1:
+        # Not allowed, but what writers mean whose values are fractions.
+        function = WindowFunction.LINEAR_EXACT
+    return Window(center[0], width[0], function)
+
+
+def _windowed(values: Values, window: Window) -> Levels:
+    """By the formulas of PS3.3 C.11.2.1.2.1 and C.11.2.1.3."""
+    center, width = window.center, window.width
+    if window.function is WindowFunction.SIGMOID:
+        return _rounded(255 / (1 + np.exp(-4 * (values - center) / width)))
+    if window.function is WindowFunction.LINEAR:
+        center, width = center - 0.5, width - 1
+    if not width:
+        return np.where(values > center, 255, 0).astype(np.uint8)
+    return _rounded(((values - center) / width + 0.5) * 255)
+
+
+def _spread(values: Values, low: float, high: float) -> Levels:
+    return _rounded((values - low) / (high - low) * 255)
+
+
+def _rounded(levels: Values) -> Levels:
+    return np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype(np.uint8)
+
+
+def _extremes(frame: DecodedFrame, data_set: Dataset, to_values: _ToValues) -> tuple[float, float]:
+    """The least and the greatest finite value of a frame, without its padding.
+
+    Of a frame of one value, 0 is the other: it is not black for being even, and single bits are what they are.
+    """
+    padding = _padding(data_set, frame)
+    lows, highs = [], []
+    for stored in occurring(frame):
+        shown = stored[(stored < padding[0]) | (stored > padding[1])] if padding else stored
+        values = to_values(shown)
+        values = values[np.isfinite(values)]
+        if values.size:
+            lows.append(float(values.min()))
+            highs.append(float(values.max()))
+    low, high = min(lows, default=0.0), max(highs, default=0.0)
+    return (low, high) if low < high else (min(low, 0.0), max(high, 0.0))
+
+
+def _padding(data_set: Dataset, frame: DecodedFrame) -> tuple[float, float] | None:
+    """The least and the greatest stored value that pads the image (PS3.3 C.7.5.1.1.2 and C.7.6.24)."""
+    prefix = _PADDING.get(frame.pixels.keyword, "PixelPadding")
+    value, limit = (numbers_of(data_set, f"{prefix}{end}")[:1] for end in ("Value", "RangeLimit"))
+    if not value:
+        return None
+    ends = (*value, *limit)
+    if frame.samples.dtype.kind != "f":
+        # Some writers encode it as signed, or unsigned, where the pixels are not.
+        ends = tuple(_word(int(end), is_signed=frame.samples.dtype.kind == "i") for end in ends)
+    return min(ends), max(ends)
+
+
+def _word(number: int, *, is_signed: bool) -> float:
+    word = number & 0xFFFF
+    return float(word - 0x10000 if is_signed and word >= 0x8000 else word)

@@ -1,0 +1,61 @@
+"""Brings pictures to the size and the part of the image that were asked for (PS3.18 8.3.5.1.3)."""
+
+from math import ceil, floor
+from typing import Final
+
+from PIL import Image
+
+from shared.imaging.frame_attributes import FrameAttributes, numbers_of
+from shared.rendering_parameters import MAX_VIEWPORT_PIXELS, RenderingParameters
+
+_LEAST_STRETCH: Final = 1.01
+_GREATEST_STRETCH: Final = 20.0
+
+
+def pixel_aspect_ratio(attributes: FrameAttributes, frame_number: int) -> float:
+    """How high a pixel of a frame is for its width: by Pixel Spacing (PS3.3 10.7.1.3), else Pixel Aspect Ratio.
+
+    1 for those that are square but for a hundredth, or said to be longer than pixels are.
+    """
+    spacings = [
+        *(numbers_of(where, "PixelSpacing") for where in attributes.of_frame(frame_number, "PixelMeasuresSequence")),
+        numbers_of(attributes.data_set, "PixelAspectRatio"),
+    ]
+    for spacing in spacings:
+        if len(spacing) == 2 and min(spacing) > 0:
+            is_stretched = _LEAST_STRETCH < max(spacing) / min(spacing) <= _GREATEST_STRETCH
+            return spacing[0] / spacing[1] if is_stretched else 1.0
+    return 1.0
+
+
+def scaled(
+    picture: Image.Image, parameters: RenderingParameters, aspect_ratio: float, thumbnail_pixels: int | None
+) -> Image.Image:
+    """The region of a picture, flipped as asked for and scaled, never distorted.
+
+    Scaled to be as large as fits in the viewport; else, if larger, to fit in the square of `thumbnail_pixels`; else not
+    at all. Pixels that are not square are stretched the longer way; then the picture has at most MAX_VIEWPORT_PIXELS
+    each way. Raises BadRequest where the region lies outside of the picture.
+    """
+    box = parameters.region.box(picture.width, picture.height)
+    width = (box[2] - box[0]) * max(1 / aspect_ratio, 1)
+    height = (box[3] - box[1]) * max(aspect_ratio, 1)
+    if parameters.viewport:
+        scale = min(parameters.viewport[0] / width, parameters.viewport[1] / height)
+    elif thumbnail_pixels:
+        scale = min(thumbnail_pixels / max(width, height), 1)
+    elif aspect_ratio != 1:
+        scale = min(MAX_VIEWPORT_PIXELS / max(width, height), 1)
+    else:
+        scale = 1
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    left, top = floor(box[0]), floor(box[1])
+    picture = picture.crop((left, top, ceil(box[2]), ceil(box[3])))
+    # It interpolates, or averages where it makes smaller, and never makes a level that is not between those around it.
+    rest = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
+    if parameters.region.is_flipped_horizontally:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if parameters.region.is_flipped_vertically:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return picture

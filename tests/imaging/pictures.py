@@ -1,0 +1,81 @@
+"""Frames made of numbers, and what they look like rendered."""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from shared.imaging.decoding import DecodedFrame
+from shared.imaging.image_pixels import ImagePixels
+from shared.imaging.rendering import render
+from shared.rendering_parameters import RenderingParameters, Window
+
+
+def frame_of(
+    samples: object,
+    dtype: str = "uint8",
+    *,
+    photometric_interpretation: str = "MONOCHROME2",
+    bits_stored: int | None = None,
+    keyword: str = "PixelData",
+) -> DecodedFrame:
+    array = np.array(samples, dtype)
+    return DecodedFrame(
+        array,
+        ImagePixels(
+            rows=array.shape[0],
+            columns=array.shape[1],
+            samples_per_pixel=array.shape[2] if array.ndim == 3 else 1,
+            bits_allocated=8 * array.itemsize,
+            bits_stored=bits_stored or 8 * array.itemsize,
+            is_signed=array.dtype.kind == "i",
+            photometric_interpretation=photometric_interpretation,
+            keyword=keyword,
+        ),
+    )
+
+
+def data_set(**attributes: Any) -> Dataset:
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def opened(data: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(data))
+    picture.load()
+    return picture
+
+
+def rendered(
+    frame: DecodedFrame,
+    described: Dataset | None = None,
+    parameters: RenderingParameters | None = None,
+    *,
+    frame_number: int = 1,
+    thumbnail_pixels: int | None = None,
+) -> NDArray[np.uint8]:
+    picture = opened(
+        render(
+            [frame],
+            described or Dataset(),
+            "image/png",
+            parameters or RenderingParameters(),
+            frame_numbers=[frame_number],
+            thumbnail_pixels=thumbnail_pixels,
+        )
+    )
+    return np.asarray(picture)
+
+
+def levels(
+    samples: list[Any], dtype: str, described: Dataset | None = None, *, window: Window | None = None, **pixels: Any
+) -> list[int]:
+    """The gray levels of a row of pixels."""
+    frame = frame_of([samples], dtype, **pixels)
+    row: list[int] = rendered(frame, described, RenderingParameters(window=window))[0].tolist()
+    return row
