@@ -5,7 +5,7 @@ import logging
 import azure.functions as func
 import azurefunctions.extensions.http.fastapi  # type: ignore[import-untyped]  # noqa: F401 -- its import turns HTTP streaming on
 
-from functions import delete, health, maintenance, retrieve, search, store
+from functions.blueprints import BLUEPRINTS
 
 # uvicorn logs each URL with its query, in which patients' names stand. A filter is what survives its configuration.
 logging.getLogger("uvicorn.access").addFilter(lambda _: False)
@@ -13,5 +13,5 @@ logging.getLogger("uvicorn.access").addFilter(lambda _: False)
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 app = func.FunctionApp()
-for blueprint in (store.bp, retrieve.bp, search.bp, delete.bp, health.bp, maintenance.bp):
+for blueprint in BLUEPRINTS:
     app.register_functions(blueprint)

@@ -7,17 +7,16 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from functions._services import settings
-from shared.errors import BadRequest, DicomWebError, NotFound, PayloadTooLarge
+from shared.errors import BadRequest, DicomWebError, NotAcceptable, NotFound, PayloadTooLarge
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
 from shared.media_types import MediaType, accept_of
 from shared.settings import SettingsError
@@ -26,7 +25,6 @@ from shared.validation import ApiVersion
 VERSIONS: Final[tuple[ApiVersion, ...]] = ("v1", "v2")
 
 Handler = Callable[[Request], Awaitable[Response]]
-Chunk = TypeVar("Chunk")
 
 _RETRY_SECONDS: Final = 5
 _DRAIN_BYTES: Final = 16 * 1024**2
@@ -78,10 +76,10 @@ def _head(response: Response) -> Response:
     return head
 
 
-def problem(status: HTTPStatus, detail: str) -> Response:
+def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """A problem document (RFC 9457) for an error."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else headers
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
@@ -124,7 +122,15 @@ def instance_identifiers(req: Request) -> InstanceIdentifiers:
 
 
 def accepted(req: Request) -> tuple[MediaType, ...]:
-    """The media ranges that the request accepts, by header or query parameter."""
+    """The media ranges that the request accepts, by header or query parameter.
+
+    Raises NotAcceptable where the `charset` parameter (PS3.18 8.3.3.2) asks for text in another than UTF-8.
+    """
+    charsets = [
+        name.partition(";")[0].strip().lower() for name in ",".join(req.query_params.getlist("charset")).split(",")
+    ]
+    if any(charsets) and not {"utf-8", "utf8", "*"} & set(charsets):
+        raise NotAcceptable("Text is sent in UTF-8 only.")
     return accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
 
 
@@ -166,16 +172,12 @@ async def body(req: Request) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def begun(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    """The same iterator, after its first step was taken: what fails at once still becomes a status."""
-    taken = []
-    with suppress(StopAsyncIteration):
-        taken.append(await anext(chunks))
-    return _resumed(taken, chunks)
-
-
-async def _resumed(taken: Sequence[Chunk], chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    for chunk in taken:
-        yield chunk
-    async for chunk in chunks:
-        yield chunk
+def frame_numbers(req: Request) -> list[int]:
+    """The numbers of the path's frame list, such as ``1,2,3``; raises BadRequest for anything else."""
+    numbers = req.path_params["frames"].split(",")
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+        raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
+    most = settings().max_frames
+    if len(numbers) > most:
+        raise BadRequest(f"The frame list is longer than {most} frames.")
+    return [int(number) for number in numbers]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.services.pixel_work import PixelWork
     from shared.services.store import StoreService
     from shared.storage.archive import Archive
 
 _opening = asyncio.Lock()
 _archive: "Archive | None" = None
 _store: "StoreService | None" = None
+_pixel_work: "PixelWork | None" = None
 
 
 @cache
@@ -34,6 +36,16 @@ async def archive() -> "Archive":
         if _archive is None:
             _archive = await Archive.open(settings())
     return _archive
+
+
+def pixel_work() -> "PixelWork":
+    """The process' bounds of decoding, encoding and rendering."""
+    from shared.services.pixel_work import PixelWork
+
+    global _pixel_work
+    if _pixel_work is None:
+        _pixel_work = PixelWork(settings().max_decoded_bytes)
+    return _pixel_work
 
 
 async def store_service() -> "StoreService":

@@ -48,8 +48,8 @@ class DataSetReader:
     begins; None where there is none, or it has not come yet.
     """
 
-    def __init__(self, encoding: Encoding, *, is_native: bool, limits: DicomFileLimits) -> None:
-        self._is_native = is_native
+    def __init__(self, encoding: Encoding, *, transfer_syntax_uid: str, limits: DicomFileLimits) -> None:
+        self._transfer_syntax_uid = transfer_syntax_uid
         self._limits = limits
         self._converter = JsonConverter(limits)
         self._heads = HeadCount(limits)
@@ -108,7 +108,7 @@ class DataSetReader:
             self._scanner,
             self.metadata,
             data_set_offset,
-            is_native=self._is_native,
+            transfer_syntax_uid=self._transfer_syntax_uid,
             extended_offsets=self._extended_offsets,
         )
 

@@ -16,7 +16,7 @@ from shared.frames import FrameTable
 from shared.identifiers import InstanceIdentifiers, is_uid
 from shared.parsing import DicomFileError, DicomFileLimits
 from shared.part10 import FileMeta, FileMetaReader
-from shared.transfer_syntaxes import NATIVE
+from shared.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 
 __all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomIdentity", "DicomInstance"]
 
@@ -153,6 +153,23 @@ class DicomFileReader:
         return self._body.read(meta.following)
 
 
+def inflate_file(data: bytes, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> tuple[bytes, DicomInstance]:
+    """A stored file whose data set is deflated, as one in Explicit VR Little Endian, and what that is.
+
+    Raises DicomFileError when it is not such a file, or inflates to more than the limits allow.
+    """
+    meta = FileMetaReader(limits).feed(data, is_last=True)
+    if meta is None or not meta.is_deflated:
+        raise DicomFileError("The bytes are not those of a deflated file.")
+    inflater = _Inflater(limits.max_inflated_bytes)
+    plain = b"".join([meta.transcoded(EXPLICIT_VR_LITTLE_ENDIAN), *inflater.inflate(meta.following)])
+    inflater.finish()
+    reader = DicomFileReader(limits=limits)
+    reader.feed(plain)
+    _, instance = reader.finish()
+    return plain, instance
+
+
 class _Body:
     """The data set of a file, and what is stored of all of it."""
 
@@ -160,8 +177,7 @@ class _Body:
         self._meta = meta
         self._limits = limits
         self._inflater = _Inflater(limits.max_inflated_bytes) if meta.is_deflated else None
-        is_native = meta.transfer_syntax_uid in NATIVE
-        self._data_set = DataSetReader(meta.encoding, is_native=is_native, limits=limits)
+        self._data_set = DataSetReader(meta.encoding, transfer_syntax_uid=meta.transfer_syntax_uid, limits=limits)
         self._data_set_offset = 0
         self._withheld = bytearray()
         self.identity: DicomIdentity | None = None

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from shared.frames import ITEM_HEAD_BYTES, FrameTable, FrameUnavailable
 from shared.pixel_data import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, PixelDataScanner
+from shared.transfer_syntaxes import NATIVE, is_video
 
 _NUMBER_OF_FRAMES: Final = "00280008"
 _SAMPLES_PER_PIXEL: Final = "00280002"
@@ -29,14 +30,14 @@ def frame_table(
     metadata: Mapping[str, Any],
     data_set_offset: int,
     *,
-    is_native: bool,
+    transfer_syntax_uid: str,
     extended_offsets: tuple[bytes, bytes] = (b"", b""),
 ) -> FrameTable:
     """The frames of a stored file in which the data set begins at `data_set_offset`.
 
-    `scanner` has passed all of Pixel Data, `metadata` describes it in DICOM JSON, `is_native` says whether the transfer
-    syntax is, and `extended_offsets` are the values of the Extended Offset Table and of its Lengths (PS3.3
-    C.7.6.3.1.8), b"" when absent. There are as many frames as there are whole ones, up to Number of Frames.
+    `scanner` has passed all of Pixel Data, `metadata` describes it in DICOM JSON, and `extended_offsets` are the values
+    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. There are as many frames as
+    there are whole ones, up to Number of Frames.
     """
     table: dict[str, Any] = {
         "value_offset": data_set_offset + scanner.head.offset,
@@ -44,7 +45,7 @@ def frame_table(
         "is_encapsulated": scanner.is_encapsulated,
     }
     try:
-        if is_native == scanner.is_encapsulated:
+        if (transfer_syntax_uid in NATIVE) == scanner.is_encapsulated:
             raise FrameUnavailable("Pixel Data is not encoded as its transfer syntax says.")
         if not scanner.is_encapsulated:
             frame_bits = _frame_bits(scanner, metadata)
@@ -52,7 +53,8 @@ def frame_table(
             if not frame_count:
                 raise FrameUnavailable("Pixel Data is shorter than a frame.")
             return FrameTable(**table, frame_count=frame_count, frame_bits=frame_bits)
-        frame_count = _frame_count(metadata)
+        # A video is one stream, of which no frame can be read alone (PS3.5 8.2.5).
+        frame_count = 1 if is_video(transfer_syntax_uid) else _frame_count(metadata)
         # The offsets of the fragments, and of the byte after the last.
         offsets = [data_set_offset + offset for offset in scanner.fragment_offsets]
         offsets.append(table["value_offset"] + scanner.value_bytes)

@@ -74,23 +74,28 @@ class FileMeta:
         if _TRANSFER_SYNTAX_UID in self.elements:
             return _PREAMBLE + _PREFIX + self.encoded
         try:
-            return _PREAMBLE + _PREFIX + self._written(sop_class_uid, sop_instance_uid)
+            meta = FileMetaDataset()
+            meta.FileMetaInformationVersion = b"\0\1"
+            meta.MediaStorageSOPClassUID = UID(sop_class_uid[:MAX_UID_LENGTH])
+            meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid[:MAX_UID_LENGTH])
+            meta.ImplementationClassUID = UID(_IMPLEMENTATION_CLASS_UID)
+            meta.update(self.elements)
+            return _written(meta, self.transfer_syntax_uid)
         except Exception:  # noqa: BLE001
             # What is there is converted, which fails in as many ways as there are to be wrong; and errors hold values.
             raise DicomFileError("The file meta group cannot be read.") from None
 
-    def _written(self, sop_class_uid: str, sop_instance_uid: str) -> bytes:
-        meta = FileMetaDataset()
-        meta.FileMetaInformationVersion = b"\0\1"
-        meta.MediaStorageSOPClassUID = UID(sop_class_uid[:MAX_UID_LENGTH])
-        meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid[:MAX_UID_LENGTH])
-        meta.ImplementationClassUID = UID(_IMPLEMENTATION_CLASS_UID)
-        meta.update(self.elements)
-        meta.FileMetaInformationGroupLength = 0  # counted as it is written
-        meta.TransferSyntaxUID = UID(self.transfer_syntax_uid)
-        written = DicomBytesIO()
-        write_file_meta_info(written, meta, enforce_standard=False)
-        return written.getvalue()
+    def transcoded(self, transfer_syntax_uid: str) -> bytes:
+        """What comes before the data set of the same instance in another transfer syntax.
+
+        Raises DicomFileError for a file meta group that cannot be written again.
+        """
+        try:
+            meta = FileMetaDataset()
+            meta.update(self.elements)
+            return _written(meta, transfer_syntax_uid)
+        except Exception:  # noqa: BLE001
+            raise DicomFileError("The file meta group cannot be read.") from None
 
 
 class FileMetaReader:
@@ -125,6 +130,29 @@ class FileMetaReader:
             following=following,
             transfer_syntax_uid=_guessed_transfer_syntax_uid(following) if uid is None else _transfer_syntax_uid(uid),
         )
+
+
+def read_header(data: bytes, limits: DicomFileLimits) -> tuple[FileMeta, Dataset]:
+    """What a stored file begins with, and the data set without its Pixel Data.
+
+    `data` is the file without its Pixel Data element: the bytes before it and, where there are any, those after it.
+    Raises DicomFileError when it is not what it must be.
+    """
+    meta = FileMetaReader(limits).feed(data, is_last=True)
+    if meta is None:
+        raise DicomFileError("The bytes are not those of a stored file.")
+    reader = ElementReader(meta.encoding, limits=limits)
+    reader.feed(meta.following, is_last=True)
+    return meta, reader.data_set
+
+
+def _written(meta: FileMetaDataset, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and a file meta group that names the transfer syntax."""
+    meta.FileMetaInformationGroupLength = 0  # counted as it is written
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    written = DicomBytesIO()
+    write_file_meta_info(written, meta, enforce_standard=False)
+    return _PREAMBLE + _PREFIX + written.getvalue()
 
 
 def _is_after_meta(head: Head) -> bool:

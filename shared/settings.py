@@ -54,6 +54,11 @@ class Settings:
     )
     max_query_length: int = _setting(8192, "Longest query string of a search, in characters. Over it: 400.")
     max_frames: int = _setting(1000, "Most frames in one frames request. Over it: 400.")
+    max_decoded_bytes: int = _setting(
+        128 * 1024**2,
+        "Largest frame, in bytes once it is decoded, that is transcoded or rendered, and largest deflated instance, "
+        "inflated, of which a part is sent. Over it: 406.",
+    )
     max_search_limit: int = _setting(200, "Largest `limit` of a search: Microsoft's is 200. Over it: 400.")
     default_search_limit: int = _setting(100, "Results of a search that names no `limit`: Microsoft's is 100.")
 

@@ -334,7 +334,7 @@ async def _has_its_metadata(archive: Archive, row: InstanceRecord) -> bool:
 async def _hash(archive: Archive, name: str) -> str | None:
     digest = hashlib.sha256()
     try:
-        async for chunk in await archive.blobs.read(name):
+        async for chunk in archive.blobs.read(name):
             digest.update(chunk)
     except NotFound:
         return None

@@ -12,7 +12,7 @@ from shared.errors import NotFound
 from shared.storage.parallel import in_parallel
 
 _CONTENT: Final = ContentSettings(content_type="application/dicom")
-_BATCH: Final = 256  # the most operations of one blob batch
+_BATCH: Final = 100  # of the 256 that a batch may have; it has to end before the SDK gives it up
 _BATCHES_AT_ONCE: Final = 2
 
 
@@ -42,20 +42,20 @@ class InstanceBlobs:
     async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
 
-        The first chunk is fetched before the iterator is returned, so a blob that is gone is told in time.
-        Raises NotFound.
+        Nothing is asked of storage before the first step, which raises NotFound for a blob that is not there.
         """
         if length == 0:  # storage has no range without a byte
-            return _nothing()
+            return
         try:
             download = await self._container.download_blob(name, offset, length)
         except ResourceNotFoundError as error:
             raise NotFound("The instance has been deleted.") from error
-        return download.chunks()
+        async for chunk in download.chunks():
+            yield chunk
 
     async def read_all(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """The bytes of a range at once; for what is known to be small. Raises NotFound."""
-        return b"".join([chunk async for chunk in await self.read(name, offset, length)])
+        return b"".join([chunk async for chunk in self.read(name, offset, length)])
 
     def list(self, prefix: str) -> AsyncIterator[str]:
         """The names of the visible blobs that begin with `prefix`, in order, 5,000 an operation."""
@@ -72,9 +72,8 @@ class InstanceBlobs:
             yield item.name
 
     async def delete(self, names: Sequence[str]) -> None:
-        """Delete blobs, a batch of 256 an operation; one that is gone already is no error."""
+        """Delete blobs, a batch of 100 an operation; one that is gone already is no error."""
         batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-        # Few at once: a batch takes as long as its blobs do, and may not take longer than the SDK waits for an answer.
         await in_parallel(map(self._delete_batch, batches), at_once=_BATCHES_AT_ONCE)
 
     async def _delete_batch(self, names: Sequence[str]) -> None:
@@ -86,12 +85,6 @@ class InstanceBlobs:
     async def check(self) -> None:
         """Ask for the container's properties; raises the SDK's error when storage does not answer."""
         await self._container.get_container_properties()
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    chunks: tuple[bytes, ...] = ()
-    for chunk in chunks:
-        yield chunk
 
 
 def _block_id(index: int) -> str:

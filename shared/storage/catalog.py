@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.identifiers import InstanceIdentifiers
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.records import InstanceRecord, SeriesRecord, StudyRecord, Term
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
@@ -23,6 +23,7 @@ from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unp
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 """Largest metadata or frame table of a row; a larger one belongs in a blob."""
 
+_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 _TRANSACTION_ROWS: Final = 100
 _TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
 _ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
@@ -131,13 +132,29 @@ class Catalog:
             return None
         return _instance_record(entity)
 
+    async def read_version(self, resource: ResourceIdentifiers) -> str | None:
+        """What changes with every transaction that changes a study or a series; None when there is no such resource."""
+        series = resource.series_instance_uid
+        row = keys.STUDY_ROW if series is None else keys.series_row(series)
+        try:
+            entity = await self._table.get_entity(resource.study_instance_uid, row, select=["RowKey"])
+        except ResourceNotFoundError:
+            return None
+        return str(entity.metadata["etag"])
+
     async def read_instances(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, *, with_metadata: bool = False
+        self,
+        study_instance_uid: str,
+        series_instance_uid: str | None = None,
+        *,
+        with_metadata: bool = False,
+        with_frames: bool = False,
+        page_rows: int = _PAGE_ROWS,
     ) -> AsyncIterator[InstanceRecord]:
-        """The instances of a study or of one series, by series and instance UID, read in pages of 1,000 rows."""
+        """The instances of a study or of one series, by series and instance UID, a page of rows an operation."""
         first, end = keys.instance_rows(series_instance_uid)
-        select = _instance_properties(with_metadata, with_frames=False)
-        async for entity in self._rows(study_instance_uid, first, end, select):
+        select = _instance_properties(with_metadata, with_frames)
+        async for entity in self._rows(study_instance_uid, first, end, select, page_rows):
             yield _instance_record(entity)
 
     async def commit(
@@ -180,11 +197,14 @@ class Catalog:
         async for _ in self._rows("", "", ""):
             return
 
-    def _rows(self, partition: str, first: str, end: str, select: list[str] | None = None) -> AsyncIterator[Any]:
+    def _rows(
+        self, partition: str, first: str, end: str, select: list[str] | None = None, page_rows: int = _PAGE_ROWS
+    ) -> AsyncIterator[Any]:
         return self._table.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
             parameters={"partition": partition, "first": first, "end": end},
             select=select,
+            results_per_page=page_rows,
         )
 
 

@@ -10,7 +10,7 @@ from shared.attributes import TAG, Level
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.search_query import parse_search
-from shared.services import retrieve
+from shared.services.instances import as_stored, find_instance
 from shared.services.search import search
 from shared.settings import Settings
 from shared.storage import keys
@@ -57,8 +57,8 @@ def large_instance(study: str, block_bytes: int) -> KnownInstance:
 
 async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes:
     """The file as a client retrieves it; raises NotFound."""
-    content = await retrieve.file(archive, await retrieve.find_instance(archive, identifiers))
-    return b"".join([chunk async for chunk in content.chunks])
+    content = as_stored(archive, await find_instance(archive, identifiers))
+    return b"".join([chunk async for chunk in content.all()])
 
 
 async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:

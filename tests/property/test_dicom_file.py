@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from shared.bulk_values import read_bulk_value
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
 from shared.dicom_json import json_texts
 from shared.frames import FrameTable
-from tests.unit.part10_files import SAMPLES, image, part10
+from tests.unit.part10_files import SAMPLES, image, part10, read_bulk_value
 
 pytestmark = pytest.mark.property
 

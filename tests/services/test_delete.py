@@ -188,14 +188,15 @@ async def test_a_study_goes_in_an_operation_for_each_posting_and_few_for_the_res
     await stored(stores, study, (new_uid(), 300))
     counting = Counting()
     async with archive_through(counting, monkeypatch, settings) as counted:
-        posted = (await counted.catalog.read_study(study) or pytest.fail()).record.posted
+        before = await counted.catalog.read_study(study)
+        assert before is not None
         counting.operations.clear()
         await delete(counted, ResourceIdentifiers(study))
     assert counting.operations == {
         "GET catalog": 2,  # the study, its instances
         "PUT journal": 1,
         "POST catalog": 4,  # transactions of 97
-        "DELETE terms": 300 + len(posted),
+        "DELETE terms": 300 + len(before.record.posted),
         "POST dicom": 4,  # batches
         "DELETE journal": 1,
     }

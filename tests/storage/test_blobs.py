@@ -19,7 +19,7 @@ async def test_staged_blocks_are_invisible_until_committed_in_order(archive: Arc
     await archive.blobs.stage(name, 1, b"second")
     await archive.blobs.stage(name, 0, b"first ")
     with pytest.raises(NotFound):
-        await archive.blobs.read(name)
+        await archive.blobs.read_all(name)
     await archive.blobs.commit(name, 2)
     assert await archive.blobs.read_all(name) == b"first second"
 
@@ -28,7 +28,7 @@ async def test_a_large_blob_comes_in_chunks(archive: Archive) -> None:
     name = f"{new_uid()}/x.dcm"
     content = bytes(range(256)) * 4 * 9 * 1024  # 9 MiB
     await archive.blobs.put(name, content)
-    chunks = [chunk async for chunk in await archive.blobs.read(name)]
+    chunks = [chunk async for chunk in archive.blobs.read(name)]
     assert b"".join(chunks) == content
     assert max(map(len, chunks)) <= 4 * 1024**2
 
@@ -42,4 +42,4 @@ async def test_deleting_takes_many_at_once_and_minds_none_that_are_gone(archive:
     await archive.blobs.delete([])
     for name in names[::10]:
         with pytest.raises(NotFound):
-            await archive.blobs.read(name)
+            await archive.blobs.read_all(name)

@@ -10,7 +10,9 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from shared.bulk_values import find_bulk_value
 from shared.dicom_file import DicomFileLimits, DicomFileReader, DicomInstance
+from shared.part10 import read_header
 
 # Listed from the package itself: pydicom.data's functions would download the samples that are not in it.
 _DATA = Path(pydicom.__file__).parent / "data"
@@ -107,3 +109,9 @@ def part10_of(encoded: bytes, transfer_syntax: UID = ExplicitVRLittleEndian) -> 
     head = part10(data_set(), transfer_syntax)
     group_length = int.from_bytes(head[140:144], "little")
     return head[: 144 + group_length] + encoded
+
+
+def read_bulk_value(data: bytes, path: str) -> tuple[bytes, str]:
+    """The bulk value at a path of a stored file without its Pixel Data element, and its VR."""
+    _, data_set = read_header(data, DicomFileLimits())
+    return find_bulk_value(data_set, path)

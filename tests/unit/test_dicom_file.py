@@ -19,8 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from shared.bulk_values import read_bulk_value
-from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
+from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, inflate_file
 from shared.identifiers import InstanceIdentifiers
 from tests.unit.part10_files import (
     REFUSED_SAMPLES,
@@ -283,7 +282,20 @@ class TestDeflated:
         assert instance.metadata["7FE00010"]["BulkDataURI"] == "bulkdata/7FE00010"
         assert instance.frames is None
         assert instance.header_bytes == instance.size_bytes == len(data)
-        assert read_bulk_value(stored, "7FE00010") == (b"pixels" * 1000, "OB")
+
+    def test_is_inflated_to_a_file_whose_frames_have_a_place(self) -> None:
+        data = part10(image(b"pixels" * 1000, PatientID="ID", Rows=3000, Columns=2), DeflatedExplicitVRLittleEndian)
+        plain, instance = inflate_file(data)
+        assert instance.transfer_syntax_uid == ExplicitVRLittleEndian
+        assert instance.metadata == read(data)[1].metadata
+        assert instance.frames is not None
+        assert instance.frames.byte_ranges(1) == [(plain.index(b"pixels"), 6000)]
+        assert instance.size_bytes == len(plain)
+
+    def test_is_inflated_to_no_more_than_the_limit(self) -> None:
+        data = part10(image(bytes(100_000), Rows=1000, Columns=100), DeflatedExplicitVRLittleEndian)
+        with pytest.raises(DicomFileError, match="inflates to more than 50000 bytes"):
+            inflate_file(data, limits=DicomFileLimits(max_inflated_bytes=50_000))
 
     def test_is_limited_when_inflated(self) -> None:
         pixels = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, 50_000_000) + bytes(50_000_000)

@@ -7,11 +7,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from shared.bulk_values import read_bulk_value
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
 from shared.dicom_json import DeflatedItems
 from shared.records import split_by_level
-from tests.unit.part10_files import chunks, image, part10, part10_of, read, read_chunks
+from tests.unit.part10_files import chunks, image, part10, part10_of, read, read_bulk_value, read_chunks
 
 FRAMES = 4_000
 CUT_SHORT = [b"\xfe\xff\x00\xe0\x10\x00\x00\x00", b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b""]

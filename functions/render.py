@@ -1,0 +1,170 @@
+"""The functions of the Retrieve transaction (WADO-RS) that send pictures: rendered resources and thumbnails."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._answers import content_response, multipart_response, not_modified
+from functions._http import accepted, frame_numbers, instance_identifiers, resource, service_url, transaction
+from shared.entity_tags import entity_tag
+from shared.errors import NotFound
+from shared.media_types import Offer, negotiate
+from shared.rendering_parameters import RenderingParameters, parse
+from shared.representations import rendered_offers
+
+if TYPE_CHECKING:
+    from shared.records import InstanceRecord
+    from shared.services.content import Content
+
+bp = func.Blueprint()
+
+_STUDY: Final = "{version}/studies/{study}"
+_SERIES: Final = _STUDY + "/series/{series}"
+_INSTANCE: Final = _SERIES + "/instances/{instance}"
+_FRAMES: Final = _INSTANCE + "/frames/{frames}"
+_METHODS: Final = ["GET", "HEAD"]
+
+
+@bp.function_name("RetrieveRenderedStudy")
+@bp.route(_STUDY + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_rendered_study(req: Request) -> Response:
+    """A picture of a study, or a part for each of its instances."""
+    return await _render_several(req)
+
+
+@bp.function_name("RetrieveRenderedSeries")
+@bp.route(_SERIES + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_rendered_series(req: Request) -> Response:
+    """A picture of a series, or a part for each of its instances."""
+    return await _render_several(req)
+
+
+@bp.function_name("RetrieveRenderedInstance")
+@bp.route(_INSTANCE + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_rendered_instance(req: Request) -> Response:
+    """An instance: its first frame, all of them in an animated picture, or a document or video as it comes."""
+    return await _render_instance(req, None)
+
+
+@bp.function_name("RetrieveRenderedFrames")
+@bp.route(_FRAMES + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_rendered_frames(req: Request) -> Response:
+    """Frames of an instance, by number from 1: a picture each, or an animated one of all."""
+    return await _render_instance(req, frame_numbers(req))
+
+
+@bp.function_name("RetrieveStudyThumbnail")
+@bp.route(_STUDY + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_study_thumbnail(req: Request) -> Response:
+    """A small picture of a study."""
+    return await _render_several(req, is_thumbnail=True)
+
+
+@bp.function_name("RetrieveSeriesThumbnail")
+@bp.route(_SERIES + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_series_thumbnail(req: Request) -> Response:
+    """A small picture of a series."""
+    return await _render_several(req, is_thumbnail=True)
+
+
+@bp.function_name("RetrieveInstanceThumbnail")
+@bp.route(_INSTANCE + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_instance_thumbnail(req: Request) -> Response:
+    """A small picture of an instance."""
+    return await _render_instance(req, None, is_thumbnail=True)
+
+
+@bp.function_name("RetrieveFrameThumbnail")
+@bp.route(_FRAMES + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_frame_thumbnail(req: Request) -> Response:
+    """A small picture of a frame."""
+    return await _render_instance(req, frame_numbers(req), is_thumbnail=True)
+
+
+async def _render_several(req: Request, *, is_thumbnail: bool = False) -> Response:
+    from shared.services.rendering import renderable_instances
+
+    parameters = parse(req.query_params.multi_items())
+    records = renderable_instances(await _services.archive(), resource(req), is_thumbnail=is_thumbnail)
+    first = await anext(records)
+    offer = negotiate(accepted(req), _offers(first, is_thumbnail))
+    if not offer.is_multipart:
+        return await _answer(req, offer, first, parameters, None, is_thumbnail)
+
+    async def pictures() -> AsyncIterator["Content"]:
+        yield await _picture(offer, first, parameters, None, is_thumbnail)
+        async for record in records:
+            # What is shown as it comes is of another media type than pictures, and has no part among them.
+            if offer in _offers(record, is_thumbnail):
+                yield await _picture(offer, record, parameters, None, is_thumbnail)
+
+    from shared.services.content import begun
+
+    return multipart_response(req, offer, await begun(pictures()))
+
+
+async def _render_instance(req: Request, numbers: Sequence[int] | None, *, is_thumbnail: bool = False) -> Response:
+    from shared.services.content import begun
+    from shared.services.instances import find_instance
+    from shared.services.rendering import can_be_rendered
+
+    parameters = parse(req.query_params.multi_items())
+    record = await find_instance(await _services.archive(), instance_identifiers(req), with_frames=True)
+    if not can_be_rendered(record, is_thumbnail=is_thumbnail):
+        raise NotFound("The instance has nothing that can be rendered.")
+    offer = negotiate(accepted(req), _offers(record, is_thumbnail))
+    if not offer.is_multipart or numbers is None:
+        return await _answer(req, offer, record, parameters, numbers, is_thumbnail)
+
+    async def pictures() -> AsyncIterator["Content"]:
+        for number in numbers:
+            yield await _picture(offer, record, parameters, [number], is_thumbnail)
+
+    return multipart_response(req, offer, await begun(pictures()))
+
+
+def _offers(record: "InstanceRecord", is_thumbnail: bool) -> list[Offer]:
+    from shared.services.rendering import media_type_as_it_is
+
+    return rendered_offers(None if is_thumbnail else media_type_as_it_is(record))
+
+
+async def _answer(
+    req: Request,
+    offer: Offer,
+    record: "InstanceRecord",
+    parameters: RenderingParameters,
+    numbers: Sequence[int] | None,
+    is_thumbnail: bool,
+) -> Response:
+    facts = (record.version, offer.media_type, offer.is_multipart, repr(parameters), numbers, is_thumbnail)
+    tag = entity_tag(*facts, service_url(req))
+    if answer := not_modified(req, tag):
+        return answer
+    return await content_response(req, offer, await _picture(offer, record, parameters, numbers, is_thumbnail), tag)
+
+
+async def _picture(
+    offer: Offer,
+    record: "InstanceRecord",
+    parameters: RenderingParameters,
+    numbers: Sequence[int] | None,
+    is_thumbnail: bool,
+) -> "Content":
+    from shared.services.rendering import THUMBNAIL_PIXELS, picture
+
+    archive, work = await _services.archive(), _services.pixel_work()
+    thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None
+    return await picture(archive, record, work, offer.media_type, parameters, numbers, thumbnail_pixels)

@@ -1,0 +1,80 @@
+"""The functions of the Retrieve transaction (WADO-RS) that send metadata."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._answers import accepts_gzip, multipart_response, not_modified, text_response
+from functions._http import accepted, instance_identifiers, resource, service_url, transaction
+from shared.entity_tags import entity_tag
+from shared.media_types import negotiate
+from shared.representations import METADATA
+
+if TYPE_CHECKING:
+    from shared.records import InstanceRecord
+
+bp = func.Blueprint()
+
+_STUDY: Final = "{version}/studies/{study}"
+_SERIES: Final = _STUDY + "/series/{series}"
+_INSTANCE: Final = _SERIES + "/instances/{instance}"
+_METHODS: Final = ["GET", "HEAD"]
+
+
+@bp.function_name("RetrieveStudyMetadata")
+@bp.route(_STUDY + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_study_metadata(req: Request) -> Response:
+    """The metadata of all instances of a study."""
+    return await _retrieve_several(req)
+
+
+@bp.function_name("RetrieveSeriesMetadata")
+@bp.route(_SERIES + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_series_metadata(req: Request) -> Response:
+    """The metadata of all instances of a series."""
+    return await _retrieve_several(req)
+
+
+@bp.function_name("RetrieveInstanceMetadata")
+@bp.route(_INSTANCE + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_instance_metadata(req: Request) -> Response:
+    """The metadata of an instance."""
+    from shared.services.instances import find_instance
+
+    record = await find_instance(await _services.archive(), instance_identifiers(req), with_metadata=True)
+    return await _answer(req, record.version, _only(record))
+
+
+async def _retrieve_several(req: Request) -> Response:
+    from shared.services.instances import find_instances
+    from shared.services.metadata import metadata_version
+
+    archive = await _services.archive()
+    version = await metadata_version(archive, resource(req))
+    return await _answer(req, version, find_instances(archive, resource(req), with_metadata=True))
+
+
+async def _answer(req: Request, version: str, records: AsyncIterator["InstanceRecord"]) -> Response:
+    from shared.services.content import begun
+    from shared.services.metadata import json_array, xml_documents
+
+    archive = await _services.archive()
+    offer = negotiate(accepted(req), METADATA)
+    tag = entity_tag(version, offer.media_type, accepts_gzip(req), service_url(req))
+    if answer := not_modified(req, tag):
+        return answer
+    if offer.is_multipart:
+        documents = await begun(xml_documents(archive, records, service_url(req)))
+        return multipart_response(req, offer, documents, tag)
+    return text_response(req, offer, await begun(json_array(archive, records, service_url(req))), tag)
+
+
+async def _only(record: "InstanceRecord") -> AsyncIterator["InstanceRecord"]:
+    yield record

@@ -1,0 +1,50 @@
+"""The function of the URI Service (WADO-URI, PS3.18 9): one instance, named and asked for in the query."""
+
+from typing import Final
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._answers import content_response, not_modified
+from functions._http import service_url, transaction
+from shared.entity_tags import entity_tag
+from shared.media_types import accept_of, negotiate
+from shared.rendering_parameters import parse_uri
+from shared.representations import DICOM, uri_offers
+from shared.uri_request import parse_uri_request
+
+bp = func.Blueprint()
+
+_METHODS: Final = ["GET", "HEAD"]
+
+
+@bp.function_name("RetrieveByUri")
+@bp.route("{version}/wado", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def retrieve_by_uri(req: Request) -> Response:
+    """An instance as its file, or rendered, as `contentType` or Accept asks for; images are rendered by default."""
+    from shared.services.instances import file_in, find_instance
+    from shared.services.rendering import can_be_rendered, media_type_as_it_is, picture
+
+    query = req.query_params.multi_items()
+    asked = parse_uri_request(query)
+    parameters = parse_uri(query)
+    archive, work = await _services.archive(), _services.pixel_work()
+    record = await find_instance(archive, asked.identifiers, with_frames=True)
+    shown_as = media_type_as_it_is(record)
+    offers = uri_offers(record.transfer_syntax_uid, shown_as, is_rendered=can_be_rendered(record))
+    offer = negotiate(accept_of(req.headers.get("accept"), asked.content_types), offers)
+    tag = entity_tag(
+        record.version, repr(offer.media_type), sorted(offer.transfer_syntax_uids), query, service_url(req)
+    )
+    if answer := not_modified(req, tag):
+        return answer
+    if offer.media_type == DICOM:
+        (uid,) = offer.transfer_syntax_uids
+        content = await file_in(archive, record, work, uid)
+    else:
+        numbers = None if asked.frame_number is None else [asked.frame_number]
+        content = await picture(archive, record, work, offer.media_type, parameters, numbers)
+    return await content_response(req, offer, content, tag)

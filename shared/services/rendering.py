@@ -1,0 +1,134 @@
+"""Rendered resources (PS3.18 10.4.1.1.3 and 4): pictures of frames; documents and videos as they come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from shared.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.element_values import raw_value
+from shared.errors import NotFound
+from shared.identifiers import ResourceIdentifiers
+from shared.records import InstanceRecord
+from shared.rendering_parameters import RenderingParameters
+from shared.representations import DOCUMENTS
+from shared.services.content import Content, in_memory
+from shared.services.frames import frame_ranges, stored_frame
+from shared.services.pixel_work import PixelWork
+from shared.services.stored_file import StoredFile, open_file
+from shared.services.stored_image import open_image
+from shared.storage.archive import Archive
+from shared.transfer_syntaxes import DEFLATED, frame_media_type, is_video
+
+THUMBNAIL_PIXELS: Final = 128
+
+_ENCAPSULATED_DOCUMENT: Final = "00420011"
+_ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
+_COPIES: Final = 6  # of a frame that are held while it is rendered
+_ANIMATED: Final = "image/gif"
+_PAGE_ROWS: Final = 16  # the first instance will do, unless it has no pixels
+
+
+def media_type_as_it_is(record: InstanceRecord) -> str | None:
+    """The media type in which an instance is shown as it comes, of a document or a video; None for an image."""
+    if is_video(record.transfer_syntax_uid):
+        return frame_media_type(record.transfer_syntax_uid)
+    return DOCUMENTS.get(record.sop_class_uid)
+
+
+def can_be_rendered(record: InstanceRecord, *, is_thumbnail: bool = False) -> bool:
+    """Whether there is something to show of an instance, the record read `with_frames`: as a thumbnail, only images."""
+    if media_type_as_it_is(record) is not None:
+        return not is_thumbnail
+    return record.frames != b"" or record.transfer_syntax_uid in DEFLATED
+
+
+async def renderable_instances(
+    archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool = False
+) -> AsyncIterator[InstanceRecord]:
+    """The instances of a study or series that can be rendered, by series and instance UID, read `with_frames`.
+
+    Raises NotFound, at the first step, where there is none.
+    """
+    study, series = resource.study_instance_uid, resource.series_instance_uid
+    is_empty = True
+    async for record in archive.catalog.read_instances(study, series, with_frames=True, page_rows=_PAGE_ROWS):
+        if can_be_rendered(record, is_thumbnail=is_thumbnail):
+            is_empty = False
+            yield record
+    if is_empty:
+        raise NotFound(f"There is no such {resource.level}, or nothing in it that can be rendered.")
+
+
+async def picture(
+    archive: Archive,
+    record: InstanceRecord,
+    work: PixelWork,
+    media_type: str,
+    parameters: RenderingParameters,
+    frame_numbers: Sequence[int] | None,
+    thumbnail_pixels: int | None = None,
+) -> Content:
+    """What is shown of an instance, the record read `with_frames`, in a media type that is among its own.
+
+    `frame_numbers` begin at 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
+    that does not exist, NotAcceptable for one that cannot be decoded or rendered, or not so, and BadRequest for a
+    region outside of the image.
+    """
+    file = await open_file(archive, record, work)
+    if media_type == media_type_as_it_is(record):
+        return await _as_it_is(file, work, media_type)
+    if frame_numbers is None:
+        is_animated = media_type == _ANIMATED and thumbnail_pixels is None
+        frame_numbers = range(1, max(file.frame_table().frame_count, 1) + 1) if is_animated else [1]
+    return await _rendered(file, work, media_type, parameters, frame_numbers, thumbnail_pixels)
+
+
+async def _rendered(
+    file: StoredFile,
+    work: PixelWork,
+    media_type: str,
+    parameters: RenderingParameters,
+    frame_numbers: Sequence[int],
+    thumbnail_pixels: int | None,
+) -> Content:
+    for number in frame_numbers:
+        frame_ranges(file.frame_table(), number)
+    image = await open_image(file, work)
+    work.check(len(frame_numbers) * image.pixels.frame_bytes)
+    frames = [await image.read_frame(work, number) for number in frame_numbers]
+    work.check(sum(map(len, frames)))
+
+    def render_frames() -> bytes:
+        from shared.imaging.rendering import render
+
+        return render(
+            map(image.decode, frames),
+            image.header.data_set,
+            media_type,
+            parameters,
+            frame_numbers=frame_numbers,
+            thumbnail_pixels=thumbnail_pixels,
+        )
+
+    frames_path = ",".join(map(str, frame_numbers))
+    path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
+    columns, rows = parameters.viewport or (0, 0)
+    async with work.holding(_COPIES * (image.pixels.frame_bytes + columns * rows)):
+        return in_memory(path, media_type, None, await work.run(render_frames))
+
+
+async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Content:
+    path = f"{file.path}/rendered"
+    if is_video(file.transfer_syntax_uid):
+        video = stored_frame(file, 1, media_type)
+        return Content(path, media_type, None, video.size_bytes, video.read)
+    header = await file.header(work)
+    try:
+        document, _ = await asyncio.to_thread(
+            find_bulk_value, header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits
+        )
+    except NoSuchBulkValue as error:
+        raise NotFound("The instance has no document.") from error
+    length = int.from_bytes(raw_value(header.data_set, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", header.byte_order)
+    # The last byte may be padding.
+    return in_memory(path, media_type, None, document[:length] if 0 < len(document) - length <= 1 else document)

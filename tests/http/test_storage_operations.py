@@ -1,0 +1,112 @@
+"""What each retrieve asks of storage, counted beneath the SDKs: as the documents have it."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from azure.functions.decorators.function_app import Function
+
+from functions import _services
+from local.server import Host, routes_of
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from tests.crashes.storage_policies import archive_through
+from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.http.instances import dataset, new_uid, part10
+from tests.storage_operations import Counting
+
+STUDY, SERIES, INSTANCES = new_uid(), new_uid(), [new_uid() for _ in range(5)]
+INSTANCE = f"/studies/{STUDY}/series/{SERIES}/instances/{INSTANCES[0]}"
+OCTETS = "application/octet-stream"
+RLE = "1.2.840.10008.1.2.5"
+ROW, PAGE, BLOB = "GET catalog", "GET catalog", "GET dicom"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def counting() -> Counting:
+    return Counting()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def client(
+    counting: Counting, functions: list[Function], settings: Settings, archive: Archive
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app in this process, on an archive whose operations are counted, with five instances."""
+    with pytest.MonkeyPatch.context() as patch:
+        async with archive_through(counting, patch, settings) as counted:
+            patch.setattr(_services, "_archive", counted)
+            patch.setattr(_services, "settings", lambda: Settings(anonymous_access=True))
+            patch.setattr("functions._http.settings", lambda: Settings(anonymous_access=True))
+            transport = httpx.ASGITransport(Host(routes_of(functions)))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2") as client:
+                files = [
+                    part10(
+                        dataset(
+                            StudyInstanceUID=STUDY,
+                            SeriesInstanceUID=SERIES,
+                            SOPInstanceUID=uid,
+                            NumberOfFrames=4,
+                            Rows=64,
+                            Columns=64,
+                            PixelData=bytes(64 * 64 * 4),
+                        )
+                    )
+                    for uid in INSTANCES
+                ]
+                headers = {"Content-Type": MULTIPART_DICOM}
+                response = await client.post("/studies", content=multipart(files), headers=headers)
+                assert response.status_code == 200
+                yield client
+                await client.delete(f"/studies/{STUDY}")
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "operations"),
+    [
+        (INSTANCE, "*/*", {ROW: 1, BLOB: 1}),
+        (INSTANCE, "application/dicom", {ROW: 1, BLOB: 1}),
+        (f"{INSTANCE}/frames/1", OCTETS, {ROW: 1, BLOB: 1}),
+        (f"{INSTANCE}/frames/1,2,3", "*/*", {ROW: 1, BLOB: 1}),
+        (f"{INSTANCE}/frames/1,3", "*/*", {ROW: 1, BLOB: 2}),
+        (f"{INSTANCE}/bulkdata/7FE00010", OCTETS, {ROW: 1, BLOB: 1}),
+        (f"{INSTANCE}/bulkdata/00100010", OCTETS, {ROW: 1, BLOB: 1}),
+        (f"{INSTANCE}/metadata", "*/*", {ROW: 1}),
+        (f"/studies/{STUDY}/metadata", "*/*", {ROW: 1 + 1}),
+        (f"/studies/{STUDY}/series/{SERIES}/metadata", "*/*", {ROW: 1 + 1}),
+        (f"/studies/{STUDY}", "*/*", {ROW: 1 + 1, BLOB: 5}),
+        (f"/studies/{STUDY}/series/{SERIES}", "*/*", {ROW: 1 + 1, BLOB: 5}),
+        (f"/studies/{STUDY}", "application/zip", {ROW: 1 + 1, BLOB: 5}),
+        # what is transcoded or rendered needs the header, too
+        (f"{INSTANCE}/frames/1", f"{OCTETS}; transfer-syntax={RLE}", {ROW: 1, BLOB: 2}),
+        (f"{INSTANCE}/frames/1,2", f'multipart/related; type="{OCTETS}"; transfer-syntax={RLE}', {ROW: 1, BLOB: 3}),
+        (INSTANCE, f"application/dicom; transfer-syntax={RLE}", {ROW: 1, BLOB: 1 + 4}),
+        (f"{INSTANCE}/rendered", "*/*", {ROW: 1, BLOB: 2}),
+        (f"{INSTANCE}/thumbnail", "*/*", {ROW: 1, BLOB: 2}),
+        (f"/studies/{STUDY}/rendered", "*/*", {ROW: 1, BLOB: 2}),
+        (f"/studies/{STUDY}/thumbnail", "*/*", {ROW: 1, BLOB: 2}),
+    ],
+)
+async def test_a_retrieve(
+    client: httpx.AsyncClient, counting: Counting, path: str, accept: str, operations: dict[str, int]
+) -> None:
+    counting.operations.clear()
+    response = await client.get(path, headers={"Accept": accept})
+    assert response.status_code == 200
+    assert counting.operations == operations
+    counting.operations.clear()
+    await client.head(path, headers={"Accept": accept})
+    assert counting.operations.total() <= sum(operations.values())
+    tag = response.headers.get("ETag")
+    if tag:
+        counting.operations.clear()
+        unchanged = await client.get(path, headers={"Accept": accept, "If-None-Match": tag})
+        assert unchanged.status_code == 304
+        assert counting.operations == {ROW: 1}
+
+
+@pytest.mark.parametrize("path", [INSTANCE, f"{INSTANCE}/frames/1", f"/studies/{STUDY}"])
+async def test_head_reads_no_blob(client: httpx.AsyncClient, counting: Counting, path: str) -> None:
+    counting.operations.clear()
+    assert (await client.head(path)).status_code == 200
+    assert counting.operations == {ROW: 1}

@@ -1,0 +1,135 @@
+"""Every image that pydicom brings along, in every transfer syntax on offer, against pydicom's own decoding."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless, RLELossless
+
+from shared.transfer_syntaxes import DECODABLE, ENCODABLE, EXPLICIT_VR_LITTLE_ENDIAN, LOSSY_METHODS, OCTET_STREAM
+from tests.conftest import Server
+from tests.e2e.messages import parts
+from tests.e2e.test_real_files import FILES, REQUIRED, TRUNCATED
+
+LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+PIXELS = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
+# What these say may change with the transfer syntax; all else is as it was.
+PIXEL_ATTRIBUTES = PIXELS | {
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "LossyImageCompression", "LossyImageCompressionMethod", "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths", "DataSetTrailingPadding",
+}  # fmt: skip
+# Damaged: pydicom does not decode them either.
+UNDECODABLE = ("JPEG2000-embedded-sequence-delimiter.dcm", "badVR.dcm")
+# JPEG of 12 bits, which pydicom's decoders do not know; tests of the decoder compare it with another.
+ONLY_HERE = ("JPEG-lossy.dcm", "JPGExtended.dcm")
+UNENCODABLE: dict[str, str] = {
+    JPEG2000Lossless: "cannot be encoded in JPEG 2000",
+    JPEGLSLossless: "cannot be encoded in JPEG-LS",
+    RLELossless: "cannot be encoded in RLE",
+}
+
+pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.long]
+
+
+def is_stored_image(path: Path) -> bool:
+    dataset = dcmread(path)
+    is_stored = path.name not in TRUNCATED and all(keyword in dataset for keyword in REQUIRED)
+    return is_stored and not PIXELS.isdisjoint(dataset.dir())
+
+
+IMAGES = [path for path in FILES if is_stored_image(path)]
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    # The server ends a connection on which nothing comes for five seconds; decoding here may take longer.
+    with httpx.Client(base_url=f"{server.base_url}/v2", timeout=120, headers={"Connection": "close"}) as client:
+        yield client
+
+
+def pixels_of(dataset: Dataset) -> np.ndarray[Any, Any]:
+    """The pixels by pydicom: color of lossy JPEG as RGB, all else as it is encoded."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    pixels: np.ndarray[Any, Any] = get_decoder(syntax).as_array(dataset, raw=syntax not in LOSSY_JPEG)[0]
+    return pixels
+
+
+def test_there_are_about_ninety_images() -> None:
+    assert len(IMAGES) > 85
+    assert len({dcmread(path).file_meta.TransferSyntaxUID for path in IMAGES} & DECODABLE) >= 11
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_an_image(client: httpx.Client, path: Path) -> None:
+    dataset = dcmread(path)
+    response = client.post("/studies", content=path.read_bytes(), headers={"Content-Type": "application/dicom"})
+    (item,) = response.json()["00081199"]["Value"]
+    url = item["00081190"]["Value"][0]
+    expected = None
+    try:
+        for target in ENCODABLE:
+            accept = {"Accept": f"application/dicom; transfer-syntax={target}"}
+            retrieved = client.get(url, headers=accept)
+            if path.name in UNDECODABLE and dataset.file_meta.TransferSyntaxUID != EXPLICIT_VR_LITTLE_ENDIAN:
+                assert retrieved.status_code == 406
+                assert "cannot be transcoded: " in retrieved.json()["detail"]
+            elif retrieved.status_code == 406:
+                assert target != EXPLICIT_VR_LITTLE_ENDIAN
+                assert can_refuse(dataset, retrieved.json()["detail"], target)
+            elif path.name not in UNDECODABLE:
+                if expected is None:
+                    native = dcmread(BytesIO(retrieved.content)) if path.name in ONLY_HERE else dataset
+                    expected = pixels_of(native)
+                check_instance(dataset, expected, retrieved, target)
+                if target != dataset.file_meta.TransferSyntaxUID:
+                    check_a_frame(client, url, dataset, target)
+    finally:
+        client.delete(url)
+
+
+def can_refuse(dataset: Dataset, detail: str, target: str) -> bool:
+    """Whether an image is of a kind that the transfer syntax, or its codec, has no room for."""
+    if "ends within a word" in detail:
+        return dataset.file_meta.TransferSyntaxUID.is_little_endian is False
+    is_odd = dataset.BitsAllocated not in (8, 16) or min(dataset.Rows, dataset.Columns) < 32
+    return UNENCODABLE[target] in detail and is_odd
+
+
+def check_instance(dataset: Dataset, expected: np.ndarray[Any, Any], retrieved: httpx.Response, target: str) -> None:
+    assert retrieved.status_code == 200
+    assert retrieved.headers["Content-Type"] == f"application/dicom; transfer-syntax={target}"
+    sent = dcmread(BytesIO(retrieved.content))
+    assert sent.file_meta.TransferSyntaxUID == target
+    assert sent.file_meta.MediaStorageSOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID
+    if "Content-Length" in retrieved.headers:
+        assert int(retrieved.headers["Content-Length"]) == len(retrieved.content)
+    assert np.array_equal(pixels_of(sent), expected)
+    if dataset.file_meta.TransferSyntaxUID in LOSSY_METHODS:
+        assert sent.LossyImageCompression == "01"
+        assert sent.LossyImageCompressionMethod
+    assert {element.tag for element in sent} - {element.tag for element in dataset} <= {0x00282110, 0x00282114}
+    for element in dataset:
+        if element.keyword not in PIXEL_ATTRIBUTES and element.tag.element:
+            assert sent[element.tag].value == element.value
+    assert not [element.tag for element in sent if element.tag.element == 0]
+
+
+def check_a_frame(client: httpx.Client, url: str, dataset: Dataset, target: str) -> None:
+    """The last frame by itself is that of the whole instance."""
+    count = int(dataset.get("NumberOfFrames") or 1)
+    accept = f'multipart/related; type="{OCTET_STREAM}"; transfer-syntax={target}'
+    instance = client.get(url, headers={"Accept": f"application/dicom; transfer-syntax={target}"})
+    response = client.get(f"{url}/frames/{count}", headers={"Accept": accept})
+    if response.status_code == 404:
+        assert "ends within a word" in response.json()["detail"]
+        return
+    ((headers, frame),) = parts(response)
+    assert headers["content-type"] == f"{OCTET_STREAM}; transfer-syntax={target}"
+    assert frame in instance.content or dataset.BitsAllocated == 1
