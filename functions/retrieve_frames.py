@@ -1,6 +1,7 @@
 """The functions of the Retrieve transaction (WADO-RS) that send frames and bulk values."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
@@ -58,7 +59,7 @@ async def retrieve_bulkdata(req: Request) -> Response:
         return await _answer_frames(req, record, range(1, file.frames.frame_count + 1))
     content = await bulk_value(file, work, path)
     offer = negotiate(accepted(req), bulk_value_offers(content.media_type))
-    return await content_response(req, offer, content, tag)
+    return await content_response(req, offer, replace(content, media_type=offer.media_type), tag)
 
 
 async def _answer_frames(req: Request, record: "InstanceRecord", numbers: Sequence[int]) -> Response:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from io import BytesIO
 
+import numpy as np
 import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
+from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from requests import HTTPError, Session
 
 from local.sample_instances import sample_instances
@@ -103,6 +106,46 @@ def test_retrieve_frames(client: DICOMwebClient) -> None:
     assert client.retrieve_instance_frames(*UIDS, frame_numbers=[1]) == [RED.PixelData]
     octets = (("application/octet-stream", "*"),)
     assert client.retrieve_instance_frames(*UIDS, frame_numbers=[1], media_types=octets) == [RED.PixelData]
+
+
+def test_retrieve_in_another_transfer_syntax(client: DICOMwebClient) -> None:
+    rle = "1.2.840.10008.1.2.5"
+    retrieved = client.retrieve_instance(*UIDS, media_types=(("application/dicom", rle),))
+    assert retrieved.file_meta.TransferSyntaxUID == rle
+    assert (retrieved.pixel_array == RED.pixel_array).all()
+    (frame,) = client.retrieve_instance_frames(*UIDS, frame_numbers=[1], media_types=(("image/dicom-rle", rle),))
+    (expected,) = generate_frames(retrieved.PixelData, number_of_frames=1)
+    assert frame == expected
+
+
+def test_retrieve_all_of_a_study_in_the_default_transfer_syntax(client: DICOMwebClient) -> None:
+    assert uids(client.retrieve_study(UIDS[0])) == uids(list(DATASETS.values()))
+    assert uids(list(client.iter_study(UIDS[0]))) == uids(list(DATASETS.values()))
+    assert len(client.retrieve_series(*UIDS[:2])) == len(list(client.iter_series(*UIDS[:2]))) == 2
+
+
+def test_retrieve_rendered(client: DICOMwebClient) -> None:
+    pictures = [
+        client.retrieve_instance_rendered(*UIDS),
+        client.retrieve_instance_frames_rendered(*UIDS, frame_numbers=[1]),
+        client.retrieve_series_rendered(*UIDS[:2]),
+    ]
+    for picture in pictures:
+        shown = Image.open(BytesIO(picture))
+        assert shown.format == "JPEG"
+        assert shown.size == (256, 256)
+    png = client.retrieve_instance_rendered(*UIDS, media_types=("image/png",), params={"viewport": "64,32"})
+    assert Image.open(BytesIO(png)).size == (32, 32)
+    assert (
+        np.asarray(Image.open(BytesIO(client.retrieve_instance_rendered(*UIDS, media_types=("image/png",)))))
+        == RED.pixel_array
+    ).all()
+
+
+def test_iterate_over_frames_and_bulkdata(client: DICOMwebClient) -> None:
+    assert list(client.iter_instance_frames(*UIDS, frame_numbers=[1])) == [RED.PixelData]
+    uri = client.retrieve_instance_metadata(*UIDS)["7FE00010"]["BulkDataURI"]
+    assert list(client.iter_bulkdata(uri)) == [RED.PixelData]
 
 
 def test_retrieve_bulkdata(client: DICOMwebClient) -> None:

@@ -13,6 +13,7 @@ from shared.attributes import SEARCHABLE
 from shared.search_query import LISTED_VRS
 from shared.settings import Settings
 from shared.store_response import FailureReason
+from shared.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
 
 ROOT = Path(__file__).parents[2]
 CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
@@ -53,6 +54,14 @@ def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
     assert documented == {
         (known.keyword, known.tag, known.level.name.lower(), matched_by(known.vr)) for known in SEARCHABLE
     }
+
+
+def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_transcoded() -> None:
+    *documented, (others, *_) = rows(CONFORMANCE, "transfer syntax")
+    assert others == "any other"
+    assert {uid for uid, _, transcoded_from, _ in documented if transcoded_from == "yes"} == DECODABLE
+    assert {uid for uid, *_, transcoded_to in documented if transcoded_to == "yes"} == set(ENCODABLE)
+    assert all(frame_media_type(uid) == media_type for uid, media_type, *_ in documented)
 
 
 def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
