@@ -339,3 +339,20 @@ def test_a_video_is_one_stream_of_which_ranges_can_be_had(service: httpx.Client)
     assert service.get(f"{path}/thumbnail").status_code == 404
     assert service.get(path, headers=ANY_DICOM).status_code == 200
     service.delete(path)
+
+
+def test_an_instance_that_is_deleted_while_it_is_sent_is_no_whole_answer(service: httpx.Client) -> None:
+    image = dataset(Rows=8000, Columns=8000, PixelData=bytes(64_000_000))
+    path = stored(service, part10(image))
+    for url in (path, "/".join(path.split("/")[:3])):
+        if url != path:
+            stored(service, part10(image))
+        with (
+            httpx.Client(base_url=service.base_url, timeout=60) as client,
+            client.stream("GET", url, headers={"Accept": 'multipart/related; transfer-syntax="*"'}) as response,
+        ):
+            chunks = response.iter_raw()
+            next(chunks)
+            assert service.delete(path).status_code == 204
+            with pytest.raises(httpx.TransportError):
+                list(chunks)
