@@ -11,7 +11,7 @@ fail() {
 
 works() {
     command -v "$1" >/dev/null 2>&1 &&
-        "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+        "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
 }
 
 version_of() {
@@ -42,7 +42,7 @@ if ! works .venv/bin/python ||
     { [ -n "${PYTHON:-}" ] && [ "$(version_of "$PYTHON")" != "$(version_of .venv/bin/python)" ]; }; then
     python=$(find_python)
     [ -n "$python" ] ||
-        fail "No Python 3.11 or newer found${PYTHON:+ as $PYTHON}: install one, or name it with PYTHON=/path/to/python3."
+        fail "No Python 3.11, 3.12 or 3.13 found${PYTHON:+ as $PYTHON}: install one, or name it with PYTHON=/path/to/python3."
     echo "Making .venv with $("$python" --version)"
     if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
         rm -rf .venv  # a half-made one would look ready the next time
