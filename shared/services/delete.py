@@ -20,7 +20,7 @@ from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
 from shared.storage.terms import PostingMark
 
-_ANSWER_SECONDS: Final = 150.0  # Azure's front end ends an exchange of which it has seen nothing for 230 s
+_ANSWER_SECONDS: Final = 120.0  # Azure's front end ends an exchange of which it has seen nothing for 230 s
 _CLEANED_AT_ONCE: Final = 2  # transactions whose postings and blobs are removed at once
 
 

@@ -51,11 +51,15 @@ async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_ty
         if len(span.frame_numbers) == 1:
             yield stored_frame(file, span.frame_numbers[0], media_type)
             continue
-        data = await file.read_all(span.start, span.end - span.start)
-        for number in span.frame_numbers:
-            ranges = table.byte_ranges(number)
-            pieces = (data[offset - span.start : offset - span.start + length] for offset, length in ranges)
-            yield in_memory(frame_path(file, number), media_type, syntax, table.cut(number, b"".join(pieces)))
+        async for number, frame in _frames_of(file, span):
+            yield in_memory(frame_path(file, number), media_type, syntax, frame)
+
+
+async def read_frames(file: StoredFile, frame_numbers: Sequence[int]) -> AsyncIterator[tuple[int, bytes]]:
+    """Frames by number from 1, in the order asked for, each with its number; adjacent ones in one read."""
+    for span in _spans(file.frame_table(), frame_numbers):
+        async for numbered in _frames_of(file, span):
+            yield numbered
 
 
 async def read_frame(file: StoredFile, frame_number: int) -> bytes:
@@ -82,6 +86,15 @@ async def read_ranges(
                 break
             index += 1
         position += len(chunk)
+
+
+async def _frames_of(file: StoredFile, span: "_Span") -> AsyncIterator[tuple[int, bytes]]:
+    table = file.frame_table()
+    data = await file.read_all(span.start, span.end - span.start)
+    for number in span.frame_numbers:
+        ranges = table.byte_ranges(number)
+        pieces = (data[offset - span.start : offset - span.start + length] for offset, length in ranges)
+        yield number, table.cut(number, b"".join(pieces))
 
 
 def _cut(ranges: Sequence[tuple[int, int]], offset: int, length: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from shared.records import InstanceRecord
 from shared.rendering_parameters import RenderingParameters
 from shared.representations import DOCUMENTS
 from shared.services.content import Content, in_memory
-from shared.services.frames import frame_ranges, stored_frame
+from shared.services.frames import frame_ranges, read_frames, stored_frame
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile, open_file
 from shared.services.stored_image import open_image
@@ -95,7 +95,8 @@ async def _rendered(
         frame_ranges(file.frame_table(), number)
     image = await open_image(file, work)
     work.check(len(frame_numbers) * image.pixels.frame_bytes)
-    frames = [await image.read_frame(work, number) for number in frame_numbers]
+    image.check(work, frame_numbers)
+    frames = [frame async for _, frame in read_frames(file, frame_numbers)]
     work.check(sum(map(len, frames)))
 
     def render_frames() -> bytes:

@@ -1,11 +1,12 @@
 """The frames of a stored instance, and what decodes them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import Dataset
 
-from shared.services.frames import frame_ranges, read_frame
+from shared.services.frames import frame_ranges
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import Header, StoredFile
 
@@ -25,17 +26,14 @@ class StoredImage:
     pixels: "ImagePixels"
     max_decoded_bytes: int
 
-    async def read_frame(self, work: PixelWork, frame_number: int) -> bytes:
-        """The bytes of a frame as they are stored, by number from 1.
-
-        Raises NotFound for one that does not exist, and NotAcceptable for one that is too large to be decoded.
-        """
-        ranges = frame_ranges(self.file.frame_table(), frame_number)
-        work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
-        return await read_frame(self.file, frame_number)
+    def check(self, work: PixelWork, frame_numbers: Iterable[int]) -> None:
+        """Raises NotFound for a frame that does not exist, numbers from 1, NotAcceptable for one that is too large."""
+        for number in frame_numbers:
+            ranges = frame_ranges(self.file.frame_table(), number)
+            work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
 
     def decode(self, frame: bytes) -> "DecodedFrame":
-        """What such bytes decode to; takes its time. Raises NotAcceptable."""
+        """What the bytes of a frame, as they are stored, decode to; takes its time. Raises NotAcceptable."""
         from shared.imaging.decoding import decode_frame
 
         return decode_frame(

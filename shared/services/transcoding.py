@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import NotAcceptable
 from shared.services.ahead import fetch_ahead
 from shared.services.content import Content, in_memory
-from shared.services.frames import frame_path, frame_ranges
+from shared.services.frames import frame_path, frame_ranges, read_frames
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile
 from shared.services.stored_image import StoredImage, open_image
@@ -51,16 +51,17 @@ async def transcoded_frames(
     image: StoredImage, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
 ) -> AsyncGenerator[TranscodedFrame, None]:
     """Frames by number from 1, in that order; the next is under way while one is used. Raises as `frames_in`."""
+    image.check(work, frame_numbers)
 
-    async def fetch(frame_number: int) -> TranscodedFrame:
-        data = await image.read_frame(work, frame_number)
+    async def transcode(numbered: tuple[int, bytes]) -> TranscodedFrame:
+        frame_number, data = numbered
         async with work.holding(_COPIES * image.pixels.frame_bytes):
             try:
                 return await work.run(lambda: _transcoded(image.decode(data), transfer_syntax_uid))
             except NotAcceptable as error:
                 raise NotAcceptable(f"Frame {frame_number} cannot be transcoded: {error}") from error
 
-    async with aclosing(fetch_ahead(_each(frame_numbers), fetch, _AHEAD)) as frames:
+    async with aclosing(fetch_ahead(read_frames(image.file, frame_numbers), transcode, _AHEAD)) as frames:
         async for frame in frames:
             yield frame
 
@@ -79,8 +80,3 @@ def _native(frame: "DecodedFrame") -> bytes:
     if frame.pixels.bits_allocated == 1:
         return packbits(frame.samples, axis=None, bitorder="little").tobytes()  # PS3.5 8.1.1
     return frame.samples.tobytes()
-
-
-async def _each(frame_numbers: Sequence[int]) -> AsyncIterator[int]:
-    for number in frame_numbers:
-        yield number
