@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,6 @@ from shared.multipart import (
     PartBegin,
     PartData,
     PartEnd,
-    message_bytes,
     new_boundary,
 )
 
@@ -41,15 +41,16 @@ def not_modified(req: Request, tag: str) -> Response | None:
 
 
 async def content_response(req: Request, offer: Offer, content: "Content", tag: str) -> Response:
-    """An answer of one content: alone, or the range of it that is asked for, or as the only part."""
+    """An answer of one content, alone or as the only part, or the range of the answer that is asked for.
+
+    A range is one of the representation, so of a message with its head: cornerstone3D asks for frames so.
+    """
+    headers = {"ETag": tag, **_CACHING}
     if not offer.is_multipart:
-        return await _alone(req, content, {"ETag": tag, **_CACHING, **_headers_of(content, service_url(req))})
-    only = content if req.method == "HEAD" else await content.begun()
-    response = multipart_response(req, offer, _each(only), tag)
-    if content.size_bytes is not None:
-        part = Headers(_headers_of(content, service_url(req)))
-        response.headers["Content-Length"] = str(message_bytes(_boundary_of(tag), [(part, content.size_bytes)]))
-    return response
+        return await _answer(req, content, headers | _headers_of(content, service_url(req)))
+    encoder = MultipartEncoder(_boundary_of(tag), type=offer.media_type)
+    message = _message(encoder, content, service_url(req))
+    return await _answer(req, message, {**headers, "Content-Type": encoder.content_type})
 
 
 def multipart_response(
@@ -84,13 +85,13 @@ def text_response(req: Request, offer: Offer, text: AsyncIterator[bytes], tag: s
     return StreamingResponse(text, headers=headers, media_type=offer.media_type)
 
 
-async def _alone(req: Request, content: "Content", headers: dict[str, str]) -> Response:
-    if content.size_bytes is None:
+async def _answer(req: Request, content: "Content", headers: dict[str, str]) -> Response:
+    from shared.services.content import begun
+
+    if content.size_bytes is not None:
+        headers["Content-Length"] = str(content.size_bytes)
+    if content.size_bytes is None or not content.is_ranged:
         return StreamingResponse(await _begun(req, content), headers=headers)
-    if not content.is_ranged:
-        return StreamingResponse(
-            await _begun(req, content), headers={**headers, "Content-Length": str(content.size_bytes)}
-        )
     headers["Accept-Ranges"] = "bytes"
     is_same = req.headers.get("if-range", headers["ETag"]) == headers["ETag"]
     asked = req.headers.get("range") if req.method == "GET" and is_same else None
@@ -103,15 +104,40 @@ async def _alone(req: Request, content: "Content", headers: dict[str, str]) -> R
             {"Content-Range": f"bytes */{content.size_bytes}"},
         )
     if found is None:
-        return StreamingResponse(
-            await _begun(req, content), headers={**headers, "Content-Length": str(content.size_bytes)}
-        )
-    from shared.services.content import begun
-
+        return StreamingResponse(await _begun(req, content), headers=headers)
     length = found.end - found.start
-    chunks = await begun(content.read(found.start, length))
     headers |= {"Content-Range": found.content_range, "Content-Length": str(length)}
-    return StreamingResponse(chunks, HTTPStatus.PARTIAL_CONTENT, headers)
+    return StreamingResponse(await begun(content.read(found.start, length)), HTTPStatus.PARTIAL_CONTENT, headers)
+
+
+def _message(encoder: MultipartEncoder, content: "Content", service_url: str) -> "Content":
+    """The multipart message of one content, to be read as that can be."""
+    head = encoder.send(PartBegin(Headers(_headers_of(content, service_url))))
+    encoder.send(PartEnd())
+    end = encoder.send(MessageEnd())
+    if content.size_bytes is None:
+
+        async def read_all(_offset: int, _length: int) -> AsyncIterator[bytes]:
+            held = head
+            async for chunk in content.all():
+                yield held + chunk
+                held = b""
+            yield held + end
+
+        return replace(content, read=read_all)
+    end_offset = len(head) + content.size_bytes
+
+    async def read(offset: int, length: int) -> AsyncIterator[bytes]:
+        # With the first bytes of the content goes what is before them: what cannot be had fails at the first step.
+        held = head[offset : offset + length]
+        first, last = max(offset - len(head), 0), min(offset + length, end_offset) - len(head)
+        if first < last:
+            async for chunk in content.read(first, last - first):
+                yield held + chunk
+                held = b""
+        yield held + end[max(offset - end_offset, 0) : max(offset + length - end_offset, 0)]
+
+    return replace(content, size_bytes=end_offset + len(end), read=read)
 
 
 async def _begun(req: Request, content: "Content") -> AsyncIterator[bytes]:
@@ -145,7 +171,3 @@ async def _gzipped(text: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if compressed := await asyncio.to_thread(compressor.compress, piece):
             yield compressed
     yield compressor.flush()
-
-
-async def _each(content: "Content") -> AsyncIterator["Content"]:
-    yield content

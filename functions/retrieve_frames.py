@@ -59,7 +59,10 @@ async def retrieve_bulkdata(req: Request) -> Response:
         return await _answer_frames(req, record, range(1, file.frames.frame_count + 1))
     content = await bulk_value(file, work, path)
     offer = negotiate(accepted(req), bulk_value_offers(content.media_type))
-    return await content_response(req, offer, replace(content, media_type=offer.media_type), tag)
+    # dicomweb-client asks for a range of the value, and takes an answer that is a range of the message for the value.
+    is_ranged = content.is_ranged and not offer.is_multipart
+    content = replace(content, media_type=offer.media_type, is_ranged=is_ranged)
+    return await content_response(req, offer, content, tag)
 
 
 async def _answer_frames(req: Request, record: "InstanceRecord", numbers: Sequence[int]) -> Response:

@@ -126,10 +126,34 @@ class TestRanges:
         assert service.get(path, headers={**ranged, "If-Range": '"other"'}).content == file
         assert service.get(path, headers={**ranged, "If-Range": f"W/{tag}"}).content == file
 
-    def test_are_not_of_several_parts(self, service: httpx.Client, study: list[tuple[str, bytes]]) -> None:
-        response = service.get(study[0][0], headers={"Range": "bytes=0-9"})
+    @pytest.mark.parametrize("suffix", ["", "/frames/1"])
+    def test_of_a_message_join_to_it(self, service: httpx.Client, study: list[tuple[str, bytes]], suffix: str) -> None:
+        path = study[0][0] + suffix
+        whole = service.get(path)
+        size = len(whole.content)
+        for step in (7, 100):
+            pieces = []
+            for start in range(0, size, step):
+                response = service.get(path, headers={"Range": f"bytes={start}-{start + step - 1}"})
+                assert response.status_code == 206
+                assert response.headers["Content-Type"] == whole.headers["Content-Type"]
+                assert response.headers["Content-Range"].endswith(f"/{size}")
+                pieces.append(response.content)
+            assert b"".join(pieces) == whole.content
+
+    def test_are_not_of_what_is_made_while_it_is_sent(
+        self, service: httpx.Client, study: list[tuple[str, bytes]]
+    ) -> None:
+        rle = "transfer-syntax=1.2.840.10008.1.2.5"
+        for accept in (f"application/dicom; {rle}", f'multipart/related; type="application/dicom"; {rle}'):
+            response = service.get(study[0][0], headers={"Accept": accept, "Range": "bytes=0-9"})
+            assert response.status_code == 200
+            assert "Accept-Ranges" not in response.headers
+
+    def test_are_not_of_a_bulk_value_in_a_message(self, service: httpx.Client, study: list[tuple[str, bytes]]) -> None:
+        response = service.get(f"{study[0][0]}/bulkdata/00420011", headers={"Range": "bytes=0-9"})
         assert response.status_code == 200
-        assert len(parts(response)) == 1
+        assert [body for _, body in parts(response)] == [b"%PDF"]
 
 
 class TestEntityTags:
