@@ -360,12 +360,6 @@ def new_boundary() -> str:
     return secrets.token_hex(16)
 
 
-def message_bytes(boundary: str, parts: Iterable[tuple[Headers, int]]) -> int:
-    """The length in bytes of the message encoded from parts with these headers and body sizes, for Content-Length."""
-    sizes = [len(_header_block(headers)) + body_bytes + len("\r\n") for headers, body_bytes in parts]
-    return sum(sizes) + len("--") + (len(sizes) + 1) * (len("--") + len(boundary)) + len("\r\n")
-
-
 async def decode_events(chunks: AsyncIterable[bytes], decoder: MultipartDecoder) -> AsyncIterator[Event]:
     """The events of a message as its chunks arrive, MessageEnd the last; raises as the decoder does."""
     async for chunk in chunks:

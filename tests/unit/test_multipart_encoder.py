@@ -22,7 +22,6 @@ from shared.multipart import (
     PartEnd,
     decode_parts,
     encode_parts,
-    message_bytes,
     new_boundary,
 )
 from tests.unit.test_multipart_decoder import MESSAGES, Message, bare, dicom
@@ -55,19 +54,6 @@ def test_decoded_events_are_encoded_back(message: Message) -> None:
         for chunk in (data, b""):
             decoder.receive_data(chunk)
         assert b"".join(again.send(event) for event in decoder.events()) == message.canonical
-
-
-@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES.keys())
-def test_length_is_known_before_anything_is_encoded(message: Message) -> None:
-    sizes = [(part.headers, len(part.body)) for part in message.parts]
-    assert message_bytes("b", sizes) == len(message.canonical)
-
-
-def test_length_counts_the_boundary() -> None:
-    boundary = new_boundary()
-    parts = [dicom(b"A"), bare(b"")]
-    length = sum(map(len, encode_parts(parts, encoder(boundary))))
-    assert message_bytes(boundary, ((part.headers, len(part.body)) for part in parts)) == length
 
 
 def test_first_delimiter_stands_at_the_first_byte() -> None:
@@ -162,8 +148,6 @@ def test_encoder_stays_as_it_was_after_misuse() -> None:
 def test_header_that_would_break_the_block_is_misuse(name: str, value: str) -> None:
     with pytest.raises(MultipartMisuse, match="header"):
         encoder().send(PartBegin(Headers({name: value})))
-    with pytest.raises(MultipartMisuse, match="header"):
-        message_bytes("b", [(Headers({name: value}), 0)])
 
 
 # The boundary and the Content-Type of the message
