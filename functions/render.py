@@ -1,7 +1,7 @@
 """The functions of the Retrieve transaction (WADO-RS) that send pictures: rendered resources and thumbnails."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from functions import _services
 from functions._answers import content_response, multipart_response, not_modified
 from functions._http import accepted, frame_numbers, instance_identifiers, resource, service_url, transaction
+from functions._routes import FRAMES, INSTANCE, METHODS, SERIES, STUDY
 from shared.entity_tags import entity_tag
 from shared.errors import NotFound
 from shared.media_types import Offer, negotiate
@@ -22,15 +23,9 @@ if TYPE_CHECKING:
 
 bp = func.Blueprint()
 
-_STUDY: Final = "{version}/studies/{study}"
-_SERIES: Final = _STUDY + "/series/{series}"
-_INSTANCE: Final = _SERIES + "/instances/{instance}"
-_FRAMES: Final = _INSTANCE + "/frames/{frames}"
-_METHODS: Final = ["GET", "HEAD"]
-
 
 @bp.function_name("RetrieveRenderedStudy")
-@bp.route(_STUDY + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(STUDY + "/rendered", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_rendered_study(req: Request) -> Response:
     """A picture of a study, or a part for each of its instances."""
@@ -38,7 +33,7 @@ async def retrieve_rendered_study(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveRenderedSeries")
-@bp.route(_SERIES + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(SERIES + "/rendered", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_rendered_series(req: Request) -> Response:
     """A picture of a series, or a part for each of its instances."""
@@ -46,7 +41,7 @@ async def retrieve_rendered_series(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveRenderedInstance")
-@bp.route(_INSTANCE + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(INSTANCE + "/rendered", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_rendered_instance(req: Request) -> Response:
     """An instance: its first frame, all of them in an animated picture, or a document or video as it comes."""
@@ -54,7 +49,7 @@ async def retrieve_rendered_instance(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveRenderedFrames")
-@bp.route(_FRAMES + "/rendered", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(FRAMES + "/rendered", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_rendered_frames(req: Request) -> Response:
     """Frames of an instance, by number from 1: a picture each, or an animated one of all."""
@@ -62,7 +57,7 @@ async def retrieve_rendered_frames(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveStudyThumbnail")
-@bp.route(_STUDY + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(STUDY + "/thumbnail", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_study_thumbnail(req: Request) -> Response:
     """A small picture of a study."""
@@ -70,7 +65,7 @@ async def retrieve_study_thumbnail(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveSeriesThumbnail")
-@bp.route(_SERIES + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(SERIES + "/thumbnail", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_series_thumbnail(req: Request) -> Response:
     """A small picture of a series."""
@@ -78,7 +73,7 @@ async def retrieve_series_thumbnail(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveInstanceThumbnail")
-@bp.route(_INSTANCE + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(INSTANCE + "/thumbnail", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_instance_thumbnail(req: Request) -> Response:
     """A small picture of an instance."""
@@ -86,7 +81,7 @@ async def retrieve_instance_thumbnail(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveFrameThumbnail")
-@bp.route(_FRAMES + "/thumbnail", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(FRAMES + "/thumbnail", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_frame_thumbnail(req: Request) -> Response:
     """A small picture of a frame."""

@@ -1,7 +1,5 @@
 """The functions of the Retrieve transaction (WADO-RS) that send instances: of a study, of a series, or one."""
 
-from typing import Final
-
 import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -9,20 +7,16 @@ from starlette.responses import Response, StreamingResponse
 from functions import _services
 from functions._answers import content_response, multipart_response, not_modified
 from functions._http import accepted, instance_identifiers, resource, service_url, transaction
+from functions._routes import INSTANCE, METHODS, SERIES, STUDY
 from shared.entity_tags import entity_tag
 from shared.media_types import negotiate
 from shared.representations import ZIP, instance_offers, several_offers
 
 bp = func.Blueprint()
 
-_STUDY: Final = "{version}/studies/{study}"
-_SERIES: Final = _STUDY + "/series/{series}"
-_INSTANCE: Final = _SERIES + "/instances/{instance}"
-_METHODS: Final = ["GET", "HEAD"]
-
 
 @bp.function_name("RetrieveStudy")
-@bp.route(_STUDY, methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(STUDY, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_study(req: Request) -> Response:
     """All instances of a study."""
@@ -30,7 +24,7 @@ async def retrieve_study(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveSeries")
-@bp.route(_SERIES, methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(SERIES, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_series(req: Request) -> Response:
     """All instances of a series."""
@@ -38,7 +32,7 @@ async def retrieve_series(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveInstance")
-@bp.route(_INSTANCE, methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(INSTANCE, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_instance(req: Request) -> Response:
     """An instance, as a part of its own or alone."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from functions import _services
 from functions._answers import content_response, multipart_response, not_modified
 from functions._http import accepted, frame_numbers, instance_identifiers, service_url, transaction
+from functions._routes import FRAMES, INSTANCE, METHODS
 from shared.entity_tags import entity_tag
 from shared.media_types import Offer, negotiate
 from shared.representations import bulk_value_offers, frame_offers
@@ -23,12 +24,9 @@ if TYPE_CHECKING:
 
 bp = func.Blueprint()
 
-_INSTANCE: Final = "{version}/studies/{study}/series/{series}/instances/{instance}"
-_METHODS: Final = ["GET", "HEAD"]
-
 
 @bp.function_name("RetrieveFrames")
-@bp.route(_INSTANCE + "/frames/{frames}", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(FRAMES, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_frames(req: Request) -> Response:
     """Frames of an instance, by number from 1, in the order of the list."""
@@ -40,7 +38,7 @@ async def retrieve_frames(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveBulkdata")
-@bp.route(_INSTANCE + "/bulkdata/{*path}", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(INSTANCE + "/bulkdata/{*path}", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_bulkdata(req: Request) -> Response:
     """The value that a BulkDataURI of the metadata names; encapsulated Pixel Data comes as its frames, a part each."""

@@ -1,7 +1,7 @@
 """The functions of the Retrieve transaction (WADO-RS) that send metadata."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from functions import _services
 from functions._answers import accepts_gzip, multipart_response, not_modified, text_response
 from functions._http import accepted, instance_identifiers, resource, service_url, transaction
+from functions._routes import INSTANCE, METHODS, SERIES, STUDY
 from shared.entity_tags import entity_tag
 from shared.media_types import negotiate
 from shared.representations import METADATA
@@ -19,14 +20,9 @@ if TYPE_CHECKING:
 
 bp = func.Blueprint()
 
-_STUDY: Final = "{version}/studies/{study}"
-_SERIES: Final = _STUDY + "/series/{series}"
-_INSTANCE: Final = _SERIES + "/instances/{instance}"
-_METHODS: Final = ["GET", "HEAD"]
-
 
 @bp.function_name("RetrieveStudyMetadata")
-@bp.route(_STUDY + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(STUDY + "/metadata", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_study_metadata(req: Request) -> Response:
     """The metadata of all instances of a study."""
@@ -34,7 +30,7 @@ async def retrieve_study_metadata(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveSeriesMetadata")
-@bp.route(_SERIES + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(SERIES + "/metadata", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_series_metadata(req: Request) -> Response:
     """The metadata of all instances of a series."""
@@ -42,7 +38,7 @@ async def retrieve_series_metadata(req: Request) -> Response:
 
 
 @bp.function_name("RetrieveInstanceMetadata")
-@bp.route(_INSTANCE + "/metadata", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route(INSTANCE + "/metadata", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_instance_metadata(req: Request) -> Response:
     """The metadata of an instance."""

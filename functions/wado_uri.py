@@ -1,7 +1,5 @@
 """The function of the URI Service (WADO-URI, PS3.18 9): one instance, named and asked for in the query."""
 
-from typing import Final
-
 import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,6 +7,7 @@ from starlette.responses import Response
 from functions import _services
 from functions._answers import content_response, not_modified
 from functions._http import service_url, transaction
+from functions._routes import METHODS
 from shared.entity_tags import entity_tag
 from shared.media_types import accept_of, negotiate
 from shared.rendering_parameters import parse_uri
@@ -17,11 +16,9 @@ from shared.uri_request import parse_uri_request
 
 bp = func.Blueprint()
 
-_METHODS: Final = ["GET", "HEAD"]
-
 
 @bp.function_name("RetrieveByUri")
-@bp.route("{version}/wado", methods=_METHODS, auth_level=func.AuthLevel.ANONYMOUS)
+@bp.route("{version}/wado", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
 @transaction
 async def retrieve_by_uri(req: Request) -> Response:
     """An instance as its file, or rendered, as `contentType` or Accept asks for; images are rendered by default."""

@@ -1,5 +1,6 @@
 """Encodes a decoded frame without loss, to the transfer syntaxes that it can be asked for in."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -13,6 +14,9 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
+
+# It tells of each tile.
+logging.getLogger("openjpeg").setLevel(logging.ERROR)
 
 # OpenJPEG's binding keeps what it encodes where all threads see it; a second one ends the process.
 _ONE_AT_A_TIME: Final = Lock()
