@@ -9,11 +9,9 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
-from shared.storage.parallel import in_parallel
 
 _CONTENT: Final = ContentSettings(content_type="application/dicom")
-_BATCH: Final = 100  # of the 256 that a batch may have; it has to end before the SDK gives it up
-_BATCHES_AT_ONCE: Final = 2
+_BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the SDK gives it up
 
 
 class InstanceBlobs:
@@ -72,15 +70,13 @@ class InstanceBlobs:
             yield item.name
 
     async def delete(self, names: Sequence[str]) -> None:
-        """Delete blobs, a batch of 100 an operation; one that is gone already is no error."""
-        batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-        await in_parallel(map(self._delete_batch, batches), at_once=_BATCHES_AT_ONCE)
-
-    async def _delete_batch(self, names: Sequence[str]) -> None:
-        answers = await self._container.delete_blobs(*names, raise_on_any_failure=False)
-        async for answer in answers:
-            if answer.status_code not in (202, 404):
-                answer.raise_for_status()
+        """Delete blobs, a batch of 50 an operation; one that is gone already is no error."""
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            answers = await self._container.delete_blobs(*batch, raise_on_any_failure=False)
+            async for answer in answers:
+                if answer.status_code not in (202, 404):
+                    answer.raise_for_status()
 
     async def check(self) -> None:
         """Ask for the container's properties; raises the SDK's error when storage does not answer."""

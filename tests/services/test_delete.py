@@ -197,6 +197,6 @@ async def test_a_study_goes_in_an_operation_for_each_posting_and_few_for_the_res
         "PUT journal": 1,
         "POST catalog": 4,  # transactions of 97
         "DELETE terms": 300 + len(before.record.posted),
-        "POST dicom": 4,  # batches
+        "POST dicom": 7,  # batches of 50, for the instances of each transaction
         "DELETE journal": 1,
     }
