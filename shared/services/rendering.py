@@ -114,7 +114,7 @@ async def _rendered(
     frames_path = ",".join(map(str, frame_numbers))
     path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
     columns, rows = parameters.viewport or (0, 0)
-    async with work.holding(_COPIES * (image.pixels.frame_bytes + columns * rows)):
+    async with work.holding(sum(map(len, frames)) + _COPIES * (image.pixels.frame_bytes + columns * rows)):
         return in_memory(path, media_type, None, await work.run(render_frames))
 
 
@@ -132,4 +132,4 @@ async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Conte
         raise NotFound("The instance has no document.") from error
     length = int.from_bytes(raw_value(header.data_set, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", header.byte_order)
     # The last byte may be padding.
-    return in_memory(path, media_type, None, document[:length] if 0 < len(document) - length <= 1 else document)
+    return in_memory(path, media_type, None, document[:length] if len(document) - length == 1 else document)

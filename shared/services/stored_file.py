@@ -20,7 +20,9 @@ from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 
+_NUMBER_OF_FRAMES: Final = 0x00280008
 _BITS_ALLOCATED: Final = 0x00280100
+_MAX_IS_LENGTH: Final = 12  # PS3.5 6.2
 _HELD_FOR_A_BYTE: Final = 10  # of a header that is parsed
 _PIXEL_DATA_HEAD_BYTES: Final = 6  # its tag and, in Explicit VR, its VR
 
@@ -37,6 +39,12 @@ class Header:
     limits: DicomFileLimits
     pixel_data_tag: int
     pixel_data_vr: str
+
+    @property
+    def frame_count(self) -> int:
+        """What Number of Frames says; 1 where it says nothing that is a number."""
+        text = (raw_value(self.data_set, _NUMBER_OF_FRAMES) or b"").decode("latin-1").strip("\0 ")
+        return int(text) if len(text) <= _MAX_IS_LENGTH and text.isdecimal() and int(text) else 1
 
     def elements(self) -> dict[BaseTag, Element]:
         """The elements of the data set, which pydicom converts where it is asked for a value: so not in place."""

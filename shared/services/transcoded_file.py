@@ -10,6 +10,7 @@ from shared.element_values import NOTHING_INHERITED
 from shared.errors import NotAcceptable
 from shared.explicit_vr import explicit_vr_little_endian
 from shared.parsing import DicomFileError
+from shared.representations import DICOM
 from shared.services.content import Content, begun, in_memory
 from shared.services.native_pixels import little_endian_pixels
 from shared.services.pixel_work import PixelWork
@@ -17,8 +18,6 @@ from shared.services.stored_file import Header, StoredFile
 from shared.services.stored_image import StoredImage, open_image
 from shared.services.transcoding import TranscodedFrame, transcoded_frames
 from shared.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
-
-DICOM: Final = "application/dicom"
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
 _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
@@ -30,7 +29,7 @@ Replaced = Mapping[int, tuple[str, bytes] | None]
 
 
 async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid: str) -> Content:
-    """The Part 10 file of an instance in another transfer syntax; what can fail at its first frame has not failed.
+    """The Part 10 file of an instance in another transfer syntax; its first frame is transcoded when this returns.
 
     Without Pixel Data an instance has nothing that a compressed transfer syntax would be for: it comes in Explicit VR
     Little Endian. Raises NotAcceptable for what cannot be transcoded.
@@ -53,6 +52,8 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
     file, header, table = image.file, image.header, image.file.frame_table()
     if not table.frame_count:
         raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")
+    if table.frame_count != header.frame_count:
+        raise NotAcceptable("The instance cannot be transcoded: it has fewer frames than Number of Frames says.")
     numbers = range(1, table.frame_count + 1)
     frames = await begun(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
     first = await anext(frames)
