@@ -38,6 +38,14 @@ async def archive() -> "Archive":
     return _archive
 
 
+async def close() -> None:
+    """End the connections of the process' archive: for a server that is told before it ends, as Azure's worker is not."""
+    global _archive
+    opened, _archive = _archive, None
+    if opened is not None:
+        await opened.close()
+
+
 def pixel_work() -> "PixelWork":
     """The process' bounds of decoding, encoding and rendering."""
     from shared.services.pixel_work import PixelWork

@@ -69,6 +69,8 @@ def _serve(port: int, storage: azurite.Azurite) -> None:
 
 
 async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite.Azurite) -> None:
+    from functions import _services
+
     beside = [_announce(server), _stop_without(storage, server), *map(timers.run, due)]
     tasks = [asyncio.create_task(coroutine) for coroutine in beside]
     try:
@@ -76,6 +78,7 @@ async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite
     finally:
         for task in tasks:
             task.cancel()
+        await _services.close()
 
 
 async def _announce(server: uvicorn.Server) -> None:

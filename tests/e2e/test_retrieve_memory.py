@@ -103,7 +103,7 @@ def test_a_study_of_many_instances_to_many_clients(server: WarmServer, capsys: p
 
 
 def test_metadata_of_ten_thousand_frames(server: WarmServer, capsys: pytest.CaptureFixture[str]) -> None:
-    request = retrieve(server, f"/studies/{ENHANCED_STUDY}/metadata", "*/*", 5 * MIB)
+    request = retrieve(server, f"/studies/{ENHANCED_STUDY}/metadata", "*/*", 2 * MIB)
     check_growth(server, capsys, "Metadata of 10,000 frames", request)
 
 

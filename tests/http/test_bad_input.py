@@ -261,8 +261,9 @@ def test_an_instance_without_pixel_data_has_no_frames(service: httpx.Client) -> 
     ("path", "accept", "available"),
     [
         ("", "image/jpeg", "application/dicom"),
-        ("", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50", "not transcoded"),
-        ("/frames/1", "image/jp2", "application/octet-stream"),
+        ("", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50", "transfer-syntax=1.2.840.10008.1.2.4.90"),
+        ("/frames/1", "image/jpeg", "application/octet-stream"),
+        ("/frames/1", "image/jp2", "fewer than 32 rows"),
         ("/metadata", "text/html", "application/dicom+json"),
     ],
 )
