@@ -39,7 +39,7 @@ async def archive() -> "Archive":
 
 
 async def close() -> None:
-    """End the connections of the process' archive: for a server that is told before it ends, as Azure's worker is not."""
+    """End the connections of the process' archive, for a server that knows when it ends; Azure's worker does not."""
     global _archive
     opened, _archive = _archive, None
     if opened is not None:
