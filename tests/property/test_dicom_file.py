@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance, inflate_file
 from shared.dicom_json import json_texts
 from shared.frames import FrameTable
+from shared.transfer_syntaxes import DEFLATED
 from tests.unit.part10_files import SAMPLES, image, part10, read_bulk_value
 
 pytestmark = pytest.mark.property
@@ -75,6 +76,10 @@ def check(stored: bytes, instance: DicomInstance) -> None:
     assert 132 <= instance.header_bytes <= len(stored)
     json.loads(b"".join(json_texts(instance.metadata)))
     assert outcome([stored], DicomFileLimits()) == (stored, instance)
+    if instance.transfer_syntax_uid in DEFLATED:
+        metadata = instance.metadata
+        stored, instance = inflate_file(stored)
+        assert instance.metadata == metadata
     readable = stored
     if instance.frames is not None:
         table = FrameTable.from_bytes(instance.frames.to_bytes())
