@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from shared.dicom_xml import native_dicom_model
-from shared.errors import NotFound
+from shared.errors import NotFound, Unavailable
 from shared.identifiers import ResourceIdentifiers
 from shared.records import InstanceRecord
 from shared.representations import DICOM_XML
@@ -32,7 +32,7 @@ async def json_array(
     """The metadata of instances, read `with_metadata`, as the text of one JSON array.
 
     Bulk values have absolute URIs under `service_url`, ``scheme://host/version``. Nothing is yielded where there is no
-    instance.
+    instance. Raises Unavailable for one that is there, and whose metadata is not.
     """
     text = bytearray()
     separator = b"["
@@ -61,10 +61,10 @@ async def _texts(
     async for record in records:
         try:
             text = await stored_metadata(archive, record, service_url)
-        except NotFound:
+        except NotFound as error:
             if await is_deleted(archive, record):
                 continue
-            raise
+            raise Unavailable("The metadata of an instance cannot be read.") from error
         yield record, text
 
 

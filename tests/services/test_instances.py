@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.errors import NotFound, Unavailable
+from shared.errors import Unavailable
 from shared.identifiers import ResourceIdentifiers
 from shared.records import InstanceRecord
 from shared.services.delete import delete
@@ -81,7 +81,7 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     records = [record async for record in find_instances(archive, ResourceIdentifiers(study), with_metadata=True)]
     assert records[0].metadata is None
     await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].version))
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable):
         [text async for text in json_array(archive, each(records), "http://host/v2")]
     one = records[0].identifiers
     await delete(archive, ResourceIdentifiers(one.study_instance_uid))
