@@ -33,7 +33,8 @@ DOCUMENTS: Final = {
 }
 """The SOP classes whose instances hold a document (PS3.3 A.45), with its media type."""
 
-_PICTURES: Final = ("image/jpeg", "image/png", "image/gif")
+PICTURES: Final = ("image/jpeg", "image/png", "image/gif")
+"""What images are rendered in, the default first; several frames together in the last only."""
 
 
 def instance_offers(transfer_syntax_uid: str) -> list[Offer]:
@@ -77,7 +78,7 @@ def rendered_offers(media_type: str | None) -> list[Offer]:
 
     Alone first, as it suits a page that shows it.
     """
-    media_types = (media_type,) if media_type else _PICTURES
+    media_types = (media_type,) if media_type else PICTURES
     return [Offer(name, is_multipart) for is_multipart in (False, True) for name in media_types]
 
 

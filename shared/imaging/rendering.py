@@ -26,8 +26,6 @@ from shared.rendering_parameters import IccProfile, RenderingParameters, Window
 
 _JPEG, _PNG, _GIF = "image/jpeg", "image/png", "image/gif"
 _FORMATS: Final = {_JPEG: "JPEG", _PNG: "PNG", _GIF: "GIF"}
-RENDERED_MEDIA_TYPES: Final = tuple(_FORMATS)
-"""What frames can be rendered in; several of them in image/gif only."""
 
 _PROFILES: Final = (IccProfile.NO, IccProfile.YES, IccProfile.SRGB)
 _FULL_CHROMA_QUALITY: Final = 90  # from here up, each pixel of a JPEG has a color of its own

@@ -1,6 +1,5 @@
 """Rendered resources (PS3.18 10.4.1.1.3 and 4): pictures of frames; documents and videos as they come."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -125,8 +124,8 @@ async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Conte
         return Content(path, media_type, None, video.size_bytes, video.read)
     header = await file.header(work)
     try:
-        document, _ = await asyncio.to_thread(
-            find_bulk_value, header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits
+        document, _ = await work.run(
+            lambda: find_bulk_value(header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits)
         )
     except NoSuchBulkValue as error:
         raise NotFound("The instance has no document.") from error

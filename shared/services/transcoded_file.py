@@ -70,8 +70,9 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
 async def _around(header: Header, work: PixelWork, transfer_syntax_uid: str, replaced: Replaced) -> tuple[bytes, bytes]:
     """What comes before the Pixel Data element, and after it."""
     tag = header.pixel_data_tag or _UNDEFINED_LENGTH
+    elements = header.elements()
     first, last = (
-        Dataset({number: element for number, element in header.elements().items() if (number < tag) is is_before})
+        Dataset({number: element for number, element in elements.items() if (number < tag) is is_before})
         for is_before in (True, False)
     )
     inherited = NOTHING_INHERITED.by(header.data_set)

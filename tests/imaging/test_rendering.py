@@ -14,8 +14,9 @@ from shared.errors import BadRequest, NotAcceptable
 from shared.imaging.color import SRGB_PROFILE
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
-from shared.imaging.rendering import RENDERED_MEDIA_TYPES, render
+from shared.imaging.rendering import render
 from shared.rendering_parameters import IccProfile, RenderingParameters, SourceRegion
+from shared.representations import PICTURES
 from tests.imaging.pictures import data_set, frame_of, opened, rendered
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -42,7 +43,7 @@ def corners(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[in
 
 
 class TestFormats:
-    @pytest.mark.parametrize("media_type", RENDERED_MEDIA_TYPES)
+    @pytest.mark.parametrize("media_type", PICTURES)
     @pytest.mark.parametrize("name", ["CT_small.dcm", "SC_rgb_rle.dcm", "examples_palette.dcm", "rtdose_1frame.dcm"])
     def test_of_bundled_images_show_them(self, media_type: str, name: str) -> None:
         frame, described = bundled(name)
