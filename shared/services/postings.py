@@ -27,9 +27,14 @@ async def remove_needless_postings(
     study as it stands or stood, or proposed by the caller or by requests that are dead: nobody else writes postings of
     them. Raises StudyContended.
     """
-    created, instances = frozenset(created), list(instances)
-    single = {one: terms_of_instance(one) for one in instances}
-    asked = frozenset(terms).union(*single.values())
+    created, terms = frozenset(created), frozenset(terms)
+    named = {
+        InstanceIdentifiers(study_instance_uid, term.series_instance_uid, term.value)
+        for term in terms
+        if term.series_instance_uid
+    }
+    single = {one: terms_of_instance(one) for one in {*instances, *named}}
+    asked = terms.union(*single.values())
     if not asked:
         return
     async for _ in attempts():
@@ -38,7 +43,7 @@ async def remove_needless_postings(
             await archive.terms.remove(study_instance_uid, time, asked)
         if study is None or study.record.created not in created:
             return
-        rows = await in_parallel(archive.catalog.read_instance(one) for one in instances)
+        rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
         needed = keys.in_index(
             terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None))
         )

@@ -105,6 +105,13 @@ class World:
     async def _store(self, files: Sequence[bytes], archive: Archive) -> list[Outcome]:
         return await store(StoreService(archive, self.settings), *files)
 
+    async def dies_storing_at_once(self, requests: Sequence[Sequence[KnownInstance]], stop: StopAt) -> bool:
+        async def request(archive: Archive) -> None:
+            stores = StoreService(archive, self.settings)
+            await asyncio.gather(*(store(stores, *(part.file for part in request)) for request in requests))
+
+        return await die_at(stop, self.monkeypatch, self.settings, request)
+
     async def dies_deleting(self, resource: ResourceIdentifiers, stop: StopAt) -> bool:
         return await die_at(stop, self.monkeypatch, self.settings, lambda archive: delete(archive, resource))
 
@@ -194,6 +201,26 @@ async def test_a_store_that_died_may_be_sent_again_at_once(
             break
     record_property("crash points", operation - 1)
     assert operation > 10
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+async def test_stores_that_share_transactions_and_die_anywhere(
+    world: World, is_done: bool, record_property: RecordProperty
+) -> None:
+    for operation in count(1):
+        study = new_uid()
+        requests = [known_instances(study, new_uid(), 2) for _ in range(3)]
+        died = await world.dies_storing_at_once(requests, StopAt(operation, is_done=is_done))
+        await world.maintain()
+        await world.check()
+        there = [len(await world.which(request)) for request in requests]
+        assert set(there) <= {0, 2}
+        assert died or there == [2, 2, 2]
+        await world.forget(study)
+        if not died:
+            break
+    record_property("crash points", operation - 1)
+    assert operation > 20
 
 
 def reason_of(outcome: Outcome) -> FailureReason | None:
