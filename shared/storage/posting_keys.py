@@ -118,10 +118,9 @@ def _kept(value: str) -> tuple[str, str]:
     """What a key tells of a value: its beginning, and a hash of the whole if that is longer."""
     if found := _CUT_VALUE.fullmatch(value):  # it has come out of the index
         return found[1], found[2]
-    is_long = len(value) > MAX_NAME_LENGTH
-    return value[:MAX_NAME_LENGTH], hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[
-        :16
-    ] if is_long else ""
+    if len(value) <= MAX_NAME_LENGTH:
+        return value, ""
+    return value[:MAX_NAME_LENGTH], hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _bounded(value: str) -> str:
