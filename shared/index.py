@@ -29,6 +29,8 @@ _VRS: Final = {key.keyword: key.vr for key in SEARCHABLE}
 _ONLY_WHOLE: Final = frozenset({"UI", "IS"})
 _UNINDEXED: Final = frozenset({"InstanceNumber"})  # a study has as many as it has instances
 
+_SAME_LISTS: Final = {"ModalitiesInStudy": "Modality"}
+
 _TEXT_LENGTHS: Final = (1, 2, 3, 4, 6, 8, 10, 13, 16)
 _DATE_LENGTHS: Final = (1, 2, 3, 4, 6)
 _HOUR_LENGTH: Final = 2
@@ -37,6 +39,14 @@ _HOUR_LENGTH: Final = 2
 def is_indexed(key: MatchingKey) -> bool:
     """Whether studies can be looked up by the key's values."""
     return key.keyword not in _UNINDEXED
+
+
+def is_posted(key: MatchingKey) -> bool:
+    """Whether a study's values of the key make terms of it.
+
+    A study is found by its own UID in the catalog itself, and its instances make terms of their own.
+    """
+    return is_indexed(key) and key.keyword not in ("StudyInstanceUID", "SOPInstanceUID", *_SAME_LISTS)
 
 
 def has_beginnings(keyword: str) -> bool:
@@ -113,7 +123,7 @@ def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
     parts = list(_parts(key.vr, matcher))
     spans = [span for _, span in parts]
     return Lookup(
-        key.keyword,
+        _SAME_LISTS.get(key.keyword, key.keyword),
         tuple(sorted({name for names, _ in parts for name in names})),
         tuple(span for span in spans if span is not None) if None not in spans else (),
         matcher.matches,

@@ -15,7 +15,7 @@ from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, MatchingKey, level
 from shared.comparable_values import comparable_values
 from shared.dicom_json import DeflatedItems
 from shared.identifiers import InstanceIdentifiers
-from shared.index import EVERY_STUDY, Term, is_indexed
+from shared.index import EVERY_STUDY, Term, is_posted
 
 DicomJson = Mapping[str, Any]
 """A data set in the DICOM JSON Model (PS3.18 F.2): tag to ``{"vr": …, "Value": […]}``."""
@@ -163,12 +163,8 @@ def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> 
 
 def terms_of(study: StudyRecord) -> frozenset[Term]:
     """Every index term of a study but those of its single instances, for all levels (see `terms_of_instance`)."""
-    study_attributes = {
-        **study.attributes,
-        TAG["ModalitiesInStudy"]: {"vr": "CS", "Value": study.modalities},
-    }
     sources: list[tuple[Level, DicomJson]] = [
-        (Level.STUDY, study_attributes),
+        (Level.STUDY, study.attributes),
         *((Level.SERIES, series.attributes) for series in study.series.values()),
         # Of what only instances have, the study knows their classes.
         (Level.INSTANCE, {TAG["SOPClassUID"]: {"vr": "UI", "Value": study.sop_classes}}),
@@ -183,8 +179,7 @@ def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
 
 def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
     for key in SEARCHABLE:
-        # A study is found by its own UID in the catalog itself.
-        if key.level is level and is_indexed(key) and key.keyword not in ("StudyInstanceUID", "SOPInstanceUID"):
+        if key.level is level and is_posted(key):
             for attribute in _attributes_at(attributes, key):
                 for form in comparable_values(attribute):
                     yield Term(key.keyword, form)

@@ -94,12 +94,12 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     for key, matcher in matchers.items():
         if isinstance(matcher, Range) and "" < matcher.last < matcher.first and key.path[0] not in times:
             raise BadRequest(f"The parameter {key.keyword} is a range that ends before it begins.")
+    alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in times}
     return SearchQuery(
         level=level,
-        keys={key: matcher for key, matcher in matchers.items() if key.path in KEY_BY_PATH},
+        keys={key: matcher for key, matcher in alone.items() if key.path in KEY_BY_PATH},
         requirements={
-            at: _requirements({k.path: m for k, m in matchers.items() if k.level is at and k.path[0] not in times})
-            for at in Level
+            at: _requirements({key.path: matcher for key, matcher in alone.items() if key.level is at}) for at in Level
         },
         moments={at: tuple(moments for level, moments in combined if level is at) for at in Level},
         include_tags=frozenset({tag for field in include if (tag := _include_tag(field))} | {k.path[0] for k in asked}),

@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
+_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 
 _logger = logging.getLogger(__name__)
 
@@ -147,7 +148,10 @@ async def _instances(
     """A series' instances; only those named, where the search names their UIDs."""
     uids = query.keys.get(_INSTANCE_UID)
     if not isinstance(uids, AnyOf):
-        async for record in archive.catalog.read_instances(study_instance_uid, series_instance_uid, with_metadata=True):
+        page_rows = min(query.offset + query.limit + 1, _PAGE_ROWS)
+        async for record in archive.catalog.read_instances(
+            study_instance_uid, series_instance_uid, with_metadata=True, page_rows=page_rows
+        ):
             yield record
         return
     for uid in sorted(uids.forms):

@@ -91,8 +91,6 @@ def test_terms_are_of_every_level_but_the_single_instances() -> None:
         Term("SeriesInstanceUID", "3"),
         Term("Modality", "ct"),
         Term("Modality", "mr"),
-        Term("ModalitiesInStudy", "ct"),
-        Term("ModalitiesInStudy", "mr"),
         Term("SOPClassUID", "1.2.840.1"),
     }
     assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}

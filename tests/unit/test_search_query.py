@@ -165,6 +165,7 @@ def test_ranges_of_a_date_and_its_time_are_one_of_moments() -> None:
     (moments,) = query.moments[Level.STUDY]
     assert moments.range == Range("20260105100000.000000", "20260107180059.999999")
     assert set(query.requirements[Level.STUDY]) == {TAG["StudyDate"]}
+    assert [key.keyword for key in query.keys] == ["StudyDate"]
     study = {"00080020": {"vr": "DA", "Value": ["20260106"]}, "00080030": {"vr": "TM", "Value": ["0200"]}}
     assert moments.matches(study)
     assert not moments.matches({**study, "00080020": {"vr": "DA", "Value": ["20260105"]}})
