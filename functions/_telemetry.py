@@ -128,6 +128,8 @@ class Telemetry:
         }
         if record.study_instance_uid:
             attributes["dicomweb.study"] = record.study_instance_uid
+        if record.cause:
+            attributes["dicomweb.cause"] = record.cause
         tracer = self._tracers.get_tracer(_NAME)
         span = tracer.start_span(
             f"{record.method} {function.route}",
@@ -137,7 +139,7 @@ class Telemetry:
             start_time=record.started,
         )
         if record.has_failed:
-            span.set_status(Status(StatusCode.ERROR, record.cause))
+            span.set_status(Status(StatusCode.ERROR))
         self._operations(span, record.storage)
         span.end(record.started + record.nanoseconds)
         self._received.add(record.bytes_in, {"function": function.name})
@@ -194,7 +196,7 @@ def _remote_parent(record: "RequestRecord") -> "Span":
 def _attributes(operation: Operation) -> dict[str, str | int | bool]:
     return {
         "http.request.method": operation.name.partition(" ")[0],
-        "server.address": operation.account,
+        "url.full": operation.url,
         "http.response.status_code": operation.status,
         "dicomweb.bytes_sent": operation.sent_bytes,
         "dicomweb.bytes_received": operation.received_bytes,

@@ -18,11 +18,12 @@ _KEPT: Final = 50
 class Operation:
     """One HTTP request to storage: `started` and `nanoseconds` until its answer began; `status` 0 if none came.
 
+    `name` is ``{method} {store}``, `url` ends with that store: nothing follows that could be a value.
     Bytes are those of the bodies, as far as they were announced. A table's transaction is named ``POST $batch``.
     """
 
     name: str
-    account: str
+    url: str
     started: int
     nanoseconds: int
     status: int

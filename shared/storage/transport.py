@@ -36,11 +36,21 @@ class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK export
         finally:
             url = urlsplit(request.url)
             found = _STORE.search(url.path)
-            name = f"{request.method} {found[1] if found else 'account'}"
+            store = found[1] if found else ""
             nanoseconds = time.perf_counter_ns() - ticks
             sent = _length(request.headers)
-            account = url.hostname or ""
-            use.note(Operation(name, account, started, nanoseconds, status, sent, received, is_retry))
+            use.note(
+                Operation(
+                    name=f"{request.method} {store or 'account'}",
+                    url=f"{url.scheme}://{url.netloc}/{store}",
+                    started=started,
+                    nanoseconds=nanoseconds,
+                    status=status,
+                    sent_bytes=sent,
+                    received_bytes=received,
+                    is_retry=is_retry,
+                )
+            )
         return response
 
 
