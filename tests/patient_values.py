@@ -4,15 +4,20 @@ import logging
 from pathlib import Path
 from urllib.parse import quote
 
+from shared.identifiers import is_uid
+
 _SHORTEST = 6
 
 _values: set[str] = set()
 
 
 def remember(*values: object) -> None:
-    """Note names and IDs of patients that a test is about to use; short ones could stand in a log by chance."""
+    """Note names and IDs of patients that a test is about to use.
+
+    Not short ones, which could stand in a log by chance, nor numbers, which could be of a UID.
+    """
     parts = (part for value in values for part in (str(value), *str(value).split("=")))
-    _values.update(part.lower() for part in parts if len(part) >= _SHORTEST)
+    _values.update(part.lower() for part in parts if len(part) >= _SHORTEST and not is_uid(part))
 
 
 def found_in(text: str) -> list[str]:
