@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import wraps
 from http import HTTPStatus
 from typing import Final
@@ -15,16 +15,16 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from functions._requests import Handler, observed, trace_id_of
 from functions._services import settings
 from shared.errors import BadRequest, DicomWebError, NotAcceptable, NotFound, PayloadTooLarge
+from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
 from shared.media_types import MediaType, accept_of
 from shared.settings import SettingsError
 from shared.validation import ApiVersion
 
 VERSIONS: Final[tuple[ApiVersion, ...]] = ("v1", "v2")
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 _RETRY_SECONDS: Final = 5
 _DRAIN_BYTES: Final = 16 * 1024**2
@@ -50,11 +50,11 @@ def transaction(handler: Handler) -> Handler:
             _logger.error("The service is not configured: %s", error)
             await _drain(req)
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
-        except Exception:
-            _logger.exception("%s %s failed.", req.method, handler.__name__)
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and answered
+            _logger.error("%s failed, trace=%s: %s", handler.__name__, trace_id_of(req), described(error))
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
 
-    return answer
+    return observed(answer)
 
 
 async def _answer(handler: Handler, req: Request) -> Response:

@@ -1,30 +1,61 @@
-"""GET /health: whether the service can reach its storage. Asks for no sign-in and reveals nothing."""
+"""GET /health, whether the service can reach its storage, and /health/live, whether it runs; nothing else is told."""
 
+import asyncio
 import json
 import logging
+import time
 from http import HTTPStatus
+from typing import Final
 
 import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
-from shared.errors import Unavailable
-from shared.settings import SettingsError
+from shared.failures import described
 
 bp = func.Blueprint()
 
+# Who waits for health gives up after a few seconds; who asks without end costs two operations in that time.
+_CHECK_SECONDS: Final = 4
+_KEPT_SECONDS: Final = 5
+
+_checking = asyncio.Lock()
+_is_healthy = False
+_asked_next = 0.0
 _logger = logging.getLogger(__name__)
 
 
 @bp.function_name("CheckHealth")
 @bp.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def check_health(req: Request) -> Response:
-    """200 when blob and table storage answer, else 503."""
-    status, text = HTTPStatus.OK, "healthy"
+    """200 when blob and table storage answered within the last seconds, else 503; storage is given 4 seconds."""
+    global _is_healthy, _asked_next
+    async with _checking:
+        if time.monotonic() >= _asked_next:
+            _is_healthy = await _storage_answers()
+            _asked_next = time.monotonic() + _KEPT_SECONDS
+    if _is_healthy:
+        return _response(HTTPStatus.OK, "healthy")
+    return _response(HTTPStatus.SERVICE_UNAVAILABLE, "unhealthy")
+
+
+@bp.function_name("CheckLiveness")
+@bp.route("health/live", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+async def check_liveness(req: Request) -> Response:
+    """200: this process answers. Asks nothing of storage."""
+    return _response(HTTPStatus.OK, "alive")
+
+
+async def _storage_answers() -> bool:
     try:
-        await (await _services.archive()).check()
-    except (SettingsError, Unavailable):
-        _logger.exception("Not healthy.")
-        status, text = HTTPStatus.SERVICE_UNAVAILABLE, "unhealthy"
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await (await _services.archive()).check()
+    except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and answered
+        _logger.error("Not healthy: %s", described(error))
+        return False
+    return True
+
+
+def _response(status: HTTPStatus, text: str) -> Response:
     return Response(json.dumps({"status": text}), status, media_type="application/json")

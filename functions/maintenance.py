@@ -1,16 +1,43 @@
 """The timer that finishes what processes that died left behind."""
 
+import logging
+
 import azure.functions as func
 
-from functions import _services
+from functions import _services, _telemetry
+from shared.failures import described
+from shared.storage_use import StorageUse
 
 bp = func.Blueprint()
+
+_logger = logging.getLogger(__name__)
+
+
+class MaintenanceFailed(Exception):
+    """A run of maintenance failed; the log says at what."""
 
 
 @bp.function_name("ReplayJournal")
 @bp.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
 async def replay_journal(timer: func.TimerRequest) -> None:
-    """Every ten minutes; one run at a time over all instances, as the host sees to."""
+    """Every ten minutes; one run at a time over all instances, as the host sees to. Raises MaintenanceFailed."""
     from shared.services import maintenance
 
-    await maintenance.replay_journal(await _services.archive(), _services.settings())
+    storage, replay = StorageUse(), maintenance.Replay(failures=1)
+    try:
+        with storage.watching():
+            replay = await maintenance.replay_journal(await _services.archive(), _services.settings())
+    except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
+        _logger.error("Maintenance failed: %s", described(error))
+        raise MaintenanceFailed from None  # the host logs it with its message
+    finally:
+        _logger.info(
+            "transaction=ReplayJournal settled=%d blobs=%d failures=%d oldest_seconds=%.0f storage=%d retries=%d",
+            replay.settled_entries,
+            replay.removed_blobs,
+            replay.failures,
+            replay.oldest_entry_seconds,
+            storage.operations.total(),
+            storage.retries.total(),
+        )
+        await _telemetry.report_maintenance(replay, storage)

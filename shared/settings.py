@@ -69,6 +69,14 @@ class Settings:
     )
     max_search_limit: int = _setting(200, "Largest `limit` of a search: Microsoft's is 200. Over it: 400.")
     default_search_limit: int = _setting(100, "Results of a search that names no `limit`: Microsoft's is 100.")
+    applicationinsights_connection_string: str = _setting(
+        "", "Connection string of the Application Insights that is told of requests and maintenance. Empty: none is."
+    )
+    applicationinsights_authentication_string: str = _setting(
+        "",
+        "How to sign in there: Authorization=AAD;ClientId=<client id> for a user-assigned managed identity, "
+        "Authorization=AAD for the system-assigned one. Empty: by the connection string alone.",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -1,5 +1,6 @@
 """What tests share: an Azurite, and the app served on it as `make run` serves it, both on free ports."""
 
+import logging
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from local.background import served
 from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests import patient_values
 
 __all__ = ["Azurite", "Server"]
 
@@ -41,6 +43,25 @@ def functions() -> list[Function]:
     from function_app import app
 
     return list(app.get_functions())
+
+
+@pytest.fixture(scope="session")
+def watch() -> Iterator[patient_values.Watch]:
+    """What the loggers of this process say, ours from INFO on, is looked through for patients' values."""
+    handler, root = patient_values.Watch(), logging.getLogger()
+    root.addHandler(handler)
+    for name in ("dicomweb", "functions", "shared", "local", "uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    yield handler
+    root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def no_patients_value_is_logged(watch: patient_values.Watch) -> Iterator[None]:
+    """No name and no ID of a patient that tests store or search stands in a log."""
+    yield
+    leaks, watch.leaks = watch.leaks, []
+    assert not leaks, leaks[0]
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +90,7 @@ def serving(log: Path, **environment: str) -> Iterator[Server]:
     """The app, served as `make run` serves it, in a process of its own on an Azurite of its own."""
     with served(log, environment) as base_url:
         yield Server(base_url, log)
+    patient_values.check_file(log)
 
 
 @pytest.fixture(scope="session")

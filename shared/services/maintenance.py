@@ -6,8 +6,10 @@ names and that belong to no request that may still be alive, and postings that n
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.index import Term
 from shared.records import terms_of_instance
@@ -23,29 +25,47 @@ from shared.storage.parallel import in_parallel
 _logger = logging.getLogger(__name__)
 
 
-async def replay_journal(archive: Archive, settings: Settings, *, now: datetime | None = None) -> int:
-    """Settle every journal entry of a request that must be dead by `now`; how many could be settled.
+@dataclass(slots=True)
+class Replay:
+    """What a run of maintenance found and did.
+
+    `oldest_entry_seconds` is the age, when the run began, of the oldest journal entry, of live requests too; 0 if there
+    is none. `failures` are studies that could not be settled.
+    """
+
+    oldest_entry_seconds: float = 0
+    settled_entries: int = 0
+    removed_blobs: int = 0
+    failures: int = 0
+
+
+async def replay_journal(archive: Archive, settings: Settings, *, now: datetime | None = None) -> Replay:
+    """Settle every journal entry of a request that must be dead by `now`, as far as that can be done.
 
     A store is as far as its commits went: what it had not committed is removed. A delete is finished.
     """
+    now = now or datetime.now(UTC)
     last_alive = last_alive_at(settings, now)
     abandoned: dict[str, list[JournalEntry]] = {}
+    replay = Replay()
     async for entry in archive.journal.read():
+        replay.oldest_entry_seconds = max(replay.oldest_entry_seconds, (now - entry.started).total_seconds())
         if not entry.may_be_alive(last_alive):
             abandoned.setdefault(study_of(entry), []).append(entry)
-    settled = 0
     for study_instance_uid, entries in abandoned.items():
         try:
             removed = await _settle(archive, study_instance_uid, entries, last_alive)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             # Other studies are no worse for it, and the entries stay for the next run.
-            _logger.exception("What was abandoned of study %s could not be settled.", study_instance_uid)
+            replay.failures += 1
+            _logger.error("What was abandoned of study %s is not settled: %s", study_instance_uid, described(error))
             continue
-        settled += len(entries)
+        replay.settled_entries += len(entries)
+        replay.removed_blobs += removed
         _logger.warning(
             "Of study %s, %d requests were abandoned; %d blobs removed.", study_instance_uid, len(entries), removed
         )
-    return settled
+    return replay
 
 
 async def _settle(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from shared.attributes import KEY_BY_PATH, TAG, Level
 from shared.errors import NotFound
+from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, satisfies
 from shared.records import InstanceRecord
@@ -73,9 +74,8 @@ async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:
     for term, posting in effort.stale:
         try:
             await remove_surplus(archive, term, posting, last_alive_at(settings))
-        except Exception:
-            # The answer is right all the same, and the next search or maintenance meets it again.
-            _logger.exception("A stale posting of study %s was not removed.", posting.study_instance_uid)
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message; the next search meets it again
+            _logger.error("A stale posting of study %s stays: %s", posting.study_instance_uid, described(error))
 
 
 async def _matches(

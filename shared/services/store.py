@@ -17,6 +17,7 @@ from shared.attributes import TAG
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom_json import json_texts
 from shared.errors import BadRequest, Unavailable
+from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.media_types import parse_media_type
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
@@ -131,8 +132,8 @@ class _StoreRequest:
         await self._remove_blobs(list(self._uncommitted.values()))
         try:
             await self._withdraw()
-        except Exception:
-            _logger.exception("Store request %s is left to maintenance: its journal entry stays.", self._request_id)
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
+            _logger.error("Store %s is left to maintenance, its entry stays: %s", self._request_id, described(error))
 
     async def _withdraw(self) -> None:
         """Forget the journal entries, but those of studies that something may be left of."""
@@ -231,9 +232,9 @@ class _StoreRequest:
         """Remove blobs that nobody sees; where that fails, maintenance does it."""
         try:
             await self._archive.blobs.delete([name for record in records for name in keys.blobs_of(record)])
-        except Exception:
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             self._unfinished.update(record.identifiers.study_instance_uid for record in records)
-            _logger.exception("Store request %s: blobs are left to maintenance.", self._request_id)
+            _logger.error("Store %s leaves blobs to maintenance: %s", self._request_id, described(error))
 
 
 def _part_type_comment(headers: Headers) -> str | None:

@@ -15,6 +15,7 @@ from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
 from shared.storage.journal import Journal
 from shared.storage.terms import Terms
+from shared.storage.transport import WatchedTransport
 
 _CONTAINER: Final = "dicom"
 _TABLES: Final = ("catalog", "terms", "journal")
@@ -25,9 +26,8 @@ _CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "initial_backoff": 1,
     "increment_base": 2,
     "retry_backoff_factor": 0.5,
-    "connection_timeout": 10,
-    "read_timeout": 60,
 }
+_TIMEOUTS: Final = {"connection_timeout": 10, "read_timeout": 60}
 # One request a range: larger first and following ranges would be held in memory whole.
 _BLOB_OPTIONS: Final[dict[str, Any]] = {
     "max_single_get_size": 4 * 1024**2,
@@ -57,9 +57,11 @@ class Archive:
         if not settings.storage_connection_string:
             raise SettingsError("STORAGE_CONNECTION_STRING is not set: the archive has no storage account.")
         blob_service = BlobServiceClient.from_connection_string(
-            settings.storage_connection_string, **_CLIENT_OPTIONS, **_BLOB_OPTIONS
+            settings.storage_connection_string, **_client_options(), **_BLOB_OPTIONS
         )
-        table_service = TableServiceClient.from_connection_string(settings.storage_connection_string, **_CLIENT_OPTIONS)
+        table_service = TableServiceClient.from_connection_string(
+            settings.storage_connection_string, **_client_options()
+        )
         container = blob_service.get_container_client(_CONTAINER)
         catalog, terms, journal = map(table_service.get_table_client, _TABLES)
         if settings.create_storage:
@@ -90,3 +92,7 @@ class Archive:
         """Close the connections."""
         await self._blob_service.close()
         await self._table_service.close()
+
+
+def _client_options() -> dict[str, Any]:
+    return {"transport": WatchedTransport(**_TIMEOUTS), **_CLIENT_OPTIONS}

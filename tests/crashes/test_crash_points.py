@@ -121,8 +121,8 @@ class World:
     async def maintain(self) -> None:
         await self._maintain(self.archive)
 
-    async def _maintain(self, archive: Archive) -> int:
-        return await replay_journal(archive, self.settings, now=datetime.now(UTC) + LATER)
+    async def _maintain(self, archive: Archive) -> None:
+        await replay_journal(archive, self.settings, now=datetime.now(UTC) + LATER)
 
     async def forget(self, study: str) -> None:
         """Leave the archive empty, so that to examine all of it stays quick."""

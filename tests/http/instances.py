@@ -7,6 +7,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from tests import patient_values
+
 
 def new_uid() -> str:
     return f"2.25.{uuid4().int}"
@@ -38,6 +40,7 @@ def dataset(**attributes: object) -> Dataset:
     for keyword, value in values.items():
         if value is not None:
             setattr(image, keyword, value)
+    patient_values.remember(values["PatientName"], values["PatientID"])
     if "PixelData" in image:
         image["PixelData"].VR = "OB"
     return image

@@ -109,7 +109,7 @@ async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
             await delete(archive, ResourceIdentifiers(study))
     assert await check_study(archive, container, study) == 2
     await store(stores, *files_of(study, 1))
-    assert await replay_journal(archive, settings, now=LATER) == 1
+    assert (await replay_journal(archive, settings, now=LATER)).settled_entries == 1
     # what was stored after the delete began stays
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
@@ -153,7 +153,7 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
     assert len(await blobs_of_study(container, study)) == 100
     # another store meanwhile is not touched
     await store(stores, *files_of(study, 1, series=series))
-    assert await replay_journal(archive, settings) == 1
+    assert (await replay_journal(archive, settings)).settled_entries == 1
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
     terms = [term for instance in instances for term in terms_of_instance(instance.identifiers)]

@@ -31,10 +31,10 @@ async def test_requests_that_may_be_alive_are_left_alone(
 ) -> None:
     study = new_uid()
     await die_before_the_commit(monkeypatch, settings, files_of(study, 1))
-    assert await replay_journal(archive, settings, now=datetime.now(UTC)) == 0
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC))).settled_entries == 0
     assert await requests_in_journal(archive) == 1
     assert len(await blobs_of_study(container, study)) == 1
-    assert await replay_journal(archive, settings, now=datetime.now(UTC) + LATER) == 1
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)).settled_entries == 1
 
 
 async def test_runs_that_meet_do_no_harm(

@@ -1,0 +1,58 @@
+"""The transport of the storage SDKs' clients, which notes every operation for whoever watches."""
+
+import re
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+from azure.core.pipeline.transport import AioHttpTransport
+
+from shared.storage_use import Operation, watcher
+
+_STORE: Final = re.compile(r"/(dicom|catalog|terms|journal|\$batch)(?=[/(?]|$)")
+
+
+class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
+    """Sends everything, and notes it for whoever watches. It stands beneath the SDKs' retries."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._sent: WeakSet[Any] = WeakSet()
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send a request of an SDK, and note it."""
+        use = watcher()
+        if use is None:
+            return await super().send(request, **options)
+        is_retry = request in self._sent
+        self._sent.add(request)
+        started, ticks = time.time_ns(), time.perf_counter_ns()
+        status = received = 0
+        try:
+            response = await super().send(request, **options)
+            status = response.status_code
+            received = 0 if request.method == "HEAD" else _length(response.headers)
+        finally:
+            url = urlsplit(request.url)
+            found = _STORE.search(url.path)
+            store = found[1] if found else ""
+            nanoseconds = time.perf_counter_ns() - ticks
+            sent = _length(request.headers)
+            use.note(
+                Operation(
+                    name=f"{request.method} {store or 'account'}",
+                    url=f"{url.scheme}://{url.netloc}/{store}",
+                    started=started,
+                    nanoseconds=nanoseconds,
+                    status=status,
+                    sent_bytes=sent,
+                    received_bytes=received,
+                    is_retry=is_retry,
+                )
+            )
+        return response
+
+
+def _length(headers: Any) -> int:
+    return int(headers.get("Content-Length") or 0)

@@ -1,0 +1,119 @@
+"""The served app with Application Insights configured: what really is sent, to a server that stands for it."""
+
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import serving
+from tests.http.instances import dataset, part10, path_of
+
+NAME, PATIENT_ID = "Unerkannt^Ulla", "verborgen-0815"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+class Ingestion(ThreadingHTTPServer):
+    """Takes what exporters send; `items` are the telemetry items in order of arrival."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.items: list[dict[str, Any]] = []
+        self.has_arrived = threading.Condition()
+
+    def wait_for(self, *kinds: str) -> None:
+        with self.has_arrived:
+            assert self.has_arrived.wait_for(
+                lambda: set(kinds) <= {item["data"]["baseType"] for item in self.items}, 60
+            )
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [
+            item["data"]["baseData"] | {"tags": item["tags"]} for item in self.items if item["data"]["baseType"] == kind
+        ]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Ingestion
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        items = json.loads(body)
+        with self.server.has_arrived:
+            self.server.items.extend(items)
+            self.server.has_arrived.notify_all()
+        answer = json.dumps({"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def ingestion() -> Iterator[Ingestion]:
+    with Ingestion() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_requests_and_metrics_arrive_without_patients_values(ingestion: Ingestion, tmp_path: Path) -> None:
+    key = "00000000-0000-4000-8000-000000000000"
+    environment = {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+            f"InstrumentationKey={key};IngestionEndpoint=http://127.0.0.1:{ingestion.server_port}/"
+        ),
+        # Nothing is sent to others, and nothing waits a minute.
+        "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+        "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_METRIC_EXPORT_INTERVAL": "500",
+    }
+    with serving(tmp_path / "log", **environment) as server, httpx.Client(base_url=f"{server.base_url}/v2") as client:
+        image = dataset(PatientName=NAME, PatientID=PATIENT_ID)
+        trace = {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
+        headers = {"Content-Type": "application/dicom", **trace}
+        assert client.post("/studies", content=part10(image), headers=headers).status_code == 200
+        assert len(client.get("/studies", params={"PatientName": NAME}, headers=trace).json()) == 1
+        assert client.get(f"{path_of(image)}/metadata", headers=trace).is_success
+        assert client.get("/studies/1.2.3/metadata", headers=trace).status_code == 404
+        ingestion.wait_for("RequestData", "RemoteDependencyData", "MetricData")
+    requests = {item["name"]: item for item in ingestion.of("RequestData")}
+    store = requests["POST {version}/studies"]
+    assert (store["responseCode"], store["success"]) == ("200", True)
+    assert store["tags"]["ai.operation.id"] == TRACE_ID
+    assert store["properties"]["dicomweb.function"] == "StoreInstances"
+    assert store["properties"]["dicomweb.end"] == "whole"
+    missing = requests["GET {version}/studies/{study}/metadata"]
+    assert (missing["responseCode"], missing["success"]) == ("404", False)
+    dependencies = ingestion.of("RemoteDependencyData")
+    assert {item["type"] for item in dependencies} == {"HTTP"}
+    assert {item["resultCode"] for item in dependencies} >= {"200", "201"}
+    assert {"PUT /dicom", "POST /$batch", "GET /terms"} <= {item["name"] for item in dependencies}
+    assert all(re.fullmatch(r"http://127\.0\.0\.1:\d+/[a-z$]+", item["data"]) for item in dependencies)
+    metrics = {metric["name"] for item in ingestion.of("MetricData") for metric in item["metrics"]}
+    assert "dicomweb.storage.operations" in metrics
+    sent = json.dumps(ingestion.items).lower()
+    for value in (NAME, PATIENT_ID, "Unerkannt", "verborgen"):
+        assert value.lower() not in sent
+
+
+def test_a_connection_string_that_is_none_stops_no_request(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", APPLICATIONINSIGHTS_CONNECTION_STRING="nonsense") as server:
+        assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204
+        assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204
+    assert server.log.read_text().count("APPLICATIONINSIGHTS_CONNECTION_STRING is not a connection string") == 1

@@ -1,0 +1,29 @@
+"""The app in this process, for tests that look at what it does beside answering."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from azure.functions.decorators.function_app import Function
+
+from functions import _services
+from local.server import Host, routes_of
+from shared.settings import Settings
+from shared.storage.archive import Archive
+
+
+@asynccontextmanager
+async def app_client(
+    functions: Iterable[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app's v2 URL, on an archive that is open."""
+    settings = Settings(anonymous_access=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(_services, "_archive", archive)
+        patch.setattr(_services, "_store", None)
+        patch.setattr(_services, "settings", lambda: settings)
+        patch.setattr("functions._http.settings", lambda: settings)
+        transport = httpx.ASGITransport(Host(routes_of(functions)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2", timeout=60) as client:
+            yield client
