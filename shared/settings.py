@@ -20,6 +20,16 @@ class Settings:
     storage_connection_string: str = _setting(
         "", "Connection string of the storage account that holds the archive: Azurite's when run locally."
     )
+    storage_blob_endpoint: str = _setting(
+        "", "Blob endpoint of the storage account, which is reached by identity then, without a connection string."
+    )
+    storage_table_endpoint: str = _setting("", "Table endpoint of the same account.")
+    identity_client_id: str = _setting("", "Client ID of the user-assigned managed identity that reaches storage.")
+    authority: str = _setting("", "Issuer of the tokens that are accepted, a URL.")
+    audience: str = _setting("", "Audiences of the tokens that are accepted, separated by commas.")
+    cors_origins: str = _setting("", "Origins whose pages may use the service, separated by commas.")
+    applicationinsights_connection_string: str = _setting("", "Where telemetry goes.")
+    applicationinsights_authentication_string: str = _setting("", "How telemetry signs in.")
     create_storage: bool = _setting(
         False, "Create the blob container and the tables when they are first used. A deployment makes them itself."
     )
