@@ -16,7 +16,7 @@ param audience string
 @description('Issuer of the tokens that are accepted.')
 param authority string = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 
-@description('Scheme and host that clients use, such as https://dicom.example.org. Empty: the name that Azure gives.')
+@description('Scheme and host that clients use, such as https://dicom.example.org. Empty: what the request names.')
 param publicBaseUrl string = ''
 
 @description('Origins whose pages may use the service, separated by commas.')
