@@ -129,8 +129,11 @@ class _Checks:
                 yield f"{self.file.path}:{value.line}: {path} lacks {name}."
 
     def declared(self, declared: Declaration) -> Iterator[str]:
-        """Whether defaults, outputs and the arguments of modules are of the types that are declared."""
+        """Whether conditions, loops, defaults, outputs and arguments of modules are of the right data types."""
         where = f"{self.file.path}:{declared.line}: {declared.kind} {declared.name}"
+        for value, wanted in ((declared.condition, "bool"), (declared.loop_over, "array")):
+            if value is not None and self.kind(value) not in (wanted, "any"):
+                yield f"{where} depends on a value of type {self.kind(value)}, not {wanted}."
         if declared.kind in ("parameter", "output") and declared.value is not None:
             kind = self.kind(declared.value)
             if kind not in (declared.type, "any"):

@@ -45,6 +45,7 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
         MAIN: [
             ("retentionDays: logRetentionDays", "retentionDays: logRetentionDay", "logRetentionDay is not declared"),
             ("@minLength(1)\n@maxLength(64)", "@minLenght(1)\n@maxLength(64)", "@minLenght is not a decorator"),
+            ("@minLength(1)\n@maxLength(64)", "@minLength(1)\n@maxValue(64)", "which does not fit its type, string"),
         ],
         module("alerts"): [
             ("receivers.id", "receiver.id", "receiver is not declared"),
@@ -53,18 +54,26 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
             ("param tags object\n", "param tags object\nparam tags object\n", "declared twice"),
             ("param tags object\n", "param tags object\nparam spare string\n", "spare is not used"),
             ("param tags object\n", "param tags object\nvar spare = 1\n", "spare is not used"),
+            (
+                "param tags object\n",
+                "param tags object\nresource spare 'Microsoft.Web/sites@2025-05-01' existing = {\n  name: 'x'\n}\n",
+                "resource spare is not used",
+            ),
         ],
         module("access"): [
             ("name: guid(component.id", "name: guidd(component.id", "guidd is not a function"),
         ],
         module("network"): [
             ("environment().suffixes.storage", "environment().suffix.storage", "has no suffix.storage"),
+            ("environment().suffixes.storage", "environment()", "environment() is used as a whole"),
         ],
     },
     "modules": {
         MAIN: [
             ("modules/alerts.bicep", "modules/alert.bicep", "there is no file modules/alert.bicep"),
             ("    email: alertEmail\n", "", "is not given email"),
+            ("  name: 'alerts'\n", "  nane: 'alerts'\n", "has nane, which is not a property of a module"),
+            ("if (privateNetwork)", "if (alertEmail)", "depends on a value of type string, not bool"),
             ("    email: alertEmail\n", "    email: alertEmail\n    mail: alertEmail\n", "has no parameter mail"),
             ("functionApp.outputs.url", "functionApp.outputs.uri", "module functionApp has no outputs.uri"),
             ("functionApp.outputs.url", "functionApp.url", "module functionApp has no url"),
@@ -107,6 +116,11 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
             ("properties.defaultHostName", "properties.defaultHostname", "no property defaultHostname"),
             ("serverFarmId: plan.id", "serverFarmId: plan.id\n    state: 'Running'", "can only be read"),
         ],
+        module("identity"): [
+            ("  name: name\n", "", "identity has no name"),
+            ("@2024-11-30", "@2024-12-30", "has no API version 2024-12-30"),
+            ("userAssignedIdentities@", "userAssignedIdentity@", "is not a type that is known"),
+        ],
         module("storage-account"): [
             ("kind: 'StorageV2'", "kind: 'StorageV3'", "is StorageV3, not one of"),
             ("  sku: {\n    name: redundancy\n  }\n", "", "lacks sku"),
@@ -126,6 +140,7 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
             ("  name: accountName\n", "  name: accountName\n  kind: 'x'\n", "cannot be set"),
         ],
         module("access"): [
+            ("for role in hostRoles", "for role in principalId", "depends on a value of type string, not array"),
             ("principalType: 'ServicePrincipal'", "principalType: 'Service'", "is Service, not one of"),
         ],
         module("monitoring"): [
@@ -136,10 +151,6 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
         ],
         module("diagnostics"): [
             ("workspaceId: workspaceId", "workspace: workspaceId", "has no property workspace"),
-        ],
-        module("identity"): [
-            ("@2024-11-30", "@2024-12-30", "has no API version 2024-12-30"),
-            ("userAssignedIdentities@", "userAssignedIdentity@", "is not a type that is known"),
         ],
     },
     "roles": {
@@ -174,6 +185,7 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
     },
     "application settings": {
         module("function-app"): [
+            ("    AUDIENCE: audience\n", "    AUDIENCE: [audience]\n", "AUDIENCE is not a plain value"),
             ("    AUDIENCE: audience\n", "    AUDIENCES: audience\n", "AUDIENCES is not a setting"),
             ("    AUDIENCE: audience\n", "    MAX_PART: audience\n", "AUDIENCE is missing"),
             ("    TRUST_FORWARDED: 'true'\n", "", "TRUST_FORWARDED is missing"),
