@@ -50,7 +50,7 @@ class Use:
     instance_megabytes: float = _input(0.5, "MB of an instance")
     row_kilobytes: float = _input(4, "KB of an instance's rows and postings")
     study_instances: int = _input(100, "instances of a study, which a request stores, describes or deletes")
-    study_terms: int = _input(13, "postings of a study, beside one for each instance")
+    study_terms: int = _input(30, "postings of a study, beside one for each instance")
     studies_found: int = _input(20, "studies that a search finds")
     store_seconds: float = _input(10, "seconds of a request that stores a study")
     delete_seconds: float = _input(5, "seconds of a request that deletes one")
@@ -87,7 +87,7 @@ def metadata(instances: int) -> Operations:
 
 
 def search(studies: int) -> Operations:
-    """A search that finds so many studies."""
+    """A search by one key that follows one list of the index and finds so many studies, and no more."""
     return Operations(table=1 + studies)
 
 
