@@ -1,7 +1,7 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
 # PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
 
-.PHONY: run test check demo fsck azurite bench setup clean
+.PHONY: run test check demo fsck azurite bench lock setup clean
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
@@ -25,6 +25,11 @@ azurite: setup  ## Azurite alone, for `func start` beside it
 
 bench: setup  ## measure the multipart codec
 	@.venv/bin/python -m benchmarks.multipart
+
+lock: setup  ## make requirements.txt of requirements.in: every package that comes with it, by version and hash
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" --output-file requirements.txt requirements.in
 
 setup:
 	@local/setup.sh

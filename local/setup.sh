@@ -50,11 +50,13 @@ if ! works .venv/bin/python ||
     fi
 fi
 
-wanted=$(cat requirements.txt requirements-dev.txt | cksum)
+wanted=$(cat requirements.txt requirements.in requirements-dev.txt | cksum)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ]; then
     echo "Installing the Python requirements"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt ||
-        fail "pip could not install requirements-dev.txt: see its message above."
+    for file in requirements.txt requirements-dev.txt; do
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
+            fail "pip could not install $file: see its message above."
+    done
     echo "$wanted" >.venv/.installed
 fi
 

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from azure.functions.decorators.function_app import Function
 
+from benchmarks import costs
 from functions import _services
 from local.server import Host, routes_of
 from shared.settings import Settings
@@ -138,3 +139,35 @@ async def test_a_search(client: httpx.AsyncClient, counting: Counting, path: str
     response = await client.get(path)
     assert response.status_code == 200
     assert counting.operations == operations
+
+
+def counted(counting: Counting) -> costs.Operations:
+    """What was asked since the last time, as costs are computed of it; deletes of blobs are free."""
+    asked = dict(counting.operations)
+    counting.operations.clear()
+    return costs.Operations(
+        table=sum(count for name, count in asked.items() if not name.endswith(" dicom")),
+        blob_writes=asked.get("PUT dicom", 0),
+        blob_reads=asked.get("GET dicom", 0),
+    )
+
+
+async def test_costs_are_computed_of_what_is_counted(client: httpx.AsyncClient, counting: Counting) -> None:
+    study, series, size = new_uid(), new_uid(), 3
+    one = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "PatientID": study[-16:]}
+    files = [part10(dataset(**one, SOPInstanceUID=new_uid())) for _ in range(size)]
+    counting.operations.clear()
+    stored = await client.post("/studies", content=multipart(files), headers={"Content-Type": MULTIPART_DICOM})
+    assert stored.status_code == 200
+    postings = sum(count for name, count in counting.operations.items() if name.endswith(" terms")) - size
+    assert counted(counting) == costs.store(size, postings)
+    instance = stored.json()["00081199"]["Value"][0]["00081190"]["Value"][0]
+    for url, expected in {
+        instance: costs.retrieve(0.5),
+        f"/studies/{study}/metadata": costs.metadata(size),
+        f"/studies?PatientID={study[-16:]}": costs.search(1),
+    }.items():
+        assert (await client.get(url)).status_code == 200
+        assert counted(counting) == expected
+    await client.delete(f"/studies/{study}")
+    assert counted(counting) == costs.delete(size, postings)

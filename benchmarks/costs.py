@@ -1,0 +1,212 @@
+"""What the service costs on Azure: ``python -m benchmarks.costs`` prints the tables of docs/costs.md.
+
+Operations are those that docs/architecture.md counts. Prices, and the kind of archive and requests, are parameters:
+``python -m benchmarks.costs --hot 0.02 --instance-megabytes 10``.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final
+
+_MILLION: Final = 10**6
+_HOURS_A_MONTH: Final = 730
+_TIMER_RUNS_A_MONTH: Final = _HOURS_A_MONTH * 6
+_BLOCK_MEGABYTES: Final = 4
+_PRIVATE_ENDPOINTS: Final = 5
+_PRIVATE_ZONES: Final = 3
+_ALERTS: Final = 2
+
+
+def _input(default: float, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """In US dollars."""
+
+    hot: float = _input(0.0208, "a GB of blobs in the hot tier, a month")
+    cool: float = _input(0.0115, "a GB of blobs in the cool tier, a month")
+    cold: float = _input(0.0045, "a GB of blobs in the cold tier, a month")
+    table: float = _input(0.045, "a GB of tables, a month")
+    blob_write: float = _input(5.50, "a million writes of blobs, hot")
+    blob_read: float = _input(0.44, "a million reads of blobs, hot")
+    table_operation: float = _input(0.036, "a million operations on tables")
+    gigabyte_second: float = _input(0.000026, "a GB-second of executing")
+    ready_gigabyte_second: float = _input(0.000004, "a GB-second of an always ready instance")
+    executions: float = _input(0.40, "a million executions")
+    log: float = _input(2.30, "a GB of logs and telemetry")
+    alert: float = _input(0.50, "an alert rule that asks the logs each 15 minutes, a month")
+    endpoint: float = _input(0.01, "a private endpoint, an hour")
+    zone: float = _input(0.50, "a private DNS zone, a month")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What the archive holds, and what a request is."""
+
+    instance_megabytes: float = _input(0.5, "MB of an instance")
+    row_kilobytes: float = _input(4, "KB of an instance's rows and postings")
+    study_instances: int = _input(100, "instances of a study, which a request stores, describes or deletes")
+    study_terms: int = _input(30, "postings of a study, beside one for each instance")
+    studies_found: int = _input(20, "studies that a search finds")
+    store_seconds: float = _input(10, "seconds of a request that stores a study")
+    delete_seconds: float = _input(5, "seconds of a request that deletes one")
+    read_seconds: float = _input(0.3, "seconds of any other request")
+    instance_gigabytes: float = _input(2, "GB of memory of an instance of the app")
+    side_by_side: int = _input(16, "requests that share an instance of the app at best")
+    log_kilobytes: float = _input(3, "KB of telemetry of a request")
+    change_kilobytes: float = _input(1, "KB that the platform logs of a write of a blob")
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What a request asks of storage. Deletes of blobs are free, and not counted."""
+
+    table: int = 0
+    blob_writes: int = 0
+    blob_reads: int = 0
+
+
+def store(instances: int, terms: int) -> Operations:
+    """Small instances that are stored into one study which is new, and has `terms` postings beside theirs."""
+    transactions = math.ceil(instances / 97)
+    return Operations(table=instances + terms + 2 + 2 * transactions, blob_writes=instances)
+
+
+def retrieve(megabytes: float) -> Operations:
+    """An instance, a frame, or another part of one, as it is stored."""
+    return Operations(table=1, blob_reads=math.ceil(megabytes / _BLOCK_MEGABYTES))
+
+
+def metadata(instances: int) -> Operations:
+    """The metadata of a study."""
+    return Operations(table=1 + math.ceil(instances / 1000))
+
+
+def search(studies: int) -> Operations:
+    """A search by one key that follows one list of the index and finds so many studies, and no more."""
+    return Operations(table=1 + studies)
+
+
+def delete(instances: int, terms: int) -> Operations:
+    """A study that goes."""
+    listings, transactions = math.ceil(instances / 1000), math.ceil(instances / 97)
+    return Operations(table=1 + listings + 2 + transactions + instances + terms)
+
+
+def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
+    """What a month costs in which nobody asks anything: a million instances, and what is there beside them."""
+    gigabytes = _MILLION * use.instance_megabytes / 1000
+    for tier in ("hot", "cool", "cold"):
+        yield f"files of a million instances, {gigabytes:,.0f} GB, {tier}", gigabytes * getattr(prices, tier)
+    yield "rows of a million instances", _MILLION * use.row_kilobytes / _MILLION * prices.table
+    seconds = _TIMER_RUNS_A_MONTH * use.instance_gigabytes
+    yield "the timer, before the free grant", seconds * prices.gigabyte_second
+    yield f"alerts, {_ALERTS} rules", _ALERTS * prices.alert
+    endpoints = _PRIVATE_ENDPOINTS * prices.endpoint * _HOURS_A_MONTH
+    yield "a private network", endpoints + _PRIVATE_ZONES * prices.zone
+    ready = use.instance_gigabytes * _HOURS_A_MONTH * 3600 * prices.ready_gigabyte_second
+    yield "an always ready instance", ready
+
+
+@dataclass(frozen=True, slots=True)
+class Million:
+    """A million of something: the requests it takes, what one of them asks of storage, and how long it takes."""
+
+    name: str
+    requests: float
+    operations: Operations
+    seconds: float
+
+    def costs(self, prices: Prices, use: Use) -> tuple[float, float, float, float]:
+        """Of storage, of executing side by side and of each request alone, of logs."""
+        one = self.operations
+        storage = (
+            one.table * prices.table_operation + one.blob_writes * prices.blob_write + one.blob_reads * prices.blob_read
+        ) / _MILLION
+        executing = use.instance_gigabytes * prices.gigabyte_second
+        execution = prices.executions / _MILLION
+        together = self.seconds / use.side_by_side * executing + execution
+        # An instance that works is billed for a second at least.
+        alone = max(self.seconds, 1) * executing + execution
+        logged = (use.log_kilobytes + one.blob_writes * use.change_kilobytes) / _MILLION * prices.log
+        return (
+            storage * self.requests,
+            together * self.requests,
+            alone * self.requests,
+            logged * self.requests,
+        )
+
+
+def millions(use: Use) -> list[Million]:
+    """The requests that a client sends most."""
+    studies = _MILLION / use.study_instances
+    size, terms = use.study_instances, use.study_terms
+    return [
+        Million("instances stored", studies, store(size, terms), use.store_seconds),
+        Million("instances retrieved", _MILLION, retrieve(use.instance_megabytes), use.read_seconds),
+        Million("frames retrieved", _MILLION, retrieve(0.5), use.read_seconds),
+        Million("studies' metadata", _MILLION, metadata(size), use.read_seconds),
+        Million("searches", _MILLION, search(use.studies_found), use.read_seconds),
+        Million("instances deleted", studies, delete(size, terms), use.delete_seconds),
+    ]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _inputs(inputs: Prices | Use) -> Iterator[str]:
+    yield _row("parameter", "default", "meaning")
+    yield _row("---", "---", "---")
+    for one in fields(inputs):
+        yield _row(f"`--{_option(one)}`", _plain(getattr(inputs, one.name)), one.metadata["meaning"])
+
+
+def _plain(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def tables(prices: Prices, use: Use) -> dict[str, str]:
+    """The tables of docs/costs.md, by their headings."""
+    rest = [_row("at rest", "US dollars a month"), _row("---", "---")]
+    rest += [_row(name, f"{cost:,.2f}") for name, cost in at_rest(prices, use)]
+    heads = ("a million", "table", "blob writes", "blob reads", "storage", "executing", "logs", "all, in US dollars")
+    asked = [_row(*heads), _row(*["---"] * len(heads))]
+    for million in millions(use):
+        one, times = million.operations, million.requests / _MILLION
+        storage, together, alone, logs = million.costs(prices, use)
+        counts = [f"{count * times:,.2f} M" for count in (one.table, one.blob_writes, one.blob_reads)]
+        executing = f"{together:,.2f} to {alone:,.2f}"
+        everything = f"{storage + together + logs:,.2f} to {storage + alone + logs:,.2f}"
+        asked.append(_row(million.name, *counts, f"{storage:,.2f}", executing, f"{logs:,.2f}", everything))
+    return {
+        "At rest": "\n".join(rest),
+        "In use": "\n".join(asked),
+        "Prices": "\n".join(_inputs(prices)),
+        "Use": "\n".join(_inputs(use)),
+    }
+
+
+def _option(one: "Field[Any]") -> str:
+    return one.name.replace("_", "-")
+
+
+def main() -> None:
+    """Print the tables, for the prices and the use that are given."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description="What the service costs on Azure.")
+    for one in (*fields(Prices), *fields(Use)):
+        kind, meaning = type(one.default), one.metadata["meaning"]
+        parser.add_argument(f"--{_option(one)}", type=kind, default=one.default, help=meaning)
+    given = vars(parser.parse_args())
+    prices = Prices(**{one.name: given[one.name] for one in fields(Prices)})
+    use = Use(**{one.name: given[one.name] for one in fields(Use)})
+    for heading, table in tables(prices, use).items():
+        print(f"{heading}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+// What the platform itself logs of the storage accounts and the app, sent to the workspace. The URLs of table operations
+// hold keys of the index, in which patients' names and IDs stand: they are logged only where everything is asked for.
+
+param workspaceId string
+param accountNames array
+param appName string
+param everything bool
+
+var changes = [
+  {
+    category: 'StorageWrite'
+    enabled: true
+  }
+  {
+    category: 'StorageDelete'
+    enabled: true
+  }
+]
+
+var operations = concat(changes, [
+  {
+    category: 'StorageRead'
+    enabled: true
+  }
+])
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = [for accountName in accountNames: {
+  name: '${accountName}/default'
+}]
+
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' existing = [for accountName in accountNames: {
+  name: '${accountName}/default'
+}]
+
+resource app 'Microsoft.Web/sites@2025-05-01' existing = {
+  name: appName
+}
+
+resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [for (accountName, index) in accountNames: {
+  name: 'blobs-of-${accountName}'
+  scope: blobs[index]
+  properties: {
+    workspaceId: workspaceId
+    logs: everything ? operations : changes
+  }
+}]
+
+resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [for (accountName, index) in (everything ? accountNames : []): {
+  name: 'tables-of-${accountName}'
+  scope: tables[index]
+  properties: {
+    workspaceId: workspaceId
+    logs: operations
+  }
+}]
+
+resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (everything) {
+  name: 'app'
+  scope: app
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'FunctionAppLogs'
+        enabled: true
+      }
+    ]
+  }
+}

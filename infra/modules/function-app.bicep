@@ -1,0 +1,151 @@
+// The app itself, on the Flex Consumption plan: nothing runs while nobody asks, unless instances are kept ready.
+
+param name string
+param location string
+param tags object
+param identityName string
+param hostAccountName string
+param packageContainer string
+param archiveAccountName string
+param componentName string
+param subnetId string
+param instanceMemoryMB int
+param requestsPerInstance int
+param maximumInstances int
+param alwaysReadyInstances int
+param authority string
+param audience string
+param publicBaseUrl string
+param corsOrigins string
+param moreSettings object
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource hostAccount 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: hostAccountName
+}
+
+resource archiveAccount 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: archiveAccountName
+}
+
+resource component 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: componentName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-05-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-05-01' = {
+  name: name
+  location: location
+  tags: union(tags, {
+    'azd-service-name': 'api'
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      minTlsVersion: '1.2'
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${hostAccount.properties.primaryEndpoints.blob}${packageContainer}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identity.id
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstances
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [
+          {
+            name: 'http'
+            instanceCount: alwaysReadyInstances
+          }
+        ]
+        triggers: {
+          http: {
+            perInstanceConcurrency: requestsPerInstance
+          }
+        }
+      }
+      siteUpdateStrategy: {
+        type: 'RollingUpdate'
+      }
+    }
+  }
+}
+
+// The template's own settings win over the operator's: nobody opens the service or moves its storage by accident.
+resource settings 'Microsoft.Web/sites/config@2025-05-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(moreSettings, {
+    AzureWebJobsStorage__blobServiceUri: hostAccount.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: hostAccount.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: hostAccount.properties.primaryEndpoints.table
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identity.properties.clientId
+    AzureWebJobsDisableHomepage: 'true'
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '5368709120'
+    APPLICATIONINSIGHTS_CONNECTION_STRING: component.properties.ConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identity.properties.clientId}'
+    STORAGE_BLOB_ENDPOINT: archiveAccount.properties.primaryEndpoints.blob
+    STORAGE_TABLE_ENDPOINT: archiveAccount.properties.primaryEndpoints.table
+    IDENTITY_CLIENT_ID: identity.properties.clientId
+    AUTHORITY: authority
+    AUDIENCE: audience
+    CORS_ORIGINS: corsOrigins
+    PUBLIC_BASE_URL: publicBaseUrl
+    TRUST_FORWARDED: 'true'
+  })
+}
+
+resource ftpPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+resource scmPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+output name string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

@@ -1,0 +1,88 @@
+"""docs/deployment.md, docs/costs.md and the README say what infra/ does and what benchmarks/costs.py computes."""
+
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.costs import Operations, Prices, Use, at_rest, delete, main, millions, retrieve, search, store, tables
+from tests.infra.bicep_policy import ROLES
+from tests.infra.bicep_syntax import Array, Literal
+from tests.infra.checks import ROOT, parsed, sources
+from tests.infra.parameters import NOT_IN_THE_FILE, variable_of
+from tests.unit.test_docs import rows
+
+DEPLOYMENT = (ROOT / "docs/deployment.md").read_text()
+COSTS = (ROOT / "docs/costs.md").read_text()
+
+
+def test_every_parameter_is_documented() -> None:
+    expected = []
+    for name, parameter in parsed(sources())["infra/main.bicep"].of("parameter").items():
+        (meaning,) = parameter.decorators["description"]
+        assert isinstance(meaning, Literal)
+        variable = "" if name in NOT_IN_THE_FILE or parameter.type == "object" else variable_of(name)
+        default = "" if parameter.value else "required"
+        if isinstance(parameter.value, Literal):
+            default = str(parameter.value.value)
+        expected.append([name, variable, default.lower() if parameter.type == "bool" else default, meaning.value])
+    assert rows(DEPLOYMENT, "parameter") == expected
+
+
+def test_every_module_is_documented() -> None:
+    documented = [name for name, *_ in rows(DEPLOYMENT, "module")]
+    assert sorted(documented) == sorted(path.stem for path in ROOT.glob("infra/modules/*.bicep"))
+
+
+def test_the_roles_are_those_that_are_assigned() -> None:
+    access = parsed(sources())["infra/modules/access.bicep"].of("variable")
+    assigned = [("Monitoring Metrics Publisher", "Application Insights")]
+    for variable, account in (("hostRoles", "host account"), ("archiveRoles", "archive account")):
+        listed = access[variable].value
+        assert isinstance(listed, Array)
+        assigned += [(str(one.value), account) for one in listed.items if isinstance(one, Literal)]
+    documented = [(role, on) for role, on, _ in rows(DEPLOYMENT, "role")]
+    assert sorted(documented) == sorted(assigned)
+    assert {role for role, _ in documented} == set(ROLES)
+
+
+@pytest.mark.parametrize("heading", tables(Prices(), Use()))
+def test_the_tables_of_costs_are_what_is_computed(heading: str) -> None:
+    section = COSTS[COSTS.index(f"\n## {heading}\n") :]
+    assert tables(Prices(), Use())[heading] in section.partition("\n## ")[2].partition("\n## ")[0]
+
+
+def test_the_readme_says_what_a_million_instances_cost() -> None:
+    found = re.search(
+        r"about (\d+) dollars a month while .*?storing them costs about (\d+) to (\d+) once",
+        (ROOT / "README.md").read_text(),
+        re.DOTALL,
+    )
+    assert found
+    rest = [cost for name, cost in at_rest(Prices(), Use()) if name.endswith("hot") or name.startswith("rows")]
+    stored = millions(Use())[0]
+    storage, together, alone, logs = stored.costs(Prices(), Use())
+    expected = (sum(rest), storage + together + logs, storage + alone + logs)
+    assert tuple(map(int, found.groups())) == tuple(map(round, expected))
+
+
+def test_costs_follow_from_prices_and_use() -> None:
+    free = Prices(**dict.fromkeys(("hot", "cool", "cold", "table", "alert", "endpoint", "zone"), 0.0))
+    rest = dict(at_rest(replace(free, hot=1.0, table=1.0), Use(instance_megabytes=2, row_kilobytes=3)))
+    assert rest["files of a million instances, 2,000 GB, hot"] == 2000
+    assert rest["files of a million instances, 2,000 GB, cold"] == 0
+    assert rest["rows of a million instances"] == 3
+    assert store(97, 10) == Operations(table=97 + 10 + 2 + 2, blob_writes=97)
+    assert store(98, 10).table == store(97, 10).table + 1 + 2
+    assert retrieve(9).blob_reads == 3
+    assert search(20) == Operations(table=21)
+    assert delete(1001, 10).table == delete(1000, 10).table + 1 + 1
+
+
+def test_the_command_takes_prices(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["costs", "--hot", "2", "--instance-megabytes", "1"])
+    main()
+    printed = capsys.readouterr().out
+    assert "| files of a million instances, 1,000 GB, hot | 2,000.00 |" in printed
+    assert "| `--hot` | 2 |" in printed

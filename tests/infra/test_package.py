@@ -1,0 +1,126 @@
+"""What is deployed: the files that .funcignore leaves, and the requirements that Azure installs."""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pathspec import GitIgnoreSpec
+
+from tests.infra.checks import ROOT
+
+# An entry of the lock: name, version, marker, and its hashes on the lines below.
+_ENTRY: Final = re.compile(
+    r"^([\w.-]+==\S+)(?: ; (.+?))? \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+)
+
+# What azd and the tools of Python leave in the folder, beside what is in the repository.
+LEFT_OVERS: Final = [
+    ".azure/prod/.env",
+    ".env",
+    ".venv/bin/python",
+    "dicomweb_env/pyvenv.cfg",
+    "functions/__pycache__/store.cpython-313.pyc",
+    "node_modules/azurite/package.json",
+]
+
+
+def pinned() -> list[tuple[Requirement, int]]:
+    """The entries of requirements.txt and how many hashes each has."""
+    entries = []
+    for requirement, marker, hashes in _ENTRY.findall((ROOT / "requirements.txt").read_text()):
+        entries.append((Requirement(f"{requirement}; {marker}" if marker else requirement), hashes.count("--hash")))
+    return entries
+
+
+def here(requirement: Requirement) -> bool:
+    """Whether the requirement is one for this Python."""
+    return requirement.marker is None or requirement.marker.evaluate()
+
+
+def version_of(requirement: Requirement) -> str:
+    (specifier,) = requirement.specifier
+    assert specifier.operator == "=="
+    return specifier.version
+
+
+LOCKED: Final = {canonicalize_name(one.name): version_of(one) for one, _ in pinned() if here(one)}
+ASKED: Final = [
+    Requirement(line.partition("#")[0])
+    for line in (ROOT / "requirements.in").read_text().splitlines()
+    if line.partition("#")[0].strip()
+]
+
+
+def package(folder: Path, ignored: GitIgnoreSpec) -> Iterator[str]:
+    """The files of a folder that are deployed."""
+    for path in folder.iterdir():
+        name = path.relative_to(ROOT).as_posix()
+        if not ignored.match_file(f"{name}/" if path.is_dir() else name):
+            yield from package(path, ignored) if path.is_dir() else [name]
+
+
+def test_the_package_holds_what_runs_and_nothing_else() -> None:
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
+    stays = list(package(ROOT, ignored))
+    assert {path for path in stays if "/" not in path} == {"function_app.py", "host.json", "requirements.txt"}
+    inside = [path for path in stays if "/" in path]
+    assert len(inside) > 50
+    assert {path.partition("/")[0] for path in inside} == {"functions", "shared"}
+    assert all(path.endswith(".py") for path in inside)
+    assert all(map(ignored.match_file, LEFT_OVERS))
+
+
+def test_every_package_is_pinned_by_version_and_hash() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    assert len(pinned()) == len(re.findall(r"^\w", text, re.MULTILINE)) > 40
+    assert all(hashes for _, hashes in pinned())
+    assert "://" not in text  # no registry: the installer's own is right
+
+
+@pytest.mark.parametrize("requirement", ASKED, ids=str)
+def test_the_lock_has_what_is_asked_for(requirement: Requirement) -> None:
+    """`make lock` was run after requirements.in changed."""
+    assert any(
+        canonicalize_name(one.name) == canonicalize_name(requirement.name)
+        and one.specifier == requirement.specifier
+        and (one.marker is None) == (requirement.marker is None)
+        for one, _ in pinned()
+    )
+
+
+def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
+    """Add a package and everything that it needs here, as the installed metadata has it, to `found`."""
+    try:
+        requires = distribution(name).requires or []
+    except PackageNotFoundError:
+        pytest.fail(f"{name} is needed, and not installed: run make setup.")
+    found.add(canonicalize_name(name))
+    for requirement in map(Requirement, requires):
+        marker, known = requirement.marker, canonicalize_name(requirement.name) in found and not requirement.extras
+        if not known and (marker is None or any(marker.evaluate({"extra": extra}) for extra in extras | {""})):
+            needed(requirement.name, frozenset(requirement.extras), found)
+
+
+def test_the_lock_is_complete_and_is_what_the_tests_run_on() -> None:
+    """Every package that the app brings along here is in the lock, in the version that is installed, and no other."""
+    found: set[str] = set()
+    for requirement in filter(here, ASKED):
+        needed(requirement.name, frozenset(requirement.extras), found)
+    assert {name: version(name) for name in found} == LOCKED
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
+def test_a_package_that_is_locked_twice_is_installed_once(python: str) -> None:
+    names = [one.name for one, _ in pinned()]
+    twice = {name for name in names if names.count(name) > 1}
+    fitting = [
+        one.name
+        for one, _ in pinned()
+        if one.name in twice and one.marker and one.marker.evaluate({"python_full_version": python})
+    ]
+    assert sorted(fitting) == sorted(twice) != []
