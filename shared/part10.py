@@ -88,11 +88,13 @@ class FileMeta:
     def transcoded(self, transfer_syntax_uid: str) -> bytes:
         """What comes before the data set of the same instance in another transfer syntax.
 
-        Raises DicomFileError for a file meta group that cannot be written again.
+        Elements of a VR that does not exist are left out. Raises DicomFileError for a file meta group that cannot be
+        written again.
         """
         try:
             meta = FileMetaDataset()
-            meta.update(self.elements)
+            raw = {tag: self.elements.get_item(tag) for tag in sorted(self.elements.keys())}
+            meta.update({tag: element for tag, element in raw.items() if element.VR in STANDARD_VR})
             return _written(meta, transfer_syntax_uid)
         except Exception:  # noqa: BLE001
             raise DicomFileError("The file meta group cannot be read.") from None

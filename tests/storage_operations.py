@@ -18,8 +18,13 @@ class Counting(AioHttpTransport):  # type: ignore[misc] # the SDK exports it unt
         self.operations: Counter[str] = Counter()
 
     async def send(self, request: Any, **options: Any) -> Any:
-        self.operations[f"{request.method} {_store(request)}"] += 1
+        self.operations[operation_of(request)] += 1
         return await super().send(request, **options)
+
+
+def operation_of(request: Any) -> str:
+    """What a request asks: its method, and the table or container."""
+    return f"{request.method} {_store(request)}"
 
 
 def _store(request: Any) -> str:

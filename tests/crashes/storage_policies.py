@@ -13,7 +13,6 @@ from enum import Enum
 from itertools import count
 from random import Random
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -23,9 +22,10 @@ from azure.core.pipeline.transport import AioHttpTransport
 from shared.settings import Settings
 from shared.storage import archive as archive_module
 from shared.storage.archive import Archive
+from tests.storage_operations import operation_of
 
-TRANSACTION: Final = "$batch"
-"""The last segment of the path of a table's transaction."""
+TRANSACTION: Final = "POST catalog"
+"""The operation by which instances are entered or removed."""
 
 
 class Died(BaseException):
@@ -35,7 +35,7 @@ class Died(BaseException):
 class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
     """Ends the process at an operation: that one is not sent, or carried out and never answered.
 
-    `operation` is its number, counted from 1, or the last segment of its path. From then on nothing is sent, and
+    `operation` is its number, counted from 1, or what it is (see `operation_of`). From then on nothing is sent, and
     nothing that was under way is answered.
     """
 
@@ -49,7 +49,7 @@ class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyp
     async def send(self, request: Any, **options: Any) -> Any:
         self._check_alive()
         self._count += 1
-        if self._operation in (self._count, urlsplit(request.url).path.rpartition("/")[2]):
+        if self._operation in (self._count, operation_of(request)):
             self.has_died = True
             if self._is_done:
                 await super().send(request, **{**options, "stream": False})
