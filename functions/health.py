@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
+from functions._headers import add_headers
 from shared.errors import Unavailable
 from shared.settings import SettingsError
 
@@ -27,4 +28,6 @@ async def check_health(req: Request) -> Response:
     except (SettingsError, Unavailable):
         _logger.exception("Not healthy.")
         status, text = HTTPStatus.SERVICE_UNAVAILABLE, "unhealthy"
-    return Response(json.dumps({"status": text}), status, media_type="application/json")
+    response = Response(json.dumps({"status": text}), status, media_type="application/json")
+    add_headers(req, response)
+    return response
