@@ -1,21 +1,30 @@
 """The functions of the Search transaction (QIDO-RS): the six resources of PS3.18 Table 10.6.1-1."""
 
 import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
+from functions._answers import multipart_response
 from functions._http import accepted, resource, service_url, transaction
-from shared.attributes import Level
-from shared.media_types import Offer, negotiate
+from shared.attributes import TAG, Level
+from shared.errors import BadRequest
+from shared.media_types import negotiate
+from shared.representations import DICOM_XML, METADATA
 from shared.search_query import parse_search
+
+if TYPE_CHECKING:
+    from shared.services.content import Content
 
 bp = func.Blueprint()
 
-_OFFERS = (Offer("application/dicom+json", False), Offer("application/json", False))
+_MORE: Final = "There are more results than the limit; ask for the next offset"
+_CUT: Final = "The search was cut at a limit of the service, and there may be more results: ask for less"
 
 
 @bp.function_name("SearchStudies")
@@ -69,20 +78,36 @@ async def search_series_instances(req: Request) -> Response:
 async def _search(req: Request, level: Level) -> Response:
     from shared.services.search import search
 
-    answer = negotiate(accepted(req), _OFFERS)
-    query = parse_search(req.url.query, level, _services.settings())
+    settings = _services.settings()
+    offer = negotiate(accepted(req), METADATA)
     scope = resource(req) if "study" in req.path_params else None
+    query = parse_search(_query_string(req), level, settings, is_within_study=scope is not None)
     url = service_url(req)
-    found = await search(await _services.archive(), query, scope, url)
+    found = await search(await _services.archive(), query, scope, url, settings)
     response = Response(status_code=HTTPStatus.NO_CONTENT)
-    if found.results:
-        response = Response(json.dumps(found.results), media_type=answer.media_type)
-    if found.has_more:
-        response.headers.append(
-            "Warning", f'299 {url} "There are more results than the limit; ask for the next offset"'
-        )
-    if query.is_fuzzy:
-        # The text of PS3.18 8.3.4.2.
-        warning = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
-        response.headers.append("Warning", f'299 {url} "{warning}"')
+    if found.results and offer.is_multipart:
+        response = multipart_response(req, offer, _documents(found.results, url))
+    elif found.results:
+        response = Response(json.dumps(found.results), media_type=offer.media_type)
+    for is_so, warning in ((found.has_more, _MORE), (found.is_cut, _CUT)):
+        if is_so:
+            response.headers.append("Warning", f'299 {url} "{warning}"')
     return response
+
+
+def _query_string(req: Request) -> str:
+    raw: bytes = req.scope["query_string"]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The query string is not UTF-8, percent-encoded.") from None
+
+
+async def _documents(results: Sequence[Mapping[str, Any]], url: str) -> AsyncIterator["Content"]:
+    """A document for each result (PS3.18 10.6.3.2)."""
+    from shared.dicom_xml import native_dicom_model
+    from shared.services.content import in_memory
+
+    for found in results:
+        path = found[TAG["RetrieveURL"]]["Value"][0].removeprefix(f"{url}/")
+        yield in_memory(path, DICOM_XML, None, native_dicom_model(found))

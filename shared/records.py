@@ -9,25 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, level_of
+from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, MatchingKey, level_of
+from shared.comparable_values import comparable_values
 from shared.dicom_json import DeflatedItems
 from shared.identifiers import InstanceIdentifiers
-from shared.matching import comparable_values
+from shared.index import EVERY_STUDY, Term, is_posted
 
 DicomJson = Mapping[str, Any]
 """A data set in the DICOM JSON Model (PS3.18 F.2): tag to ``{"vr": …, "Value": […]}``."""
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
-
-
-class Term(NamedTuple):
-    """A searchable attribute's keyword and a value of it in comparable form; of a single instance, its series, too."""
-
-    keyword: str
-    value: str
-    series_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +161,14 @@ def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> 
     return replace(study, series=series) if series else None
 
 
-EVERY_STUDY: Final = Term("*", "")
-"""The term that every study has: its postings are the list of all studies."""
-
-
 def terms_of(study: StudyRecord) -> frozenset[Term]:
     """Every index term of a study but those of its single instances, for all levels (see `terms_of_instance`)."""
-    study_attributes = {
-        **study.attributes,
-        TAG["ModalitiesInStudy"]: {"vr": "CS", "Value": study.modalities},
-    }
-    sources: list[tuple[Level, DicomJson]] = [(Level.STUDY, study_attributes)]
-    sources.extend((Level.SERIES, series.attributes) for series in study.series.values())
+    sources: list[tuple[Level, DicomJson]] = [
+        (Level.STUDY, study.attributes),
+        *((Level.SERIES, series.attributes) for series in study.series.values()),
+        # Of what only instances have, the study knows their classes.
+        (Level.INSTANCE, {TAG["SOPClassUID"]: {"vr": "UI", "Value": study.sop_classes}}),
+    ]
     return frozenset({EVERY_STUDY, *(term for level, attributes in sources for term in _terms(level, attributes))})
 
 
@@ -189,11 +178,19 @@ def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
 
 
 def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
-    for known in SEARCHABLE:
-        # A study is found by its own UID in the catalog itself.
-        if known.level is level and known.keyword != "StudyInstanceUID" and known.tag in attributes:
-            for form in comparable_values(attributes[known.tag]):
-                yield Term(known.keyword, form)
+    for key in SEARCHABLE:
+        if key.level is level and is_posted(key):
+            for attribute in _attributes_at(attributes, key):
+                for form in comparable_values(attribute):
+                    yield Term(key.keyword, form)
+
+
+def _attributes_at(attributes: DicomJson, key: MatchingKey) -> Iterator[DicomJson]:
+    found = [attributes[key.path[0]]] if key.path[0] in attributes else []
+    for tag in key.path[1:]:
+        items = [item for sequence in found for item in sequence.get("Value", ()) if isinstance(item, Mapping)]
+        found = [item[tag] for item in items if tag in item]
+    yield from found
 
 
 def _counted(counts: Mapping[str, int], key: str, change: int) -> dict[str, int]:

@@ -1,148 +1,209 @@
-"""The query of a Search transaction (PS3.18 8.3.4 and 10.6.1): from the raw query string to predicates."""
+"""The query of a Search transaction (PS3.18 8.3.4 and 10.6.1): from the raw query string to what has to match."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from shared.attributes import BY_KEYWORD, BY_TAG, SEARCHABLE, Attribute, Level
+from shared.attributes import BY_KEYWORD, DATES_WITH_TIMES, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
+from shared.comparable_values import comparable_values
 from shared.errors import BadRequest
-from shared.identifiers import is_uid
-from shared.matching import AnyOf, DateRange, Matcher, comparable, is_date
+from shared.matching import Matcher, Range, Requirements
+from shared.search_values import matcher_of
 from shared.settings import Settings
 
-# A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
-# of modalities that viewers send.
-LISTED_VRS: Final = ("UI", "CS")
-
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
 _KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
+_CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+_FUZZY: Final = ("PatientName", "ReferringPhysicianName")
+_STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
+_UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
 
 
 @dataclass(frozen=True, slots=True)
-class Predicate:
-    """An attribute and what its value has to match."""
+class Moments:
+    """Range matching of a date and its time together (PS3.4 C.2.2.2.5); a date without a time is that of its start."""
 
-    attribute: Attribute
-    matcher: Matcher
+    date_tag: str
+    time_tag: str
+    range: Range
+
+    def matches(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether a data set's date and time lie in the range."""
+        dates, times = ([*comparable_values(attributes.get(tag, {}))] for tag in (self.date_tag, self.time_tag))
+        return any(self.range.matches(date + time) for date in dates for time in times or ["000000.000000"])
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """A parsed query. All predicates have to match; `offset` matches are left out, then at most `limit` returned.
+    """A parsed query. All has to match; `offset` matches are left out, then at most `limit` returned.
 
-    `include_tags` are returned beside the level's own attributes; `include_all` returns every attribute there is.
-    `is_fuzzy` records that fuzzy matching was asked for.
+    `requirements` and `moments` are what a resource has to match, by the level of the attributes; `keys` are those of
+    them that the archive is searched by. `include_tags` are returned beside the level's own attributes; `include_all`
+    returns every attribute there is.
     """
 
     level: Level
-    predicates: tuple[Predicate, ...]
+    keys: Mapping[MatchingKey, Matcher]
+    requirements: Mapping[Level, Requirements]
+    moments: Mapping[Level, tuple[Moments, ...]]
     include_tags: frozenset[str]
     include_all: bool
     limit: int
     offset: int
-    is_fuzzy: bool
 
 
-def parse_search(query_string: str, level: Level, settings: Settings) -> SearchQuery:
+def parse_search(query_string: str, level: Level, settings: Settings, *, is_within_study: bool = False) -> SearchQuery:
     """Parse the query of a search for resources of `level`.
 
+    Within one study, which the path or the query names, any attribute may be matched; elsewhere those of SEARCHABLE.
     Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower level,
     stands twice or has a value that its VR does not allow.
     """
-    if len(query_string) > settings.max_query_length:
-        raise BadRequest(f"The query string is longer than {settings.max_query_length} characters.")
     controls: dict[str, str] = {}
-    matched: dict[Attribute, list[str]] = {}
+    asked: dict[MatchingKey, list[str]] = {}
     include: list[str] = []
-    for name, value in parse_qsl(query_string, keep_blank_values=True):
+    named = []
+    for name, value in _parameters(query_string, settings.max_query_length):
         control = name.lower()
         if control == "includefield":
             include.extend(value.split(","))
-        elif control in ("limit", "offset", "fuzzymatching"):
+        elif control in _CONTROLS:
             if control in controls:
                 raise BadRequest(f"The parameter {control} is given twice.")
             controls[control] = value
         elif control not in _REPRESENTATION:
-            matched.setdefault(_searchable(name, level), []).append(value)
-    predicates = [Predicate(attribute, matcher) for attribute, matcher in _matchers(matched.items())]
-    named = {tag for field in include if (tag := _include_tag(field)) is not None}
+            named.append((name, value))
+    is_within_study |= any(_path(name) == _STUDY and value for name, value in named)
+    for name, value in named:
+        asked.setdefault(_key(name, level, is_within_study), []).append(value)
+    is_fuzzy = _boolean("fuzzymatching", controls)
+    options = {
+        "has_empty": _boolean("emptyvaluematching", controls),
+        "is_multiple": _boolean("multiplevaluematching", controls),
+    }
+    found = {
+        key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
+        for key, texts in asked.items()
+    }
+    matchers = {key: matcher for key, matcher in found.items() if matcher is not None}
+    combined = _combined(matchers, asked)
+    times = {moments.time_tag for _, moments in combined}
+    for key, matcher in matchers.items():
+        if isinstance(matcher, Range) and "" < matcher.last < matcher.first and key.path[0] not in times:
+            raise BadRequest(f"The parameter {key.keyword} is a range that ends before it begins.")
+    alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in times}
     return SearchQuery(
         level=level,
-        predicates=tuple(predicates),
-        include_tags=frozenset(named | {attribute.tag for attribute in matched}),
+        keys={key: matcher for key, matcher in alone.items() if key.path in KEY_BY_PATH},
+        requirements={
+            at: _requirements({key.path: matcher for key, matcher in alone.items() if key.level is at}) for at in Level
+        },
+        moments={at: tuple(moments for level, moments in combined if level is at) for at in Level},
+        include_tags=frozenset({tag for field in include if (tag := _include_tag(field))} | {k.path[0] for k in asked}),
         include_all="all" in (field.strip().lower() for field in include),
         limit=_number("limit", controls.get("limit"), settings.default_search_limit, 1, settings.max_search_limit),
         offset=_number("offset", controls.get("offset"), 0, 0, None),
-        is_fuzzy=_boolean("fuzzymatching", controls.get("fuzzymatching")),
     )
 
 
-def _searchable(name: str, level: Level) -> Attribute:
-    attribute = BY_KEYWORD.get(name) or BY_TAG.get(name.upper())
-    if attribute is None or not attribute.is_searchable or attribute.level > level:
+def _parameters(query_string: str, max_length: int) -> list[tuple[str, str]]:
+    if len(query_string) > max_length:
+        raise BadRequest(f"The query string is longer than {max_length} characters.")
+    try:
+        return parse_qsl(query_string, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest("The query string is not UTF-8, percent-encoded.") from None
+
+
+def _key(name: str, level: Level, is_within_study: bool) -> MatchingKey:
+    """What a parameter's name asks to match, by keyword or tag, the attributes of sequences joined by dots."""
+    path = _path(name)
+    key = KEY_BY_PATH.get(path or ())
+    if key is None and path is not None and is_within_study:
+        key = MatchingKey(name, path, _vr(path[-1]), level_of(path[0]))
+        if key.vr in _UNMATCHED_VRS:
+            raise BadRequest(f"The parameter {name} cannot be matched: its VR is {key.vr}.")
+    if key is None or key.level > level:
         allowed = ", ".join(sorted(known.keyword for known in SEARCHABLE if known.level <= level))
-        shown = name if _KEYWORD.fullmatch(name) or _TAG.fullmatch(name) else "the given name"
+        shown = name if path is not None else "the given name"
         raise BadRequest(f"Unknown parameter: {shown} is not searchable here. Searchable are: {allowed}.")
-    return attribute
+    return key
 
 
-def _matchers(matched: Iterable[tuple[Attribute, list[str]]]) -> Iterable[tuple[Attribute, Matcher]]:
-    for attribute, texts in matched:
-        values = [value for text in texts for value in _split(attribute, text)]
-        if not any(values):
-            continue  # universal matching, PS3.4 C.2.2.2.3
-        if len(values) > 1 and attribute.vr not in LISTED_VRS:
-            raise BadRequest(f"The parameter {attribute.keyword} takes one value.")
-        if attribute.vr == "DA":
-            yield attribute, _date(attribute.keyword, values[0])
+def _path(name: str) -> tuple[str, ...] | None:
+    """The tags that a name gives by keyword or tag; None where one of them is no attribute."""
+    tags = [_tag(part) for part in name.split(".")]
+    return None if None in tags else tuple(tag for tag in tags if tag is not None)
+
+
+def _tag(name: str) -> str | None:
+    if known := BY_KEYWORD.get(name):
+        return known.tag
+    if _TAG.fullmatch(name):
+        return name.upper()
+    if not _KEYWORD.fullmatch(name):
+        return None
+    from pydicom.datadict import tag_for_keyword  # the whole dictionary, needed for the rare keyword only
+
+    tag = tag_for_keyword(name)
+    return None if tag is None else f"{tag:08X}"
+
+
+def _vr(tag: str) -> str:
+    from pydicom.datadict import dictionary_VR
+
+    try:
+        return dictionary_VR(int(tag, 16))[:2]  # of "US or SS" the first: numbers are compared alike
+    except KeyError:
+        return "LO"  # a private attribute
+
+
+def _combined(
+    matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, list[str]]
+) -> list[tuple[Level, Moments]]:
+    """Ranges of a date and of its time, both given as ranges, as one of moments."""
+    ranges = {
+        key.path[0]: (key.level, matcher)
+        for key, matcher in matchers.items()
+        if len(key.path) == 1 and isinstance(matcher, Range) and "-" in asked[key][0]
+    }
+    found = []
+    for date_tag, time_tag in DATES_WITH_TIMES:
+        if date_tag in ranges and time_tag in ranges:
+            level, dates = ranges[date_tag]
+            _, times = ranges[time_tag]
+            # The end of a range that is open is open, whatever the time says.
+            first = dates.first and dates.first + (times.first or "000000.000000")
+            last = dates.last and dates.last + (times.last or "235959.999999")
+            if first and last and first > last:
+                raise BadRequest(f"The range of the parameters {date_tag} and {time_tag} ends before it begins.")
+            found.append((level, Moments(date_tag, time_tag, Range(first, last))))
+    return found
+
+
+def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
+    """Matchers by path as a tree: those of one sequence have to match in one item."""
+    tree: dict[str, Any] = {}
+    for (tag, *rest), matcher in matchers.items():
+        if rest:
+            tree.setdefault(tag, {})[tuple(rest)] = matcher
         else:
-            forms = (_form(attribute, value) for value in values)
-            yield attribute, AnyOf(frozenset(form for form in forms if form))
-
-
-def _split(attribute: Attribute, text: str) -> list[str]:
-    if attribute.vr in LISTED_VRS:
-        return [value.strip() for value in re.split(r"[,\\]", text)]
-    return ["" if text == "*" else text]
-
-
-def _form(attribute: Attribute, value: str) -> str:
-    if attribute.vr == "UI" and value and not is_uid(value):
-        raise BadRequest(f"The parameter {attribute.keyword} is not a UID or a list of UIDs.")
-    if attribute.vr != "UI" and ("*" in value or "?" in value):
-        raise BadRequest(f"The parameter {attribute.keyword} holds a wildcard; only whole values are matched.")
-    return comparable(attribute.vr, value)
-
-
-def _date(keyword: str, text: str) -> Matcher:
-    first, hyphen, last = text.partition("-")
-    if not (first or last) or not all(is_date(end) for end in (first, last) if end):
-        raise BadRequest(f"The parameter {keyword} must be a date YYYYMMDD or a range of two joined by a hyphen.")
-    if not hyphen:
-        return AnyOf(frozenset({first}))
-    if first and last and first > last:
-        raise BadRequest(f"The parameter {keyword} is a range that ends before it begins.")
-    return DateRange(first, last)
+            tree[tag] = matcher
+    return {tag: _requirements(found) if isinstance(found, dict) else found for tag, found in tree.items()}
 
 
 def _include_tag(field: str) -> str | None:
-    """The tag that an `includefield` names by keyword or tag; None for `all` and for an empty one."""
+    """The tag of the attribute that an `includefield` names, of a path its first; None for `all` and an empty one."""
     field = field.strip()
     if not field or field.lower() == "all":
         return None
-    if known := BY_KEYWORD.get(field):
-        return known.tag
-    if _TAG.fullmatch(field):
-        return field.upper()
-    from pydicom.datadict import tag_for_keyword  # the whole dictionary, needed for the rare keyword only
-
-    tag = tag_for_keyword(field) if _KEYWORD.fullmatch(field) else None
-    if tag is None:
+    path = _path(field)
+    if path is None:
         raise BadRequest("The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all.")
-    return f"{tag:08X}"
+    return path[0]
 
 
 def _number(name: str, text: str | None, default: int, least: int, most: int | None) -> int:
@@ -155,7 +216,8 @@ def _number(name: str, text: str | None, default: int, least: int, most: int | N
     return number
 
 
-def _boolean(name: str, text: str | None) -> bool:
-    if text is None or text.lower() in ("true", "false"):
-        return text is not None and text.lower() == "true"
-    raise BadRequest(f"The parameter {name} must be true or false.")
+def _boolean(name: str, controls: Mapping[str, str]) -> bool:
+    text = controls.get(name, "false").lower()
+    if text not in ("true", "false"):
+        raise BadRequest(f"The parameter {name} must be true or false.")
+    return text == "true"

@@ -85,6 +85,14 @@ class Settings:
         "Largest frame, in bytes once it is decoded, that is transcoded or rendered, and largest deflated instance, "
         "inflated, of which a part is sent. Over it: 406.",
     )
+    max_searched_postings: int = _setting(
+        100_000,
+        "Most entries of the index that a search looks through, such as for a wildcard at the beginning of a value. "
+        "Over it the search is cut, and a Warning says so.",
+    )
+    max_searched_studies: int = _setting(
+        10_000, "Most studies that a search reads to find its results. Over it it is cut, and a Warning says so."
+    )
     max_search_limit: int = _setting(200, "Largest `limit` of a search: Microsoft's is 200. Over it: 400.")
     default_search_limit: int = _setting(100, "Results of a search that names no `limit`: Microsoft's is 100.")
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from shared.attributes import SEARCHABLE, TAG
+from shared.attributes import TAG, VALIDATED
+from shared.comparable_values import is_date
 from shared.identifiers import MAX_UID_LENGTH, is_uid
-from shared.matching import is_date
 
 ApiVersion = Literal["v1", "v2"]
 
@@ -61,7 +61,7 @@ def _required(metadata: Mapping[str, Any], version: ApiVersion) -> Iterator[Find
 
 
 def _invalid(metadata: Mapping[str, Any]) -> Iterator[Finding]:
-    for attribute in SEARCHABLE:
+    for attribute in VALIDATED:
         found = metadata.get(attribute.tag, {})
         if attribute.tag in metadata and found["vr"] != attribute.vr:
             yield _finding(attribute.tag, f"{attribute.keyword} must have the VR {attribute.vr}")

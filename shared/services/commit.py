@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.identifiers import InstanceIdentifiers
-from shared.records import InstanceRecord, NewInstance, Term, terms_of, terms_of_instance, with_instances
+from shared.index import Term
+from shared.records import InstanceRecord, NewInstance, terms_of, terms_of_instance, with_instances
 from shared.services.attempts import attempts
 from shared.services.back_pressure import BackPressure
 from shared.services.intent import Intent

@@ -34,25 +34,25 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from shared.attributes import TAG
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
-from shared.records import EVERY_STUDY, InstanceRecord, SeriesRecord, Term, terms_of, terms_of_instance
+from shared.index import EVERY_STUDY, Term
+from shared.records import InstanceRecord, SeriesRecord, terms_of, terms_of_instance
 from shared.services.attempts import StudyContended
-from shared.services.leftovers import is_surplus, lasting_orphans, study_of
+from shared.services.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.maintenance import replay_journal
-from shared.services.postings import remove_needless_postings
 from shared.services.rebuild import counts_of, rebuild_study, single_terms
 from shared.services.stored_metadata import stored_metadata
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyVersion
-from shared.storage.terms import Posting
+from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
 
 _LOOKS: Final = 6
 _CACHED_STUDIES: Final = 1000
@@ -154,7 +154,7 @@ async def examine(
 ) -> AsyncIterator[Difference]:
     """What differs in the archive. `deep` reads every file to compare its hash; `examined` is counted up meanwhile."""
     counts = examined or Examined()
-    last_alive = _last_alive(settings, now)
+    last_alive = last_alive_at(settings, now)
     async for entry in archive.journal.read():
         if not entry.may_be_alive(last_alive):
             yield Difference(Kind.ABANDONED_REQUEST, study_of(entry), entry.resource)
@@ -179,29 +179,16 @@ async def examine(
 
 async def repair(archive: Archive, settings: Settings, difference: Difference, *, now: datetime | None = None) -> None:
     """Mend a difference if it is still there; one that a person must decide on is left, and so is a busy study."""
-    last_alive = _last_alive(settings, now)
+    last_alive = last_alive_at(settings, now)
     with suppress(StudyContended):
         if difference.kind is Kind.ABANDONED_REQUEST:
             await replay_journal(archive, settings, now=now)
         elif difference.kind is Kind.ORPHAN_BLOB:
             await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
         elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
-            await _remove_posting(archive, *difference.posting, last_alive)
+            await remove_surplus(archive, *difference.posting, last_alive)
         elif difference.kind in _MENDED_BY_STUDY and difference.study_instance_uid is not None:
             await rebuild_study(archive, difference.study_instance_uid)
-
-
-async def _remove_posting(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
-    if await is_surplus(archive, term, posting, last_alive):
-        uid, series = posting.study_instance_uid, posting.series_instance_uid
-        instances = [InstanceIdentifiers(uid, series, term.value)] if series else []
-        created = {keys.created_of_posting(posting.row_key)}
-        await remove_needless_postings(archive, uid, created=created, terms=[term], instances=instances)
-
-
-def _last_alive(settings: Settings, now: datetime | None) -> datetime:
-    """A request that began before this time is dead."""
-    return (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
 
 
 class _Study:
@@ -287,9 +274,9 @@ class _Study:
         ]
         if any(uid not in record.series for uid in counts_of(rows)):  # what the study needs cannot be said then
             return found
-        needed_in_index = keys.in_index(needed)
-        for term in (term for term in record.posted & existing if keys.in_index([term]).isdisjoint(needed_in_index)):
-            posting = Posting(keys.posting(record.created, self._uid, term), self._uid, "")
+        needed_in_index = in_index(needed)
+        for term in (term for term in record.posted & existing if in_index([term]).isdisjoint(needed_in_index)):
+            posting = posting_of(*key_of(record.created, self._uid, term))
             if await is_surplus(self._archive, term, posting, self._last_alive):
                 found.append(_surplus(term, posting))
         return found
@@ -363,9 +350,8 @@ class _KnownPostings:
                 self._studies.popitem(last=False)
         self._studies.move_to_end(uid)
         if not series:
-            return (keys.term(term), posting.row_key) in self._studies[uid]
-        created = keys.created_of_posting(posting.row_key)
-        if (keys.term(EVERY_STUDY), keys.posting(created, uid, EVERY_STUDY)) not in self._studies[uid]:
+            return (posting.partition_key, posting.row_key) in self._studies[uid]
+        if key_of(posting.created, uid, EVERY_STUDY) not in self._studies[uid]:
             return False
         identifiers = InstanceIdentifiers(uid, series, term.value)
         return (
@@ -376,9 +362,7 @@ class _KnownPostings:
 
 def _postings_of(study: StudyVersion) -> frozenset[tuple[str, str]]:
     created, uid = study.record.created, study.record.study_instance_uid
-    return frozenset(
-        (keys.term(term), keys.posting(created, uid, term)) for term in terms_of(study.record) | study.record.posted
-    )
+    return frozenset(key_of(created, uid, term) for term in terms_of(study.record) | study.record.posted)
 
 
 def _surplus(term: Term, posting: Posting) -> Difference:

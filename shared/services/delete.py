@@ -9,7 +9,8 @@ from typing import Final
 
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord, Term, terms_of, terms_of_instance, without_instances
+from shared.index import Term
+from shared.records import InstanceRecord, terms_of, terms_of_instance, without_instances
 from shared.services.attempts import attempts
 from shared.services.intent import Intent
 from shared.services.postings import remove_needless_postings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal, Self
 
 from shared.identifiers import ResourceIdentifiers
-from shared.records import Term
+from shared.index import Term
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 

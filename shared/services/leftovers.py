@@ -1,20 +1,28 @@
 """What no instance, no study and no request at work needs any more: blobs without a row, and postings too many."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import Term, terms_of, terms_of_instance
+from shared.index import Term
+from shared.records import terms_of, terms_of_instance
+from shared.services.postings import remove_needless_postings
+from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
-from shared.storage.terms import Posting
+from shared.storage.posting_keys import Posting, in_index
 
 
 def study_of(entry: JournalEntry) -> str:
     """The study that a request changes."""
     return ResourceIdentifiers.of_path(entry.resource).study_instance_uid
+
+
+def last_alive_at(settings: Settings, now: datetime | None = None) -> datetime:
+    """A request that began before this time is dead at `now`, the present unless given."""
+    return (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
 
 
 async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]:
@@ -53,7 +61,14 @@ async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive:
             return False
         if not is_last_look and await _needs(archive, term, posting):
             return False
-    return term in await archive.terms.existing(study_instance_uid, keys.created_of_posting(posting.row_key), [term])
+    return term in await archive.terms.existing(study_instance_uid, posting.created, [term])
+
+
+async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
+    """Remove a posting, seen before, if it `is_surplus`. Raises StudyContended."""
+    if await is_surplus(archive, term, posting, last_alive):
+        uid = posting.study_instance_uid
+        await remove_needless_postings(archive, uid, created={posting.created}, terms=[term])
 
 
 async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
@@ -62,15 +77,15 @@ async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     study = await archive.catalog.read_study(uid)
     if study is None:
         return await archive.catalog.has_rows(uid)
-    if keys.created_of_posting(posting.row_key) != study.record.created:
+    if posting.created != study.record.created:
         return False
-    asked = keys.in_index([term])
-    if asked <= keys.in_index(terms_of(study.record)):
+    asked = in_index([term])
+    if asked <= in_index(terms_of(study.record)):
         return True
     if series:
         identifiers = InstanceIdentifiers(uid, series, term.value)
         return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
     rows = archive.catalog.read_instances(uid)
-    return asked <= keys.in_index(study.record.posted) and any(
+    return asked <= in_index(study.record.posted) and any(
         [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
     )

@@ -6,12 +6,13 @@ names and that belong to no request that may still be alive, and postings that n
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import Term, terms_of_instance
+from shared.index import Term
+from shared.records import terms_of_instance
 from shared.services.delete import resume_delete
-from shared.services.leftovers import orphans, study_of
+from shared.services.leftovers import last_alive_at, orphans, study_of
 from shared.services.postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import keys
@@ -27,7 +28,7 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
 
     A store is as far as its commits went: what it had not committed is removed. A delete is finished.
     """
-    last_alive = (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
+    last_alive = last_alive_at(settings, now)
     abandoned: dict[str, list[JournalEntry]] = {}
     async for entry in archive.journal.read():
         if not entry.may_be_alive(last_alive):
@@ -79,10 +80,10 @@ async def _times(
     dead = frozenset[datetime]().union(*(entry.created for entry in entries))
     # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
     terms = frozenset[Term]().union(*map(terms_of_instance, instances))
-    postings = [posting async for posting in archive.terms.read(terms)] if terms else []
+    postings = [posting for term in terms async for posting in archive.terms.read_term(term)]
     alive = [entry async for entry in archive.journal.read() if entry not in entries]
     study = await archive.catalog.read_study(study_instance_uid)
-    posted = {keys.created_of_posting(one.row_key) for one in postings if one.study_instance_uid == study_instance_uid}
+    posted = {one.created for one in postings if one.study_instance_uid == study_instance_uid}
     proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
     return (dead | posted) - proposed | ({study.record.created} if study else set())
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.identifiers import InstanceIdentifiers
-from shared.records import Term, terms_of, terms_of_instance
+from shared.index import Term
+from shared.records import terms_of, terms_of_instance
 from shared.services.attempts import attempts
-from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import in_index
 
 
 async def remove_needless_postings(
@@ -44,15 +45,13 @@ async def remove_needless_postings(
         if study is None or study.record.created not in created:
             return
         rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
-        needed = keys.in_index(
-            terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None))
-        )
-        needless = {term for term in asked if keys.in_index([term]).isdisjoint(needed)}
+        needed = in_index(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
+        needless = {term for term in asked if in_index([term]).isdisjoint(needed)}
         marks = await archive.terms.mark(study_instance_uid, study.record.created, needless)
         if not marks:
             return
-        dropped = keys.in_index(needless)
-        posted = frozenset(term for term in study.record.posted if keys.in_index([term]).isdisjoint(dropped))
+        dropped = in_index(needless)
+        posted = frozenset(term for term in study.record.posted if in_index([term]).isdisjoint(dropped))
         try:
             # A store that has written them, and not yet made its transaction, fails with it and writes them anew.
             await archive.catalog.commit(study, replace(study.record, posted=posted))

@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from shared.errors import NotFound
+from shared.index import Term
 from shared.records import (
     DicomJson,
     InstanceRecord,
     SeriesRecord,
     StudyRecord,
-    Term,
     split_by_level,
     terms_of,
     terms_of_instance,
 )
 from shared.services.attempts import attempts
 from shared.services.stored_metadata import stored_metadata
-from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 
@@ -132,7 +131,8 @@ async def _created(archive: Archive, rows: Iterable[InstanceRecord]) -> datetime
     times = [datetime.now(UTC)]
     for row in rows:
         times.append(row.stored)
-        async for posting in archive.terms.read(terms_of_instance(row.identifiers)):
-            if posting.study_instance_uid == row.identifiers.study_instance_uid:
-                return keys.created_of_posting(posting.row_key)
+        for term in terms_of_instance(row.identifiers):
+            async for posting in archive.terms.read_term(term):
+                if posting.study_instance_uid == row.identifiers.study_instance_uid:
+                    return posting.created
     return min(times)

@@ -1,7 +1,7 @@
 """The Search transaction (PS3.18 10.6, QIDO-RS): the index proposes studies, their own rows decide.
 
-The most selective predicate's postings are read, newest study first; each study is read and matched in full, so a
-posting that is out of date changes nothing. A search costs what its answer is worth, whatever the size of the archive.
+Each study that is proposed is read and matched in full, so a posting that is out of date changes nothing but that it is
+removed. A search costs what its answer is worth, whatever the size of the archive.
 """
 
 import json
@@ -11,51 +11,39 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.attributes import BY_KEYWORD, Attribute, Level
+from shared.attributes import KEY_BY_PATH, TAG, Level
 from shared.errors import NotFound
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.matching import AnyOf, Matcher, matches
-from shared.records import InstanceRecord, StudyRecord, Term
+from shared.matching import AnyOf, satisfies
+from shared.records import InstanceRecord
 from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, series_attributes, study_attributes
-from shared.services.ahead import fetch_ahead
+from shared.services.candidates import Candidate, Effort, candidates
+from shared.services.leftovers import last_alive_at, remove_surplus
 from shared.services.stored_metadata import stored_metadata
-from shared.storage import keys
+from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.terms import Posting
 
-_AHEAD: Final = 8  # studies read before their turn
-
-# The keywords whose postings are read in preference, most selective first.
-_SELECTIVE: Final = (
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "AccessionNumber",
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "StudyDate",
-    "PerformedProcedureStepStartDate",
-    "ReferringPhysicianName",
-    "StudyDescription",
-    "ManufacturerModelName",
-    "ModalitiesInStudy",
-    "Modality",
-)
+_INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
+_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """The data sets of a page of results, and whether there are more behind it."""
+    """The data sets of a page of results, and whether there are more behind it.
+
+    `is_cut`: the search ended at a limit of the settings, so there may be more that it did not come to.
+    """
 
     results: list[dict[str, Any]]
     has_more: bool
+    is_cut: bool
 
 
 async def search(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str
+    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, settings: Settings
 ) -> SearchResults:
     """Search among everything, or within the study or series `scope` that the request's path names.
 
@@ -63,111 +51,84 @@ async def search(
     is ``scheme://host/version``, for RetrieveURL.
     """
     fixed = None if scope is None else Level.STUDY if scope.series_instance_uid is None else Level.SERIES
+    effort = Effort.of(settings)
     page: list[dict[str, Any]] = []
     to_skip = query.offset
-    async with aclosing(_matches(archive, query, scope, service_url)) as found:
+    has_more = False
+    async with aclosing(_matches(archive, query, scope, service_url, effort)) as found:
         async for attributes in found:
             if to_skip:
                 to_skip -= 1
             elif len(page) == query.limit:
-                return SearchResults(page, has_more=True)
+                has_more = True
+                break
             else:
                 page.append(result(attributes, query, fixed))
-    return SearchResults(page, has_more=False)
+    await _repair(archive, effort, settings)
+    return SearchResults(page, has_more, is_cut=effort.is_cut and not has_more)
+
+
+async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:
+    """Remove the stale postings that a search came across, so that the next one does not."""
+    for term, posting in effort.stale:
+        try:
+            await remove_surplus(archive, term, posting, last_alive_at(settings))
+        except Exception:
+            # The answer is right all the same, and the next search or maintenance meets it again.
+            _logger.exception("A stale posting of study %s was not removed.", posting.study_instance_uid)
 
 
 async def _matches(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str
+    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, effort: Effort
 ) -> AsyncGenerator[dict[str, Any], None]:
     """All attributes of each resource that matches."""
-    wanted = {predicate.attribute: predicate.matcher for predicate in query.predicates}
-    async with aclosing(_candidates(archive, wanted, query.level, scope)) as candidates:
-        async for posting, study in candidates:
-            attributes = study_attributes(study, service_url)
-            if not _match(wanted, Level.STUDY, attributes):
-                continue
-            if query.level is Level.STUDY:
-                yield attributes
-                continue
-            for _, series in sorted(study.series.items()):
-                if series.series_instance_uid != (_series_of(scope, posting) or series.series_instance_uid):
-                    continue
-                attributes = series_attributes(study, series, service_url)
-                if not _match(wanted, Level.SERIES, attributes):
-                    continue
-                if query.level is Level.SERIES:
+    async with aclosing(candidates(archive, query, scope, effort)) as found:
+        async for candidate in found:
+            is_match = False
+            async with aclosing(_matches_within(archive, query, scope, service_url, candidate)) as resources:
+                async for attributes in resources:
+                    is_match = True
                     yield attributes
-                    continue
-                records = _instances(archive, wanted, study.study_instance_uid, series.series_instance_uid)
-                async for metadata in _metadata(archive, records, service_url):
-                    if _match(wanted, Level.INSTANCE, metadata):
-                        yield instance_attributes(study, series, metadata, service_url)
+            if not is_match and candidate.posting is not None:
+                effort.note_stale(candidate.posting, candidate.study)
 
 
-def _match(wanted: Mapping[Attribute, Matcher], level: Level, attributes: Mapping[str, Any]) -> bool:
-    return all(
-        matches(matcher, attributes.get(attribute.tag))
-        for attribute, matcher in wanted.items()
-        if attribute.level is level
+async def _matches_within(
+    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, candidate: Candidate
+) -> AsyncGenerator[dict[str, Any], None]:
+    study = candidate.study
+    attributes = study_attributes(study, service_url)
+    if not _match(query, Level.STUDY, attributes):
+        return
+    if query.level is Level.STUDY:
+        yield attributes
+        return
+    for _, series in sorted(study.series.items()):
+        if series.series_instance_uid != (_series_of(scope, candidate) or series.series_instance_uid):
+            continue
+        attributes = series_attributes(study, series, service_url)
+        if not _match(query, Level.SERIES, attributes):
+            continue
+        if query.level is Level.SERIES:
+            yield attributes
+            continue
+        records = _instances(archive, query, study.study_instance_uid, series.series_instance_uid)
+        async for metadata in _metadata(archive, records, service_url):
+            if _match(query, Level.INSTANCE, metadata):
+                yield instance_attributes(study, series, metadata, service_url)
+
+
+def _match(query: SearchQuery, level: Level, attributes: Mapping[str, Any]) -> bool:
+    return satisfies(attributes, query.requirements[level]) and all(
+        moments.matches(attributes) for moments in query.moments[level]
     )
 
 
-def _series_of(scope: ResourceIdentifiers | None, posting: Posting | None) -> str | None:
+def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str | None:
     """The series that the search is narrowed to, by its path or because the index knows where an instance is."""
     if scope is not None and scope.series_instance_uid is not None:
         return scope.series_instance_uid
-    return posting.series_instance_uid or None if posting else None
-
-
-async def _candidates(
-    archive: Archive, wanted: Mapping[Attribute, Matcher], level: Level, scope: ResourceIdentifiers | None
-) -> AsyncGenerator[tuple[Posting | None, StudyRecord], None]:
-    """Studies that may match, newest first, with the posting that proposed each."""
-    if scope is not None and not (level is Level.INSTANCE and BY_KEYWORD["SOPInstanceUID"] in wanted):
-        study = await archive.catalog.read_study(scope.study_instance_uid)
-        if study is not None:
-            yield None, study.record
-        return
-    uids = wanted.get(BY_KEYWORD["StudyInstanceUID"])
-    if isinstance(uids, AnyOf):
-        found = [await archive.catalog.read_study(uid) for uid in uids.forms]
-        for study in sorted(filter(None, found), key=lambda study: study.record.created, reverse=True):
-            yield None, study.record
-        return
-
-    async def read(posting: Posting) -> tuple[Posting, StudyRecord] | None:
-        study = await archive.catalog.read_study(posting.study_instance_uid)
-        # One of another time is left of a request that died: the study has its own, and is to be found once.
-        if study is None or keys.created_of_posting(posting.row_key) != study.record.created:
-            return None
-        return posting, study.record
-
-    postings = _postings(archive, wanted)
-    if scope is not None:
-        postings = _within(postings, scope.study_instance_uid)
-    async with aclosing(fetch_ahead(postings, read, _AHEAD)) as studies:
-        async for candidate in studies:
-            if candidate is not None:
-                yield candidate
-
-
-async def _within(postings: AsyncIterator[Posting], study_instance_uid: str) -> AsyncIterator[Posting]:
-    async for posting in postings:
-        if posting.study_instance_uid == study_instance_uid:
-            yield posting
-
-
-def _postings(archive: Archive, wanted: Mapping[Attribute, Matcher]) -> AsyncIterator[Posting]:
-    """The postings of the most selective predicate, or of every study where there is none."""
-    for keyword in _SELECTIVE:
-        matcher = wanted.get(BY_KEYWORD[keyword])
-        if matcher is not None:
-            _logger.debug("Searching by the postings of %s.", keyword)
-            if isinstance(matcher, AnyOf):
-                return archive.terms.read([Term(keyword, form) for form in sorted(matcher.forms)])
-            return archive.terms.read_range(keyword, matcher.first, matcher.last)
-    _logger.debug("Searching through every study.")
-    return archive.terms.read_all()
+    return candidate.posting.series_instance_uid or None if candidate.posting else None
 
 
 async def _metadata(
@@ -182,12 +143,15 @@ async def _metadata(
 
 
 async def _instances(
-    archive: Archive, wanted: Mapping[Attribute, Matcher], study_instance_uid: str, series_instance_uid: str
+    archive: Archive, query: SearchQuery, study_instance_uid: str, series_instance_uid: str
 ) -> AsyncIterator[InstanceRecord]:
     """A series' instances; only those named, where the search names their UIDs."""
-    uids = wanted.get(BY_KEYWORD["SOPInstanceUID"])
+    uids = query.keys.get(_INSTANCE_UID)
     if not isinstance(uids, AnyOf):
-        async for record in archive.catalog.read_instances(study_instance_uid, series_instance_uid, with_metadata=True):
+        page_rows = min(query.offset + query.limit + 1, _PAGE_ROWS)
+        async for record in archive.catalog.read_instances(
+            study_instance_uid, series_instance_uid, with_metadata=True, page_rows=page_rows
+        ):
             yield record
         return
     for uid in sorted(uids.forms):

@@ -15,7 +15,8 @@ from azure.data.tables import EdmType, EntityProperty, TableTransactionError, Up
 from azure.data.tables.aio import TableClient
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord, SeriesRecord, StudyRecord, Term
+from shared.index import Term
+from shared.records import InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unpacked

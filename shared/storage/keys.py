@@ -1,26 +1,21 @@
-r"""The names of everything in storage: partition keys, row keys and blob names. Pure: nothing else knows their form.
+r"""The names of everything in storage but postings: partition keys, row keys and blob names. Pure.
 
-Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, with
-``!`` and not with ``%``, which clients and gateways decode a second time. An escaped character keeps its place, so the
+Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, and
+``:`` with them, which separates; with ``!`` and not with ``%``, which clients and gateways decode a second time. The
 escape of a prefix is the prefix of the escape.
 """
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord, Term
+from shared.records import InstanceRecord
 
 STUDY_ROW: Final = "study"
 _JOURNAL_SHARDS: Final = 16
-_MAX_TERM_LENGTH: Final = 200
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
 
 _ESCAPED: Final = re.compile(r"!([0-9a-f]{4})")
-_UNSAFE: Final = re.compile(r"[!/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNSAFE: Final = re.compile(r"[!:/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def escape(text: str) -> str:
@@ -63,46 +58,6 @@ def instance_rows(series_instance_uid: str | None = None) -> tuple[str, str]:
 def summary_rows() -> tuple[str, str]:
     """First row key and the first one past the end of a study's series rows and its study row, which sort together."""
     return "series:", f"{STUDY_ROW}~"
-
-
-def term(found: Term) -> str:
-    """Partition key of the studies that have a term.
-
-    Long values are cut: a posting only proposes a study, which is then matched against its own rows.
-    """
-    return f"{found.keyword}={escape(found.value[:_MAX_TERM_LENGTH])}"
-
-
-def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
-    """What tells the postings of terms of one study apart: two long values may be the same to the index."""
-    return frozenset((term(found), found.series_instance_uid) for found in terms)
-
-
-def posting(created: datetime, study_instance_uid: str, found: Term) -> str:
-    """Row key of a study's posting: they sort newest first by when the study was first stored.
-
-    Of a single instance it names the series, so that two instances of one UID have two.
-    """
-    microseconds = (created - _EPOCH) // timedelta(microseconds=1)
-    key = f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
-    return f"{key}:{found.series_instance_uid}" if found.series_instance_uid else key
-
-
-def term_of(partition_key: str) -> tuple[str, str]:
-    """A keyword and a value of it, cut if it was long, whose postings stand under this partition key."""
-    keyword, _, value = partition_key.partition("=")
-    return keyword, unescape(value)
-
-
-def created_of_posting(row_key: str) -> datetime:
-    """When the study that a posting points at was first stored."""
-    return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(row_key.partition(":")[0]))
-
-
-def uids_of_posting(row_key: str) -> tuple[str, str]:
-    """The Study and the Series Instance UID that a posting points at; "" for a series unless it is an instance's."""
-    _, study_instance_uid, *series = row_key.split(":")
-    return study_instance_uid, "".join(series)
 
 
 def journal_shard(request_id: str) -> str:

@@ -1,35 +1,28 @@
-"""The index: posting lists of studies by searchable attribute and value.
+"""The index: lists of studies by searchable attribute and value.
 
 A posting only proposes a study; whoever reads it matches the study's own rows. So a posting too many costs a read and
 one too few would hide a study: postings are written before the catalog says that the study has the term, and removed
-only after it no longer does, and then only if nobody has written them anew in between.
+only after it no longer does, and then only if nobody has written them anew in between. All rows of a posting change in
+one transaction, so its first row stands for all of them.
 """
 
-from collections.abc import AsyncIterator, Iterable
+import heapq
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.records import EVERY_STUDY, Term
-from shared.storage import keys
+from shared.index import Span, Term, lists_of
 from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
 
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """A study proposed by the index; `row_key` sorts newest stored study first.
-
-    That of a single instance says in which series it is.
-    """
-
-    row_key: str
-    study_instance_uid: str
-    series_instance_uid: str
+_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,55 +43,69 @@ class Terms:
         """Write a study's postings."""
 
         async def write(term: Term) -> None:
-            partition_key, row_key = _key(study_instance_uid, created, term)
-            entity = {"PartitionKey": partition_key, "RowKey": row_key}
-            await self._table.upsert_entity(entity, mode=UpdateMode.REPLACE)
+            partition_key, row_keys = rows_of(created, study_instance_uid, term)
+            entities = [{"PartitionKey": partition_key, "RowKey": row_key} for row_key in row_keys]
+            options = {"mode": UpdateMode.REPLACE}
+            if len(entities) == 1:
+                await self._table.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
+            else:
+                await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
 
         await in_parallel(map(write, terms))
 
-    async def read(self, terms: Iterable[Term]) -> AsyncIterator[Posting]:
-        """The postings of several terms of one attribute, each study once, newest first."""
-        streams = [self._partition(keys.term(term)) for term in terms]
-        if len(streams) == 1:
-            async for posting in streams[0]:
-                yield posting
-            return
-        found: dict[str, Posting] = {}
-        for stream in streams:
-            async for posting in stream:
-                found[posting.row_key] = posting
-        for posting in sorted(found.values(), key=lambda posting: posting.row_key):
+    async def read(
+        self, keyword: str, lists: Sequence[str], *, page_rows: int = _PAGE_ROWS
+    ) -> AsyncGenerator[Posting, None]:
+        """The postings of several lists of one attribute, newest study first; twice where two lists have one.
+
+        A page of each list is read first, `page_rows` an operation, and more of one only when its turn comes.
+        """
+        sources = [self._rows(*rows_of_list(keyword, name), page_rows) for name in lists]
+
+        async def head(number: int) -> tuple[str, str, int, Posting] | None:
+            posting = await anext(sources[number], None)
+            return None if posting is None else (posting.order, posting.series_instance_uid, number, posting)
+
+        heads = [found for found in await in_parallel(map(head, range(len(lists)))) if found is not None]
+        heapq.heapify(heads)
+        while heads:
+            *_, number, posting = heads[0]
+            yield posting
+            following = await head(number)
+            if following is None:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, following)
+
+    async def read_term(self, term: Term) -> AsyncIterator[Posting]:
+        """The postings of one term, newest study first; of an instance's, those of any series."""
+        async for posting in self.read(term.keyword, lists_of(term)[:1]):
             yield posting
 
-    async def read_range(self, keyword: str, first: str, last: str) -> AsyncIterator[Posting]:
-        """The postings of all values of an attribute from `first` to `last`, either may be empty, newest first."""
-        query = "PartitionKey ge @first and PartitionKey le @last"
-        # "~" follows every character of a date.
-        parameters = {"first": keys.term(Term(keyword, first)), "last": keys.term(Term(keyword, last or "~"))}
-        found = [_posting(entity) async for entity in self._query(query, parameters)]
-        seen: set[str] = set()
-        for posting in sorted(found, key=lambda posting: posting.row_key):
-            if posting.row_key not in seen:
-                seen.add(posting.row_key)
-                yield posting
-
-    async def read_all(self) -> AsyncIterator[Posting]:
-        """The postings of every study, newest first."""
-        async for posting in self._partition(keys.term(EVERY_STUDY)):
-            yield posting
+    async def read_spans(self, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
+        """The postings of all values in any of the spans, newest study first; None if they are more than `most`."""
+        found = []
+        for span in spans:
+            async for posting in self._rows(*rows_of_span(keyword, span), most + 1):
+                found.append(posting)
+                if len(found) > most:
+                    return None
+        return sorted(found, key=lambda posting: posting.order)
 
     async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
-        """Every posting there is with its term, whose value is cut if it is long; 1,000 an operation."""
+        """Every posting there is with its term, whose value is cut if it is long; 1,000 rows an operation."""
         async for entity in self._table.list_entities(select=["PartitionKey", "RowKey"]):
-            posting = _posting(entity)
-            yield Term(*keys.term_of(entity["PartitionKey"]), posting.series_instance_uid), posting
+            posting = posting_of(entity["PartitionKey"], entity["RowKey"])
+            term = term_of(posting)
+            if term is not None:
+                yield term, posting
 
     async def existing(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
         """Those of `terms` that the study has a posting of."""
 
         async def look(term: Term) -> Term | None:
             try:
-                await self._table.get_entity(*_key(study_instance_uid, created, term), select=["RowKey"])
+                await self._table.get_entity(*key_of(created, study_instance_uid, term), select=["RowKey"])
             except ResourceNotFoundError:
                 return None
             return term
@@ -110,7 +117,8 @@ class Terms:
 
         async def note(term: Term) -> PostingMark | None:
             try:
-                entity = await self._table.get_entity(*_key(study_instance_uid, created, term), select=["PartitionKey"])
+                key = key_of(created, study_instance_uid, term)
+                entity = await self._table.get_entity(*key, select=["PartitionKey"])
             except ResourceNotFoundError:
                 return None
             return PostingMark(term, str(entity.metadata["etag"]))
@@ -123,35 +131,42 @@ class Terms:
         """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
 
         async def remove(mark: PostingMark) -> Term | None:
-            try:
-                await self._table.delete_entity(
-                    *_key(study_instance_uid, created, mark.term),
-                    etag=mark.etag,
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except ResourceModifiedError:
-                return mark.term
-            return None
+            is_removed = await self._remove(study_instance_uid, created, mark.term, mark.etag)
+            return None if is_removed else mark.term
 
         return frozenset(term for term in await in_parallel(map(remove, marks)) if term is not None)
 
     async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
-        await in_parallel(self._table.delete_entity(*_key(study_instance_uid, created, term)) for term in terms)
+        await in_parallel(self._remove(study_instance_uid, created, term) for term in terms)
 
-    async def _partition(self, partition_key: str) -> AsyncIterator[Posting]:
-        async for entity in self._query("PartitionKey eq @term", {"term": partition_key}):
-            yield _posting(entity)
+    async def _remove(self, study_instance_uid: str, created: datetime, term: Term, etag: str | None = None) -> bool:
+        """Remove a posting, if it is there; False where it no longer stands as under `etag`."""
+        partition_key, row_keys = rows_of(created, study_instance_uid, term)
+        condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        try:
+            if len(row_keys) == 1:
+                await self._table.delete_entity(partition_key, row_keys[0], **condition)
+            else:
+                first, *rest = ({"PartitionKey": partition_key, "RowKey": row_key} for row_key in row_keys)
+                await self._table.submit_transaction(
+                    [("delete", first, condition), *(("delete", entity) for entity in rest)]
+                )
+        except ResourceModifiedError:
+            return False
+        except TableTransactionError as error:
+            if error.status_code == HTTPStatus.PRECONDITION_FAILED:
+                return False
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+        return True
 
-    def _query(self, query: str, parameters: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-        return self._table.query_entities(query, parameters=parameters, select=["RowKey"])
-
-
-def _key(study_instance_uid: str, created: datetime, term: Term) -> tuple[str, str]:
-    """Partition and row key of a posting."""
-    return keys.term(term), keys.posting(created, study_instance_uid, term)
-
-
-def _posting(entity: dict[str, Any]) -> Posting:
-    row_key = entity["RowKey"]
-    return Posting(row_key, *keys.uids_of_posting(row_key))
+    async def _rows(self, partition_key: str, first: str, end: str, page_rows: int) -> AsyncIterator[Posting]:
+        entities = self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": partition_key, "first": first, "end": end},
+            select=["PartitionKey", "RowKey"],
+            results_per_page=page_rows,
+        )
+        async for entity in entities:
+            yield posting_of(entity["PartitionKey"], entity["RowKey"])

@@ -64,7 +64,7 @@ async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes
 async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:
     """The UIDs, of the level, that a search finds."""
     tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
-    results = await search(archive, parse_search(query, level, settings), None, "http://host/v2")
+    results = await search(archive, parse_search(query, level, settings), None, "http://host/v2", settings)
     return [result[tag]["Value"][0] for result in results.results]
 
 

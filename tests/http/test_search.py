@@ -192,12 +192,6 @@ def test_include_fields(service: httpx.Client) -> None:
     assert all_of_instance["7FE00010"] == metadata["7FE00010"]
 
 
-def test_fuzzy_matching_is_not_done_and_said_so(service: httpx.Client) -> None:
-    response = service.get("/studies", params={"StudyInstanceUID": STUDIES[0], "fuzzymatching": "true"})
-    assert response.status_code == 200
-    assert "Only literal matching has been performed" in response.headers["Warning"]
-
-
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [

@@ -1,4 +1,4 @@
-"""What each retrieve asks of storage, counted beneath the SDKs: as the documents have it."""
+"""What each retrieve and search asks of storage, counted beneath the SDKs: as the documents have it."""
 
 from collections.abc import AsyncIterator
 
@@ -18,6 +18,7 @@ from tests.storage_operations import Counting
 
 STUDY, SERIES, INSTANCES = new_uid(), new_uid(), [new_uid() for _ in range(5)]
 INSTANCE = f"/studies/{STUDY}/series/{SERIES}/instances/{INSTANCES[0]}"
+PATIENT_ID, NAME = f"ID{new_uid()[-20:]}", f"Q{new_uid()[-12:]}"
 OCTETS = "application/octet-stream"
 RLE = "1.2.840.10008.1.2.5"
 ROW, PAGE, BLOB = "GET catalog", "GET catalog", "GET dicom"
@@ -46,6 +47,9 @@ async def client(
                             StudyInstanceUID=STUDY,
                             SeriesInstanceUID=SERIES,
                             SOPInstanceUID=uid,
+                            PatientID=PATIENT_ID,
+                            PatientName=f"{NAME}^John",
+                            StudyDate="20260101",
                             NumberOfFrames=4,
                             Rows=64,
                             Columns=64,
@@ -110,3 +114,27 @@ async def test_head_reads_no_blob(client: httpx.AsyncClient, counting: Counting,
     counting.operations.clear()
     assert (await client.head(path)).status_code == 200
     assert counting.operations == {ROW: 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "operations"),
+    [
+        (f"/studies?StudyInstanceUID={STUDY}", {PAGE: 1}),
+        (f"/studies?PatientID={PATIENT_ID}", {"GET terms": 1, PAGE: 1}),
+        (f"/studies?PatientID={PATIENT_ID}&StudyDate=20200101-", {"GET terms": 1, PAGE: 1}),
+        (f"/studies?PatientID={PATIENT_ID[:-1]}*", {"GET terms": 1, PAGE: 1}),
+        ("/studies?StudyDate=20200101-&limit=1", {"GET terms": 1, PAGE: 1}),
+        (f"/studies?PatientName=*{NAME[1:]}*&limit=1", {"GET terms": 1, PAGE: 1}),
+        (f"/studies?PatientName={NAME[:4]}&fuzzymatching=true", {"GET terms": 1, PAGE: 1}),
+        (f"/series?SeriesInstanceUID={SERIES}", {"GET terms": 1, PAGE: 1}),
+        (f"/instances?SOPInstanceUID={INSTANCES[0]}", {"GET terms": 1, PAGE: 1 + 1}),
+        (f"/studies/{STUDY}/series", {PAGE: 1}),
+        (f"/studies/{STUDY}/instances", {PAGE: 1 + 1}),
+        (f"/studies/{STUDY}/series/{SERIES}/instances?SOPInstanceUID={INSTANCES[0]}", {"GET terms": 1, PAGE: 1 + 1}),
+    ],
+)
+async def test_a_search(client: httpx.AsyncClient, counting: Counting, path: str, operations: dict[str, int]) -> None:
+    counting.operations.clear()
+    response = await client.get(path)
+    assert response.status_code == 200
+    assert counting.operations == operations

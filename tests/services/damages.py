@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.records import InstanceRecord, Term, terms_of_instance
+from shared.index import Term
+from shared.records import InstanceRecord, terms_of_instance
 from shared.services.consistency import Kind
 from shared.storage import keys
 from shared.storage.journal import JournalEntry

@@ -30,7 +30,9 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
     assert terms_of(record) <= record.posted
     for term in needed:
-        assert study_instance_uid in [posting.study_instance_uid async for posting in archive.terms.read([term])], term
+        assert study_instance_uid in [posting.study_instance_uid async for posting in archive.terms.read_term(term)], (
+            term
+        )
     return len(rows)
 
 

@@ -12,13 +12,12 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import ContainerClient
 
-from shared.records import InstanceRecord, Term
+from shared.index import Term
+from shared.records import InstanceRecord
 from shared.services.consistency import Difference, Kind, examine
 from shared.services.store import StoreService
 from shared.settings import Settings
-from shared.storage import keys
 from shared.storage.archive import Archive
-from shared.storage.parallel import in_parallel
 
 Entity = dict[str, Any]
 
@@ -48,11 +47,10 @@ class RawArchive:
         )
 
     async def posting(self, term: Term, study: str, created: datetime) -> None:
-        entity = {"PartitionKey": keys.term(term), "RowKey": keys.posting(created, study, term)}
-        await self.tables["terms"].upsert_entity(entity)
+        await self.archive.terms.add(study, created, [term])
 
     async def remove_posting(self, term: Term, study: str) -> None:
-        await self.tables["terms"].delete_entity(keys.term(term), keys.posting(await self.created(study), study, term))
+        await self.archive.terms.remove(study, await self.created(study), [term])
 
     async def created(self, study: str) -> datetime:
         created: datetime = (await self.row(study, "study"))["created"]
@@ -80,8 +78,12 @@ class RawArchive:
 
     async def empty(self) -> None:
         for table in self.tables.values():
-            rows = [entity async for entity in table.list_entities(select=["PartitionKey", "RowKey"])]
-            await in_parallel(table.delete_entity(row["PartitionKey"], row["RowKey"]) for row in rows)
+            partitions: dict[str, list[Entity]] = {}
+            async for entity in table.list_entities(select=["PartitionKey", "RowKey"]):
+                partitions.setdefault(entity["PartitionKey"], []).append(entity)
+            batches = [rows[at : at + 100] for rows in partitions.values() for at in range(0, len(rows), 100)]
+            for batch in batches:
+                await table.submit_transaction([("delete", row) for row in batch])
         await self.archive.blobs.delete([name async for name in self.container.list_blob_names()])
 
 

@@ -11,7 +11,8 @@ import pytest_asyncio
 from local import azurite
 from local.ports import free_ports
 from shared.identifiers import ResourceIdentifiers
-from shared.records import Term, terms_of_instance
+from shared.index import Term
+from shared.records import terms_of_instance
 from shared.services.consistency import Difference, Examined, Kind, repair
 from shared.services.delete import delete
 from shared.storage import keys
@@ -298,7 +299,7 @@ async def test_nothing_differs_in_normal_use(raw: RawArchive) -> None:
     examined = Examined()
     assert await raw.differences(examined=examined) == []
     rows = [row for study in studies for row in await raw.instances(study)]
-    postings = [entity async for entity in raw.tables["terms"].list_entities()]
+    postings = [posting async for _, posting in raw.archive.terms.read_every_term()]
     assert examined == Examined(4, len(rows), len(rows), len(postings))
     assert len(rows) > 12
 

@@ -2,7 +2,7 @@
 
 from shared.attributes import Level
 from shared.identifiers import ResourceIdentifiers
-from shared.records import Term
+from shared.index import Term
 from shared.search_query import parse_search
 from shared.services.delete import delete
 from shared.services.search import search
@@ -13,8 +13,8 @@ from tests.http.instances import dataset, new_uid, part10
 from tests.services.test_store import store
 
 
-async def studies_posted(archive: Archive, *terms: Term) -> list[str]:
-    return [posting.study_instance_uid async for posting in archive.terms.read(terms)]
+async def studies_posted(archive: Archive, term: Term) -> list[str]:
+    return [posting.study_instance_uid async for posting in archive.terms.read_term(term)]
 
 
 async def test_a_duplicate_that_is_refused_leaves_no_posting_of_what_its_study_is_not(
@@ -37,7 +37,7 @@ async def test_a_study_that_was_deleted_and_stored_again_is_found_once(
     await delete(archive, ResourceIdentifiers(image.StudyInstanceUID))
     await store(stores, part10(image))
     query = parse_search(f"PatientID={other_patient}", Level.STUDY, settings)
-    assert len((await search(archive, query, None, "http://host/v2")).results) == 1
+    assert len((await search(archive, query, None, "http://host/v2", settings)).results) == 1
 
 
 async def test_an_instance_uid_that_two_series_of_a_study_share_stays_posted_until_both_are_gone(

@@ -1,24 +1,73 @@
 from datetime import UTC, datetime, timedelta
 
-from shared.records import EVERY_STUDY, Term
+from shared.index import EVERY_STUDY, Span, Term
 from shared.storage.archive import Archive
+from shared.storage.posting_keys import in_index
 from tests.storage.instances import new_uid
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def found(archive: Archive, *terms: Term) -> list[str]:
-    return [posting.study_instance_uid async for posting in archive.terms.read(terms)]
+async def found(archive: Archive, term: Term) -> list[str]:
+    return [posting.study_instance_uid async for posting in archive.terms.read_term(term)]
 
 
-async def test_postings_come_newest_first_and_each_study_once(archive: Archive) -> None:
+async def studies(archive: Archive, keyword: str, *lists: str, page_rows: int = 2) -> list[str]:
+    return [one.study_instance_uid async for one in archive.terms.read(keyword, lists, page_rows=page_rows)]
+
+
+async def test_postings_of_one_list_and_of_several_come_newest_first(archive: Archive) -> None:
     value, other = new_uid(), new_uid()
-    for age in (2, 0, 1):
-        created = CREATED - timedelta(days=age)
-        await archive.terms.add(f"1.{age}", created, [Term("PatientID", value)])
-        await archive.terms.add(f"1.{age}", created, [Term("PatientID", other), Term("PatientID", value)])
-    assert await found(archive, Term("PatientID", value)) == ["1.0", "1.1", "1.2"]
-    assert await found(archive, Term("PatientID", value), Term("PatientID", other)) == ["1.0", "1.1", "1.2"]
+    for age in (2, 0, 4, 3, 1):
+        terms = [Term("PatientID", value)] if age % 2 else [Term("PatientID", other), Term("PatientID", value)]
+        for _ in range(2):
+            await archive.terms.add(f"1.{age}", CREATED - timedelta(days=age), terms)
+    assert await found(archive, Term("PatientID", value)) == ["1.0", "1.1", "1.2", "1.3", "1.4"]
+    assert await studies(archive, "PatientID", f"={value}", f"={other}") == [f"1.{n}" for n in (0, 0, 1, 2, 2, 3, 4, 4)]
+    assert await studies(archive, "PatientID", f"={new_uid()}") == []
+
+
+async def test_values_are_found_by_how_they_begin(archive: Archive) -> None:
+    beginning = new_uid()[-3:]
+    for number, value in enumerate(["7", "8/x", "8:x", "9"]):
+        await archive.terms.add(f"1.{number}", CREATED, [Term("StudyID", f"x{beginning}{value}")])
+    assert await studies(archive, "StudyID", f"^x{beginning}") == ["1.0", "1.1", "1.2", "1.3"]
+    postings = [one async for one in archive.terms.read("StudyID", [f"^x{beginning}"])]
+    assert [posting.value for posting in postings] == [f"x{beginning}{value}" for value in ("7", "8/x", "8:x", "9")]
+    assert {posting.created for posting in postings} == {CREATED}
+
+    async def within(first: str, last: str, most: int = 5) -> list[str] | None:
+        span = Span(f"x{beginning}{first}", f"x{beginning}{last}")
+        found = await archive.terms.read_spans("StudyID", [span], most)
+        return None if found is None else [posting.study_instance_uid for posting in found]
+
+    assert await within("8", "8") == ["1.1", "1.2"]
+    assert await within("8/", "9") == ["1.1", "1.2", "1.3"]
+    assert await within("", "", most=4) == ["1.0", "1.1", "1.2", "1.3"]
+    assert await within("", "", most=3) is None
+
+
+async def test_names_are_found_by_how_their_words_begin(archive: Archive) -> None:
+    study, word = new_uid(), f"q{new_uid()[-5:]}"
+    await archive.terms.add(study, CREATED, [Term("PatientName", f"smith-{word}^john")])
+    assert study in await studies(archive, "PatientName", f"^{word}")
+    assert study in await studies(archive, "PatientName", "^smit")
+    assert study in await studies(archive, "PatientName", "^joh")
+    assert study not in await studies(archive, "PatientName", "^mith")
+    await archive.terms.remove(study, CREATED, [Term("PatientName", f"smith-{word}^john")])
+    assert study not in await studies(archive, "PatientName", "^")
+
+
+async def test_long_values_that_begin_alike_are_told_apart(archive: Archive) -> None:
+    one, other = (Term("PatientName", "/" * 40 + "long " * 100 + new_uid()) for _ in range(2))
+    study, next_study = new_uid(), new_uid()
+    await archive.terms.add(study, CREATED, [one])
+    await archive.terms.add(next_study, CREATED, [other])
+    assert (await found(archive, one), await found(archive, other)) == ([study], [next_study])
+    read = {posting.study_instance_uid: term async for term, posting in archive.terms.read_every_term()}
+    assert in_index([read[study]]) == in_index([one])
+    await archive.terms.remove(study, CREATED, [read[study]])
+    assert (await found(archive, one), await found(archive, other)) == ([], [next_study])
 
 
 async def test_values_that_a_key_may_not_hold(archive: Archive) -> None:
@@ -35,22 +84,8 @@ async def test_values_that_a_key_may_not_hold(archive: Archive) -> None:
 async def test_the_posting_of_an_instance_names_its_series(archive: Archive) -> None:
     uid = new_uid()
     await archive.terms.add("1.1", CREATED, [Term("SOPInstanceUID", uid, "2.2")])
-    postings = [posting async for posting in archive.terms.read([Term("SOPInstanceUID", uid)])]
+    postings = [posting async for posting in archive.terms.read_term(Term("SOPInstanceUID", uid))]
     assert [(posting.study_instance_uid, posting.series_instance_uid) for posting in postings] == [("1.1", "2.2")]
-
-
-async def test_a_range_of_dates_is_read_newest_first(archive: Archive) -> None:
-    keyword = f"Date{new_uid()}"
-    for number, date in enumerate(("20200101", "20200131", "20191231", "20200201")):
-        await archive.terms.add(f"1.{number}", CREATED + timedelta(days=number), [Term(keyword, date)])
-
-    async def in_range(first: str, last: str) -> list[str]:
-        return [posting.study_instance_uid async for posting in archive.terms.read_range(keyword, first, last)]
-
-    assert await in_range("20200101", "20200131") == ["1.1", "1.0"]
-    assert await in_range("20200131", "") == ["1.3", "1.1"]
-    assert await in_range("", "20191231") == ["1.2"]
-    assert await in_range("", "") == ["1.3", "1.2", "1.1", "1.0"]
 
 
 async def test_a_marked_posting_goes_unless_it_was_written_anew(archive: Archive) -> None:
@@ -70,11 +105,11 @@ async def test_removing_touches_only_the_study_as_it_was_created(archive: Archiv
     await archive.terms.add(study, CREATED, [term])
     await archive.terms.add(study, CREATED + timedelta(days=1), [term])
     await archive.terms.remove(study, CREATED, [term, Term("PatientID", new_uid())])
-    postings = [posting async for posting in archive.terms.read([term])]
+    postings = [posting async for posting in archive.terms.read_term(term)]
     assert len(postings) == 1
 
 
 async def test_every_study_is_listed(archive: Archive) -> None:
     study = new_uid()
     await archive.terms.add(study, datetime.now(UTC), [EVERY_STUDY])
-    assert study in [posting.study_instance_uid async for posting in archive.terms.read_all()]
+    assert study in await found(archive, EVERY_STUDY)

@@ -12,7 +12,8 @@ from local.server import routes_of
 from shared import cross_origin
 from shared.attributes import SEARCHABLE
 from shared.authorization import ROLES, SCOPES, Permission
-from shared.search_query import LISTED_VRS
+from shared.index import is_indexed
+from shared.search_values import LISTED_VRS, RANGE_VRS, WILDCARD_VRS
 from shared.settings import Settings
 from shared.store_response import FailureReason
 from shared.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
@@ -50,12 +51,14 @@ def test_the_conformance_statement_lists_every_failure_reason() -> None:
 
 def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
     def matched_by(vr: str) -> str:
-        return "date or range" if vr == "DA" else "whole value, list" if vr in LISTED_VRS else "whole value"
+        forms = {"list": LISTED_VRS, "wildcards": WILDCARD_VRS, "range": RANGE_VRS}
+        return ", ".join(["value", *(form for form, vrs in forms.items() if vr in vrs)])
 
     documented = {tuple(row) for row in rows(CONFORMANCE, "attribute")}
     assert documented == {
-        (known.keyword, known.tag, known.level.name.lower(), matched_by(known.vr)) for known in SEARCHABLE
+        (key.keyword, ".".join(key.path), key.level.name.lower(), matched_by(key.vr)) for key in SEARCHABLE
     }
+    assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["InstanceNumber"]
 
 
 def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_transcoded() -> None:

@@ -6,12 +6,11 @@ import pytest
 
 from shared.attributes import TAG
 from shared.identifiers import InstanceIdentifiers
+from shared.index import EVERY_STUDY, Term
 from shared.records import (
-    EVERY_STUDY,
     InstanceRecord,
     NewInstance,
     StudyRecord,
-    Term,
     split_by_level,
     terms_of,
     terms_of_instance,
@@ -92,8 +91,7 @@ def test_terms_are_of_every_level_but_the_single_instances() -> None:
         Term("SeriesInstanceUID", "3"),
         Term("Modality", "ct"),
         Term("Modality", "mr"),
-        Term("ModalitiesInStudy", "ct"),
-        Term("ModalitiesInStudy", "mr"),
+        Term("SOPClassUID", "1.2.840.1"),
     }
     assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.attributes import BY_KEYWORD, TAG, Level
 from shared.errors import BadRequest
-from shared.matching import AnyOf, DateRange, Matcher
+from shared.matching import AnyOf, EachOf, Either, Empty, Matcher, NameGroups, Range, Wildcard, Words
 from shared.search_query import parse_search
 from shared.settings import Settings
 
@@ -12,8 +12,7 @@ SETTINGS = Settings()
 
 
 def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Matcher]:
-    query = parse_search(query_string, level, SETTINGS)
-    return {predicate.attribute.keyword: predicate.matcher for predicate in query.predicates}
+    return {key.keyword: matcher for key, matcher in parse_search(query_string, level, SETTINGS).keys.items()}
 
 
 @pytest.mark.parametrize(
@@ -31,12 +30,41 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
         ("StudyInstanceUID=1.2&StudyInstanceUID=1.3", {"StudyInstanceUID": AnyOf({"1.2", "1.3"})}),
         ("ModalitiesInStudy=CT,MR", {"ModalitiesInStudy": AnyOf({"ct", "mr"})}),
         ("StudyDate=20200131", {"StudyDate": AnyOf({"20200131"})}),
-        ("StudyDate=20200101-20200131", {"StudyDate": DateRange("20200101", "20200131")}),
-        ("StudyDate=20200101-", {"StudyDate": DateRange("20200101", "")}),
-        ("StudyDate=-20200131", {"StudyDate": DateRange("", "20200131")}),
+        ("StudyDate=20200101-20200131", {"StudyDate": Range("20200101", "20200131")}),
+        ("StudyDate=20200101-", {"StudyDate": Range("20200101", "")}),
+        ("StudyDate=-20200131", {"StudyDate": Range("", "20200131")}),
         # dcm4che and Weasis send empty values for the attributes they want back
         ("PatientID=&PatientName=&StudyDate=&StudyInstanceUID=", {}),
         ("PatientName=*", {}),
+        ("PatientName=**&PatientID=*", {}),
+        ("PatientName=Do*", {"PatientName": Wildcard("do*")}),
+        ("PatientID=a?1", {"PatientID": Wildcard("a?1")}),
+        ("Modality=C*,MR", {"Modality": Either((AnyOf({"mr"}), Wildcard("c*")))}),
+        ("Modality=CT,", {"Modality": AnyOf({"ct"})}),
+        ("Modality=CT,*", {}),
+        ("PatientName=Yamada%3D山田*", {"PatientName": NameGroups((AnyOf({"yamada"}), Wildcard("山田*")))}),
+        ("PatientName=%3D%3Dや*", {"PatientName": NameGroups((None, None, Wildcard("や*")))}),
+        ("PatientName=Jo+Do&fuzzymatching=true", {"PatientName": Words(("jo", "do"))}),
+        ("PatientName=*Jo*&fuzzymatching=true", {"PatientName": Wildcard("*jo*")}),
+        ("PatientName=^&fuzzymatching=true", {}),
+        ("PatientID=Jo&fuzzymatching=true", {"PatientID": AnyOf({"jo"})}),
+        ("StudyTime=1000-12", {"StudyTime": Range("100000.000000", "125959.999999")}),
+        ("StudyTime=101500", {"StudyTime": Range("101500.000000", "101500.999999")}),
+        ("SeriesNumber=007", {"SeriesNumber": AnyOf({"7"})}),
+        ("PatientID=%22%22&emptyvaluematching=true", {"PatientID": Empty()}),
+        ("PatientID=%22%22", {"PatientID": AnyOf({'""'})}),
+        (
+            "ModalitiesInStudy=CT%5CPT&multiplevaluematching=true",
+            {"ModalitiesInStudy": EachOf((AnyOf({"ct"}), AnyOf({"pt"})))},
+        ),
+        ("PatientID=a%5Cb&multiplevaluematching=true", {"PatientID": EachOf((AnyOf({"a"}), AnyOf({"b"})))}),
+        (
+            "RequestAttributesSequence.ScheduledProcedureStepID=S1&00400275.00401001=P1",
+            {
+                "RequestAttributesSequence.ScheduledProcedureStepID": AnyOf({"s1"}),
+                "RequestAttributesSequence.RequestedProcedureID": AnyOf({"p1"}),
+            },
+        ),
         ("accept=application/dicom%2Bjson&charset=utf-8", {}),
         ("&&PatientID=x&", {"PatientID": AnyOf({"x"})}),
     ],
@@ -48,7 +76,7 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
 @pytest.mark.parametrize(
     ("query_string", "message"),
     [
-        ("NoSuch=1", "NoSuch is not searchable here. Searchable are: AccessionNumber, "),
+        ("NoSuch=1", "the given name is not searchable here. Searchable are: AccessionNumber, "),
         ("%3Cscript%3E=1", "Unknown parameter: the given name"),
         ("Rows=1", "Rows is not searchable"),
         ("00280010=1", "00280010 is not searchable"),
@@ -60,7 +88,19 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("StudyDate=20200102-20200101", "ends before it begins"),
         ("StudyDate=20200101&StudyDate=20200102", "StudyDate takes one value"),
         ("PatientID=a&PatientID=b", "PatientID takes one value"),
-        ("PatientName=Do*", "PatientName holds a wildcard"),
+        ("StudyInstanceUID=1.2*", "StudyInstanceUID is not a UID"),
+        ("StudyDate=2020*", "StudyDate must be a date"),
+        ("StudyTime=2500", "StudyTime must be a time HHMMSS"),
+        ("StudyTime=23-02", "StudyTime is a range that ends before it begins"),
+        ("StudyDate=20200101-20200101&StudyTime=23-02", "00080020 and 00080030 ends before it begins"),
+        ("SeriesNumber=1*", "SeriesNumber must be a number"),
+        ("PatientName=a%3Db%3Dc%3Dd", "more than 3 component groups"),
+        ("PatientName=" + "a*" * 600, "longer than 1024 characters"),
+        ("PatientName=%ff", "not UTF-8"),
+        ("PatientName=%ED%A0%80", "not UTF-8"),
+        ("RequestAttributesSequence=1", "RequestAttributesSequence is not searchable"),
+        ("RequestAttributesSequence.NoSuch=1", "the given name is not searchable"),
+        ("emptyvaluematching=1", "emptyvaluematching must be true or false"),
         ("StudyInstanceUID=1.2/3", "StudyInstanceUID is not a UID"),
         ("StudyInstanceUID=1.2,x", "StudyInstanceUID is not a UID"),
         ("limit=0", "limit must be a whole number from 1 to 200"),
@@ -90,15 +130,15 @@ def test_attributes_of_a_lower_level_are_not_searchable() -> None:
 
 def test_patients_values_are_not_repeated_in_errors() -> None:
     with pytest.raises(BadRequest) as caught:
-        parse_search("PatientName=Secret*", Level.STUDY, SETTINGS)
+        parse_search("PatientName=Secret*" + "*a" * 600, Level.STUDY, SETTINGS)
     assert "Secret" not in str(caught.value)
 
 
 def test_paging_has_microsofts_defaults() -> None:
     query = parse_search("", Level.STUDY, SETTINGS)
-    assert (query.limit, query.offset, query.is_fuzzy) == (100, 0, False)
-    query = parse_search("limit=101&offset=7&fuzzymatching=true", Level.STUDY, SETTINGS)
-    assert (query.limit, query.offset, query.is_fuzzy) == (101, 7, True)
+    assert (query.limit, query.offset) == (100, 0)
+    query = parse_search("limit=101&offset=7", Level.STUDY, SETTINGS)
+    assert (query.limit, query.offset) == (101, 7)
     assert parse_search("limit=1000", Level.STUDY, replace(SETTINGS, max_search_limit=1000)).limit == 1000
 
 
@@ -118,3 +158,41 @@ def test_includefield_by_keyword_tag_list_repeat_and_all() -> None:
 
 def test_matching_keys_are_returned_even_when_empty() -> None:
     assert BY_KEYWORD["PatientBirthDate"].tag in parse_search("PatientBirthDate=", Level.STUDY, SETTINGS).include_tags
+
+
+def test_ranges_of_a_date_and_its_time_are_one_of_moments() -> None:
+    query = parse_search("StudyDate=20260105-20260107&StudyTime=1000-1800", Level.STUDY, SETTINGS)
+    (moments,) = query.moments[Level.STUDY]
+    assert moments.range == Range("20260105100000.000000", "20260107180059.999999")
+    assert set(query.requirements[Level.STUDY]) == {TAG["StudyDate"]}
+    assert [key.keyword for key in query.keys] == ["StudyDate"]
+    study = {"00080020": {"vr": "DA", "Value": ["20260106"]}, "00080030": {"vr": "TM", "Value": ["0200"]}}
+    assert moments.matches(study)
+    assert not moments.matches({**study, "00080020": {"vr": "DA", "Value": ["20260105"]}})
+    assert moments.matches({"00080020": {"vr": "DA", "Value": ["20260107"]}})
+    (moments,) = parse_search("StudyDate=-20260107&StudyTime=10-", Level.STUDY, SETTINGS).moments[Level.STUDY]
+    assert moments.range == Range("", "20260107235959.999999")
+
+
+def test_a_day_and_a_range_of_times_are_matched_each_for_itself() -> None:
+    query = parse_search("StudyDate=20260105&StudyTime=1000-1800", Level.STUDY, SETTINGS)
+    assert query.moments[Level.STUDY] == ()
+    assert set(query.requirements[Level.STUDY]) == {TAG["StudyDate"], TAG["StudyTime"]}
+
+
+def test_within_a_study_any_attribute_can_be_matched() -> None:
+    query = parse_search("KVP=120&SeriesDescription=ax*", Level.INSTANCE, SETTINGS, is_within_study=True)
+    assert query.requirements[Level.INSTANCE] == {"00180060": AnyOf({"120"})}
+    assert query.requirements[Level.SERIES] == {TAG["SeriesDescription"]: Wildcard("ax*")}
+    assert query.keys == {}
+    query = parse_search("StudyInstanceUID=1&00091001=x&ConceptNameCodeSequence.CodeValue=1", Level.INSTANCE, SETTINGS)
+    assert query.requirements[Level.INSTANCE] == {
+        "00091001": AnyOf({"x"}),
+        "0040A043": {"00080100": AnyOf({"1"})},
+    }
+    with pytest.raises(BadRequest, match="KVP is not searchable here"):
+        parse_search("KVP=120", Level.SERIES, SETTINGS, is_within_study=True)
+    with pytest.raises(BadRequest, match="PixelData cannot be matched: its VR is OB"):
+        parse_search("PixelData=120", Level.INSTANCE, SETTINGS, is_within_study=True)
+    with pytest.raises(BadRequest, match="KVP is not searchable here"):
+        parse_search("StudyInstanceUID=&KVP=120", Level.INSTANCE, SETTINGS)

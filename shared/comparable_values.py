@@ -1,0 +1,145 @@
+"""The form in which values are compared: those of the DICOM JSON Model (PS3.18 F) and those that a search asks for.
+
+The same form goes into the index, so a value that matches is found by looking its form up.
+"""
+
+import re
+import unicodedata
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+NUMBER_VRS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+MAX_NAME_LENGTH: Final = 64
+"""Characters that a component group of a name has at most (PS3.5 6.2), and keys of the index tell of a value."""
+PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+
+_DATE: Final = re.compile(r"[0-9]{8}")
+_TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_DATE_TIME: Final = re.compile(
+    r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII
+)
+_VOICED_KANA_MARKS: Final = "\u3099\u309a"  # they make another letter of a letter, not an accented one
+_WORD_BREAKS: Final = re.compile(r"[\s^=,.'\-()/]+")
+
+
+def comparable(vr: str, text: str) -> str:
+    """The form in which a value of the VR `vr` is compared; empty for a date, time or moment that is none.
+
+    Names compare without regard to case, accents, width and empty trailing components, other text without regard to
+    case (PS3.4 C.2.2.2.1 leaves case to the server; Microsoft's service decides alike). Times are HHMMSS.FFFFFF,
+    moments YYYYMMDDHHMMSS.FFFFFF in UTC, the first that a value of less precision may mean. Numbers are equal that
+    are the same number.
+    """
+    match vr:
+        case "UI":
+            return text.strip("\0 ")
+        case "DA":
+            text = text.strip("\0 ")
+            return text if is_date(text) else ""
+        case "TM":
+            return first_and_last_time(text)[0]
+        case "DT":
+            return first_and_last_moment(text)[0]
+        case "PN":
+            return _name(text)
+        case _:
+            return _number(text) if vr in NUMBER_VRS else text.strip("\0 \t\r\n").casefold()
+
+
+def comparable_values(attribute: Mapping[str, Any]) -> Iterator[str]:
+    """Each value of a DICOM JSON attribute in its comparable form; of a name, each component group; no empty ones."""
+    for value in attribute.get("Value", ()):
+        texts = [value.get(group) for group in PERSON_NAME_GROUPS] if isinstance(value, dict) else [value]
+        for text in texts:
+            form = "" if text is None else comparable(attribute["vr"], str(text))
+            if form:
+                yield form
+
+
+def words_of(form: str) -> list[str]:
+    """The words of a comparable name, in their order: what stands between spaces and punctuation.
+
+    Those of its first `MAX_NAME_LENGTH` characters.
+    """
+    return [word for word in _WORD_BREAKS.split(form[:MAX_NAME_LENGTH]) if word]
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` is a day of the calendar as DA has it, YYYYMMDD (PS3.5 6.2)."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return True
+
+
+def first_and_last_time(text: str) -> tuple[str, str]:
+    """The first and the last instant that a TM means, HHMMSS.FFFFFF each; empty when it is none.
+
+    One that leaves out seconds, or minutes, means all of them (PS3.5 6.2).
+    """
+    match = _TIME.fullmatch(text.strip("\0 "))
+    if match is None:
+        return "", ""
+    hours, minutes, seconds, fraction = match.groups()
+    if hours > "23" or (minutes or "00") > "59" or (seconds or "00") > "60":
+        return "", ""
+    first = f"{hours}{minutes or '00'}{seconds or '00'}.{fraction or '':0<6}"
+    last = f"{hours}{minutes or '59'}{seconds or '59'}.{fraction or '':9<6}"
+    return first, last
+
+
+def first_and_last_moment(text: str) -> tuple[str, str]:
+    """The first and the last instant that a DT means, YYYYMMDDHHMMSS.FFFFFF in UTC each; empty when it is none.
+
+    One without an offset is taken to be in UTC.
+    """
+    match = _DATE_TIME.fullmatch(text.strip("\0 "))
+    if match is None:
+        return "", ""
+    *components, fraction, offset = match.groups()
+    year, *rest = [int(component) for component in components if component is not None]
+    month, *_ = rest or [12]
+    try:
+        end = [12, monthrange(year, month)[1], 23, 59, 59]
+        first = _instant(year, *rest, *(1, 1, 0, 0, 0)[len(rest) :])
+        last = _instant(year, *rest, *end[len(rest) :])
+        shift = timedelta(hours=int(offset[:3]), minutes=int(offset[0] + offset[3:])) if offset else timedelta()
+        return f"{_digits(first - shift)}.{fraction or '':0<6}", f"{_digits(last - shift)}.{fraction or '':9<6}"
+    except (ValueError, OverflowError):
+        return "", ""
+
+
+def _instant(*components: int) -> datetime:
+    year, month, day, hour, minute, second = components
+    return datetime(year, month, day, hour, minute, second)
+
+
+def _digits(moment: datetime) -> str:
+    return re.sub("[^0-9]", "", moment.isoformat()[:19])
+
+
+def _name(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    unaccented = "".join(
+        character for character in decomposed if character in _VOICED_KANA_MARKS or not unicodedata.combining(character)
+    )
+    components = [" ".join(component.split()) for component in unicodedata.normalize("NFC", unaccented).split("^")]
+    return "^".join(components).rstrip("^")
+
+
+def _number(text: str) -> str:
+    text = text.strip("\0 ")
+    try:
+        number = Decimal(text)
+        if not number.is_finite():
+            return text.casefold()
+        # An exponent stays one: written out, a few characters would become a million.
+        return str(int(number)) if abs(number) < 10**15 and number == int(number) else str(number.normalize())
+    except ArithmeticError:  # not a number, or beyond what one may be
+        return text.casefold()

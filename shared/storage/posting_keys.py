@@ -1,0 +1,129 @@
+r"""The names of postings in the table of terms. Pure.
+
+Most attributes have a partition for each value, whose rows are studies. One whose values stand in lists of beginnings,
+too (`shared/index.py`), has a partition of its own, in which the rows of a list follow each other; so all rows of a
+value change in one transaction. Within a list, the newest study comes first.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from shared.comparable_values import MAX_NAME_LENGTH
+from shared.index import Span, Term, has_beginnings, lists_of
+from shared.storage.keys import escape, unescape
+
+_CUT: Final = "!!"  # what has been escaped does not have it
+_CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
+_LAST_CODE_BEFORE_SURROGATES: Final = 0xD7FF
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A study proposed by the index; `order` sorts newest stored study first.
+
+    `value` is that of the term in comparable form, None where it is too long to be told. The posting of a single
+    instance says in which series it is.
+    """
+
+    partition_key: str
+    row_key: str
+    order: str
+    study_instance_uid: str
+    series_instance_uid: str
+    value: str | None
+
+    @property
+    def created(self) -> datetime:
+        """When the study was first stored."""
+        return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(self.order.partition(":")[0]))
+
+
+def key_of(created: datetime, study_instance_uid: str, term: Term) -> tuple[str, str]:
+    """Partition and row key of a study's posting of a term, without which its other rows are not there either."""
+    partition_key, (row_key, *_) = rows_of(created, study_instance_uid, term)
+    return partition_key, row_key
+
+
+def rows_of(created: datetime, study_instance_uid: str, term: Term) -> tuple[str, list[str]]:
+    """Partition key and row keys of a study's posting of a term, at most 100, in every list that it stands in.
+
+    That of a single instance names the series, so that two instances of one UID have two.
+    """
+    microseconds = (created - _EPOCH) // timedelta(microseconds=1)
+    study = f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+    if not has_beginnings(term.keyword):
+        series = f":{term.series_instance_uid}" if term.series_instance_uid else ""
+        return f"{term.keyword}={_bounded(term.value)}", [f"{study}{series}"]
+    bounded = _bounded(term.value)
+    _, *beginnings = lists_of(term._replace(value=_kept(term.value)[0]))
+    return term.keyword, [f"={bounded}:{study}", *(f"{escape(name)}:{study}:{bounded}" for name in beginnings)]
+
+
+def posting_of(partition_key: str, row_key: str) -> Posting:
+    """The posting that a row is of, whichever list it stands in."""
+    _, is_plain, value = partition_key.partition("=")
+    if is_plain:
+        inverted, study, *series = row_key.split(":")
+    else:
+        name, inverted, study, *rest = row_key.split(":")
+        value = name[1:] if name.startswith("=") else "".join(rest)
+        series = []
+    known = None if _CUT in value else unescape(value)
+    return Posting(partition_key, row_key, f"{inverted}:{study}", study, "".join(series), known)
+
+
+def term_of(posting: Posting) -> Term | None:
+    """The term of a posting; None where the row is but one of its beginnings.
+
+    A long value is cut: `in_index` tells whether it is the same as another.
+    """
+    keyword, is_plain, value = posting.partition_key.partition("=")
+    if not is_plain:
+        if not posting.row_key.startswith("="):
+            return None
+        value = posting.row_key[1:].partition(":")[0]
+    text, is_cut, digest = value.partition(_CUT)
+    return Term(keyword, unescape(text) + (f"\ufffe{digest}" if is_cut else ""), posting.series_instance_uid)
+
+
+def rows_of_list(keyword: str, name: str) -> tuple[str, str, str]:
+    """Partition key of a list, its first row key and the first one past its end."""
+    if not has_beginnings(keyword):
+        return f"{keyword}={_bounded(name[1:])}", "", ":"  # row keys begin with digits
+    listed = f"={_bounded(name[1:])}" if name.startswith("=") else escape(name)
+    return keyword, f"{listed}:", f"{listed};"
+
+
+def rows_of_span(keyword: str, span: Span) -> tuple[str, str, str]:
+    """Partition key of the whole values of a span, the first row key and the first one past the last."""
+    first, last = (f"={escape(value[:MAX_NAME_LENGTH])}" for value in (span.first, span.last))
+    code = ord(last[-1]) + 1
+    if code == _LAST_CODE_BEFORE_SURROGATES + 1:
+        code = 0xE000
+    return keyword, first, f"{last[:-1]}{chr(code)}" if span.last else ">"
+
+
+def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
+    """What tells the postings of terms of one study apart: a term that the index gave back may be cut."""
+    return frozenset(key_of(_EPOCH, "", term) for term in terms)
+
+
+def _kept(value: str) -> tuple[str, str]:
+    """What a key tells of a value: its beginning, and a hash of the whole if that is longer."""
+    if found := _CUT_VALUE.fullmatch(value):  # it has come out of the index
+        return found[1], found[2]
+    if len(value) <= MAX_NAME_LENGTH:
+        return value, ""
+    return value[:MAX_NAME_LENGTH], hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _bounded(value: str) -> str:
+    """A value as keys have it: escaped, and cut if it is long."""
+    kept, digest = _kept(value)
+    return f"{escape(kept)}{_CUT}{digest}" if digest else escape(kept)
