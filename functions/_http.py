@@ -15,8 +15,11 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from functions._headers import add_headers, client_scheme
 from functions._requests import Handler, observed, trace_id_of
 from functions._services import settings
+from functions._sign_in import challenge, check_sign_in
+from shared.cross_origin import allowed_origins
 from shared.errors import BadRequest, DicomWebError, NotAcceptable, NotFound, PayloadTooLarge
 from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
@@ -35,31 +38,40 @@ _logger = logging.getLogger(__name__)
 
 
 def transaction(handler: Handler) -> Handler:
-    """Wrap a handler: refuse unknown versions and unasked access, answer errors as problem documents (RFC 9457)."""
+    """Wrap a handler: let nobody in who has not signed in, refuse unknown versions, answer errors as problem documents.
+
+    Every answer gets the headers that all have.
+    """
 
     @wraps(handler)
     async def answer(req: Request) -> Response:
-        try:
-            return await _answer(handler, req)
-        except DicomWebError as error:
-            await _drain(req)
-            return problem(error.status, str(error))
-        except ClientDisconnect:
-            return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
-        except SettingsError as error:
-            _logger.error("The service is not configured: %s", error)
-            await _drain(req)
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
-        except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and answered
-            _logger.error("%s failed, trace=%s: %s", handler.__name__, trace_id_of(req), described(error))
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
+        response = await _answer_or_problem(handler, req)
+        add_headers(req, response)
+        return response
 
     return observed(answer)
 
 
+async def _answer_or_problem(handler: Handler, req: Request) -> Response:
+    try:
+        return await _answer(handler, req)
+    except DicomWebError as error:
+        await _drain(req)
+        return problem(error.status, str(error), challenge(error))
+    except ClientDisconnect:
+        return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
+    except SettingsError as error:
+        _logger.error("The service is not configured: %s", error)
+        await _drain(req)
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
+    except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and answered
+        _logger.error("%s failed, trace=%s: %s", handler.__name__, trace_id_of(req), described(error))
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
+
+
 async def _answer(handler: Handler, req: Request) -> Response:
-    if not settings().anonymous_access:
-        raise SettingsError("ANONYMOUS_ACCESS is not true, and no other way to sign in exists yet.")
+    allowed_origins(settings().cors_origins)
+    await check_sign_in(req)
     api_version(req)
     from shared.storage.availability import unavailable_storage
 
@@ -77,7 +89,7 @@ def _head(response: Response) -> Response:
 
 
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document (RFC 9457) for an error."""
+    """A problem document (RFC 9457) for an error; with Retry-After, or other headers of the caller's."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else headers
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
@@ -142,9 +154,8 @@ def service_url(req: Request) -> str:
     """
     base = settings().public_base_url.rstrip("/")
     if not base:
-        scheme, host = req.url.scheme, req.headers.get("host", "")
+        scheme, host = client_scheme(req, settings()), req.headers.get("host", "")
         if settings().trust_forwarded:
-            scheme = _first(req.headers.get("x-forwarded-proto")) or scheme
             host = _first(req.headers.get("x-forwarded-host")) or host
         if scheme not in ("http", "https") or not _HOST.fullmatch(host):
             raise BadRequest("The Host of the request is not a host name.")

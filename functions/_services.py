@@ -1,4 +1,4 @@
-"""What the functions of one process share: settings, the archive and the store service, each made when first needed.
+"""What the functions of one process share: settings, authority, archive and store service, made when first needed.
 
 The storage SDKs and pydicom are imported then too, so that a process starts, and answers what needs neither, quickly.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.services.authority import Authority
     from shared.services.pixel_work import PixelWork
     from shared.services.store import StoreService
     from shared.storage.archive import Archive
@@ -25,6 +26,14 @@ _pixel_work: "PixelWork | None" = None
 def settings() -> Settings:
     """The settings, read from the environment once. Raises SettingsError."""
     return Settings.from_environment(os.environ)
+
+
+@cache
+def authority() -> "Authority":
+    """The authority whose tokens are accepted, with the keys that the process holds of it. Raises SettingsError."""
+    from shared.services.authority import Authority
+
+    return Authority(settings().authority)
 
 
 async def archive() -> "Archive":

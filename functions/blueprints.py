@@ -8,6 +8,7 @@ from functions import (
     delete,
     health,
     maintenance,
+    preflight,
     render,
     retrieve,
     retrieve_frames,
@@ -26,6 +27,7 @@ BLUEPRINTS: Final[tuple[func.Blueprint, ...]] = (
     wado_uri.bp,
     search.bp,
     delete.bp,
+    preflight.bp,
     health.bp,
     maintenance.bp,
 )

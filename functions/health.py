@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import _services
+from functions._headers import add_headers
 from shared.failures import described
 
 bp = func.Blueprint()
@@ -36,15 +37,15 @@ async def check_health(req: Request) -> Response:
             _is_healthy = await _storage_answers()
             _asked_next = time.monotonic() + _KEPT_SECONDS
     if _is_healthy:
-        return _response(HTTPStatus.OK, "healthy")
-    return _response(HTTPStatus.SERVICE_UNAVAILABLE, "unhealthy")
+        return _response(req, HTTPStatus.OK, "healthy")
+    return _response(req, HTTPStatus.SERVICE_UNAVAILABLE, "unhealthy")
 
 
 @bp.function_name("CheckLiveness")
 @bp.route("health/live", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def check_liveness(req: Request) -> Response:
     """200: this process answers. Asks nothing of storage."""
-    return _response(HTTPStatus.OK, "alive")
+    return _response(req, HTTPStatus.OK, "alive")
 
 
 async def _storage_answers() -> bool:
@@ -57,5 +58,7 @@ async def _storage_answers() -> bool:
     return True
 
 
-def _response(status: HTTPStatus, text: str) -> Response:
-    return Response(json.dumps({"status": text}), status, media_type="application/json")
+def _response(req: Request, status: HTTPStatus, text: str) -> Response:
+    response = Response(json.dumps({"status": text}), status, media_type="application/json")
+    add_headers(req, response)
+    return response

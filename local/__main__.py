@@ -99,7 +99,7 @@ def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str
     values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
     values["PUBLIC_BASE_URL"] = f"http://localhost:{port}"
     unset = {name: value for name, value in values.items() if name not in environment}
-    return {**unset, "STORAGE_CONNECTION_STRING": storage.connection_string}
+    return {**unset, **azurite.settings_of(storage.connection_string)}
 
 
 if __name__ == "__main__":

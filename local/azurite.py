@@ -74,9 +74,20 @@ def connection_string(port: int) -> str:
     )
 
 
+def settings_of(connection_string: str) -> dict[str, str]:
+    """The app's settings for an archive on Azurite, whatever other account the environment names."""
+    return {
+        "STORAGE_CONNECTION_STRING": connection_string,
+        "STORAGE_BLOB_ENDPOINT": "",
+        "STORAGE_TABLE_ENDPOINT": "",
+    }
+
+
 @contextmanager
-def running(port: int, folder: Path | None) -> Iterator[Azurite]:
+def running(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
     """An Azurite on three ports from `port` on, with its data in `folder`, or in memory; stopped at the end.
+
+    `options` are more of its own, such as --cert.
 
     Raises LocalError when a port is taken, when it is not installed, when it does not come up, and at the end when it
     has not lasted until then.
@@ -87,7 +98,7 @@ def running(port: int, folder: Path | None) -> Iterator[Azurite]:
                 f"Port {number} is taken: choose three free ones for Azurite with AZURITE_PORT=<the first>."
             )
     process = subprocess.Popen(  # noqa: S603 -- our own arguments
-        [_node(), "-e", _LAUNCHER, _script(), *_arguments(port, folder)],
+        [_node(), "-e", _LAUNCHER, _script(), *_arguments(port, folder), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

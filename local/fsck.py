@@ -1,7 +1,8 @@
 """`python -m local.fsck [--repair] [--deep] [--azurite]`: a line for each thing in an archive that should not be so.
 
-Without --azurite it is the archive that STORAGE_CONNECTION_STRING names, in the environment or in local.settings.json;
-with it, that of `make run`: of the Azurite at AZURITE_PORT (10000), which is started on DATA (.azurite) if none runs.
+Without --azurite it is the archive that STORAGE_CONNECTION_STRING, or STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT,
+name in the environment, or else in local.settings.json; with it, that of `make run`: of the Azurite at AZURITE_PORT
+(10000), which is started on DATA (.azurite) if none runs.
 
 Exit status: 0 nothing differs (any more), 1 something does, 2 the archive could not be examined.
 """
@@ -66,20 +67,15 @@ def _storage(is_local: bool) -> Iterator[str | None]:
 
 def _settings(connection_string: str | None) -> Settings:
     values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
-    settings = Settings.from_environment({**values, **os.environ})
+    given = {**os.environ, **azurite.settings_of(connection_string)} if connection_string else dict(os.environ)
+    if given.get("STORAGE_BLOB_ENDPOINT"):
+        del values["STORAGE_CONNECTION_STRING"]
     # Whoever checks an archive does not make one.
-    return replace(
-        settings,
-        create_storage=False,
-        storage_connection_string=connection_string or settings.storage_connection_string,
-    )
+    return replace(Settings.from_environment({**values, **given}), create_storage=False)
 
 
 async def _check(settings: Settings, is_repair: bool, is_deep: bool) -> int:
-    try:
-        archive = await Archive.open(settings)
-    except ValueError as error:
-        raise SettingsError("STORAGE_CONNECTION_STRING is not a connection string.") from error
+    archive = await Archive.open(settings)
     try:
         await archive.check()
         found = await _run(archive, settings, is_repair, is_deep)

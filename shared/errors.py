@@ -2,12 +2,14 @@
 
     DicomWebError
      +- BadRequest             400  the request is malformed or names what cannot be
+     +- Unauthorized           401  nobody has signed in, or not with a token that is accepted
+     +- Forbidden              403  whoever has signed in may not do this
      +- NotFound               404  no such resource
      +- NotAcceptable          406  no representation that the client accepts
      +- Conflict               409  what is stored already stands against it
      +- PayloadTooLarge        413  over a limit of ours
      +- UnsupportedMediaType   415  a body we do not read
-     +- Unavailable            503  storage does not answer; the client may try again
+     +- Unavailable            503  storage, or the authority, does not answer; the client may try again
 
 The message is written for the client: what was wrong, where, what is allowed. It never holds a value of a patient's
 data. The HTTP edge renders it; nothing below the edge knows HTTP beyond the status. A failure of one instance of a
@@ -28,6 +30,22 @@ class BadRequest(DicomWebError):
     """The request is malformed, or names what cannot exist."""
 
     status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(DicomWebError):
+    """No token, or one that is not accepted: `is_token_invalid` tells the one from the other (RFC 6750 3.1)."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, detail: str, *, is_token_invalid: bool = True) -> None:
+        super().__init__(detail)
+        self.is_token_invalid = is_token_invalid
+
+
+class Forbidden(DicomWebError):
+    """The token does not permit the request; the message names the roles and scopes that would."""
+
+    status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(DicomWebError):
@@ -61,6 +79,6 @@ class UnsupportedMediaType(DicomWebError):
 
 
 class Unavailable(DicomWebError):
-    """Storage did not answer or refused for load; nothing was half-committed and the client may try again."""
+    """Storage, or who vouches for tokens, did not answer or refused for load; the client may try again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

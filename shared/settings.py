@@ -20,6 +20,17 @@ class Settings:
     storage_connection_string: str = _setting(
         "", "Connection string of the storage account that holds the archive: Azurite's when run locally."
     )
+    storage_blob_endpoint: str = _setting(
+        "",
+        "Blob endpoint of the storage account, such as https://name.blob.core.windows.net, to reach it by identity. "
+        "With STORAGE_TABLE_ENDPOINT, in the place of STORAGE_CONNECTION_STRING.",
+    )
+    storage_table_endpoint: str = _setting("", "Table endpoint of the same account.")
+    identity_client_id: str = _setting(
+        "",
+        "Client ID of the user-assigned managed identity that reaches storage. Empty: what DefaultAzureCredential of "
+        "azure-identity finds, such as the sign-in of `az login`.",
+    )
     create_storage: bool = _setting(
         False, "Create the blob container and the tables when they are first used. A deployment makes them itself."
     )
@@ -28,8 +39,23 @@ class Settings:
         "Scheme, host and port that clients use, such as https://dicom.example.org, put before the path of every URL "
         "in an answer. Empty: taken from the request.",
     )
+    authority: str = _setting(
+        "",
+        "Whose tokens are accepted: the URL under which /.well-known/openid-configuration is found, such as "
+        "https://login.microsoftonline.com/<tenant>/v2.0. With it goes AUDIENCE.",
+    )
+    audience: str = _setting(
+        "", "Audiences (`aud`) of the tokens that are accepted, separated by commas: of this service alone."
+    )
     anonymous_access: bool = _setting(
-        False, "Serve everyone who reaches the service, unasked. While it is false, every request but /health gets 503."
+        False,
+        "Serve everyone who reaches the service, unasked, in the place of AUTHORITY and AUDIENCE. With neither, and "
+        "with both, every request but /health gets 503.",
+    )
+    cors_origins: str = _setting(
+        "",
+        "Origins, such as https://viewer.example.org, whose pages may use the service in a browser, separated by "
+        "commas; `*` for any. The platform's own CORS setting stays empty.",
     )
     trust_forwarded: bool = _setting(
         False,

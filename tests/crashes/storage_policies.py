@@ -20,7 +20,7 @@ from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.settings import Settings
-from shared.storage import archive as archive_module
+from shared.storage import account
 from shared.storage.archive import Archive
 from tests.storage_operations import operation_of
 
@@ -173,7 +173,7 @@ async def archive_through(
     }
     with monkeypatch.context() as patched:
         for name, value in options.items():
-            patched.setitem(archive_module._CLIENT_OPTIONS, name, value)
+            patched.setitem(account._CLIENT_OPTIONS, name, value)
         opened = await Archive.open(replace(settings, create_storage=False))
     try:
         yield opened

@@ -76,6 +76,17 @@ def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
         assert "Traceback" not in errors
 
 
+def test_whoever_is_on_this_machine_is_served_and_nobody_else() -> None:
+    port = free_ports(4)
+    with started(port=port) as process:
+        first_line(process)
+        assert httpx.get(f"http://127.0.0.1:{port}/v2/studies").status_code == 204
+        for number in range(port, port + 4):
+            # An address of this machine, too, at which a server of all addresses would answer.
+            with socket.socket() as other:
+                assert other.connect_ex(("127.0.0.2", number)) != 0
+
+
 def test_a_killed_server_takes_azurite_along() -> None:
     port = free_ports(4)
     with started(port=port) as process:

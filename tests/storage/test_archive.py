@@ -19,9 +19,41 @@ async def test_opening_twice_with_creation_is_no_error(azurite: Azurite) -> None
     await again.close()
 
 
-async def test_no_storage_is_a_matter_of_settings() -> None:
-    with pytest.raises(SettingsError, match="STORAGE_CONNECTION_STRING"):
-        await Archive.open(Settings())
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(storage_blob_endpoint="https://a.blob.core.windows.net"),
+        Settings(storage_table_endpoint="https://a.table.core.windows.net"),
+        Settings(storage_connection_string="x", storage_table_endpoint="https://a.table.core.windows.net"),
+        Settings(
+            storage_connection_string="x",
+            storage_blob_endpoint="https://a.blob.core.windows.net",
+            storage_table_endpoint="https://a.table.core.windows.net",
+        ),
+        Settings(storage_blob_endpoint="http://a.blob.core.windows.net", storage_table_endpoint="https://a.table.net"),
+        Settings(storage_blob_endpoint="https://a.blob.core.windows.net", storage_table_endpoint="a.table.net"),
+    ],
+)
+async def test_one_account_is_named_in_one_way(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="STORAGE_BLOB_ENDPOINT"):
+        await Archive.open(settings)
+
+
+async def test_a_developers_own_sign_in_is_found() -> None:
+    archive = await Archive.open(
+        Settings(
+            storage_blob_endpoint="https://a.blob.core.windows.net",
+            storage_table_endpoint="https://a.table.core.windows.net",
+        )
+    )
+    await archive.close()
+
+
+async def test_a_connection_string_that_is_none_is_not_quoted() -> None:
+    with pytest.raises(SettingsError, match=r"^STORAGE_CONNECTION_STRING is not a connection string\.$") as raised:
+        await Archive.open(Settings(storage_connection_string="AccountKey=secret"))
+    assert raised.value.__cause__ is None
 
 
 async def test_storage_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """The layers hold: functions -> services -> storage and protocol, and only storage knows the Azure SDKs."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -79,3 +81,9 @@ def test_function_app_is_an_index() -> None:
 def test_no_installed_package_hides_one_of_ours() -> None:
     # On Azure the app's folder comes last on the path.
     assert not {"functions", "shared", "function_app"} & set(packages_distributions())
+
+
+def test_what_only_some_settings_need_is_not_imported_without_them() -> None:
+    code = "import sys, function_app, shared.storage.archive; print({'azure.identity', 'jwt'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "set()\n"

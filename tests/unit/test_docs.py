@@ -9,7 +9,9 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from local.server import routes_of
+from shared import cross_origin
 from shared.attributes import SEARCHABLE
+from shared.authorization import ROLES, SCOPES, Permission
 from shared.index import is_indexed
 from shared.search_values import LISTED_VRS, RANGE_VRS, WILDCARD_VRS
 from shared.settings import Settings
@@ -65,6 +67,20 @@ def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_trans
     assert {uid for uid, _, transcoded_from, _ in documented if transcoded_from == "yes"} == DECODABLE
     assert {uid for uid, *_, transcoded_to in documented if transcoded_to == "yes"} == set(ENCODABLE)
     assert all(frame_media_type(uid) == media_type for uid, media_type, *_ in documented)
+
+
+def test_the_conformance_statement_lists_the_roles_and_scopes() -> None:
+    permitted = {"GET, HEAD": Permission.READ, "every method": Permission.READ | Permission.WRITE}
+    documented = rows(CONFORMANCE, "app role")
+    assert {role: permitted[methods] for role, _, methods in documented} == ROLES
+    assert {scope: permitted[methods] for _, scope, methods in documented} == SCOPES
+
+
+def test_the_conformance_statement_lists_the_headers_that_pages_may_read() -> None:
+    exposed = cross_origin.sharing_headers(frozenset({"*"}), None)["Access-Control-Expose-Headers"].split(", ")
+    listed = re.search(r"errors too, allow their origin and expose ([\w\s,-]+)\.", CONFORMANCE)
+    assert listed
+    assert re.split(r",\s+|\s+and\s+", listed[1]) == exposed
 
 
 def test_every_setting_is_documented_with_its_default_and_meaning() -> None:

@@ -1,0 +1,60 @@
+"""The function that answers OPTIONS for all resources: what a browser asks before a page of another origin may."""
+
+import re
+from collections import defaultdict
+from functools import cache
+from http import HTTPStatus
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import _services
+from functions._http import transaction
+from shared.cross_origin import allowed_origins, preflight_headers, sharing_headers
+from shared.errors import NotFound
+
+bp = func.Blueprint()
+
+
+@bp.function_name("AnswerPreflight")
+@bp.route("{version}/{*path}", methods=["OPTIONS"], auth_level=func.AuthLevel.ANONYMOUS)
+@transaction
+async def answer_preflight(req: Request) -> Response:
+    """The methods of a resource; to pages of origins that may use it, that they may use those (CORS preflight)."""
+    methods = _methods_of(f"{req.path_params['version']}/{req.path_params.get('path') or ''}")
+    if not methods:
+        raise NotFound("There is no such resource.")
+    headers = {"Allow": ", ".join(methods)}
+    if sharing_headers(allowed_origins(_services.settings().cors_origins), req.headers.get("origin")):
+        headers |= preflight_headers(methods, req.headers.get("access-control-request-headers"))
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+
+
+def _methods_of(path: str) -> list[str]:
+    """The methods of the functions whose templates a path fits, in alphabetical order; none where none does."""
+    path = path.removesuffix("/")
+    return sorted({method for pattern, methods in _resources() if pattern.fullmatch(path) for method in methods})
+
+
+@cache
+def _resources() -> list[tuple[re.Pattern[str], set[str]]]:
+    """The route templates of all other functions, as expressions, with their methods."""
+    from functions.blueprints import BLUEPRINTS
+
+    app = func.FunctionApp()
+    for blueprint in BLUEPRINTS:
+        app.register_functions(blueprint)
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for function in app.get_functions():
+        trigger = function.get_trigger()
+        if trigger is not None and trigger.type == "httpTrigger" and function.get_function_name() != "AnswerPreflight":
+            details = trigger.get_dict_repr()
+            found[details["route"]] |= {method.value for method in details["methods"]}
+    return [(_pattern(template), methods | {"OPTIONS"}) for template, methods in found.items()]
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the host takes for a path of the template: literals in any case, a value for each parameter."""
+    rest = re.sub(r"/\{\*\w+\}$", "(/.*)?", template)
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", rest), re.IGNORECASE)

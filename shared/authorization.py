@@ -1,0 +1,73 @@
+"""What a token's claims permit, and what a request needs: app roles and delegated scopes (RFC 6749 3.3)."""
+
+from collections.abc import Mapping
+from enum import Flag, auto
+from types import MappingProxyType
+from typing import Any, Final
+
+
+class Permission(Flag):
+    """What somebody may do with the archive."""
+
+    READ = auto()
+    WRITE = auto()
+
+
+NOTHING: Final = Permission(0)
+
+ROLES: Final[Mapping[str, Permission]] = MappingProxyType(
+    {"DICOM Data Reader": Permission.READ, "DICOM Data Owner": Permission.READ | Permission.WRITE}
+)
+"""What an app role, of a user or of an app, permits."""
+
+SCOPES: Final[Mapping[str, Permission]] = MappingProxyType(
+    {"Dicom.Read": Permission.READ, "Dicom.ReadWrite": Permission.READ | Permission.WRITE}
+)
+"""What a delegated scope permits an app to do for its user; the second is that of Microsoft's service."""
+
+_NEEDED: Final[Mapping[str, Permission]] = MappingProxyType(
+    {"GET": Permission.READ, "HEAD": Permission.READ, "OPTIONS": NOTHING}
+)
+
+
+def needed_by(method: str) -> Permission:
+    """What a request of this method needs: any that does not only read needs to write."""
+    return _NEEDED.get(method, Permission.WRITE)
+
+
+def permitted_by(claims: Mapping[str, Any]) -> Permission:
+    """What a token permits.
+
+    A token with scopes (`scp`, or `scope` as RFC 9068 has it) is that of a user in an app, and permits no more than
+    they do; a token with roles permits no more than those. So a token with both permits what both do, and one with
+    neither nothing.
+    """
+    scopes = [*_names(claims, "scp"), *_names(claims, "scope")]
+    roles = _names(claims, "roles")
+    limits = [_together(table, names) for table, names in ((SCOPES, scopes), (ROLES, roles)) if names]
+    if not limits:
+        return NOTHING
+    permitted = limits[0]
+    for limit in limits:
+        permitted &= limit
+    return permitted
+
+
+def permitting(permission: Permission, table: Mapping[str, Permission]) -> list[str]:
+    """The roles or the scopes that permit it, each of which is enough."""
+    return [name for name, permitted in table.items() if permission in permitted]
+
+
+def _names(claims: Mapping[str, Any], claim: str) -> list[str]:
+    """The names that a claim lists: an array, or a text separated by spaces; role names hold spaces."""
+    value = claims.get(claim)
+    if isinstance(value, str):
+        return [value] if claim == "roles" else value.split()
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _together(table: Mapping[str, Permission], names: list[str]) -> Permission:
+    permitted = NOTHING
+    for name in names:
+        permitted |= table.get(name, NOTHING)
+    return permitted

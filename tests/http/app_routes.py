@@ -1,0 +1,27 @@
+"""Every route of the app with a path that it answers, so that what holds for all is tested on all."""
+
+import re
+from collections.abc import Iterable
+
+from azure.functions.decorators.function_app import Function
+
+from local.server import routes_of
+
+_VALUES = {"version": "v2", "frames": "1", "path": "7FE00010"}
+
+
+def requests_of(functions: Iterable[Function]) -> list[tuple[str, str]]:
+    """Method and path of a request to each function by each of its methods."""
+    return [(method, _path(route.template)) for route in routes_of(functions) for method in sorted(route.methods)]
+
+
+def guarded(functions: Iterable[Function]) -> list[tuple[str, str]]:
+    """Those of them that sign-in stands before: all but /health and OPTIONS."""
+    return [(method, path) for method, path in requests_of(functions) if path != "/health" and method != "OPTIONS"]
+
+
+def _path(template: str) -> str:
+    # OPTIONS has one function for all paths.
+    if template == "{version}/{*path}":
+        return "/v2/studies"
+    return "/" + re.sub(r"\{\*?(\w+)\}", lambda found: _VALUES.get(found[1], "1.2.3"), template)

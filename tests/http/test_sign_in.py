@@ -1,0 +1,289 @@
+"""Who is let in: every case of a token on every route of a served app that has an authority."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from azure.functions.decorators.function_app import Function
+
+from functions import _services
+from local.server import Host, routes_of
+from shared.settings import Settings
+from tests.conftest import Server, serving
+from tests.http.app_routes import guarded, requests_of
+from tests.http.instances import dataset, part10, path_of
+from tests.services.test_sign_in import REFUSED
+from tests.token_issuer import AUDIENCE, OWNER, READER, Issuer, issuing, jwk, token
+
+PROBLEM = "application/problem+json"
+PASSED: set[int] = {200, 204, 400, 404, 406, 415}
+READS = ("GET", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    with issuing() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Server]:
+    """A service with an authority."""
+    with serving(
+        tmp_path_factory.mktemp("signed-in") / "log",
+        ANONYMOUS_ACCESS="false",
+        AUTHORITY=issuer.url,
+        AUDIENCE=f"dicom-client-id, {AUDIENCE}",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(signed_in: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=signed_in.base_url, timeout=60) as opened:
+        yield opened
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+NO_TOKEN: dict[str, Mapping[str, str] | list[tuple[str, str]]] = {
+    "nothing": {},
+    "another scheme": {"Authorization": "Basic bWU6c2VjcmV0"},
+    "no scheme": {"Authorization": token(**OWNER)},
+    "an empty token": {"Authorization": "Bearer"},
+    "two": [("Authorization", f"Bearer {token(**READER)}"), ("Authorization", f"Bearer {token(**OWNER)}")],
+    "another header": {"X-Authorization": f"Bearer {token(**OWNER)}", "X-MS-TOKEN-AAD-ACCESS-TOKEN": token(**OWNER)},
+    "a principal of somebody's own making": {"X-MS-CLIENT-PRINCIPAL": "e30=", "X-MS-CLIENT-PRINCIPAL-ID": "me"},
+    "a cookie": {"Cookie": f"access_token={token(**OWNER)}"},
+}
+
+
+@pytest.mark.parametrize("name", NO_TOKEN)
+def test_without_a_token_nobody_is_let_in(client: httpx.Client, functions: list[Function], name: str) -> None:
+    for method, path in guarded(functions):
+        response = client.request(method, path, headers=NO_TOKEN[name])
+        assert response.status_code == 401, (method, path)
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="DICOMweb"'
+        assert response.headers["Content-Type"] == PROBLEM
+
+
+def test_a_token_in_the_query_is_none(client: httpx.Client, functions: list[Function]) -> None:
+    for method, path in guarded(functions):
+        assert client.request(method, path, params={"access_token": token(**OWNER)}).status_code == 401, (method, path)
+
+
+# What is not ASCII cannot be sent as a header.
+@pytest.mark.parametrize("name", sorted({*REFUSED} - {"nothing", "not ASCII", "deep"}))
+def test_a_token_that_is_not_accepted_lets_nobody_in(
+    client: httpx.Client, functions: list[Function], name: str
+) -> None:
+    given, reason = REFUSED[name]
+    for method, path in guarded(functions):
+        response = client.request(method, path, headers=bearer(given))
+        assert response.status_code == 401, (method, path)
+        assert response.headers["WWW-Authenticate"].startswith('Bearer realm="DICOMweb", error="invalid_token", ')
+        assert reason in response.headers["WWW-Authenticate"]
+        assert method == "HEAD" or reason in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "may_read", "may_write"),
+    [
+        (token(**OWNER), True, True),
+        (token(**OWNER, aud="dicom-client-id"), True, True),
+        (token(**READER), True, False),
+        (token(scp="Dicom.ReadWrite"), True, True),
+        (token(scp="Dicom.Read"), True, False),
+        (token(scope="openid Dicom.ReadWrite"), True, True),
+        (token(scp="Dicom.ReadWrite", **READER), True, False),
+        (token(), False, False),
+        (token(roles=["Other"]), False, False),
+        (token(scp="User.Read"), False, False),
+    ],
+)
+def test_roles_and_scopes(
+    client: httpx.Client, functions: list[Function], given: str, may_read: bool, may_write: bool
+) -> None:
+    for method, path in guarded(functions):
+        response = client.request(method, path, headers=bearer(given))
+        if may_read if method in READS else may_write:
+            assert response.status_code in PASSED, (method, path)
+            continue
+        assert response.status_code == 403, (method, path)
+        assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
+        missing = "DICOM Data Reader or DICOM Data Owner" if method in READS else "the app role DICOM Data Owner"
+        assert method == "HEAD" or missing in response.json()["detail"]
+
+
+def test_everything_that_changes_the_archive_needs_the_owner(functions: list[Function]) -> None:
+    changing = {(method, path) for method, path in guarded(functions) if method not in READS}
+    assert {method for method, _ in changing} == {"POST", "DELETE"}
+    assert len(changing) == 5
+
+
+def test_health_and_options_ask_for_no_token(client: httpx.Client, functions: list[Function]) -> None:
+    for method, path in set(requests_of(functions)) - set(guarded(functions)):
+        assert client.request(method, path).is_success, (method, path)
+
+
+def test_an_owner_stores_and_a_reader_retrieves(client: httpx.Client) -> None:
+    image = dataset()
+    file, headers = part10(image), {"Content-Type": "application/dicom"}
+    refused = client.post("/v2/studies", content=file, headers={**headers, **bearer(token(**READER))})
+    assert refused.status_code == 403
+    assert client.get(f"/v2{path_of(image)}", headers=bearer(token(**READER))).status_code == 404
+    assert client.post("/v2/studies", content=file, headers={**headers, **bearer(token(**OWNER))}).status_code == 200
+    assert client.get(f"/v2{path_of(image)}", headers=bearer(token(**READER))).status_code == 200
+    assert client.delete(f"/v2{path_of(image)}", headers=bearer(token(**READER))).status_code == 403
+    assert client.delete(f"/v2{path_of(image)}", headers={"authorization": f"bearer {token(**OWNER)}"}).is_success
+
+
+def test_a_tag_of_what_somebody_else_got_tells_nothing_to_who_has_not_signed_in(client: httpx.Client) -> None:
+    image = dataset()
+    headers = bearer(token(**OWNER))
+    client.post("/v2/studies", content=part10(image), headers={**headers, "Content-Type": "application/dicom"})
+    path = f"/v2{path_of(image)}/metadata"
+    tag = client.get(path, headers=headers).headers["ETag"]
+    assert client.get(path, headers={**headers, "If-None-Match": tag}).status_code == 304
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 401
+
+
+def test_no_token_stands_in_the_log(client: httpx.Client, signed_in: Server) -> None:
+    owner, expired, odd = token(**OWNER), token(exp=1, **OWNER), "odd-token-that-is-none"
+    for given in (owner, expired, odd):
+        client.get("/v2/studies", headers=bearer(given))
+        client.get("/v2/studies", params={"access_token": given}, headers=bearer(given))
+        client.post("/v2/studies", content=b"x", headers=bearer(given))
+    log = signed_in.log.read_text()
+    assert "The token has expired." in log
+    for given in (owner, expired, odd):
+        assert not [part for part in given.split(".") if part in log]
+    assert "access_token" not in log
+
+
+def test_a_key_that_is_rotated_in_is_accepted_and_one_that_is_taken_back_is_not(
+    client: httpx.Client, issuer: Issuer
+) -> None:
+    assert client.get("/v2/studies", headers=bearer(token(**OWNER))).is_success
+    issuer.publish(jwk("second"))
+    give_up = time.monotonic() + 30
+    while client.get("/v2/studies", headers=bearer(token("second", **OWNER))).status_code == 401:
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+    assert client.get("/v2/studies", headers=bearer(token("second", **OWNER))).is_success
+    assert client.get("/v2/studies", headers=bearer(token(**OWNER))).status_code == 401
+    issuer.publish(jwk("first"), jwk("second"))
+    while client.get("/v2/studies", headers=bearer(token(**OWNER))).status_code == 401:
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+
+
+def test_an_authority_that_goes_down_is_missed_only_where_its_keys_are_not_held(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    log = tmp_path_factory.mktemp("down") / "log"
+    with issuing() as issuer:
+        keys, discovery = issuer.documents["/keys"], "/tenant/.well-known/openid-configuration"
+        issuer.documents["/keys"] = None
+        with (
+            serving(log, ANONYMOUS_ACCESS="false", AUTHORITY=f"{issuer.url}/", AUDIENCE=AUDIENCE) as server,
+            httpx.Client(base_url=f"{server.base_url}/v2", headers=bearer(token(**OWNER))) as client,
+        ):
+            response = client.get("/studies")
+            assert response.status_code == 503
+            assert response.headers["Retry-After"]
+            assert client.get("/studies", headers={"Authorization": ""}).status_code == 401
+            assert "AUTHORITY" in server.log.read_text()
+            assert httpx.get(f"{server.base_url}/health").status_code == 200
+            issuer.documents["/keys"] = keys
+            give_up = time.monotonic() + 30
+            while client.get("/studies").status_code == 503:
+                assert time.monotonic() < give_up
+                time.sleep(0.2)
+            assert client.get("/studies").is_success
+            issuer.documents[discovery] = None
+            assert client.get("/studies").is_success
+            assert client.get("/studies", headers=bearer(token(kid="unknown", **OWNER))).status_code == 401
+            assert client.get("/studies").is_success
+
+
+@asynccontextmanager
+async def in_this_process(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
+    monkeypatch.setattr(_services, "settings", lambda: settings)
+    monkeypatch.setattr("functions._http.settings", lambda: settings)
+    transport = httpx.ASGITransport(Host(routes_of(functions)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (Settings(), "AUTHORITY and AUDIENCE, or ANONYMOUS_ACCESS"),
+        (Settings(authority="https://sts.example.org"), "AUTHORITY and AUDIENCE"),
+        (Settings(authority="https://sts.example.org", audience=" , "), "AUTHORITY and AUDIENCE"),
+        (Settings(audience=AUDIENCE), "AUTHORITY and AUDIENCE"),
+        (Settings(authority="https://sts.example.org", audience=AUDIENCE, anonymous_access=True), "ANONYMOUS_ACCESS"),
+        (Settings(authority="https://sts.example.org", anonymous_access=True), "ANONYMOUS_ACCESS"),
+        (Settings(audience=AUDIENCE, anonymous_access=True), "ANONYMOUS_ACCESS"),
+    ],
+)
+async def test_settings_that_do_not_say_who_is_let_in_let_nobody_in(
+    functions: list[Function],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: Settings,
+    named: str,
+) -> None:
+    async with in_this_process(functions, monkeypatch, settings) as client:
+        for method, path in guarded(functions):
+            for headers in ({}, bearer(token(**OWNER))):
+                response = await client.request(method, path, headers=headers)
+                assert response.status_code == 503
+                assert response.headers["Retry-After"]
+    assert named in caplog.text
+
+
+async def test_an_authority_that_is_no_https_url_lets_nobody_in(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(authority="http://sts.example.org", audience=AUDIENCE)
+    async with in_this_process(functions, monkeypatch, settings) as client:
+        assert (await client.get("/v2/studies", headers=bearer(token(**OWNER)))).status_code == 503
+    assert "AUTHORITY must be an https URL" in caplog.text
+
+
+async def test_storage_is_not_asked_before_a_token_is(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_this_process(functions, monkeypatch, Settings(anonymous_access=True)) as client:
+        assert (await client.get("/v2/studies")).status_code == 503
+    closed = Settings(authority="https://sts.example.org", audience=AUDIENCE)
+    async with in_this_process(functions, monkeypatch, closed) as client:
+        for method, path in guarded(functions):
+            assert (await client.request(method, path)).status_code == 401, (method, path)
+
+
+async def test_a_large_body_without_a_token_is_not_read_to_its_end(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield bytes(1024**2)
+
+    closed = Settings(authority="https://sts.example.org", audience=AUDIENCE)
+    async with in_this_process(functions, monkeypatch, closed) as client:
+        response = await client.post("/v2/studies", content=body(), headers={"Content-Type": "application/dicom"})
+    assert response.status_code == 401
+    assert 1 < sent < 20
