@@ -15,6 +15,7 @@ from shared.settings import Settings
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64})*")
 _REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
 _CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 _FUZZY: Final = ("PatientName", "ReferringPhysicianName")
@@ -128,7 +129,7 @@ def _key(name: str, level: Level, is_within_study: bool) -> MatchingKey:
             raise BadRequest(f"The parameter {name} cannot be matched: its VR is {key.vr}.")
     if key is None or key.level > level:
         allowed = ", ".join(sorted(known.keyword for known in SEARCHABLE if known.level <= level))
-        shown = name if path is not None else "the given name"
+        shown = name if _NAME.fullmatch(name) else "the given name"
         raise BadRequest(f"Unknown parameter: {shown} is not searchable here. Searchable are: {allowed}.")
     return key
 

@@ -7,6 +7,8 @@ from azure.functions.decorators.function_app import Function
 
 from local.server import routes_of
 
+OPEN = ("/health", "/health/live")
+
 _VALUES = {"version": "v2", "frames": "1", "path": "7FE00010"}
 
 
@@ -16,8 +18,8 @@ def requests_of(functions: Iterable[Function]) -> list[tuple[str, str]]:
 
 
 def guarded(functions: Iterable[Function]) -> list[tuple[str, str]]:
-    """Those of them that sign-in stands before: all but /health and OPTIONS."""
-    return [(method, path) for method, path in requests_of(functions) if path != "/health" and method != "OPTIONS"]
+    """Those of them that sign-in stands before: all but health and OPTIONS."""
+    return [(method, path) for method, path in requests_of(functions) if path not in OPEN and method != "OPTIONS"]
 
 
 def _path(template: str) -> str:

@@ -93,7 +93,7 @@ def test_no_patients_value_stands_in_the_log(server: Server) -> None:
         image = dataset(PatientName="Geheim^Name", PatientID="geheime-id")
         assert client.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"}).is_success
         assert client.get("/studies", params={"PatientName": "Geheim^Name", "PatientID": "geheime-id"}).is_success
-        assert client.get("/studies", params={"PatientName": "Geheim*"}).status_code == 400
+        assert client.get("/studies", params={"PatientName": "Geheim=*=*=*"}).status_code == 400
         assert client.delete(path_of(image)).is_success
     log = server.log.read_text()
     assert "/v2/studies" in log

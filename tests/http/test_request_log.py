@@ -86,7 +86,7 @@ async def test_a_streamed_answer_is_logged_once_it_is_sent(client: httpx.AsyncCl
 
 async def test_what_the_client_got_wrong_is_no_error(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.get("/studies/1.2.3.4/metadata")
-    await client.get("/studies", params={"PatientName": "Nirgendwo*"})
+    await client.get("/studies", params={"StudyDate": "Nirgendwo"})
     await client.get("/studies/Abwesend^Anna/metadata")
     (level, missing), (_, refused), (_, named) = lines()
     assert (level, missing["status"], missing["study"]) == (logging.INFO, "404", "1.2.3.4")
@@ -97,7 +97,7 @@ async def test_what_the_client_got_wrong_is_no_error(client: httpx.AsyncClient, 
 async def test_an_error_of_ours_is_told_without_its_message(
     client: httpx.AsyncClient, lines: Lines, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise ValueError(NAME)
 
     monkeypatch.setattr("functions.search.parse_search", fail)

@@ -76,7 +76,7 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
 @pytest.mark.parametrize(
     ("query_string", "message"),
     [
-        ("NoSuch=1", "the given name is not searchable here. Searchable are: AccessionNumber, "),
+        ("NoSuch=1", "NoSuch is not searchable here. Searchable are: AccessionNumber, "),
         ("%3Cscript%3E=1", "Unknown parameter: the given name"),
         ("Rows=1", "Rows is not searchable"),
         ("00280010=1", "00280010 is not searchable"),
@@ -99,7 +99,7 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("PatientName=%ff", "not UTF-8"),
         ("PatientName=%ED%A0%80", "not UTF-8"),
         ("RequestAttributesSequence=1", "RequestAttributesSequence is not searchable"),
-        ("RequestAttributesSequence.NoSuch=1", "the given name is not searchable"),
+        ("RequestAttributesSequence.NoSuch=1", "RequestAttributesSequence.NoSuch is not searchable"),
         ("emptyvaluematching=1", "emptyvaluematching must be true or false"),
         ("StudyInstanceUID=1.2/3", "StudyInstanceUID is not a UID"),
         ("StudyInstanceUID=1.2,x", "StudyInstanceUID is not a UID"),
