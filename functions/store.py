@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from functions import _services
 from functions._http import accepted, api_version, body, resource, service_url, transaction
-from shared.errors import UnsupportedMediaType
+from shared.errors import PayloadTooLarge, UnsupportedMediaType
 from shared.media_types import Offer, boundary_of, negotiate, parse_media_type
 from shared.multipart import (
     Event,
@@ -65,7 +65,7 @@ def _events(req: Request) -> AsyncIterator[Event]:
         raise UnsupportedMediaType(f"The request has no Content-Type. {_ACCEPTED}")
     media_type = parse_media_type(content_type)
     if media_type.name == "application/dicom":
-        return _single_part(body(req))
+        return _single_part(body(req), _services.settings().max_part_bytes)
     part_type = media_type.parameters.get("type", "application/dicom")
     if media_type.name != "multipart/related" or part_type.lower() not in ("application/dicom", "*/*"):
         raise UnsupportedMediaType(f"The request's Content-Type is not one that is read. {_ACCEPTED}")
@@ -81,9 +81,13 @@ def _events(req: Request) -> AsyncIterator[Event]:
 _ACCEPTED = 'Send multipart/related; type="application/dicom", or application/dicom for one instance.'
 
 
-async def _single_part(chunks: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+async def _single_part(chunks: AsyncIterator[bytes], max_part_bytes: int) -> AsyncIterator[Event]:
     yield PartBegin(Headers({"Content-Type": "application/dicom"}))
+    received = 0
     async for chunk in chunks:
+        received += len(chunk)
+        if received > max_part_bytes:
+            raise PayloadTooLarge(f"The instance is larger than {max_part_bytes} bytes (max_part_bytes).")
         yield PartData(chunk)
     yield PartEnd()
     yield MessageEnd()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -15,13 +16,14 @@ from shared.storage.archive import Archive
 
 @asynccontextmanager
 async def app_client(
-    functions: Iterable[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
+    functions: Iterable[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch, **changed: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app's v2 URL, on an archive that is open."""
-    settings = Settings(anonymous_access=True)
+    """A client of the app's v2 URL, on an archive that is open, with some settings changed."""
+    settings = Settings(anonymous_access=True, **changed)
     with monkeypatch.context() as patch:
         patch.setattr(_services, "_archive", archive)
         patch.setattr(_services, "_store", None)
+        patch.setattr(_services, "_pixel_work", None)
         patch.setattr(_services, "settings", lambda: settings)
         patch.setattr("functions._http.settings", lambda: settings)
         transport = httpx.ASGITransport(Host(routes_of(functions)))
