@@ -25,6 +25,7 @@ RANGE_VRS: Final = ("DA", "TM", "DT")
 
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
+_ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*)+$")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -98,7 +99,12 @@ def _text(keyword: str, vr: str, value: str) -> ValueMatcher | None:
         raise BadRequest(f"The parameter {keyword} holds a wildcard; its whole values are matched.")
     if len(form) > _MAX_PATTERN_LENGTH:
         raise BadRequest(f"The parameter {keyword} has wildcards and is longer than {_MAX_PATTERN_LENGTH} characters.")
-    return Wildcard(form)
+    head = _ANY_LAST_COMPONENTS.sub("", form) if vr == "PN" else form
+    if head == form or head.endswith("*"):
+        return Wildcard(head)
+    # Components that are empty may be left out at the end, and their delimiters with them (PS3.5 6.2.1.1).
+    without, pattern = _text(keyword, vr, head), Wildcard(f"{head}^*")
+    return pattern if without is None else Either((without, pattern))
 
 
 def _range(keyword: str, vr: str, text: str) -> ValueMatcher:
