@@ -40,19 +40,20 @@ def matcher_of(
     """
     if has_empty and list(texts) == [_EMPTY]:
         return Empty()
-    values = [value for text in texts for value in _split(vr, text, is_multiple)]
-    if not any(values) or any(value and not value.strip("*") for value in values):
+    has_all = is_multiple and vr != "UI"
+    values = [value for text in texts for value in _split(vr, text, is_multiple) if value]
+    asked = [value for value in values if value.strip("*")]
+    if not asked or (len(asked) < len(values) and not has_all):
         return None
-    values = [value for value in values if value]
     if len(values) > 1 and vr not in LISTED_VRS and not is_multiple:
         raise BadRequest(f"The parameter {keyword} takes one value.")
-    matchers = [matcher for value in values if (matcher := _matcher(keyword, vr, value, is_fuzzy)) is not None]
+    matchers = [matcher for value in asked if (matcher := _matcher(keyword, vr, value, is_fuzzy)) is not None]
     if len(matchers) < 2:
         return next(iter(matchers), None)
     alternatives = [matcher for matcher in matchers if isinstance(matcher, ValueMatcher)]
     if len(alternatives) < len(matchers):
         raise BadRequest(f"The parameter {keyword} takes one value where it has component groups.")
-    return EachOf(tuple(alternatives)) if is_multiple and vr != "UI" else _either(alternatives)
+    return EachOf(tuple(alternatives)) if has_all else _either(alternatives)
 
 
 def _split(vr: str, text: str, is_multiple: bool) -> Iterable[str]:

@@ -64,6 +64,7 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
             "ModalitiesInStudy=CT%5CPT&multiplevaluematching=true",
             {"ModalitiesInStudy": EachOf((AnyOf({"ct"}), AnyOf({"pt"})))},
         ),
+        ("ModalitiesInStudy=CT%5C*&multiplevaluematching=true", {"ModalitiesInStudy": AnyOf({"ct"})}),
         ("PatientID=a%5Cb&multiplevaluematching=true", {"PatientID": EachOf((AnyOf({"a"}), AnyOf({"b"})))}),
         (
             "RequestAttributesSequence.ScheduledProcedureStepID=S1&00400275.00401001=P1",
