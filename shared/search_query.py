@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from shared.attributes import BY_KEYWORD, DATES_WITH_TIMES, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.comparable_values import comparable_values
 from shared.errors import BadRequest
-from shared.matching import Matcher, Range, Requirements
+from shared.matching import AnyOf, Matcher, Range, Requirements
 from shared.search_values import matcher_of
 from shared.settings import Settings
 
@@ -76,14 +76,15 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
             controls[control] = value
         elif control not in _REPRESENTATION:
             named.append((name, value))
-    is_within_study |= any(_path(name) == _STUDY and value for name, value in named)
-    for name, value in named:
-        asked.setdefault(_key(name, level, is_within_study), []).append(value)
     is_fuzzy = _boolean("fuzzymatching", controls)
     options = {
         "has_empty": _boolean("emptyvaluematching", controls),
         "is_multiple": _boolean("multiplevaluematching", controls),
     }
+    studies = [value for name, value in named if _path(name) == _STUDY]
+    is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
+    for name, value in named:
+        asked.setdefault(_key(name, level, is_within_study), []).append(value)
     found = {
         key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
         for key, texts in asked.items()
