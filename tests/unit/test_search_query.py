@@ -134,6 +134,21 @@ def test_what_is_refused_names_the_parameter(query_string: str, message: str) ->
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("query_string", "message"),
+    [
+        ("ImageComments=a&00204000=b", "ImageComments takes one value"),
+        ("PatientID=a&PatientID.StudyID=b", "00100020 is asked for by its value and by attributes of its items"),
+        ("PatientID.StudyID=b&PatientID=a", "00100020 is asked for by its value and by attributes of its items"),
+        ("00400275." * 70 + "00400009=a", "the given name is not searchable"),
+    ],
+)
+def test_what_is_refused_within_a_study_names_the_parameter(query_string: str, message: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True)
+    assert message in str(caught.value)
+
+
 def test_attributes_of_a_lower_level_are_not_searchable() -> None:
     with pytest.raises(BadRequest, match="SeriesInstanceUID is not searchable here"):
         parse_search("SeriesInstanceUID=1.2", Level.STUDY, SETTINGS)
