@@ -147,4 +147,5 @@ def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
 
 def _has_item(attribute: Mapping[str, Any] | None, requirements: Requirements) -> bool:
     items = (attribute or {}).get("Value", ()) if (attribute or {}).get("vr") == "SQ" else ()
-    return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items)
+    # Where there is no item, its attributes are absent, which may be what is asked for.
+    return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items or ({},))
