@@ -10,7 +10,7 @@ from shared.attributes import BY_KEYWORD, DATES_WITH_TIMES, KEY_BY_PATH, SEARCHA
 from shared.comparable_values import comparable_values
 from shared.errors import BadRequest
 from shared.matching import AnyOf, Matcher, Range, Requirements
-from shared.search_values import matcher_of
+from shared.search_values import matcher_of, matcher_of_any_vr
 from shared.settings import Settings
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
@@ -90,6 +90,8 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
         asked.setdefault(keys.setdefault(key.path, key), []).append(value)
     found = {
         key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
+        if key.vr
+        else matcher_of_any_vr(key.keyword, texts, **options)
         for key, texts in asked.items()
     }
     matchers = {key: matcher for key, matcher in found.items() if matcher is not None}
@@ -165,7 +167,7 @@ def _vr(tag: str) -> str:
     try:
         return dictionary_VR(int(tag, 16))[:2]  # of "US or SS" the first: numbers are compared alike
     except KeyError:
-        return "LO"  # a private attribute
+        return ""  # of a private attribute the VR is not known
 
 
 def _combined(

@@ -15,13 +15,26 @@ from shared.comparable_values import (
 )
 from shared.errors import BadRequest
 from shared.identifiers import is_uid
-from shared.matching import AnyOf, EachOf, Either, Empty, Matcher, NameGroups, Range, ValueMatcher, Wildcard, Words
+from shared.matching import (
+    AnyOf,
+    ByVR,
+    EachOf,
+    Either,
+    Empty,
+    Matcher,
+    NameGroups,
+    Range,
+    ValueMatcher,
+    Wildcard,
+    Words,
+)
 
 # A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
 # of modalities that viewers send.
 LISTED_VRS: Final = ("UI", "CS")
 WILDCARD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 RANGE_VRS: Final = ("DA", "TM", "DT")
+_MATCHED_VRS: Final = {*LISTED_VRS, *WILDCARD_VRS, *RANGE_VRS, *NUMBER_VRS, "AS", "AT"}
 
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
@@ -54,6 +67,26 @@ def matcher_of(
     if len(alternatives) < len(matchers):
         raise BadRequest(f"The parameter {keyword} takes one value where it has component groups.")
     return EachOf(tuple(alternatives)) if has_all else _either(alternatives)
+
+
+def matcher_of_any_vr(keyword: str, texts: Sequence[str], *, has_empty: bool, is_multiple: bool) -> Matcher | None:
+    """As `matcher_of`, for an attribute whose VR is not known: as each VR reads the values that can.
+
+    Raises BadRequest where text cannot.
+    """
+    found: dict[str, ValueMatcher | EachOf | NameGroups] = {}
+    for vr in ("LO", *sorted(_MATCHED_VRS - {"LO"})):
+        try:
+            matcher = matcher_of(keyword, vr, texts, is_fuzzy=False, has_empty=has_empty, is_multiple=is_multiple)
+        except BadRequest:
+            if vr == "LO":
+                raise
+            continue
+        if isinstance(matcher, Empty) or (matcher is None and vr == "LO"):
+            return matcher
+        if matcher is not None and not isinstance(matcher, ByVR):
+            found[vr] = matcher
+    return ByVR(found)
 
 
 def _split(vr: str, text: str, is_multiple: bool) -> Iterable[str]:

@@ -1,10 +1,23 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shared.attributes import BY_KEYWORD, TAG, Level
 from shared.errors import BadRequest
-from shared.matching import AnyOf, EachOf, Either, Empty, Matcher, NameGroups, Range, Wildcard, Words
+from shared.matching import (
+    AnyOf,
+    EachOf,
+    Either,
+    Empty,
+    Matcher,
+    NameGroups,
+    Range,
+    Requirements,
+    Wildcard,
+    Words,
+    satisfies,
+)
 from shared.search_query import parse_search
 from shared.settings import Settings
 
@@ -161,6 +174,37 @@ def test_patients_values_are_not_repeated_in_errors() -> None:
     assert "Secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "attribute", "expected"),
+    [
+        ("x*", {"vr": "LO", "Value": ["Xyz"]}, True),
+        ("1.50", {"vr": "DS", "Value": [1.5]}, True),
+        ("1.50", {"vr": "LO", "Value": ["1.5"]}, False),
+        ("2025-2026", {"vr": "DT", "Value": ["20260101"]}, True),
+        ("20260101-", {"vr": "DA", "Value": ["20251231"]}, False),
+        ("muller*", {"vr": "PN", "Value": [{"Alphabetic": "Müller^Jörg"}]}, True),
+        ("x*", {"vr": "US", "Value": [1]}, False),
+        ("x", None, False),
+    ],
+)
+def test_a_private_attribute_is_matched_by_the_vr_that_it_has(
+    value: str, attribute: dict[str, Any] | None, expected: bool
+) -> None:
+    query = parse_search(f"00091001={value}", Level.INSTANCE, SETTINGS, is_within_study=True)
+    data_set = {} if attribute is None else {"00091001": attribute}
+    assert satisfies(data_set, query.requirements[Level.INSTANCE]) is expected
+
+
+def test_what_a_private_attribute_is_asked_for() -> None:
+    def requirements(query_string: str) -> Requirements:
+        return parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True).requirements[Level.INSTANCE]
+
+    assert requirements("00091001=*") == {}
+    assert requirements("00091001=%22%22&emptyvaluematching=true") == {"00091001": Empty()}
+    with pytest.raises(BadRequest, match="00091001 takes one value"):
+        requirements("00091001=a&00091001=b")
+
+
 def test_paging_has_microsofts_defaults() -> None:
     query = parse_search("", Level.STUDY, SETTINGS)
     assert (query.limit, query.offset) == (100, 0)
@@ -212,11 +256,8 @@ def test_within_a_study_any_attribute_can_be_matched() -> None:
     assert query.requirements[Level.INSTANCE] == {"00180060": AnyOf({"120"})}
     assert query.requirements[Level.SERIES] == {TAG["SeriesDescription"]: Wildcard("ax*")}
     assert query.keys == {}
-    query = parse_search("StudyInstanceUID=1&00091001=x&ConceptNameCodeSequence.CodeValue=1", Level.INSTANCE, SETTINGS)
-    assert query.requirements[Level.INSTANCE] == {
-        "00091001": AnyOf({"x"}),
-        "0040A043": {"00080100": AnyOf({"1"})},
-    }
+    query = parse_search("StudyInstanceUID=1&ConceptNameCodeSequence.CodeValue=1", Level.INSTANCE, SETTINGS)
+    assert query.requirements[Level.INSTANCE] == {"0040A043": {"00080100": AnyOf({"1"})}}
     with pytest.raises(BadRequest, match="KVP is not searchable here"):
         parse_search("KVP=120", Level.SERIES, SETTINGS, is_within_study=True)
     with pytest.raises(BadRequest, match="PixelData cannot be matched: its VR is OB"):
