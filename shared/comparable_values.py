@@ -21,6 +21,8 @@ _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", r
 _DATE_TIME: Final = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
+_FIRST_OFFSET: Final = timedelta(hours=-12)  # what else follows a hyphen is the end of a range (PS3.5 6.2)
+_LAST_OFFSET: Final = timedelta(hours=14)
 _VOICED_KANA_MARKS: Final = "\u3099\u309a"  # they make another letter of a letter, not an accented one
 _WORD_BREAKS: Final = re.compile(r"[\s^=,.'\-()/]+")
 
@@ -110,6 +112,8 @@ def first_and_last_moment(text: str) -> tuple[str, str]:
         first = _instant(year, *rest, *(1, 1, 0, 0, 0)[len(rest) :])
         last = _instant(year, *rest, *end[len(rest) :])
         shift = timedelta(hours=int(offset[:3]), minutes=int(offset[0] + offset[3:])) if offset else timedelta()
+        if not _FIRST_OFFSET <= shift <= _LAST_OFFSET:
+            return "", ""
         return f"{_digits(first - shift)}.{fraction or '':0<6}", f"{_digits(last - shift)}.{fraction or '':9<6}"
     except (ValueError, OverflowError):
         return "", ""

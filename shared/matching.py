@@ -6,7 +6,7 @@ attribute's values together do.
 
 import fnmatch
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Union
@@ -102,7 +102,16 @@ class Empty:
 
 
 ValueMatcher = AnyOf | Range | Wildcard | Words | Either
-Matcher = ValueMatcher | EachOf | NameGroups | Empty
+
+
+@dataclass(frozen=True, slots=True)
+class ByVR:
+    """What a private attribute has to match, whose VR only its stored values tell; those of no other VR match."""
+
+    matchers: Mapping[str, ValueMatcher | EachOf | NameGroups]
+
+
+Matcher = ValueMatcher | EachOf | NameGroups | Empty | ByVR
 
 
 def matches(matcher: Matcher, attribute: Mapping[str, Any] | None) -> bool:
@@ -110,6 +119,9 @@ def matches(matcher: Matcher, attribute: Mapping[str, Any] | None) -> bool:
     match matcher:
         case Empty():
             return attribute is None or not _has_value(attribute)
+        case ByVR():
+            found = matcher.matchers.get((attribute or {}).get("vr", ""))
+            return found is not None and matches(found, attribute)
         case EachOf():
             forms = list(comparable_values(attribute or {}))
             return all(any(map(one.matches, forms)) for one in matcher.matchers)
@@ -146,5 +158,6 @@ def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
 
 
 def _has_item(attribute: Mapping[str, Any] | None, requirements: Requirements) -> bool:
-    items = (attribute or {}).get("Value", ()) if (attribute or {}).get("vr") == "SQ" else ()
-    return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items)
+    items: Sequence[Any] = (attribute or {}).get("Value", ()) if (attribute or {}).get("vr") == "SQ" else ()
+    # Where there is no item, its attributes are absent, which may be what is asked for.
+    return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items or ({},))

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from shared.attributes import BY_KEYWORD, DATES_WITH_TIMES, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.comparable_values import comparable_values
 from shared.errors import BadRequest
-from shared.matching import Matcher, Range, Requirements
-from shared.search_values import matcher_of
+from shared.matching import AnyOf, Matcher, Range, Requirements
+from shared.search_values import matcher_of, matcher_of_any_vr
 from shared.settings import Settings
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
@@ -20,6 +20,7 @@ _REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, 
 _CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 _FUZZY: Final = ("PatientName", "ReferringPhysicianName")
 _STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
+_MAX_PATH_LENGTH: Final = 65  # sequences that are stored nest 64 deep
 _UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
 
 
@@ -77,16 +78,21 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
             controls[control] = value
         elif control not in _REPRESENTATION:
             named.append((name, value))
-    is_within_study |= any(_path(name) == _STUDY and value for name, value in named)
-    for name, value in named:
-        asked.setdefault(_key(name, level, is_within_study), []).append(value)
     is_fuzzy = _boolean("fuzzymatching", controls)
     options = {
         "has_empty": _boolean("emptyvaluematching", controls),
         "is_multiple": _boolean("multiplevaluematching", controls),
     }
+    studies = [value for name, value in named if _path(name) == _STUDY]
+    is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
+    keys: dict[tuple[str, ...], MatchingKey] = {}
+    for name, value in named:
+        key = _key(name, level, is_within_study)
+        asked.setdefault(keys.setdefault(key.path, key), []).append(value)
     found = {
         key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
+        if key.vr
+        else matcher_of_any_vr(key.keyword, texts, **options)
         for key, texts in asked.items()
     }
     matchers = {key: matcher for key, matcher in found.items() if matcher is not None}
@@ -136,7 +142,10 @@ def _key(name: str, level: Level, is_within_study: bool) -> MatchingKey:
 
 def _path(name: str) -> tuple[str, ...] | None:
     """The tags that a name gives by keyword or tag; None where one of them is no attribute."""
-    tags = [_tag(part) for part in name.split(".")]
+    parts = name.split(".")
+    if len(parts) > _MAX_PATH_LENGTH:
+        return None
+    tags = [_tag(part) for part in parts]
     return None if None in tags else tuple(tag for tag in tags if tag is not None)
 
 
@@ -159,7 +168,7 @@ def _vr(tag: str) -> str:
     try:
         return dictionary_VR(int(tag, 16))[:2]  # of "US or SS" the first: numbers are compared alike
     except KeyError:
-        return "LO"  # a private attribute
+        return ""  # of a private attribute the VR is not known
 
 
 def _combined(
@@ -189,10 +198,12 @@ def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
     """Matchers by path as a tree: those of one sequence have to match in one item."""
     tree: dict[str, Any] = {}
     for (tag, *rest), matcher in matchers.items():
-        if rest:
-            tree.setdefault(tag, {})[tuple(rest)] = matcher
-        else:
+        if isinstance(tree.setdefault(tag, {}), dict) and rest:
+            tree[tag][tuple(rest)] = matcher
+        elif not rest and not tree[tag]:
             tree[tag] = matcher
+        else:
+            raise BadRequest(f"The parameter {tag} is asked for by its value and by attributes of its items.")
     return {tag: _requirements(found) if isinstance(found, dict) else found for tag, found in tree.items()}
 
 

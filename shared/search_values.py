@@ -15,16 +15,30 @@ from shared.comparable_values import (
 )
 from shared.errors import BadRequest
 from shared.identifiers import is_uid
-from shared.matching import AnyOf, EachOf, Either, Empty, Matcher, NameGroups, Range, ValueMatcher, Wildcard, Words
+from shared.matching import (
+    AnyOf,
+    ByVR,
+    EachOf,
+    Either,
+    Empty,
+    Matcher,
+    NameGroups,
+    Range,
+    ValueMatcher,
+    Wildcard,
+    Words,
+)
 
 # A comma cannot stand in a value of these VRs, so it separates: list of UID matching (PS3.4 C.2.2.2.2), and the lists
 # of modalities that viewers send.
 LISTED_VRS: Final = ("UI", "CS")
 WILDCARD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 RANGE_VRS: Final = ("DA", "TM", "DT")
+_MATCHED_VRS: Final = {*LISTED_VRS, *WILDCARD_VRS, *RANGE_VRS, *NUMBER_VRS, "AS", "AT"}
 
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
+_ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*)+$")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -39,19 +53,40 @@ def matcher_of(
     """
     if has_empty and list(texts) == [_EMPTY]:
         return Empty()
-    values = [value for text in texts for value in _split(vr, text, is_multiple)]
-    if not any(values) or any(value and not value.strip("*") for value in values):
+    has_all = is_multiple and vr != "UI"
+    values = [value for text in texts for value in _split(vr, text, is_multiple) if value]
+    asked = [value for value in values if value.strip("*")]
+    if not asked or (len(asked) < len(values) and not has_all):
         return None
-    values = [value for value in values if value]
     if len(values) > 1 and vr not in LISTED_VRS and not is_multiple:
         raise BadRequest(f"The parameter {keyword} takes one value.")
-    matchers = [matcher for value in values if (matcher := _matcher(keyword, vr, value, is_fuzzy)) is not None]
+    matchers = [matcher for value in asked if (matcher := _matcher(keyword, vr, value, is_fuzzy)) is not None]
     if len(matchers) < 2:
         return next(iter(matchers), None)
     alternatives = [matcher for matcher in matchers if isinstance(matcher, ValueMatcher)]
     if len(alternatives) < len(matchers):
         raise BadRequest(f"The parameter {keyword} takes one value where it has component groups.")
-    return EachOf(tuple(alternatives)) if is_multiple and vr != "UI" else _either(alternatives)
+    return EachOf(tuple(alternatives)) if has_all else _either(alternatives)
+
+
+def matcher_of_any_vr(keyword: str, texts: Sequence[str], *, has_empty: bool, is_multiple: bool) -> Matcher | None:
+    """As `matcher_of`, for an attribute whose VR is not known: as each VR reads the values that can.
+
+    Raises BadRequest where text cannot.
+    """
+    found: dict[str, ValueMatcher | EachOf | NameGroups] = {}
+    for vr in ("LO", *sorted(_MATCHED_VRS - {"LO"})):
+        try:
+            matcher = matcher_of(keyword, vr, texts, is_fuzzy=False, has_empty=has_empty, is_multiple=is_multiple)
+        except BadRequest:
+            if vr == "LO":
+                raise
+            continue
+        if isinstance(matcher, Empty) or (matcher is None and vr == "LO"):
+            return matcher
+        if matcher is not None and not isinstance(matcher, ByVR):
+            found[vr] = matcher
+    return ByVR(found)
 
 
 def _split(vr: str, text: str, is_multiple: bool) -> Iterable[str]:
@@ -98,7 +133,12 @@ def _text(keyword: str, vr: str, value: str) -> ValueMatcher | None:
         raise BadRequest(f"The parameter {keyword} holds a wildcard; its whole values are matched.")
     if len(form) > _MAX_PATTERN_LENGTH:
         raise BadRequest(f"The parameter {keyword} has wildcards and is longer than {_MAX_PATTERN_LENGTH} characters.")
-    return Wildcard(form)
+    head = _ANY_LAST_COMPONENTS.sub("", form) if vr == "PN" else form
+    if head == form or head.endswith("*"):
+        return Wildcard(head)
+    # Components that are empty may be left out at the end, and their delimiters with them (PS3.5 6.2.1.1).
+    without, pattern = _text(keyword, vr, head), Wildcard(f"{head}^*")
+    return pattern if without is None else Either((without, pattern))
 
 
 def _range(keyword: str, vr: str, text: str) -> ValueMatcher:

@@ -7,6 +7,7 @@ value change in one transaction. Within a list, the newest study comes first.
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,7 +107,7 @@ def rows_of_span(keyword: str, span: Span) -> tuple[str, str, str]:
     code = ord(last[-1]) + 1
     if code == _LAST_CODE_BEFORE_SURROGATES + 1:
         code = 0xE000
-    return keyword, first, f"{last[:-1]}{chr(code)}" if span.last else ">"
+    return keyword, first, f"{last[:-1]}{chr(code)}" if span.last and code <= sys.maxunicode else ">"
 
 
 def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:

@@ -84,3 +84,12 @@ def test_of_a_sequence_one_item_has_to_match_all_that_is_asked() -> None:
     assert not satisfies({}, asked("s1", "p1"))
     assert not satisfies({"00400275": {"vr": "SQ"}}, asked("s1", "p1"))
     assert not satisfies({"00400275": {"vr": "LO", "Value": ["S1"]}}, asked("s1", "p1"))
+
+
+def test_an_attribute_of_no_item_is_absent() -> None:
+    asked = {"00400275": {"00400009": Empty()}}
+    assert satisfies({}, asked)
+    assert satisfies({"00400275": {"vr": "SQ"}}, asked)
+    assert satisfies({"00400275": {"vr": "SQ", "Value": [{}]}}, asked)
+    assert not satisfies({"00400275": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH", "Value": ["S1"]}}]}}, asked)
+    assert not satisfies({}, {"00400275": {"00400009": Empty(), "00401001": AnyOf({"p1"})}})

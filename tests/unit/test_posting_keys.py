@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.attributes import SEARCHABLE
@@ -50,6 +50,7 @@ def test_different_terms_have_different_postings(one: str, other: str, keyword: 
 
 @pytest.mark.property
 @given(VALUES, VALUES)
+@example("\U0010ffff", "")
 def test_what_begins_alike_lies_in_the_span(beginning: str, rest: str) -> None:
     partition_key, first, end = rows_of_span("PatientID", Span(beginning, beginning))
     found = key_of(CREATED, "1.2", Term("PatientID", beginning + rest))

@@ -1,10 +1,23 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shared.attributes import BY_KEYWORD, TAG, Level
 from shared.errors import BadRequest
-from shared.matching import AnyOf, EachOf, Either, Empty, Matcher, NameGroups, Range, Wildcard, Words
+from shared.matching import (
+    AnyOf,
+    EachOf,
+    Either,
+    Empty,
+    Matcher,
+    NameGroups,
+    Range,
+    Requirements,
+    Wildcard,
+    Words,
+    satisfies,
+)
 from shared.search_query import parse_search
 from shared.settings import Settings
 
@@ -38,6 +51,13 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
         ("PatientName=*", {}),
         ("PatientName=**&PatientID=*", {}),
         ("PatientName=Do*", {"PatientName": Wildcard("do*")}),
+        ("PatientName=Doe^*^*", {"PatientName": Either((AnyOf({"doe"}), Wildcard("doe^*")))}),
+        ("PatientName=D?e^^*", {"PatientName": Either((Wildcard("d?e"), Wildcard("d?e^^*")))}),
+        ("PatientName=*oe^*", {"PatientName": Either((Wildcard("*oe"), Wildcard("*oe^*")))}),
+        ("PatientName=Do*^*", {"PatientName": Wildcard("do*")}),
+        ("PatientName=^*", {"PatientName": Wildcard("^*")}),
+        ("PatientName=^^*", {"PatientName": Wildcard("^^*")}),
+        ("PatientID=a^*", {"PatientID": Wildcard("a^*")}),
         ("PatientID=a?1", {"PatientID": Wildcard("a?1")}),
         ("Modality=C*,MR", {"Modality": Either((AnyOf({"mr"}), Wildcard("c*")))}),
         ("Modality=CT,", {"Modality": AnyOf({"ct"})}),
@@ -57,6 +77,7 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
             "ModalitiesInStudy=CT%5CPT&multiplevaluematching=true",
             {"ModalitiesInStudy": EachOf((AnyOf({"ct"}), AnyOf({"pt"})))},
         ),
+        ("ModalitiesInStudy=CT%5C*&multiplevaluematching=true", {"ModalitiesInStudy": AnyOf({"ct"})}),
         ("PatientID=a%5Cb&multiplevaluematching=true", {"PatientID": EachOf((AnyOf({"a"}), AnyOf({"b"})))}),
         (
             "RequestAttributesSequence.ScheduledProcedureStepID=S1&00400275.00401001=P1",
@@ -80,6 +101,10 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("%3Cscript%3E=1", "Unknown parameter: the given name"),
         ("Rows=1", "Rows is not searchable"),
         ("00280010=1", "00280010 is not searchable"),
+        ("StudyInstanceUID=*&Rows=1", "Rows is not searchable"),
+        ("StudyInstanceUID=,&Rows=1", "Rows is not searchable"),
+        ("StudyInstanceUID=1.2&StudyInstanceUID=*&Rows=1", "Rows is not searchable"),
+        ("StudyInstanceUID=%22%22&Rows=1&emptyvaluematching=true", "Rows is not searchable"),
         ("StudyDate=2020-01-01", "StudyDate must be a date"),
         ("StudyDate=20201301", "StudyDate must be a date"),
         ("StudyDate=20200230", "StudyDate must be a date"),
@@ -122,6 +147,21 @@ def test_what_is_refused_names_the_parameter(query_string: str, message: str) ->
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("query_string", "message"),
+    [
+        ("ImageComments=a&00204000=b", "ImageComments takes one value"),
+        ("PatientID=a&PatientID.StudyID=b", "00100020 is asked for by its value and by attributes of its items"),
+        ("PatientID.StudyID=b&PatientID=a", "00100020 is asked for by its value and by attributes of its items"),
+        ("00400275." * 70 + "00400009=a", "the given name is not searchable"),
+    ],
+)
+def test_what_is_refused_within_a_study_names_the_parameter(query_string: str, message: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True)
+    assert message in str(caught.value)
+
+
 def test_attributes_of_a_lower_level_are_not_searchable() -> None:
     with pytest.raises(BadRequest, match="SeriesInstanceUID is not searchable here"):
         parse_search("SeriesInstanceUID=1.2", Level.STUDY, SETTINGS)
@@ -132,6 +172,37 @@ def test_patients_values_are_not_repeated_in_errors() -> None:
     with pytest.raises(BadRequest) as caught:
         parse_search("PatientName=Secret*" + "*a" * 600, Level.STUDY, SETTINGS)
     assert "Secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "attribute", "expected"),
+    [
+        ("x*", {"vr": "LO", "Value": ["Xyz"]}, True),
+        ("1.50", {"vr": "DS", "Value": [1.5]}, True),
+        ("1.50", {"vr": "LO", "Value": ["1.5"]}, False),
+        ("2025-2026", {"vr": "DT", "Value": ["20260101"]}, True),
+        ("20260101-", {"vr": "DA", "Value": ["20251231"]}, False),
+        ("muller*", {"vr": "PN", "Value": [{"Alphabetic": "Müller^Jörg"}]}, True),
+        ("x*", {"vr": "US", "Value": [1]}, False),
+        ("x", None, False),
+    ],
+)
+def test_a_private_attribute_is_matched_by_the_vr_that_it_has(
+    value: str, attribute: dict[str, Any] | None, expected: bool
+) -> None:
+    query = parse_search(f"00091001={value}", Level.INSTANCE, SETTINGS, is_within_study=True)
+    data_set = {} if attribute is None else {"00091001": attribute}
+    assert satisfies(data_set, query.requirements[Level.INSTANCE]) is expected
+
+
+def test_what_a_private_attribute_is_asked_for() -> None:
+    def requirements(query_string: str) -> Requirements:
+        return parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True).requirements[Level.INSTANCE]
+
+    assert requirements("00091001=*") == {}
+    assert requirements("00091001=%22%22&emptyvaluematching=true") == {"00091001": Empty()}
+    with pytest.raises(BadRequest, match="00091001 takes one value"):
+        requirements("00091001=a&00091001=b")
 
 
 def test_paging_has_microsofts_defaults() -> None:
@@ -185,11 +256,8 @@ def test_within_a_study_any_attribute_can_be_matched() -> None:
     assert query.requirements[Level.INSTANCE] == {"00180060": AnyOf({"120"})}
     assert query.requirements[Level.SERIES] == {TAG["SeriesDescription"]: Wildcard("ax*")}
     assert query.keys == {}
-    query = parse_search("StudyInstanceUID=1&00091001=x&ConceptNameCodeSequence.CodeValue=1", Level.INSTANCE, SETTINGS)
-    assert query.requirements[Level.INSTANCE] == {
-        "00091001": AnyOf({"x"}),
-        "0040A043": {"00080100": AnyOf({"1"})},
-    }
+    query = parse_search("StudyInstanceUID=1&ConceptNameCodeSequence.CodeValue=1", Level.INSTANCE, SETTINGS)
+    assert query.requirements[Level.INSTANCE] == {"0040A043": {"00080100": AnyOf({"1"})}}
     with pytest.raises(BadRequest, match="KVP is not searchable here"):
         parse_search("KVP=120", Level.SERIES, SETTINGS, is_within_study=True)
     with pytest.raises(BadRequest, match="PixelData cannot be matched: its VR is OB"):

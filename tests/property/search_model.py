@@ -1,0 +1,309 @@
+"""What a search has to find, from PS3.4 C.2.2.2 and the conformance statement, by looking at everything there is."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from shared.attributes import BY_TAG, Level, MatchingKey
+from tests.property.search_archive import DataSet, Element, Part
+
+Uids = tuple[str, ...]
+Condition = Callable[[Element | None], bool]
+Span = tuple[Any, Any]
+MODALITIES_IN_STUDY = "00080061"
+FUZZY = (("00100010",), ("00080090",))
+BETWEEN_WORDS = r"[\s^=,.'\-()/]+"
+TIME_OF = {
+    "00080020": "00080030",
+    "00080021": "00080031",
+    "00080023": "00080033",
+    "00100030": "00100032",
+    "00400244": "00400245",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """A search: `scope` are the UIDs that its path names, `keys` what is asked of each, as often as it is given."""
+
+    level: Level
+    scope: Uids
+    keys: dict[MatchingKey, list[str]]
+    is_fuzzy: bool = False
+    has_empty: bool = False
+    is_multiple: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    attributes: DataSet
+    instances: dict[str, DataSet]
+
+
+@dataclass(frozen=True)
+class Study:
+    created: datetime
+    attributes: DataSet
+    series: dict[str, Series]
+
+
+@dataclass
+class ArchiveModel:
+    """Studies by UID. What is stored last says what its series and its study are."""
+
+    studies: dict[str, Study] = field(default_factory=dict)
+
+    def store(self, parts: Iterable[Part], created: datetime) -> None:
+        for part in parts:
+            of_study, of_series = (
+                {
+                    tag: element
+                    for tag, element in part.attributes.items()
+                    if tag in BY_TAG and BY_TAG[tag].level is level
+                }
+                for level in (Level.STUDY, Level.SERIES)
+            )
+            study = self.studies.get(part.study, Study(created, {}, {}))
+            series = study.series.get(part.series, Series({}, {}))
+            series = Series(of_series, {**series.instances, part.uid: part.attributes})
+            self.studies[part.study] = replace(study, attributes=of_study, series={**study.series, part.series: series})
+
+    def delete(self, study: str, series: str | None = None, uid: str | None = None) -> None:
+        left = dict(self.studies[study].series) if series else {}
+        if series:
+            found = left.pop(series)
+            instances = {key: value for key, value in found.instances.items() if uid and key != uid}
+            if instances:
+                left[series] = replace(found, instances=instances)
+        if left:
+            self.studies[study] = replace(self.studies[study], series=left)
+        else:
+            del self.studies[study]
+
+    def matching(self, query: Query) -> list[Uids]:
+        """The UIDs of what matches, in the order of the answer."""
+        return [uids for uids, _ in self.resources(query.level, query.scope, query)]
+
+    def resources(self, level: Level, scope: Uids = (), query: Query | None = None) -> Iterator[tuple[Uids, DataSet]]:
+        """What there is of a level, and all that is known of each."""
+        asked = query or Query(level, scope, {})
+        matches = {at: _requirement(asked, at) for at in Level}
+        for uid, study in sorted(self.studies.items(), key=lambda one: (-one[1].created.timestamp(), one[0])):
+            modalities = {value for one in study.series.values() for value in _values(one.attributes.get("00080060"))}
+            of_study = {**study.attributes, MODALITIES_IN_STUDY: Element("CS", tuple(sorted(modalities)))}
+            if scope[:1] not in ((), (uid,)) or not matches[Level.STUDY](of_study):
+                continue
+            if level is Level.STUDY:
+                yield (uid,), of_study
+                continue
+            for series_uid, series in sorted(study.series.items()):
+                if scope[1:] not in ((), (series_uid,)) or not matches[Level.SERIES](series.attributes):
+                    continue
+                if level is Level.SERIES:
+                    yield (uid, series_uid), {**of_study, **series.attributes}
+                    continue
+                for instance_uid, data_set in sorted(series.instances.items()):
+                    if matches[Level.INSTANCE](data_set):
+                        yield (uid, series_uid, instance_uid), {**data_set, **of_study, **series.attributes}
+
+
+def _values(element: Element | None) -> list[Any]:
+    return [value for value in element.values if value != ""] if element else []
+
+
+def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
+    """What a data set of the level has to fulfil."""
+    keys = {key.path: (key, texts) for key, texts in query.keys.items() if key.level is level}
+    together: list[Callable[[DataSet], bool]] = []
+    for date, time in TIME_OF.items():
+        if all((tag,) in keys and "-" in keys[(tag,)][1][0] for tag in (date, time)):
+            together.append(_moments(date, keys.pop((date,))[1][0], time, keys.pop((time,))[1][0]))
+    found = ((path, _condition(query, key, texts)) for path, (key, texts) in keys.items())
+    conditions = [(path, condition) for path, condition in found if condition is not None]
+    return lambda data_set: _satisfies(data_set, conditions) and all(one(data_set) for one in together)
+
+
+def _satisfies(data_set: DataSet, conditions: Sequence[tuple[tuple[str, ...], Condition]]) -> bool:
+    """Whether all are met; those of a sequence in one item (C.2.2.2.6), and what is in no item is absent."""
+    for tag in {path[0] for path, _ in conditions}:
+        here = [(path[1:], condition) for path, condition in conditions if path[0] == tag]
+        within = [one for one in here if one[0]]
+        if within and not any(_satisfies(item, within) for item in _values(data_set.get(tag)) or [{}]):
+            return False
+        if not all(condition(data_set.get(tag)) for path, condition in here if not path):
+            return False
+    return True
+
+
+def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Condition | None:
+    """What an attribute has to fulfil; None for universal matching (C.2.2.2.3)."""
+    if query.has_empty and texts == ['""']:
+        return lambda element: not _values(element)
+    parts = list(texts)
+    if key.vr in ("UI", "CS"):
+        parts = [part.strip() for text in texts for part in re.split(r"[,\\]", text)]
+    elif query.is_multiple:
+        parts = [part for text in texts for part in text.split("\\")]
+    has_all = query.is_multiple and key.vr != "UI"
+    parts = [part for part in parts if part and not (has_all and not part.strip("*"))]
+    if not parts or any(not part.strip("*") for part in parts) or (key.vr == "PN" and not "".join(parts).strip("*=")):
+        return None
+    is_fuzzy = query.is_fuzzy and key.path in FUZZY
+
+    def holds(element: Element | None) -> bool:
+        met = [
+            any(_matches(element.vr, part, one, is_fuzzy) for one in _values(element)) if element else False
+            for part in parts
+        ]
+        return all(met) if has_all else any(met)
+
+    return holds
+
+
+def _matches(vr: str, text: str, value: Any, is_fuzzy: bool) -> bool:
+    match vr:
+        case "UI":
+            return text == str(value)
+        case "DA" | "TM" | "DT":
+            asked, found = _asked(vr, text), _span(vr, str(value))
+            return asked is not None and found is not None and _lies_in(found[0], asked)
+        case "DS" | "IS" | "US":
+            try:
+                return Decimal(text) == Decimal(str(value))
+            except ArithmeticError:
+                return False
+        case "PN":
+            return _name_matches(text, str(value), is_fuzzy)
+        case _:
+            return _fits(text.strip().casefold(), str(value).strip().casefold())
+
+
+def _lies_in(instant: Any, span: Span) -> bool:
+    return (span[0] is None or span[0] <= instant) and (span[1] is None or instant <= span[1])
+
+
+def _asked(vr: str, text: str) -> Span | None:
+    """From the first to the last instant that is asked for, None for an end that is open."""
+    if whole := _span(vr, text):
+        return whole
+    for hyphen in re.finditer("-", text):
+        parts = text[: hyphen.start()], text[hyphen.end() :]
+        first, last = (_span(vr, part) if part else (None, None) for part in parts)
+        if first and last:
+            return first[0], last[1]
+    return None
+
+
+@cache
+def _span(vr: str, text: str) -> Span | None:
+    """The first and the last instant that a value stands for; None where it is not of its VR."""
+    try:
+        if vr == "DA":
+            day = datetime.strptime(text, "%Y%m%d").date() if re.fullmatch("[0-9]{8}", text) else None
+            return (day, day) if day else None
+        form = r"(?P<text>[0-9]+)(?:\.(?P<fraction>[0-9]{1,6}))?(?P<offset>[+-][0-9]{4})?"
+        found = re.fullmatch(form, text)
+        if found is None or (vr == "TM" and found["offset"]):
+            return None
+        digits = f"20000101{found['text']}" if vr == "TM" else found["text"]
+        forms = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+        if len(digits) not in forms or (found["fraction"] and len(digits) < 14):
+            return None
+        first = datetime.strptime(digits, forms[len(digits)]).replace(tzinfo=UTC)
+        if found["offset"]:
+            minutes = int(found["offset"][0] + "1") * (int(found["offset"][1:3]) * 60 + int(found["offset"][3:]))
+            if not -12 * 60 <= minutes <= 14 * 60:  # PS3.5 6.2
+                return None
+            first -= timedelta(minutes=minutes)
+        length = {
+            4: timedelta(366 if first.year % 4 == 0 else 365),
+            6: timedelta(31),
+            8: timedelta(1),
+            10: timedelta(hours=1),
+            12: timedelta(minutes=1),
+            14: timedelta(seconds=1),
+        }[len(digits)]
+        if len(digits) == 6:
+            length = (first + timedelta(31)).replace(day=1) - first
+        if fraction := found["fraction"]:
+            first += timedelta(microseconds=int(f"{fraction:0<6}"))
+            length = timedelta(microseconds=10 ** (6 - len(fraction)))
+    except ValueError:
+        return None
+    return first, first + length - timedelta(microseconds=1)
+
+
+def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[DataSet], bool]:
+    """Ranges of a date and its time as one (C.2.2.2.5): from the first day's time to that of the last."""
+    days, hours = _asked("DA", dates), _asked("TM", times)
+    if days is None or hours is None:
+        raise ValueError("a range that is none")
+    midnight = datetime(2000, 1, 1, tzinfo=UTC)
+    first = None if days[0] is None else (days[0], hours[0] or midnight)
+    last = None if days[1] is None else (days[1], hours[1] or midnight + timedelta(1))
+
+    def holds(data_set: DataSet) -> bool:
+        found = [_span("DA", value) for value in _values(data_set.get(date_tag))]
+        at = [span for value in _values(data_set.get(time_tag)) if (span := _span("TM", value))]
+        return any(day is not None and _lies_in((day[0], at[0][0] if at else midnight), (first, last)) for day in found)
+
+    return holds
+
+
+def _name_matches(text: str, value: str, is_fuzzy: bool) -> bool:
+    groups = [*value.split("="), "", ""][:3]
+    if "=" in text:
+        return all(
+            not asked.strip("*") or _group_matches(asked, group)
+            for asked, group in zip(text.split("="), groups, strict=False)
+        )
+    groups = [group for group in groups if plain_name(group)]
+    if is_fuzzy and not re.search(r"[*?]", text):
+        return any(all(any(word.startswith(one) for word in _words(group)) for one in _words(text)) for group in groups)
+    return any(_group_matches(text, group) for group in groups)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(BETWEEN_WORDS, plain_name(text)) if word]
+
+
+OMITTED = "\0"
+
+
+def _group_matches(text: str, group: str) -> bool:
+    """Components left out at the end are there, empty (PS3.5 6.2.1.1)."""
+    return any(_fits(plain_name(text), plain_name(group) + OMITTED * count) for count in range(5 if "*" in text else 1))
+
+
+@cache
+def plain_name(text: str) -> str:
+    """A component group without what does not matter: case, accents, width, padding, empty components at the end."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    letters = "".join(one for one in decomposed if one in "\u3099\u309a" or not unicodedata.combining(one))
+    return "^".join(" ".join(part.split()) for part in unicodedata.normalize("NFC", letters).split("^")).rstrip("^")
+
+
+@cache
+def _fits(pattern: str, text: str) -> bool:
+    """Wildcard matching (C.2.2.2.4), one character after the other."""
+    possible = {0}
+    for character in pattern:
+        if character == "*":
+            possible = set(range(min(possible), len(text) + 1)) if possible else set()
+        else:
+            possible = {
+                at + 1
+                for at in possible
+                if at < len(text)
+                and (
+                    text[at] == character
+                    or (character == "?" and text[at] != OMITTED)
+                    or (character == "^" and text[at] == OMITTED)
+                )
+            }
+    return len(text) in possible

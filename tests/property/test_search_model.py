@@ -1,0 +1,215 @@
+"""Whatever is asked of a random archive, a search finds what looking at everything finds, in the same order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+import pytest_asyncio
+
+from local import azurite as local_azurite
+from local.ports import free_ports
+from shared.attributes import Level
+from shared.identifiers import ResourceIdentifiers
+from shared.index import Term
+from shared.search_query import parse_search
+from shared.services import candidates
+from shared.services.delete import delete
+from shared.services.leftovers import last_alive_at
+from shared.services.search import SearchResults, search
+from shared.services.store import StoreService
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from shared.storage.journal import JournalEntry
+from shared.store_response import Stored
+from tests.property.search_archive import KEYS, Part, Studies
+from tests.property.search_model import ArchiveModel, Query, Uids
+from tests.property.search_queries import Queries, path_of, query_string
+from tests.services.test_store import store
+
+pytestmark = pytest.mark.property
+
+SEED = 20260101
+STUDIES = 150
+QUERIES = 2000
+CHANGES = 25
+SIDE_BY_SIDE = 8
+UID_TAGS = ("0020000D", "0020000E", "00080018")
+
+
+@dataclass
+class Searched:
+    """An archive of its own, and the model of it."""
+
+    archive: Archive
+    settings: Settings
+    stores: StoreService
+    model: ArchiveModel
+    studies: Studies
+
+    async def store(self, parts: list[Part]) -> None:
+        outcomes = await store(self.stores, *(part.file for part in parts))
+        assert [type(outcome) for outcome in outcomes] == [Stored] * len(parts), outcomes
+        found = await self.archive.catalog.read_study(parts[0].study)
+        assert found is not None
+        self.model.store(parts, found.record.created)
+
+    async def search(self, query: Query, text: str) -> SearchResults:
+        scope = ResourceIdentifiers(*query.scope) if query.scope else None
+        parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None)
+        return await search(self.archive, parsed, scope, "http://host/v2", self.settings)
+
+    async def check(self, query: Query, random: Random) -> None:
+        """A page of what a query finds is that page of what there is to find."""
+        expected = self.model.matching(query)
+        limit = random.choice((None, *(1, 2, 5, 10, 20) * 4))
+        offset = random.choice((0, 0, 0, 1, 3, max(0, len(expected) - 2)))
+        text = query_string(query, random, limit, offset)
+        found = await self.search(query, text)
+        page = expected[offset : offset + (limit or 100)]
+        shown = f"seed {SEED}: {path_of(query)}?{text}"
+        assert uids_of(found, query.level) == page, shown
+        assert found.has_more is (offset + len(page) < len(expected)), shown
+        assert not found.is_cut, shown
+
+
+def uids_of(found: SearchResults, level: Level) -> list[Uids]:
+    return [tuple(result[tag]["Value"][0] for tag in UID_TAGS[:level]) for result in found.results]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def searched() -> AsyncIterator[Searched]:
+    with local_azurite.running(free_ports(3), None) as azurite:
+        settings = Settings(storage_connection_string=azurite.connection_string, create_storage=True)
+        archive = await Archive.open(settings)
+        studies = Studies(Random(SEED))
+        made = Searched(archive, settings, StoreService(archive, settings), ArchiveModel(), studies)
+
+        async def store_study(requests: list[list[Part]]) -> None:
+            for parts in requests:
+                await made.store(parts)
+
+        all_requests = [list(studies.study()) for _ in range(STUDIES)]
+        for first in range(0, STUDIES, SIDE_BY_SIDE):
+            await asyncio.gather(*map(store_study, all_requests[first : first + SIDE_BY_SIDE]))
+        yield made
+        await archive.close()
+
+
+@pytest.fixture(params=["as it is", "with small pages"])
+def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The search as it is, and so that lists and pages which are long in a large archive are long in this one."""
+    found: str = request.param
+    if found == "with small pages":
+        monkeypatch.setattr(candidates, "_FEW", 3)
+        monkeypatch.setattr(candidates, "_PAGE_ROWS", 8)
+        monkeypatch.setattr(candidates, "_AHEAD", 4)
+    return found
+
+
+async def test_a_search_finds_what_there_is(searched: Searched, pages: str) -> None:
+    random = Random(f"{SEED} {pages}")
+    queries = Queries(random, searched.model)
+    for _ in range(QUERIES // 2 // SIDE_BY_SIDE):
+        await asyncio.gather(*(searched.check(queries.query(), random) for _ in range(SIDE_BY_SIDE)))
+
+
+async def test_pages_add_up_to_the_whole(searched: Searched, pages: str) -> None:
+    random = Random(f"{SEED} {pages}")
+    for level in Level:
+        query = Query(level, (), {KEYS[("00080060",)]: ["CT,MR"]} if level > Level.STUDY else {})
+        found: list[Uids] = []
+        has_more = True
+        while has_more:
+            page = await searched.search(query, query_string(query, random, 23, len(found)))
+            found += uids_of(page, level)
+            has_more = page.has_more
+        assert found == searched.model.matching(query)
+
+
+async def test_no_answer_is_stale_while_the_archive_changes(searched: Searched) -> None:
+    random = Random(SEED)
+    for _ in range(CHANGES):
+        study = random.choice(list(searched.model.studies))
+        before = Queries(random, searched.model)
+        asked = before.query(study)
+        text = query_string(asked, random, 200)
+        expected = [searched.model.matching(asked)[:200]]
+        _, found = await asyncio.gather(change(searched, study, random), searched.search(asked, text))
+        expected.append(searched.model.matching(asked)[:200])
+        # An answer about instances is put together from several rows, which change one after the other.
+        if asked.level is not Level.INSTANCE:
+            assert uids_of(found, asked.level) in expected, f"seed {SEED}: {path_of(asked)}?{text}"
+        queries = [asked, before.query(study)]
+        if study in searched.model.studies:
+            queries += [Queries(random, searched.model).query(study) for _ in range(2)]
+        await asyncio.gather(*(searched.check(query, random) for query in queries))
+
+
+async def change(searched: Searched, study: str, random: Random) -> None:
+    """Store into a study, store another, or delete all or some of it."""
+    all_series = searched.model.studies[study].series
+    match random.randrange(6):
+        case 0 | 1:
+            await searched.store(searched.studies.request(study, [*all_series, searched.studies.uid()]))
+        case 2:
+            await searched.store(searched.studies.request(searched.studies.uid(), [searched.studies.uid()]))
+        case chosen:
+            uids = [study]
+            if chosen > 3:
+                uids.append(random.choice(list(all_series)))
+            if chosen > 4:
+                uids.append(random.choice(list(all_series[uids[1]].instances)))
+            await delete(searched.archive, ResourceIdentifiers(*uids))
+            searched.model.delete(*uids)
+
+
+STALE = [
+    (("00100020",), "No Such Patient", Term("PatientID", "no such patient")),
+    (("00100010",), "No^Such", Term("PatientName", "no^such")),
+    (("00080020",), "17990101-17990131", Term("StudyDate", "17990102")),
+    (("00080050",), "NoSuch*", Term("AccessionNumber", "nosuch accession")),
+    (("00080061",), "XA", Term("Modality", "xa")),
+    (("0020000E",), "1.2.77777", Term("SeriesInstanceUID", "1.2.77777")),
+    (("00080018",), "1.2.77778", Term("SOPInstanceUID", "1.2.77778", "1.2.77777")),
+    (("00400275", "00400009"), "nosuch?", Term("RequestAttributesSequence.ScheduledProcedureStepID", "nosuch1")),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "term"), STALE, ids=[term.keyword for *_, term in STALE])
+async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_that_meets_it(
+    searched: Searched, path: tuple[str, ...], text: str, term: Term
+) -> None:
+    terms, created = searched.archive.terms, {uid: study.created for uid, study in searched.model.studies.items()}
+    uid = min(created)
+    query = Query(KEYS[path].level, (), {KEYS[path]: [text]})
+    places = [(uid, created[uid] - timedelta(days=1)), ("1.2.88888", created[uid])]
+    if not term.series_instance_uid:  # whether an instance is there is not its study's to say: maintenance looks
+        places.append((uid, created[uid]))
+    for study, time in places:
+        await terms.add(study, time, [term])
+        assert await studies_posted(searched, term) == [study]
+        assert not (await searched.search(query, query_string(query, Random(SEED)))).results
+        assert await studies_posted(searched, term) == []
+
+
+async def studies_posted(searched: Searched, term: Term) -> list[str]:
+    return [posting.study_instance_uid async for posting in searched.archive.terms.read_term(term)]
+
+
+async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Searched) -> None:
+    uid, study = min(searched.model.studies.items())
+    path, text, term = STALE[0]
+    query = Query(Level.STUDY, (), {KEYS[path]: [text]})
+    await searched.archive.terms.add(uid, study.created, [term])
+    now = datetime.now(UTC)
+    dead = last_alive_at(searched.settings, now) - timedelta(seconds=1)
+    for started, is_over, posted in ((now, False, [uid]), (now, True, []), (dead, False, [])):
+        entry = JournalEntry("0" * 32, "store", started, f"studies/{uid}", is_over=is_over)
+        await searched.archive.terms.add(uid, study.created, [term])
+        await searched.archive.journal.write(entry)
+        assert not (await searched.search(query, query_string(query, Random(SEED)))).results
+        assert await studies_posted(searched, term) == posted
+        await searched.archive.journal.remove(entry.request_id, [entry.resource])
