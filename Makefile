@@ -1,7 +1,7 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
+# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, `make fsck` and `make bench-search`.
 
-.PHONY: run test check demo fsck azurite bench setup clean
+.PHONY: run test check demo fsck azurite bench bench-search setup clean
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
@@ -25,6 +25,9 @@ azurite: setup  ## Azurite alone, for `func start` beside it
 
 bench: setup  ## measure the multipart codec
 	@.venv/bin/python -m benchmarks.multipart
+
+bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures there
+	@.venv/bin/python -m benchmarks.search $(ARGS)
 
 setup:
 	@local/setup.sh

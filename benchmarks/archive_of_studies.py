@@ -133,7 +133,10 @@ async def write_studies(numbers: Iterable[int], connection_string: str) -> None:
         tables = {name: service.get_table_client(name) for name in ("catalog", "terms")}
 
         async def write(name: str, entities: Sequence[Entity]) -> None:
-            await tables[name].submit_transaction([("create", entity) for entity in entities])
+            # Azurite ends connections after five seconds, also such as are about to be used.
+            await tables[name].submit_transaction(
+                [("upsert", entity) for entity in entities], retry_on_methods=["POST"]
+            )
 
         await in_parallel(
             write(name, entities[start : start + 100])

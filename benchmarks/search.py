@@ -91,11 +91,18 @@ async def main(sizes: list[int], *, is_azurite: bool) -> None:
     """Measure archives of these sizes, and print."""
     print(f"{platform.platform()}, {platform.python_implementation()} {platform.python_version()}", flush=True)
     measured = []
+    began = time.perf_counter()
     async with azurite_archives(sizes) if is_azurite else sorted_archives(sizes) as archives:
         async for settings in archives:
-            began = time.perf_counter()
+            written = time.perf_counter()
             measured.append(await measure(settings))
-            print(f"{sizes[len(measured) - 1]} studies: measured in {time.perf_counter() - began:.0f} s", flush=True)
+            seconds = time.perf_counter()
+            print(
+                f"{sizes[len(measured) - 1]} studies: written in {written - began:.0f} s, "
+                f"measured in {seconds - written:.0f} s",
+                flush=True,
+            )
+            began = seconds
     print("\n| search | results | requests | entities read | growth | ms |\n| --- | --- | --- | --- | --- | --- |")
     for one, *costs in zip(searches(), *measured, strict=True):
         print(_line(one, costs))

@@ -61,6 +61,9 @@ def searches() -> list[Search]:
         Search("PatientName `S*^Xaver`", of_study, "PatientName=S*^Xaver", is_bounded=False),
         Search("PatientName `*smith*`", of_study, "PatientName=*smith*", is_bounded=False),
         Search("PatientName `*zyx*`, rare", of_study, "PatientName=*zyx*", is_bounded=False),
+        Search(
+            "AccessionNumber, `*` and 7 digits", of_study, f"AccessionNumber=*{accession_number[-7:]}", is_bounded=False
+        ),
         Search("StudyDate, a day", of_study, f"StudyDate={date}"),
         Search("StudyDate, a week", of_study, f"StudyDate={date}-{day + timedelta(days=6):%Y%m%d}"),
         Search("StudyDate, 28 days", of_study, f"StudyDate={month}"),
