@@ -1,7 +1,7 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
+# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, `make fsck` and `make bench-search`.
 
-.PHONY: run test check demo fsck azurite bench lock setup clean
+.PHONY: run test check demo fsck azurite bench bench-search lock setup clean
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
@@ -30,6 +30,9 @@ lock: setup  ## make requirements.txt of requirements.in: every package that com
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt requirements.in
+
+bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures there
+	@.venv/bin/python -m benchmarks.search $(ARGS)
 
 setup:
 	@local/setup.sh

@@ -1,0 +1,102 @@
+"""Counts what searches read, beneath the SDK: how many requests, and how many entities storage sent."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from azure.data.tables.aio import TableServiceClient
+
+from shared.search_query import SearchQuery
+from shared.services.search import search
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from shared.storage.catalog import Catalog
+from shared.storage.terms import Terms
+from tests.storage_operations import Counting, operation_of
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a search gave, and what it read for it, from the catalog and from the table of terms."""
+
+    results: int
+    is_cut: bool
+    requests: int
+    studies: int
+    postings: int
+
+    @property
+    def entities(self) -> int:
+        """Rows that storage sent."""
+        return self.studies + self.postings
+
+    @property
+    def entities_of_a_result(self) -> float:
+        """Rows that storage sent for each result, for none as for one."""
+        return self.entities / max(self.results, 1)
+
+    @property
+    def requests_of_a_result(self) -> float:
+        """Storage requests for each result, for none as for one."""
+        return self.requests / max(self.results, 1)
+
+
+class MeasuredStorage(Counting):
+    """Sends one request after the other, and each to its end, so that the same search always counts the same.
+
+    A search reads ahead, and gives up what it has begun when it has enough: how far that had got is chance. Here
+    all that was begun is counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entities: Counter[str] = Counter()
+        self._turn = asyncio.Lock()
+        self._begun: set[asyncio.Task[Any]] = set()
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send in turn, and count the entities of the answer."""
+        exchange = asyncio.create_task(self._exchange(request, options))
+        self._begun.add(exchange)
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, request: Any, options: dict[str, Any]) -> Any:
+        async with self._turn:
+            response = await super().send(request, **options)
+        if response.status_code == 200:
+            answer = json.loads(response.body())
+            self.entities[operation_of(request)] += len(answer["value"]) if "value" in answer else 1
+        return response
+
+    async def cost(self, archive: Archive, query: SearchQuery, settings: Settings) -> Cost:
+        """Search, and count."""
+        self.operations.clear()
+        self.entities.clear()
+        found = await search(archive, query, None, "http://localhost/v2", settings)
+        await asyncio.gather(*self._begun)
+        self._begun.clear()
+        return Cost(
+            len(found.results),
+            found.is_cut,
+            self.operations.total(),
+            self.entities["GET catalog"],
+            self.entities["GET terms"],
+        )
+
+
+@asynccontextmanager
+async def measured_archive(settings: Settings) -> AsyncIterator[tuple[Archive, MeasuredStorage]]:
+    """An archive whose tables are read through a `MeasuredStorage`."""
+    archive, storage = await Archive.open(settings), MeasuredStorage()
+    async with TableServiceClient.from_connection_string(
+        settings.storage_connection_string, transport=storage
+    ) as service:
+        catalog, terms = map(service.get_table_client, ("catalog", "terms"))
+        try:
+            yield replace(archive, catalog=Catalog(catalog), terms=Terms(terms)), storage
+        finally:
+            await archive.close()

@@ -1,0 +1,90 @@
+"""The searches that are measured, of the archive of made-up studies."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from benchmarks.archive_of_studies import DAYS, FIRST_DAY, made_study
+from shared.attributes import TAG, Level
+from shared.records import DicomJson
+
+_KNOWN_STUDIES: Final = (1, 40, 77)  # every archive that is measured has them
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search and what it is called; `is_bounded`: it must not read more for a result in a larger archive."""
+
+    name: str
+    level: Level
+    query: str
+    is_bounded: bool = True
+
+
+def searches() -> list[Search]:
+    """Every search, for pages of 100 where the query says nothing else."""
+    made = [made_study(number) for number in _KNOWN_STUDIES]
+    study = made[0].record
+    patient_id, accession_number, name, date = (
+        _value(study.attributes, keyword) for keyword in ("PatientID", "AccessionNumber", "PatientName", "StudyDate")
+    )
+    series_uid = min(study.series)
+    instance_uid = made[0].instances[0].identifiers.sop_instance_uid
+    uids = ",".join(one.record.study_instance_uid for one in made)
+    day = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
+    middle, end = FIRST_DAY + timedelta(days=DAYS // 2), FIRST_DAY + timedelta(days=DAYS)
+    month, last_month = f"{middle:%Y%m}01-{middle:%Y%m}28", f"{end - timedelta(days=28):%Y%m%d}-"
+    of_study, of_series, of_instance = Level.STUDY, Level.SERIES, Level.INSTANCE
+    return [
+        Search("PatientID", of_study, f"PatientID={patient_id}"),
+        Search("AccessionNumber", of_study, f"AccessionNumber={accession_number}"),
+        Search("StudyInstanceUID", of_study, f"StudyInstanceUID={study.study_instance_uid}"),
+        Search("StudyInstanceUID, list of 3", of_study, f"StudyInstanceUID={uids}"),
+        Search("series by SeriesInstanceUID", of_series, f"SeriesInstanceUID={series_uid}"),
+        Search("series by PatientID", of_series, f"PatientID={patient_id}"),
+        Search("instances by SeriesInstanceUID", of_instance, f"SeriesInstanceUID={series_uid}"),
+        Search("instances by SOPInstanceUID", of_instance, f"SOPInstanceUID={instance_uid}"),
+        Search("instances by PatientID", of_instance, f"PatientID={patient_id}"),
+        Search("PatientName, whole", of_study, f"PatientName={name}"),
+        Search("PatientName, whole and frequent", of_study, "PatientName=Smith^John"),
+        Search("PatientName `S*`", of_study, "PatientName=S*"),
+        Search("PatientName `Smi*`", of_study, "PatientName=Smi*"),
+        Search("PatientName `Smith^J*`", of_study, "PatientName=Smith^J*"),
+        Search("PatientName `Zyx*`, rare", of_study, "PatientName=Zyx*"),
+        Search("PatientName `Johnson^Christ*`, long", of_study, "PatientName=Johnson^Christ*"),
+        Search("PatientID, 2 digits and `*`", of_study, f"PatientID={patient_id[:2]}*"),
+        Search("PatientID, 5 digits and `*`", of_study, f"PatientID={patient_id[:5]}*"),
+        Search("fuzzy `joh`", of_study, "fuzzymatching=true&PatientName=joh"),
+        Search("fuzzy `john smi`", of_study, "fuzzymatching=true&PatientName=john%20smi", is_bounded=False),
+        Search("fuzzy `elizab zy`", of_study, "fuzzymatching=true&PatientName=elizab%20zy", is_bounded=False),
+        Search("PatientName `S*th^J*n`", of_study, "PatientName=S*th^J*n", is_bounded=False),
+        Search("PatientName `S*^Xaver`", of_study, "PatientName=S*^Xaver", is_bounded=False),
+        Search("PatientName `*smith*`", of_study, "PatientName=*smith*", is_bounded=False),
+        Search("PatientName `*zyx*`, rare", of_study, "PatientName=*zyx*", is_bounded=False),
+        Search(
+            "AccessionNumber, `*` and 7 digits", of_study, f"AccessionNumber=*{accession_number[-7:]}", is_bounded=False
+        ),
+        Search("StudyDate, a day", of_study, f"StudyDate={date}"),
+        Search("StudyDate, a week", of_study, f"StudyDate={date}-{day + timedelta(days=6):%Y%m%d}"),
+        Search("StudyDate, 28 days", of_study, f"StudyDate={month}"),
+        Search("StudyDate, 3 years", of_study, "StudyDate=20170315-20200410"),
+        Search("StudyDate, since the middle", of_study, f"StudyDate={middle:%Y%m%d}-"),
+        Search("StudyDate, the last 28 days", of_study, f"StudyDate={last_month}"),
+        Search("StudyDate, until the middle", of_study, f"StudyDate=-{middle:%Y%m%d}"),
+        Search("StudyTime, 2 hours", of_study, "StudyTime=0900-1059"),
+        Search("ModalitiesInStudy `CT`", of_study, "ModalitiesInStudy=CT"),
+        Search("ModalitiesInStudy `XA`, rare", of_study, "ModalitiesInStudy=XA"),
+        Search("everything, 25", of_study, "limit=25"),
+        Search("everything, 100", of_study, ""),
+        Search("everything, offset 400", of_study, "offset=400", is_bounded=False),
+        Search("28 days and `CT`", of_study, f"StudyDate={month}&ModalitiesInStudy=CT", is_bounded=False),
+        Search("3 years and `XA`", of_study, "StudyDate=20170315-20200410&ModalitiesInStudy=XA", is_bounded=False),
+        Search("a day and `S*`", of_study, f"StudyDate={date}&PatientName=S*", is_bounded=False),
+        Search("28 days and `S*`", of_study, f"StudyDate={month}&PatientName=S*", is_bounded=False),
+        Search("the last 28 days and `S*`", of_study, f"StudyDate={last_month}&PatientName=S*", is_bounded=False),
+    ]
+
+
+def _value(attributes: DicomJson, keyword: str) -> str:
+    value = attributes[TAG[keyword]]["Value"][0]
+    return str(value["Alphabetic"] if isinstance(value, dict) else value)
