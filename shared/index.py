@@ -27,7 +27,8 @@ EVERY_STUDY: Final = Term("*", "")
 
 _VRS: Final = {key.keyword: key.vr for key in SEARCHABLE}
 _ONLY_WHOLE: Final = frozenset({"UI", "IS"})
-_UNINDEXED: Final = frozenset({"InstanceNumber"})  # a study has as many as it has instances
+# A study has as many instance numbers as instances; by its own UID it is found in the catalog itself.
+_UNINDEXED: Final = frozenset({"InstanceNumber", "StudyInstanceUID"})
 
 _SAME_LISTS: Final = {"ModalitiesInStudy": "Modality"}
 
@@ -42,11 +43,8 @@ def is_indexed(key: MatchingKey) -> bool:
 
 
 def is_posted(key: MatchingKey) -> bool:
-    """Whether a study's values of the key make terms of it.
-
-    A study is found by its own UID in the catalog itself, and its instances make terms of their own.
-    """
-    return is_indexed(key) and key.keyword not in ("StudyInstanceUID", "SOPInstanceUID", *_SAME_LISTS)
+    """Whether a study's values of the key make terms of it; its instances make terms of their own."""
+    return is_indexed(key) and key.keyword not in ("SOPInstanceUID", *_SAME_LISTS)
 
 
 def has_beginnings(keyword: str) -> bool:

@@ -46,7 +46,8 @@ _SELECTIVE: Final = (
     "PerformedProcedureStepStartDate",
 )
 _SINGLING_OUT: Final = _SELECTIVE[:6]
-_RANK: Final = {keyword: rank for rank, keyword in enumerate((*_SELECTIVE, *sorted(key.keyword for key in SEARCHABLE)))}
+_BY_SELECTIVITY: Final = dict.fromkeys((*_SELECTIVE, *sorted(key.keyword for key in SEARCHABLE)))
+_RANK: Final = {keyword: rank for rank, keyword in enumerate(_BY_SELECTIVITY)}
 
 _logger = logging.getLogger(__name__)
 

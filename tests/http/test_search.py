@@ -119,6 +119,7 @@ def test_series(service: httpx.Client, path: str, parameters: dict[str, str], se
         ("/instances", {"SeriesInstanceUID": SERIES[0]}, {0, 1}),
         ("/instances", {"PatientID": PATIENT, "Modality": "SR"}, {2}),
         ("/instances", {"StudyInstanceUID": STUDIES[0], "SOPInstanceUID": INSTANCES[4]}, set()),
+        ("/instances", {"StudyInstanceUID": STUDIES[0], "SOPInstanceUID": INSTANCES[1], "Modality": "CT"}, {1}),
         (f"/studies/{STUDIES[0]}/instances", {}, {0, 1, 2}),
         (f"/studies/{STUDIES[0]}/instances", {"SOPInstanceUID": INSTANCES[1]}, {1}),
         (f"/studies/{STUDIES[0]}/instances", {"SOPInstanceUID": INSTANCES[4]}, set()),

@@ -58,7 +58,7 @@ def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
     assert documented == {
         (key.keyword, ".".join(key.path), key.level.name.lower(), matched_by(key.vr)) for key in SEARCHABLE
     }
-    assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["InstanceNumber"]
+    assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["StudyInstanceUID", "InstanceNumber"]
 
 
 def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_transcoded() -> None:
