@@ -25,7 +25,7 @@ from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, in_index
 
 _AHEAD: Final = 16  # studies read before their turn
-_FEW: Final = 200
+_FEW: Final = 100
 _PAGE_ROWS: Final = 1000
 _REPAIRED: Final = 8  # stale postings that one search removes
 
@@ -146,7 +146,6 @@ async def _postings(archive: Archive, query: SearchQuery) -> AsyncIterator[tuple
     """The postings of the key that is followed, each with whether its value may match."""
     lookups = [lookup for key, matcher in query.keys.items() if (lookup := lookup_of(key, matcher)) is not None]
     lookups.sort(key=lambda lookup: (lookup.is_of_everything, _RANK[lookup.keyword]))
-    page_rows = min(query.offset + query.limit + 1, _PAGE_ROWS)
     followed = lookups[0] if lookups else EVERY_STUDY_LOOKUP
     if not (followed.is_exact and (len(lookups) < 2 or followed.keyword in _SINGLING_OUT)):
         found = await asyncio.gather(*(_few(archive, lookup) for lookup in lookups))
@@ -158,10 +157,16 @@ async def _postings(archive: Archive, query: SearchQuery) -> AsyncIterator[tuple
                 yield posting, _accepts(followed, posting)
             return
     _logger.debug("Searching by %d lists of %s.", len(followed.lists), followed.keyword)
-    if followed.is_of_everything:
-        page_rows = _PAGE_ROWS
-    async for posting in archive.terms.read(followed.keyword, followed.lists, page_rows=page_rows):
+    async for posting in archive.terms.read(followed.keyword, followed.lists, page_rows=_page_rows(query, followed)):
         yield posting, _accepts(followed, posting)
+
+
+def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
+    """How many rows of each list to read at once: together about twice what the answer takes of them."""
+    wanted = query.offset + query.limit + 1
+    if len(lookup.lists) > 1:
+        wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists))
+    return _PAGE_ROWS if lookup.is_of_everything else min(wanted, _PAGE_ROWS)
 
 
 def _accepts(lookup: Lookup, posting: Posting) -> bool:
