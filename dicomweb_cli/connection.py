@@ -108,7 +108,8 @@ class Connection:
         elif response.status_code == HTTPStatus.FORBIDDEN:
             trouble = f"Whoever is signed in may not do this: {reason_of(response)}"
         elif response.is_redirect:
-            trouble = f"The server is elsewhere: --url {response.headers.get('Location')}"
+            elsewhere = plain(response.headers.get("Location", ""))
+            trouble = f"The server redirects to {elsewhere}: give --url of the DICOMweb service there."
         if trouble:
             await response.aclose()
             raise CannotGoOn(trouble)
@@ -116,14 +117,21 @@ class Connection:
 
 @asynccontextmanager
 async def connected(url: str, token: str | None, scope: str | None) -> AsyncIterator[Connection]:
-    """A connection to the DICOMweb service at `url`, signed in by a bearer token, by azure-identity, or not at all."""
-    auth = None
+    """A connection to the DICOMweb service at `url`.
+
+    Signed in by a bearer token, by azure-identity, by the name and password of the URL, or not at all.
+    """
+    auth: httpx.Auth | None = None
+    address = httpx.URL(url.rstrip("/"))
+    if address.userinfo:
+        auth = httpx.BasicAuth(address.username, address.password)
+        address = address.copy_with(userinfo=b"")  # what is printed of it holds no password
     if token:
         auth = _Bearer(lambda: token)
     elif scope:
         auth = _Bearer(_azure_token(scope))
     async with httpx.AsyncClient(timeout=_TIMEOUT, auth=auth, limits=httpx.Limits(max_connections=None)) as client:
-        yield Connection(client, url.rstrip("/"))
+        yield Connection(client, str(address))
 
 
 def expect(response: httpx.Response, *statuses: int) -> httpx.Response:

@@ -61,9 +61,10 @@ class Report:
 
     def show(self) -> None:
         """Print it."""
-        rate = f", {self.bytes / _MEGABYTE / self.seconds:.1f} MB/s" if self.seconds else ""
+        megabytes, seconds = self.bytes / _MEGABYTE, self.seconds or 1
+        rate = f"{self.stored / seconds:.0f} files/s, {megabytes / seconds:.1f} MB/s"
         for label, count, comment in (
-            ("Stored", self.stored, f"{self.bytes / _MEGABYTE:.1f} MB in {self.seconds:.1f} s{rate}"),
+            ("Stored", self.stored, f"{megabytes:.1f} MB in {self.seconds:.1f} s: {rate}" if self.stored else ""),
             ("  with a warning", len(self.warnings), ""),
             ("Already there", self.already_there, "by UID"),
             ("Failed", len(self.failures), ""),

@@ -16,6 +16,7 @@ from tests.e2e.test_cli import by_uid, run, uploaded
 from tests.http.instances import dataset, new_uid, part10
 
 ORTHANC = shutil.which("Orthanc")
+PASSWORD = "open-sesame"  # noqa: S105 -- of the server that runs for this test
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 pytestmark = pytest.mark.skipif(
@@ -32,7 +33,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "Plugins": [str(PLUGIN)],
         "HttpPort": port,
         "DicomServerEnabled": False,
-        "AuthenticationEnabled": False,
+        "AuthenticationEnabled": True,
+        "RegisteredUsers": {"me": PASSWORD},
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
@@ -40,8 +42,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [str(ORTHANC), str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_until_it_answers(process, f"http://localhost:{port}/system")
-        yield f"http://localhost:{port}/dicom-web"
+        _wait_until_it_answers(process, f"http://me:{PASSWORD}@localhost:{port}/system")
+        yield f"http://me:{PASSWORD}@localhost:{port}/dicom-web"
     finally:
         process.terminate()
         process.wait(30)
@@ -60,9 +62,13 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None
             return
 
 
-def test_upload_search_download_and_delete(url: str, tmp_path: Path) -> None:
+def test_upload_search_download_and_delete(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.e2e.test_cli.SIGNED_IN", {})
+
     def cli(*arguments: object, code: int = 0) -> Result:
-        return run(*arguments, url=url, code=code)
+        result = run(*arguments, url=url, code=code)
+        assert PASSWORD not in result.output
+        return result
 
     folder, study_uid = tmp_path / "study", new_uid()
     folder.mkdir()
@@ -75,6 +81,7 @@ def test_upload_search_download_and_delete(url: str, tmp_path: Path) -> None:
 
     report = uploaded(cli, folder, code=1)
     assert (report["stored"] + report["already_there"], len(report["failures"])) == (12, 1)
+    assert report["url"] == url.replace(f"me:{PASSWORD}@", "")
     again = uploaded(cli, folder, code=1)
     assert (again["stored"], again["already_there"]) == (0, 12)
 
