@@ -43,9 +43,9 @@ class WatchedServer(Server):
 
 
 @contextmanager
-def watched(log: Path) -> Iterator[WatchedServer]:
-    """The app, served as `make run` serves it, with nothing stored."""
-    with serving(log) as server:
+def watched(log: Path, **environment: str) -> Iterator[WatchedServer]:
+    """The app, served as `make run` serves it but for what the environment says, with nothing stored."""
+    with serving(log, **environment) as server:
         yield WatchedServer(server.base_url, server.log)
 
 

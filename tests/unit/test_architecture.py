@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/**/*.py"), ROOT / "function_app.py"])
 PURE = sorted(ROOT.glob("shared/*.py"))
+CLI = sorted(ROOT.glob("dicomweb_cli/*.py"))
 IO = ("asyncio", "azure", "aiohttp", "socket", "subprocess", "http.client", "urllib.request", "pathlib", "os")
 
 
@@ -35,6 +36,7 @@ def name(path: Path) -> str:
 def test_there_is_something_to_check() -> None:
     assert len(SHIPPED) > 20
     assert len(PURE) > 10
+    assert len(CLI) > 10
 
 
 @pytest.mark.parametrize("path", PURE, ids=name)
@@ -69,7 +71,15 @@ def test_only_telemetry_imports_opentelemetry(path: Path) -> None:
     assert path.name == "_telemetry.py" or not any(is_in(module, "opentelemetry") for module in imports(path))
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=name)
+@pytest.mark.parametrize("path", CLI, ids=name)
+def test_the_command_line_knows_the_protocol_and_nothing_of_the_service(path: Path) -> None:
+    for module in imports(path):
+        assert not any(is_in(module, package) for package in ("functions", "local", "tests"))
+        assert not is_in(module, "shared") or (ROOT / f"{module.replace('.', '/')}.py") in PURE
+        assert not is_in(module, "azure") or is_in(module, "azure.identity") or is_in(module, "azure.core")
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *CLI], ids=name)
 def test_modules_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
@@ -85,5 +95,11 @@ def test_no_installed_package_hides_one_of_ours() -> None:
 
 def test_what_only_some_settings_need_is_not_imported_without_them() -> None:
     code = "import sys, function_app, shared.storage.archive; print({'azure.identity', 'jwt'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "set()\n"
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    code = "import sys, dicomweb_cli.__main__; print({'azure', 'pydicom', 'numpy'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == "set()\n"

@@ -1,0 +1,214 @@
+"""`python -m dicomweb_cli`: upload to, download from, search and delete on any DICOMweb server.
+
+Exit status: 0 done, 1 some of it failed, 2 it could not be done: usage, connection, sign-in; 130 interrupted.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import urlsplit
+
+import typer
+
+from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
+from dicomweb_cli.terminal import ERR, OUT
+
+if TYPE_CHECKING:
+    from shared.identifiers import ResourceIdentifiers
+
+FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
+_MEBIBYTE = 1024**2
+
+app = typer.Typer(
+    help="Upload to, download from, search and delete on any DICOMweb server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise typer.BadParameter(f"{text!r} is not like https://dicom.example.org/v2.")
+    return text
+
+
+Url = Annotated[
+    str,
+    typer.Option("--url", envvar="DICOMWEB_URL", callback=_url, help="The DICOMweb service, with its version or path."),
+]
+Token = Annotated[
+    str | None,
+    typer.Option("--token", envvar="DICOMWEB_TOKEN", show_envvar=True, help="A bearer token; better in the variable."),
+]
+Scope = Annotated[
+    str | None,
+    typer.Option("--scope", help="Sign in through azure-identity for this scope, such as api://<client id>/.default."),
+]
+Study = Annotated[str, typer.Argument(help="Study Instance UID.")]
+Series = Annotated[str | None, typer.Option("--series", help="Series Instance UID: only this series.")]
+Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance UID: only this instance of the series.")]
+Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
+
+Returned = TypeVar("Returned")
+
+
+def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connection], Awaitable[Returned]]) -> Returned:
+    """Do the work on a connection. Exits where that cannot be done, with a line that says why."""
+
+    async def connect() -> Returned:
+        async with connected(url, token, scope) as connection:
+            return await work(connection)
+
+    if token and scope:
+        raise typer.BadParameter("Give --token or --scope, not both.")
+    try:
+        return asyncio.run(connect())
+    except (CannotGoOn, OSError) as error:
+        ERR.print(str(error), soft_wrap=True)
+        raise typer.Exit(IMPOSSIBLE) from None
+    except Refused as error:
+        ERR.print(f"The server refuses: {error}", soft_wrap=True)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        ERR.print("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def upload(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="Folders, DICOM files, ZIP archives, DICOMDIRs.")],
+    url: Url,
+    token: Token = None,
+    scope: Scope = None,
+    send_all: Annotated[bool, typer.Option("--all", help="Send what the server holds already, too.")] = False,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write what became of it as JSON.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most MiB of a request; a larger file goes alone.")] = 64,
+    batch_files: Annotated[int, typer.Option(min=1, help="Most files of a request.")] = 100,
+    parallel: Parallel = 4,
+) -> None:
+    """Upload DICOM files that the server does not hold yet, found by their content.
+
+    Ctrl-C stops: what is under way is waited for, and the same command goes on later.
+    """
+    from dicomweb_cli.upload import Plan
+    from dicomweb_cli.upload import upload as send
+
+    plan = Plan(batch_bytes=batch_size * _MEBIBYTE, batch_files=batch_files, parallel=parallel, sends_all=send_all)
+    report = _run(url, token, scope, lambda connection: send(connection, paths, plan))
+    report.show()
+    if report_file:
+        try:
+            report.write(report_file)
+        except OSError as error:
+            ERR.print(f"The report cannot be written: {error}")
+            raise typer.Exit(IMPOSSIBLE) from None
+    if report.stopped:
+        raise typer.Exit(INTERRUPTED if report.is_interrupted else IMPOSSIBLE)
+    if report.failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def download(
+    study: Study,
+    to: Annotated[Path, typer.Option("--to", file_okay=False, help="The folder to write to.")],
+    url: Url,
+    series: Series = None,
+    instance: Instance = None,
+    zipped: Annotated[bool, typer.Option("--zip", help="Make a ZIP archive, named for the UID.")] = False,
+    token: Token = None,
+    scope: Scope = None,
+    parallel: Parallel = 4,
+) -> None:
+    """Download a study, series or instance as it is stored, to study/series/instance.dcm.
+
+    What is there already is not asked for again: after Ctrl-C or an error, the same command goes on.
+    """
+    from dicomweb_cli.download import Downloaded, download_zip
+    from dicomweb_cli.download import download as fetch
+
+    resource = _resource(study, series, instance)
+    done = Downloaded()
+
+    async def work(connection: Connection) -> None:
+        if zipped:
+            archive = await download_zip(connection, resource, to, parallel=parallel, done=done)
+            if not done.failures:
+                OUT.print(str(archive), soft_wrap=True)
+        else:
+            await fetch(connection, resource, to, parallel=parallel, done=done)
+
+    try:
+        _run(url, token, scope, work)
+    finally:
+        if done.wanted:
+            done.show()
+    if done.failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def search(
+    terms: Annotated[
+        list[str] | None, typer.Argument(metavar="[studies|series|instances] [KEY=VALUE]...", help="What to look for.")
+    ] = None,
+    *,
+    url: Url,
+    limit: Annotated[int, typer.Option(min=1, help="Most results.")] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="All results, however many.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print DICOM JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    token: Token = None,
+    scope: Scope = None,
+) -> None:
+    """Search by attributes, such as PatientName=Smi* StudyDate=20260101-20260131; studies unless told otherwise."""
+    from dicomweb_cli.search import LEVELS, Form
+    from dicomweb_cli.search import search as find
+
+    level, *keys = terms if terms and terms[0] in LEVELS else ["studies", *(terms or [])]
+    pairs = [(key, value) for key, equals, value in (term.partition("=") for term in keys) if key and equals]
+    if len(pairs) < len(keys):
+        raise typer.BadParameter(f"What to look for is KEY=VALUE, after one of {', '.join(LEVELS)}.")
+    if as_json and as_csv:
+        raise typer.BadParameter("Give --json or --csv, not both.")
+    form = Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
+    wanted = None if everything else limit
+    _run(url, token, scope, lambda connection: find(connection, level, pairs, wanted=wanted, form=form))
+
+
+@app.command()
+def delete(
+    study: Study,
+    url: Url,
+    series: Series = None,
+    instance: Instance = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    token: Token = None,
+    scope: Scope = None,
+) -> None:
+    """Delete a study, series or instance, after showing what would go and asking."""
+    from dicomweb_cli.delete import delete as remove
+
+    resource = _resource(study, series, instance)
+    agrees = (lambda: True) if yes else (lambda: typer.confirm("Delete it for good?"))
+    if not _run(url, token, scope, lambda connection: remove(connection, resource, agrees)):
+        OUT.print("Nothing was deleted.")
+        raise typer.Exit(FAILED)
+    OUT.print("Deleted.")
+
+
+def _resource(study: str, series: str | None, instance: str | None) -> "ResourceIdentifiers":
+    from dicomweb_cli.resources import resource_of
+
+    try:
+        return resource_of(study, series, instance)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m dicomweb_cli")

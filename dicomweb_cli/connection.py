@@ -1,0 +1,208 @@
+"""Requests to a DICOMweb server: sign-in, and trying again where it is busy or the line breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from dicomweb_cli.terminal import plain
+
+DICOM_JSON: Final = "application/dicom+json"
+
+_ATTEMPTS: Final = 6
+_FIRST_WAIT_SECONDS: Final = 0.5  # then twice as long each time
+_LONGEST_WAIT_SECONDS: Final = 120
+# A server takes its time over a large store; front ends give up after about 4 minutes.
+_TIMEOUT: Final = httpx.Timeout(60, connect=20, read=300, pool=None)
+_GATEWAY: Final = frozenset({502, 504})  # of what stands before the server, which may have done what it was asked
+_BUSY: Final = frozenset({429, 503}) | _GATEWAY
+_SHOWN_CHARACTERS: Final = 300
+
+Body = Callable[[], AsyncIterator[bytes]]
+
+
+class CannotGoOn(Exception):
+    """Nothing more can come of the run: there is no connection, or no sign-in, or no such service at the URL.
+
+    `is_open` is whether the request may have been carried out all the same.
+    """
+
+    def __init__(self, message: str, *, is_open: bool = False) -> None:
+        super().__init__(message)
+        self.is_open = is_open
+
+
+class Refused(Exception):
+    """The server answered a request with an error, which the message tells in its words."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+
+
+class Connection:
+    """A server, asked by `send`. `url` is that of its DICOMweb service, without a final slash."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+        self.url = url
+        self._client = client
+        self._has_answered = False
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        query: Sequence[tuple[str, str]] = (),
+        body: Body | None = None,
+        stop: asyncio.Event | None = None,
+        is_streamed: bool = False,
+    ) -> httpx.Response:
+        """The answer to a request, whatever its status, but that a busy server (429, 502 to 504) is asked again.
+
+        `body` makes the request's body, anew for each attempt. After `stop` there is no further one. A streamed
+        answer is the caller's to read and close. Raises CannotGoOn, and what `body` raises.
+        """
+        is_open = False
+        for attempt in range(_ATTEMPTS):
+            wait = min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311
+            content = body() if body else None
+            request = self._client.build_request(
+                method, f"{self.url}/{path}", headers=headers, params=list(query) or None, content=content
+            )
+            try:
+                response = await self._client.send(request, stream=True)
+                if not is_streamed or response.is_error:
+                    await response.aread()
+            except httpx.TransportError as error:
+                trouble = f"The connection to {self.url} failed: {error or type(error).__name__}"
+                is_unconnected = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                if is_unconnected and not self._has_answered:
+                    raise CannotGoOn(trouble) from None
+                is_open |= not is_unconnected
+            else:
+                self._has_answered = True
+                if response.status_code not in _BUSY:
+                    await self._check(response)
+                    return response
+                trouble = f"The server is busy: {response.status_code} {reason_of(response)}"
+                asked = _retry_after(response)
+                wait = wait if asked is None else asked
+                is_open |= response.status_code in _GATEWAY
+            if attempt + 1 < _ATTEMPTS and await _is_over(stop, wait):
+                break
+        raise CannotGoOn(f"{trouble} (given up at attempt {attempt + 1} of {_ATTEMPTS})", is_open=is_open)
+
+    async def _check(self, response: httpx.Response) -> None:
+        """Raise CannotGoOn where no request would fare better."""
+        trouble = None
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            trouble = f"The server wants another sign-in: {reason_of(response)}. Give --token, or --scope."
+        elif response.status_code == HTTPStatus.FORBIDDEN:
+            trouble = f"Whoever is signed in may not do this: {reason_of(response)}"
+        elif response.is_redirect:
+            elsewhere = plain(response.headers.get("Location", ""))
+            trouble = f"The server redirects to {elsewhere}: give --url of the DICOMweb service there."
+        if trouble:
+            await response.aclose()
+            raise CannotGoOn(trouble)
+
+
+@asynccontextmanager
+async def connected(url: str, token: str | None, scope: str | None) -> AsyncIterator[Connection]:
+    """A connection to the DICOMweb service at `url`.
+
+    Signed in by a bearer token, by azure-identity, by the name and password of the URL, or not at all.
+    """
+    auth: httpx.Auth | None = None
+    address = httpx.URL(url.rstrip("/"))
+    if address.userinfo:
+        auth = httpx.BasicAuth(address.username, address.password)
+        address = address.copy_with(userinfo=b"")  # what is printed of it holds no password
+    if token:
+        auth = _Bearer(lambda: token)
+    elif scope:
+        auth = _Bearer(_azure_token(scope))
+    async with httpx.AsyncClient(timeout=_TIMEOUT, auth=auth, limits=httpx.Limits(max_connections=None)) as client:
+        yield Connection(client, str(address))
+
+
+def expect(response: httpx.Response, *statuses: int) -> httpx.Response:
+    """The answer itself. Raises Refused where its status is another."""
+    if response.status_code not in statuses:
+        raise Refused(response.status_code, reason_of(response))
+    return response
+
+
+def reason_of(response: httpx.Response) -> str:
+    """What an error answer says, as far as a person can read it: its detail or message, else what the status means."""
+    kind = response.headers.get("Content-Type", "")
+    text = ""
+    if "json" in kind:
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            words = [document.get(name) for name in ("detail", "errorMessage", "Details", "Message", "title")]
+            text = next((word for word in words if isinstance(word, str) and word), "")
+    elif kind.startswith("text/plain"):
+        text = response.text
+    return plain(text.strip()[:_SHOWN_CHARACTERS]) or response.reason_phrase or "without a word"
+
+
+class _Bearer(httpx.Auth):
+    """Bearer tokens (RFC 6750): `token_of` gives one that is valid now, maybe after a while."""
+
+    def __init__(self, token_of: Callable[[], str]) -> None:
+        self._token_of = token_of
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = f"Bearer {await asyncio.to_thread(self._token_of)}"
+        yield request
+
+
+def _azure_token(scope: str) -> Callable[[], str]:
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.identity import DefaultAzureCredential, get_bearer_token_provider
+
+    provider = get_bearer_token_provider(DefaultAzureCredential(), scope)
+
+    def token() -> str:
+        try:
+            return provider()
+        except ClientAuthenticationError as error:
+            raise CannotGoOn(f"There is no sign-in for {scope}: {error.message}") from None
+
+    return token
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds to wait by the Retry-After of an answer (RFC 9110 10.2.3); None where it says nothing."""
+    text = response.headers.get("Retry-After", "")
+    if text.isdigit():
+        return min(float(text), _LONGEST_WAIT_SECONDS)
+    try:
+        seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):  # no date, or one without a zone
+        return None
+    return min(max(seconds, 0.1), _LONGEST_WAIT_SECONDS)
+
+
+async def _is_over(stop: asyncio.Event | None, seconds: float) -> bool:
+    """Whether the run is stopped before the time is up."""
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return False
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,109 @@
+"""Instances on their way from a multipart answer to files, which appear under their names when they are whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+import httpx
+
+from dicomweb_cli.connection import Connection, expect
+from shared.dicom_file import DicomFileError, DicomFileReader
+from shared.errors import DicomWebError
+from shared.identifiers import InstanceIdentifiers
+from shared.media_types import boundary_of, parse_media_type
+from shared.multipart import MultipartDecoder, MultipartLimits, PartBegin, PartData, PartEnd, decode_events
+
+_HEADERS: Final = {
+    "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
+    "Accept-Encoding": "identity",
+}
+# Whoever asks for a study wants all of it; only what is held in memory has a bound: the header of an instance.
+_LIMITS: Final = MultipartLimits(max_parts=2**31, max_part_bytes=2**63, max_total_bytes=2**63)
+
+
+class BrokenOff(Exception):
+    """An answer that is not whole, or holds what is no instance."""
+
+
+def file_of(folder: Path, instance: InstanceIdentifiers) -> Path:
+    """Where an instance is kept."""
+    name = f"{instance.sop_instance_uid}.dcm"
+    return folder / instance.study_instance_uid / instance.series_instance_uid / name
+
+
+async def receive(connection: Connection, path: str, folder: Path, on_whole: Callable[[int], None]) -> None:
+    """Write the instances of a resource into the folder, as they are stored; `on_whole` gets the bytes of each.
+
+    Raises Refused, BrokenOff and CannotGoOn; the instances that were whole by then are kept.
+    """
+    response = await connection.send("GET", path, headers=_HEADERS, is_streamed=True)
+    incoming: _Incoming | None = None
+    try:
+        boundary = boundary_of(parse_media_type(expect(response, 200).headers.get("Content-Type", "")))
+        async for event in decode_events(response.aiter_bytes(), MultipartDecoder(boundary, limits=_LIMITS)):
+            match event:
+                case PartBegin():
+                    incoming = _Incoming(folder)
+                case PartData(data=data) if incoming:
+                    incoming.write(data)
+                case PartEnd() if incoming:
+                    on_whole(incoming.finish())
+                    incoming = None
+    except (httpx.TransportError, DicomWebError, DicomFileError) as error:
+        raise BrokenOff(str(error) or type(error).__name__) from None
+    finally:
+        if incoming:
+            incoming.discard()
+        await response.aclose()
+
+
+class _Incoming:
+    """An instance that arrives. It is held until its UIDs are read, then written under another name than its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._reader = DicomFileReader()
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
+        self._path = folder
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises DicomFileError where they are not those of an instance."""
+        if self._file:
+            self._file.write(data)
+            return
+        self._held += data
+        self._reader.feed(data)
+        if self._reader.identity:
+            self._file = self._opened()
+
+    def finish(self) -> int:
+        """Take the instance for whole; its bytes. Raises DicomFileError."""
+        if not self._file:
+            self._reader.finish()
+            self._file = self._opened()
+        size = self._file.tell()
+        self._file.close()
+        self._partial.replace(self._path)
+        return size
+
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        if self._file:
+            self._file.close()
+            self._partial.unlink()
+
+    @property
+    def _partial(self) -> Path:
+        return self._path.with_suffix(".part")
+
+    def _opened(self) -> IO[bytes]:
+        identifiers = self._reader.identity and self._reader.identity.identifiers
+        if not identifiers:
+            raise DicomFileError("An instance has a UID that is none.")
+        self._path = file_of(self._folder, identifiers)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._partial.open("wb")
+        file.write(self._held)
+        self._held.clear()
+        return file

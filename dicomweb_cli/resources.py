@@ -1,0 +1,35 @@
+"""Studies, series and instances by their UIDs, as commands name them, and what a server holds of them."""
+
+from collections.abc import AsyncIterator
+
+from dicomweb_cli.connection import Connection, Refused
+from dicomweb_cli.results import results, value_of
+from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+
+
+def resource_of(study: str, series: str | None, instance: str | None) -> ResourceIdentifiers:
+    """What the UIDs name. Raises ValueError, for the person who gave them."""
+    if instance and not series:
+        raise ValueError("--instance needs the --series that it is in.")
+    for uid in filter(None, (study, series, instance)):
+        if not is_uid(uid):
+            raise ValueError(f"{uid!r} is not a UID: digits and single dots, at most 64 characters.")
+    return ResourceIdentifiers(study, series or None, instance or None)
+
+
+async def instances_of(connection: Connection, resource: ResourceIdentifiers) -> AsyncIterator[InstanceIdentifiers]:
+    """The instances of a study or series, or the one named, that the server lists.
+
+    Raises Refused with status 404 where it lists none, and CannotGoOn.
+    """
+    parent = resource.path.partition("/instances/")[0]
+    query = [("SOPInstanceUID", resource.sop_instance_uid)] if resource.sop_instance_uid else []
+    is_empty = True
+    async for result in results(connection, f"{parent}/instances", query):
+        uids = (resource.study_instance_uid, value_of(result, "0020000E"), value_of(result, "00080018"))
+        # They become names of files: what is none is not taken, whoever sent it.
+        if all(map(is_uid, uids)):
+            is_empty = False
+            yield InstanceIdentifiers(*uids)
+    if is_empty:
+        raise Refused(404, f"there is no such {resource.level}")

@@ -1,0 +1,69 @@
+"""Results of searches (QIDO-RS), page by page."""
+
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+
+from dicomweb_cli.connection import DICOM_JSON, CannotGoOn, Connection, expect
+from dicomweb_cli.terminal import plain
+
+_PAGE: Final = 200  # the most that Microsoft's service gives
+
+Result = dict[str, Any]
+"""A data set in the DICOM JSON Model."""
+
+
+async def results(
+    connection: Connection,
+    path: str,
+    query: Sequence[tuple[str, str]] = (),
+    *,
+    wanted: int | None = None,
+    warnings: list[str] | None = None,
+) -> AsyncIterator[Result]:
+    """The results of a search, up to the number wanted, or all.
+
+    A server may give fewer than it is asked for and have more: the end is a page without any, or the same page again.
+    `warnings` gets what the Warning headers of the last page with results say, which are those that still hold.
+    Raises Refused.
+    """
+    page: list[Result] = []
+    count = 0
+    while wanted is None or count < wanted:
+        limit = _PAGE if wanted is None else min(_PAGE, wanted - count)
+        asked = [*query, ("limit", str(limit)), ("offset", str(count))]
+        response = await connection.send("GET", path, headers={"Accept": DICOM_JSON}, query=asked)
+        before, page = page, _page_of(expect(response, HTTPStatus.OK, HTTPStatus.NO_CONTENT))
+        if warnings is not None and (page or not count):
+            warnings[:] = [plain(text) for text in response.headers.get_list("Warning")]
+        if not page or page == before:
+            return
+        for result in page[: None if wanted is None else wanted - count]:
+            yield result
+        count += len(page)
+
+
+def values_of(result: Result, tag: str) -> list[Any]:
+    """The values of an attribute, of a name its alphabetic group; none without the attribute."""
+    values = result.get(tag, {}).get("Value") or []
+    return [value.get("Alphabetic") if isinstance(value, dict) else value for value in values]
+
+
+def value_of(result: Result, tag: str) -> str:
+    """The first value of an attribute as text; "" without one."""
+    first = next(iter(values_of(result, tag)), None)
+    return "" if first is None else str(first)
+
+
+def _page_of(response: httpx.Response) -> list[Result]:
+    """The data sets of an answer. Raises CannotGoOn where it has none to read."""
+    try:
+        page: list[Result] = response.json() if response.content else []
+    except ValueError:
+        kind = plain(response.headers.get("Content-Type", "nothing that it names"))
+        raise CannotGoOn(
+            f"{response.url.copy_with(query=None)} does not answer as DICOMweb: it sends {kind}."
+        ) from None
+    return page

@@ -1,0 +1,97 @@
+"""What a Store Instances Response (PS3.18 10.5.3 and I.2.2) says of the files of its request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+
+from dicomweb_cli.connection import reason_of
+from dicomweb_cli.sources import Instance
+
+Fate = Enum("Fate", ["STORED", "ALREADY_THERE", "FAILED"])
+
+_EXISTS: Final = frozenset({45070, 0x0111})  # Microsoft's and ours; PS3.4's Duplicate SOP Instance
+# What this project's service says of an instance of the same UIDs: another server does not compare.
+_DIFFERS: Final = "different content"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file: `reason` and `comments` of its failure or warning."""
+
+    fate: Fate
+    reason: int | None = None
+    comments: tuple[str, ...] = ()
+
+
+def outcomes(batch: Sequence[Instance], response: httpx.Response) -> dict[int, Outcome]:
+    """By the places of the files in the batch, what became of those that the answer tells of; of a single one always.
+
+    It tells by SOP Instance UID, and not always: files that cannot be read have none. Where that leaves one file and
+    one item, they belong together; else the files are to be sent again, fewer at a time.
+    """
+    answer = _data_set(response)
+    stored, failed = _items(answer, "00081199"), _items(answer, "00081198")
+    by_uid = {_value(item, "00081155"): _stored(item) for item in stored}
+    by_uid |= {_value(item, "00081155"): _failed(item) for item in failed}
+    unnamed = [item for item in failed if not _value(item, "00081155")]
+    told = {
+        place: by_uid[instance.identifiers.sop_instance_uid]
+        for place, instance in enumerate(batch)
+        if instance.identifiers and instance.identifiers.sop_instance_uid in by_uid
+    }
+    if not (stored or failed) and response.status_code == HTTPStatus.OK:  # PS3.18 10.5.3.1: all were stored
+        return dict.fromkeys(range(len(batch)), Outcome(Fate.STORED))
+    rest = [place for place in range(len(batch)) if place not in told]
+    if len(rest) == 1 and len(unnamed) == 1:
+        told[rest[0]] = _failed(unnamed[0])
+    elif len(batch) == 1 and rest:
+        told[0] = _only(response, stored, failed)
+    return told
+
+
+def _only(response: httpx.Response, stored: list[Any], failed: list[Any]) -> Outcome:
+    """What became of the one file of a request, whatever the answer calls it."""
+    if stored and not failed:
+        return _stored(stored[0])
+    if failed:
+        return _failed(failed[0])
+    return Outcome(Fate.FAILED, None, (f"{response.status_code} {reason_of(response)}",))
+
+
+def _stored(item: Mapping[str, Any]) -> Outcome:
+    return Outcome(Fate.STORED, _value(item, "00081196"), _comments(item))
+
+
+def _failed(item: Mapping[str, Any]) -> Outcome:
+    reason, comments = _value(item, "00081197"), _comments(item)
+    exists = reason in _EXISTS and not any(_DIFFERS in comment for comment in comments)
+    return Outcome(Fate.ALREADY_THERE if exists else Fate.FAILED, reason, comments)
+
+
+def _comments(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Error Comments (0000,0902) of an item and of its FailedAttributesSequence (0074,1048)."""
+    return tuple(str(words) for one in (item, *_items(item, "00741048")) if (words := _value(one, "00000902")))
+
+
+def _data_set(response: httpx.Response) -> dict[str, Any]:
+    """The answer's data set; an empty one where it has none in JSON."""
+    try:
+        document = response.json()
+    except ValueError:
+        return {}
+    if isinstance(document, list) and len(document) == 1:  # so some servers send it
+        document = document[0]
+    return document if isinstance(document, dict) else {}
+
+
+def _items(data_set: Mapping[str, Any], tag: str) -> list[Any]:
+    attribute = data_set.get(tag)
+    return (attribute.get("Value") or []) if isinstance(attribute, dict) else []
+
+
+def _value(data_set: Mapping[str, Any], tag: str) -> Any:
+    return next(iter(_items(data_set, tag)), None)

@@ -1,0 +1,53 @@
+"""What is written to the terminal: results to its output, everything else to its error output; and Ctrl-C."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+_FILE_WIDTH: Final = 1000  # of lines that go to a file: no window bounds them
+
+OUT: Final = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+ERR: Final = Console(highlight=False, markup=False, stderr=True)
+
+
+def plain(text: str) -> str:
+    """A text of somebody else's without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+@contextmanager
+def progress(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left and these columns, where there is a terminal; what it gives takes how much is done."""
+    shown = (TextColumn(title), BarColumn(), *columns, TimeRemainingColumn())
+    with Progress(*shown, console=ERR, disable=not ERR.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda completed: bar.update(task, completed=completed)
+
+
+@contextmanager
+def stopping(message: str) -> Iterator[asyncio.Event]:
+    """An event that is set at the first Ctrl-C, when `message` is shown; the second one cancels the task."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    stop = asyncio.Event()
+    interruptions = 0
+
+    def interrupt() -> None:
+        nonlocal interruptions
+        interruptions += 1
+        stop.set()
+        if interruptions == 1:
+            ERR.print(message)
+        elif task is not None:
+            task.cancel()
+
+    before = signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(interrupt))
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
