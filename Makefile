@@ -1,5 +1,5 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
+# PORT, AZURITE_PORT, DATA and SERVED_BY are described in README.md; ARGS goes to pytest, and to the check of `make fsck`.
 
 .PHONY: run test check demo fsck azurite bench lock setup clean
 
