@@ -1,5 +1,6 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT and DATA are described in README.md; ARGS goes to pytest, `make fsck` and `make bench-search`.
+# PORT, AZURITE_PORT, DATA and SERVED_BY are described in README.md; ARGS goes to pytest, `make fsck` and
+# `make bench-search`.
 
 .PHONY: run test check demo fsck azurite bench bench-search lock setup clean
 

@@ -1,14 +1,17 @@
 """`python -m local`: Azurite and the app, served until interrupted. `python -m local azurite`: Azurite alone.
 
 Environment: PORT (7071) of HTTP, AZURITE_PORT (10000) the first of Azurite's three, DATA (.azurite) where it keeps its
-data, `memory` for nowhere. Settings of the app come from local.settings.json, as `func start` reads them.
+data, `memory` for nowhere. Settings of the app come from local.settings.json, as `func start` reads them. SERVED_BY:
+the command of another server for the app, in the place of the one here, which finds those settings in its environment.
 """
 
 import asyncio
 import json
 import logging
 import os
+import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -25,6 +28,7 @@ from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of, s
 
 _DEFAULT_PORT: Final = 7071
 _WATCH_SECONDS: Final = 1  # between looks whether Azurite still runs
+_STOP_SECONDS: Final = 10
 
 
 def main(arguments: list[str]) -> int:
@@ -44,6 +48,10 @@ def main(arguments: list[str]) -> int:
         with azurite.running(azurite_port, None if data == "memory" else Path(data)) as storage:
             if arguments:
                 _wait(storage)
+                return 1
+            os.environ.update(_settings(port, storage, os.environ))
+            if command := os.environ.get("SERVED_BY"):
+                _serve_by(command, port, storage)
             else:
                 _serve(port, storage)
     except (LocalError, RouteError, timers.ScheduleError) as error:
@@ -58,7 +66,6 @@ def _wait(storage: azurite.Azurite) -> None:
 
 
 def _serve(port: int, storage: azurite.Azurite) -> None:
-    os.environ.update(_settings(port, storage, os.environ))
     sys.path.insert(0, str(ROOT))
     from function_app import app  # reads the environment
 
@@ -66,6 +73,21 @@ def _serve(port: int, storage: azurite.Azurite) -> None:
     functions = app.get_functions()  # to be called once
     host = Host(routes_of(functions, route_prefix_of(ROOT / "host.json")), limit)
     asyncio.run(_run(server_of(host, port), timers.timers_of(functions), storage))
+
+
+def _serve_by(command: str, port: int, storage: azurite.Azurite) -> None:
+    """Run the command, with the port in the place of {port}, until it or Azurite ends."""
+    arguments = [word.replace("{port}", str(port)) for word in shlex.split(command)]
+    try:
+        process = subprocess.Popen(arguments, cwd=ROOT)  # noqa: S603 -- whoever sets it may run it
+    except OSError as error:
+        raise LocalError(f"SERVED_BY: {error}") from error
+    try:
+        while storage.is_running and process.poll() is None:
+            time.sleep(_WATCH_SECONDS)
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
 
 
 async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite.Azurite) -> None:

@@ -1,6 +1,8 @@
 """What tests share: an Azurite, and the app served on it as `make run` serves it, both on free ports."""
 
 import logging
+import re
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis_settings.load_profile("untimed")
 
 SHOWN_LOG_BYTES = 20_000
+LOG_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class Server:
 
     base_url: str
     log: Path
+
+    def wait_for_line(self, pattern: str) -> None:
+        """Until a line of the log holds the expression: what serves the app may be told of a line after the answer."""
+        give_up = time.monotonic() + LOG_SECONDS
+        while not re.search(pattern, self.log.read_text(errors="replace")):
+            assert time.monotonic() < give_up, f"No line holds {pattern}."
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

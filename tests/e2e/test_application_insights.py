@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.conftest import serving
 from tests.http.instances import dataset, part10, path_of
 
 NAME, PATIENT_ID = "Unerkannt^Ulla", "verborgen-0815"
+PIXELS = bytes(32 * 1024**2)  # more than lies in the buffers between two ends of a connection
+OCTETS = "application/octet-stream"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -27,11 +30,15 @@ class Ingestion(ThreadingHTTPServer):
         self.items: list[dict[str, Any]] = []
         self.has_arrived = threading.Condition()
 
-    def wait_for(self, *kinds: str) -> None:
+    def wait_for(self, *kinds: str, requests: int) -> None:
+        """Until items of the kinds, and that many requests, have arrived."""
+
+        def have_arrived() -> bool:
+            arrived = Counter(item["data"]["baseType"] for item in self.items)
+            return set(kinds) <= set(arrived) and arrived["RequestData"] >= requests
+
         with self.has_arrived:
-            assert self.has_arrived.wait_for(
-                lambda: set(kinds) <= {item["data"]["baseType"] for item in self.items}, 60
-            )
+            assert self.has_arrived.wait_for(have_arrived, 60)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [
@@ -84,14 +91,19 @@ def test_requests_and_metrics_arrive_without_patients_values(ingestion: Ingestio
         "OTEL_METRIC_EXPORT_INTERVAL": "500",
     }
     with serving(tmp_path / "log", **environment) as server, httpx.Client(base_url=f"{server.base_url}/v2") as client:
-        image = dataset(PatientName=NAME, PatientID=PATIENT_ID)
+        image = dataset(PatientName=NAME, PatientID=PATIENT_ID, PixelData=PIXELS)
         trace = {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
         headers = {"Content-Type": "application/dicom", **trace}
         assert client.post("/studies", content=part10(image), headers=headers).status_code == 200
         assert len(client.get("/studies", params={"PatientName": NAME}, headers=trace).json()) == 1
         assert client.get(f"{path_of(image)}/metadata", headers=trace).is_success
         assert client.get("/studies/1.2.3/metadata", headers=trace).status_code == 404
-        ingestion.wait_for("RequestData", "RemoteDependencyData", "MetricData")
+        assert client.get(path_of(image), headers={"Accept": "application/dicom", **trace}).is_success
+        with client.stream(
+            "GET", f"{path_of(image)}/bulkdata/7FE00010", headers={"Accept": OCTETS, **trace}
+        ) as response:
+            next(response.iter_raw())
+        ingestion.wait_for("RemoteDependencyData", "MetricData", requests=6)
     requests = {item["name"]: item for item in ingestion.of("RequestData")}
     store = requests["POST {version}/studies"]
     assert (store["responseCode"], store["success"]) == ("200", True)
@@ -100,6 +112,11 @@ def test_requests_and_metrics_arrive_without_patients_values(ingestion: Ingestio
     assert store["properties"]["dicomweb.end"] == "whole"
     missing = requests["GET {version}/studies/{study}/metadata"]
     assert (missing["responseCode"], missing["success"]) == ("404", False)
+    instance = "GET {version}/studies/{study}/series/{series}/instances/{instance}"
+    streamed, left = requests[instance], requests[f"{instance}/bulkdata/{{*path}}"]
+    assert (streamed["responseCode"], streamed["properties"]["dicomweb.end"]) == ("200", "whole")
+    assert int(streamed["properties"]["dicomweb.bytes_out"]) > len(PIXELS)
+    assert (left["responseCode"], left["properties"]["dicomweb.end"]) == ("200", "left")
     dependencies = ingestion.of("RemoteDependencyData")
     assert {item["type"] for item in dependencies} == {"HTTP"}
     assert {item["resultCode"] for item in dependencies} >= {"200", "201"}
@@ -116,4 +133,5 @@ def test_a_connection_string_that_is_none_stops_no_request(tmp_path: Path) -> No
     with serving(tmp_path / "log", APPLICATIONINSIGHTS_CONNECTION_STRING="nonsense") as server:
         assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204
         assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204
+        server.wait_for_line("is not a connection string")
     assert server.log.read_text().count("APPLICATIONINSIGHTS_CONNECTION_STRING is not a connection string") == 1

@@ -1,6 +1,7 @@
 """`python -m local` as a person runs it: starts, says what is wrong, and leaves no process behind."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -146,6 +147,30 @@ def test_a_port_that_is_none(name: str, value: str) -> None:
 
 def test_an_unknown_word() -> None:
     assert run("serve", port=free_ports(4)) == (1, "Say `python -m local` or `python -m local azurite`.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_another_server_gets_the_port_and_the_settings_and_ends_with_us(number: signal.Signals) -> None:
+    port = free_ports(4)
+    code = (
+        "import os, runpy, sys;"
+        "print(os.environ['STORAGE_CONNECTION_STRING'], os.environ['PUBLIC_BASE_URL'], flush=True);"
+        "sys.argv.append('--bind=127.0.0.1'); runpy.run_module('http.server', run_name='__main__')"
+    )
+    with started(port=port, SERVED_BY=shlex.join([sys.executable, "-c", code, "{port}"])) as process:
+        assert first_line(process) == f"{azurite.connection_string(port + 1)} http://localhost:{port}\n"
+        wait_until(lambda: is_taken(port))
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+    assert nothing_listens(port, 4)
+
+
+def test_another_server_that_ends_or_is_not_there_ends_the_rest() -> None:
+    port = free_ports(4)
+    assert run(port=port, SERVED_BY=f"{shlex.quote(sys.executable)} -c pass") == (1, "")
+    status, errors = run(port=port, SERVED_BY="./no-such-server {port}")
+    assert (status, errors) == (1, "SERVED_BY: [Errno 2] No such file or directory: './no-such-server'\n")
+    assert nothing_listens(port, 4)
 
 
 def test_azurite_keeps_its_data_in_the_folder(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_service_that_nobody_opened_serves_nobody(other_server: Server, method
     assert response.status_code == 503
     assert response.headers["Retry-After"]
     assert response.json()["detail"] == "The service is not configured."
-    assert "ANONYMOUS_ACCESS" in other_server.log.read_text()
+    other_server.wait_for_line("ANONYMOUS_ACCESS")
 
 
 def test_health_is_told_to_everyone(other_server: Server) -> None:

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from tests.conftest import Server
+from tests.e2e.measured_server import MIB, needs_proc, peak_bytes, process_of
 from tests.http.instances import dataset, part10
 from tests.http.mutations import ResourceRequest, StoreRequest, resource_request, store_request
 from tests.watched_server import WatchedServer, watched
@@ -24,7 +24,7 @@ RESOURCE_STATUSES = {200, 204, 400, 404, 406}
 REASONS = {272, 43264, 43265, 45070}
 
 # What the process may come to hold beyond what its first requests took.
-MAX_GROWTH_KIB = 50 * 1024
+MAX_GROWTH_BYTES = 50 * MIB
 
 Request = TypeVar("Request", StoreRequest, ResourceRequest)
 
@@ -39,21 +39,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
 def client(server: WatchedServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.base_url, timeout=120, limits=httpx.Limits(max_connections=CONNECTIONS)) as one:
         yield one
-
-
-def peak_kib(server: Server) -> int:
-    """The largest resident size that the served process has had."""
-    port = httpx.URL(server.base_url).port
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            is_ours = f"PORT={port}".encode() in (folder / "environ").read_bytes().split(b"\0")
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            status = (folder / "status").read_text()
-        except OSError:  # it has ended, or is another user's
-            continue
-        if is_ours and arguments[1:3] == [b"-m", b"local"]:
-            return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
-    raise AssertionError("the served process is not there")
 
 
 def send_all(requests: Iterable[Request], send: Callable[[Request], None]) -> None:
@@ -122,7 +107,7 @@ def check_log(server: Server) -> None:
     assert [line for line in lines if "Traceback" in line or line.split()[2:3] in (["E"], ["C"])] == []
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells a process' peak of memory by /proc")
+@needs_proc
 def test_stores(server: WatchedServer, client: httpx.Client) -> None:
     statuses: Counter[int] = Counter()
 
@@ -134,10 +119,10 @@ def test_stores(server: WatchedServer, client: httpx.Client) -> None:
         check_store(request, response)
 
     send_all(map(store_request, range(STORES // 20)), send)
-    peak = peak_kib(server)
+    process = process_of(server)
+    peak = peak_bytes(process)
     send_all(map(store_request, range(STORES // 20, STORES)), send)
-    growth = peak_kib(server) - peak
-    assert growth < MAX_GROWTH_KIB
+    assert peak_bytes(process) - peak < MAX_GROWTH_BYTES
     assert {200, 202, 400, 409, 415} <= set(statuses)
     counts = server.check()
     assert sum(counts.values()) > 100
