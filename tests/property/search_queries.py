@@ -78,7 +78,7 @@ class Queries:
         self, key: MatchingKey, level: Level, target: DataSet, *, is_fuzzy: bool, has_empty: bool, is_multiple: bool
     ) -> list[str]:
         random = self._random
-        if random.random() < (0.4 if has_empty else 0.03):
+        if random.random() < (0.3 if has_empty else 0.03):
             return ['""'] if has_empty or key.vr in ("SH", "LO", "PN") else [""]
         if is_multiple and key.vr in ("LO", "CS", "SH"):
             values = [self._text(key, str(value)) for value in self._values(key, target)]
