@@ -32,7 +32,7 @@ from tests.services.test_store import store
 pytestmark = pytest.mark.property
 
 SEED = 20260101
-STUDIES = 120
+STUDIES = 200
 QUERIES = 2000
 CHANGES = 25
 SIDE_BY_SIDE = 8
