@@ -33,6 +33,7 @@ _UNINDEXED: Final = frozenset({"InstanceNumber", "StudyInstanceUID"})
 _SAME_LISTS: Final = {"ModalitiesInStudy": "Modality"}
 
 _TEXT_LENGTHS: Final = (1, 2, 3, 4, 6, 8, 10, 13, 16)
+_LONG: Final = 8  # from here on, names are kept by how they begin as a whole, too
 _DATE_LENGTHS: Final = (1, 2, 3, 4, 6)
 _HOUR_LENGTH: Final = 2
 
@@ -67,9 +68,16 @@ def _beginnings(vr: str, value: str) -> Iterator[str]:
             yield from (value[:length] for length in _DATE_LENGTHS)
         case "TM":
             yield value[:_HOUR_LENGTH]
+        case "PN":
+            for word in words_of(value):
+                yield from _texts(word)
+            yield from (beginning for beginning in _texts(value) if len(beginning) >= _LONG)
         case _:
-            for text in words_of(value) if vr == "PN" else [value]:
-                yield from (text[:length] for length in _TEXT_LENGTHS if length <= len(text))
+            yield from _texts(value)
+
+
+def _texts(text: str) -> Iterator[str]:
+    return (text[:length] for length in _TEXT_LENGTHS if length <= len(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +151,9 @@ def _parts(vr: str, matcher: ValueMatcher) -> Iterator[tuple[list[str], Span | N
             yield [f"^{hour}" for hour in hours if within.matches(hour)], Span(matcher.first, matcher.last)
         case Wildcard():
             prefix = matcher.prefix.rstrip("^ ") if vr == "PN" else matcher.prefix
-            first_word = next(iter(words_of(prefix)), "") if vr == "PN" else prefix
-            yield [f"^{_kept(first_word)}"], Span(prefix, prefix) if prefix else None
+            is_whole = vr != "PN" or len(prefix) >= _LONG
+            beginning = prefix if is_whole else next(iter(words_of(prefix)), "")
+            yield [f"^{_kept(beginning)}"], Span(prefix, prefix) if prefix else None
         case Words():
             yield [f"^{_kept(max(matcher.beginnings, key=len))}"], None
 

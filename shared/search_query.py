@@ -86,7 +86,11 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     studies = [value for name, value in named if _path(name) == _STUDY]
     is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
     keys: dict[tuple[str, ...], MatchingKey] = {}
+    returned = set()
     for name, value in named:
+        if not value.strip("*") and (path := _path(name)) is not None:
+            returned.add(path[0])  # universal matching asks for an attribute, whichever it is (PS3.4 C.2.2.2.3)
+            continue
         key = _key(name, level, is_within_study)
         asked.setdefault(keys.setdefault(key.path, key), []).append(value)
     found = {
@@ -109,7 +113,9 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
             at: _requirements({key.path: matcher for key, matcher in alone.items() if key.level is at}) for at in Level
         },
         moments={at: tuple(moments for level, moments in combined if level is at) for at in Level},
-        include_tags=frozenset({tag for field in include if (tag := _include_tag(field))} | {k.path[0] for k in asked}),
+        include_tags=frozenset(
+            {tag for field in include if (tag := _include_tag(field))} | {key.path[0] for key in asked} | returned
+        ),
         include_all="all" in (field.strip().lower() for field in include),
         limit=_number("limit", controls.get("limit"), settings.default_search_limit, 1, settings.max_search_limit),
         offset=_number("offset", controls.get("offset"), 0, 0, None),

@@ -227,6 +227,14 @@ def test_includefield_by_keyword_tag_list_repeat_and_all() -> None:
     assert query.include_tags == {TAG["PatientID"]}
 
 
+def test_an_empty_value_asks_for_an_attribute_that_cannot_be_searched_by() -> None:
+    query = parse_search("00100040=&KVP=*&SeriesInstanceUID=", Level.STUDY, SETTINGS)
+    assert query.keys == {}
+    assert {TAG["PatientSex"], "00180060", TAG["SeriesInstanceUID"]} <= query.include_tags
+    with pytest.raises(BadRequest, match="NoSuch is not searchable"):
+        parse_search("NoSuch=", Level.STUDY, SETTINGS)
+
+
 def test_matching_keys_are_returned_even_when_empty() -> None:
     assert BY_KEYWORD["PatientBirthDate"].tag in parse_search("PatientBirthDate=", Level.STUDY, SETTINGS).include_tags
 
