@@ -86,10 +86,13 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     studies = [value for name, value in named if _path(name) == _STUDY]
     is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
     keys: dict[tuple[str, ...], MatchingKey] = {}
+    # Universal matching (PS3.4 C.2.2.2.3) asks for an attribute, whichever it is.
+    searched = {_path(name) for name, value in named if value.strip("*")}
     returned = set()
     for name, value in named:
-        if not value.strip("*") and (path := _path(name)) is not None:
-            returned.add(path[0])  # universal matching asks for an attribute, whichever it is (PS3.4 C.2.2.2.3)
+        path = _path(name)
+        if path is not None and path not in searched:
+            returned.add(path[0])
             continue
         key = _key(name, level, is_within_study)
         asked.setdefault(keys.setdefault(key.path, key), []).append(value)

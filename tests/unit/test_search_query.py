@@ -233,6 +233,8 @@ def test_an_empty_value_asks_for_an_attribute_that_cannot_be_searched_by() -> No
     assert {TAG["PatientSex"], "00180060", TAG["SeriesInstanceUID"]} <= query.include_tags
     with pytest.raises(BadRequest, match="NoSuch is not searchable"):
         parse_search("NoSuch=", Level.STUDY, SETTINGS)
+    assert predicates("Modality=CT&Modality=*") == {}
+    assert predicates("Modality=CT&00080060=") == {"Modality": AnyOf({"ct"})}
 
 
 def test_matching_keys_are_returned_even_when_empty() -> None:
