@@ -165,7 +165,7 @@ def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
     """How many rows of each list to read at once: together about twice what the answer takes of them."""
     wanted = query.offset + query.limit + 1
     if len(lookup.lists) > 1:
-        wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists))
+        wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
     return _PAGE_ROWS if lookup.is_of_everything else min(wanted, _PAGE_ROWS)
 
 
