@@ -101,7 +101,8 @@ class TestKeys:
             for name in (keyword, tag, tag.lower()):
                 assert found(service, asked, **{name: first}) == ["first"]
                 assert found(service, asked, **{name: second}) == ["second"]
-                assert found(service, asked, **{name: ""}) == ["second", "first"]
+                if keyword != "PatientID":  # by which these two are told from what other tests have stored
+                    assert found(service, asked, **{name: ""}) == ["second", "first"]
 
     def test_wildcards(self, service: httpx.Client, keyword: str, tag: str, level: str, matched_by: list[str]) -> None:
         first, _ = VALUES[keyword]
