@@ -77,24 +77,23 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
                 raise BadRequest(f"The parameter {control} is given twice.")
             controls[control] = value
         elif control not in _REPRESENTATION:
-            named.append((name, value))
+            named.append((name, _path(name), value))
     is_fuzzy = _boolean("fuzzymatching", controls)
     options = {
         "has_empty": _boolean("emptyvaluematching", controls),
         "is_multiple": _boolean("multiplevaluematching", controls),
     }
-    studies = [value for name, value in named if _path(name) == _STUDY]
+    studies = [value for _, path, value in named if path == _STUDY]
     is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
     keys: dict[tuple[str, ...], MatchingKey] = {}
     # Universal matching (PS3.4 C.2.2.2.3) asks for an attribute, whichever it is.
-    searched = {_path(name) for name, value in named if value.strip("*")}
+    searched = {path for _, path, value in named if value.strip("*")}
     returned = set()
-    for name, value in named:
-        path = _path(name)
+    for name, path, value in named:
         if path is not None and path not in searched:
             returned.add(path[0])
             continue
-        key = _key(name, level, is_within_study)
+        key = _key(name, path, level, is_within_study)
         asked.setdefault(keys.setdefault(key.path, key), []).append(value)
     found = {
         key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
@@ -134,9 +133,8 @@ def _parameters(query_string: str, max_length: int) -> list[tuple[str, str]]:
         raise BadRequest("The query string is not UTF-8, percent-encoded.") from None
 
 
-def _key(name: str, level: Level, is_within_study: bool) -> MatchingKey:
-    """What a parameter's name asks to match, by keyword or tag, the attributes of sequences joined by dots."""
-    path = _path(name)
+def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study: bool) -> MatchingKey:
+    """What a parameter's name, whose tags are `path`, asks to match."""
     key = KEY_BY_PATH.get(path or ())
     if key is None and path is not None and is_within_study:
         key = MatchingKey(name, path, _vr(path[-1]), level_of(path[0]))

@@ -23,10 +23,10 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, in_index
+from shared.storage.properties import PAGE_ROWS
 
 _AHEAD: Final = 16  # studies read before their turn
 _FEW: Final = 100
-_PAGE_ROWS: Final = 1000
 _REPAIRED: Final = 8  # stale postings that one search removes
 
 _STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
@@ -166,7 +166,7 @@ def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
     wanted = query.offset + query.limit + 1
     if len(lookup.lists) > 1:
         wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
-    return _PAGE_ROWS if lookup.is_of_everything else min(wanted, _PAGE_ROWS)
+    return PAGE_ROWS if lookup.is_of_everything else min(wanted, PAGE_ROWS)
 
 
 def _accepts(lookup: Lookup, posting: Posting) -> bool:

@@ -24,9 +24,9 @@ from shared.services.leftovers import last_alive_at, remove_surplus
 from shared.services.stored_metadata import stored_metadata
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from shared.storage.properties import PAGE_ROWS
 
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
-_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 
 _logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ async def _instances(
     """A series' instances; only those named, where the search names their UIDs."""
     uids = query.keys.get(_INSTANCE_UID)
     if not isinstance(uids, AnyOf):
-        page_rows = min(query.offset + query.limit + 1, _PAGE_ROWS)
+        page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
         async for record in archive.catalog.read_instances(
             study_instance_uid, series_instance_uid, with_metadata=True, page_rows=page_rows
         ):

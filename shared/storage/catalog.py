@@ -19,12 +19,11 @@ from shared.index import Term
 from shared.records import InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
-from shared.storage.properties import PROPERTY_BYTES, joined, packed, split, unpacked
+from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 """Largest metadata or frame table of a row; a larger one belongs in a blob."""
 
-_PAGE_ROWS: Final = 1000  # the most that storage returns at once
 _TRANSACTION_ROWS: Final = 100
 _TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
 _ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
@@ -150,7 +149,7 @@ class Catalog:
         *,
         with_metadata: bool = False,
         with_frames: bool = False,
-        page_rows: int = _PAGE_ROWS,
+        page_rows: int = PAGE_ROWS,
     ) -> AsyncIterator[InstanceRecord]:
         """The instances of a study or of one series, by series and instance UID, a page of rows an operation."""
         first, end = keys.instance_rows(series_instance_uid)
@@ -199,7 +198,7 @@ class Catalog:
             return
 
     def _rows(
-        self, partition: str, first: str, end: str, select: list[str] | None = None, page_rows: int = _PAGE_ROWS
+        self, partition: str, first: str, end: str, select: list[str] | None = None, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[Any]:
         return self._table.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",

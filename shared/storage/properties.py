@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 PROPERTY_BYTES: Final = 64 * 1024
+PAGE_ROWS: Final = 1000
+"""The most entities that storage returns at once."""
+
 _PROPERTIES: Final = 16
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -21,8 +21,7 @@ from azure.data.tables.aio import TableClient
 from shared.index import Span, Term, lists_of
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
-
-_PAGE_ROWS: Final = 1000  # the most that storage returns at once
+from shared.storage.properties import PAGE_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Terms:
         await in_parallel(map(write, terms))
 
     async def read(
-        self, keyword: str, lists: Sequence[str], *, page_rows: int = _PAGE_ROWS
+        self, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
     ) -> AsyncGenerator[Posting, None]:
         """The postings of several lists of one attribute, newest study first; twice where two lists have one.
 

@@ -104,7 +104,7 @@ def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     found: str = request.param
     if found == "with small pages":
         monkeypatch.setattr(candidates, "_FEW", 3)
-        monkeypatch.setattr(candidates, "_PAGE_ROWS", 25)
+        monkeypatch.setattr(candidates, "PAGE_ROWS", 25)
         monkeypatch.setattr(candidates, "_AHEAD", 8)
     return found
 
