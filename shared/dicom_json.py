@@ -4,11 +4,8 @@ Nothing an instance says is lost, however wrongly it says it: a number that is n
 does not fit its character set has U+FFFD where it does not, and a value of an impossible length is kept as UN.
 """
 
-import json
 import math
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
 from struct import unpack
 from typing import Any, Final
 
@@ -36,7 +33,6 @@ _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is pa
 _LEADING_SPACES_PAD: Final = frozenset({"AE", "CS", "DS", "IS", "LO", "SH"})  # PS3.5 Table 6.2-1
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
-_PIECE_BYTES: Final = 64 * 1024
 _MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too long ones
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -62,77 +58,6 @@ def to_json(
     Raises DicomFileError when there are more values than `limits` allow, or sequences nest deeper.
     """
     return JsonConverter(limits).attributes(data_set, BULK_DATA, inherited)
-
-
-def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON of plain values. A lone surrogate, which is no character, becomes "?".
-
-    Raises ValueError for a float that is not finite.
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
-
-
-class DeflatedItems(Sequence[Any]):
-    """The items of a sequence too long to be held as objects: `deflated` is the text of a JSON array of them."""
-
-    def __init__(self, deflated: bytes, count: int) -> None:
-        self._deflated = deflated
-        self._count = count
-
-    def texts(self) -> Iterator[bytes]:
-        """The text of the array, in pieces."""
-        decompressor = zlib.decompressobj()
-        tail = self._deflated
-        while tail:
-            yield decompressor.decompress(tail, _PIECE_BYTES)
-            tail = decompressor.unconsumed_tail
-        yield decompressor.flush()
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: Any) -> Any:
-        return json.loads(b"".join(self.texts()))[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DeflatedItems) and self._deflated == other._deflated
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class ItemsDeflater:
-    """Takes the items of a long sequence one by one, in plain values."""
-
-    def __init__(self) -> None:
-        self._compressor = zlib.compressobj()
-        self._deflated = bytearray()
-        self._count = 0
-
-    def add(self, item: Any) -> None:
-        """Take the next item."""
-        self._deflated += self._compressor.compress((b"," if self._count else b"[") + dumps(item))
-        self._count += 1
-
-    def finish(self) -> DeflatedItems:
-        """All the items."""
-        self._deflated += self._compressor.compress(b"]" if self._count else b"[]") + self._compressor.flush()
-        return DeflatedItems(bytes(self._deflated), self._count)
-
-
-def json_texts(metadata: Mapping[str, Mapping[str, Any]]) -> Iterator[bytes]:
-    """The metadata of an instance as the text of a JSON object, in pieces, `DeflatedItems` included."""
-    separator = b"{"
-    for tag, attribute in metadata.items():
-        values = attribute.get("Value")
-        if isinstance(values, DeflatedItems):
-            yield separator + dumps(tag) + b':{"vr":' + dumps(attribute["vr"]) + b',"Value":'
-            yield from values.texts()
-            yield b"}"
-        else:
-            yield separator + dumps(tag) + b":" + dumps(attribute)
-        separator = b","
-    yield b"}" if metadata else b"{}"
 
 
 class JsonConverter:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 
-from shared.dicom_json import ItemsDeflater
+from shared.dicom_json_text import ItemsDeflater
 from shared.parsing import (
     UNDEFINED_LENGTH,
     DicomFileError,

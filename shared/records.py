@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shared.attributes import BY_TAG, SEARCHABLE, TAG, Level, MatchingKey, level_of
 from shared.comparable_values import comparable_values
-from shared.dicom_json import DeflatedItems
+from shared.dicom_json_text import DeflatedItems
 from shared.identifiers import InstanceIdentifiers
 from shared.index import EVERY_STUDY, Term, is_posted
 

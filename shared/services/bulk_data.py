@@ -8,9 +8,10 @@ from shared.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.element_values import raw_value
 from shared.errors import NotFound
 from shared.services.content import Content, in_memory
+from shared.services.file_header import Header, read_header_of
 from shared.services.native_pixels import little_endian_pixels, pixels_of_tag
 from shared.services.pixel_work import PixelWork
-from shared.services.stored_file import Header, StoredFile
+from shared.services.stored_file import StoredFile
 from shared.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 
 PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
@@ -31,7 +32,7 @@ async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:
     table = file.frames
     if path in PIXEL_DATA_PATHS and table is not None and not table.is_encapsulated:
         return await _pixel_data(file, work, path, location, table.value_bytes)
-    header = await file.header(work)
+    header = await read_header_of(file, work)
     try:
         value, _ = await work.run(lambda: find_bulk_value(header.data_set, path, limits=header.limits))
     except NoSuchBulkValue as error:
@@ -53,7 +54,7 @@ async def _pixel_data(file: StoredFile, work: PixelWork, path: str, location: st
             return pixels_of_tag(file, int(path, 16), offset, length)
 
         return Content(location, OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN, size_bytes, read_range)
-    header = await file.header(work)
+    header = await read_header_of(file, work)
     if header.pixel_data_tag != int(path, 16):
         raise NotFound("The instance has no such bulk value.")
 

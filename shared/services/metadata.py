@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from shared.dicom_xml import native_dicom_model
 from shared.errors import NotFound, Unavailable
 from shared.identifiers import ResourceIdentifiers
 from shared.records import InstanceRecord
@@ -69,4 +68,6 @@ async def _texts(
 
 
 def _document(text: bytes) -> bytes:
+    from shared.dicom_xml import native_dicom_model
+
     return native_dicom_model(json.loads(text))

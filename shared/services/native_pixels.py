@@ -6,7 +6,8 @@ from typing import Final
 
 from shared.byte_order import swapped
 from shared.errors import NotFound
-from shared.services.stored_file import Header, StoredFile
+from shared.services.file_header import Header
+from shared.services.stored_file import StoredFile
 
 _WORD_VRS: Final = {16: "OW", 32: "OL", 64: "OV"}  # by Bits Allocated
 

@@ -11,6 +11,7 @@ from shared.records import InstanceRecord
 from shared.rendering_parameters import RenderingParameters
 from shared.representations import DOCUMENTS
 from shared.services.content import Content, in_memory
+from shared.services.file_header import read_header_of
 from shared.services.frames import frame_ranges, read_frames, stored_frame
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile, open_file
@@ -122,7 +123,7 @@ async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Conte
     if is_video(file.transfer_syntax_uid):
         video = stored_frame(file, 1, media_type)
         return Content(path, media_type, None, video.size_bytes, video.read)
-    header = await file.header(work)
+    header = await read_header_of(file, work)
     try:
         document, _ = await work.run(
             lambda: find_bulk_value(header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits)

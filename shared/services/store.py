@@ -15,7 +15,7 @@ from typing import Final
 
 from shared.attributes import TAG
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
-from shared.dicom_json import json_texts
+from shared.dicom_json_text import json_texts
 from shared.errors import BadRequest, Unavailable
 from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import Dataset
 
+from shared.services.file_header import Header, read_header_of
 from shared.services.frames import frame_ranges
 from shared.services.pixel_work import PixelWork
-from shared.services.stored_file import Header, StoredFile
+from shared.services.stored_file import StoredFile
 
 if TYPE_CHECKING:
     from shared.imaging.decoding import DecodedFrame
@@ -50,6 +51,6 @@ async def open_image(file: StoredFile, work: PixelWork) -> StoredImage:
     from shared.imaging.image_pixels import ImagePixels
 
     file.frame_table()
-    header = await file.header(work)
+    header = await read_header_of(file, work)
     pixels = ImagePixels.of(Dataset(header.elements()), _KEYWORDS[header.pixel_data_tag])
     return StoredImage(file, header, pixels, work.max_decoded_bytes)

@@ -12,9 +12,10 @@ from shared.explicit_vr import explicit_vr_little_endian
 from shared.parsing import DicomFileError
 from shared.representations import DICOM
 from shared.services.content import Content, begun, in_memory
+from shared.services.file_header import Header, read_header_of
 from shared.services.native_pixels import little_endian_pixels
 from shared.services.pixel_work import PixelWork
-from shared.services.stored_file import Header, StoredFile
+from shared.services.stored_file import StoredFile
 from shared.services.stored_image import StoredImage, open_image
 from shared.services.transcoding import TranscodedFrame, transcoded_frames
 from shared.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
@@ -35,12 +36,12 @@ async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid
     Little Endian. Raises NotAcceptable for what cannot be transcoded.
     """
     if file.frames is None:
-        header = await file.header(work)
+        header = await read_header_of(file, work)
         beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
         return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
     if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
-    header = await file.header(work)
+    header = await read_header_of(file, work)
     around = await _around(header, work, transfer_syntax_uid, {})
     pixels = little_endian_pixels(file, header)
     return _with_native(file, header, header.bits_allocated, file.frames.value_bytes, around, pixels)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance, inflate_file
-from shared.dicom_json import json_texts
+from shared.dicom_json_text import json_texts
 from shared.frames import FrameTable
 from shared.transfer_syntaxes import DEFLATED
 from tests.unit.part10_files import SAMPLES, image, part10, read_bulk_value

@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from shared.bulk_values import NoSuchBulkValue
 from shared.dicom_file import DicomFileError, DicomFileLimits, inflate_file
-from shared.dicom_json import dumps
+from shared.dicom_json_text import dumps
 from tests.unit.part10_files import (
     CHARACTER_SET_SAMPLES,
     SAMPLES,

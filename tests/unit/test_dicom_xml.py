@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from shared.dicom_json import json_texts
+from shared.dicom_json_text import json_texts
 from shared.dicom_xml import native_dicom_model
 from tests.unit.part10_files import SAMPLES, read
 

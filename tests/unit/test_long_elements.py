@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
-from shared.dicom_json import DeflatedItems
+from shared.dicom_json_text import DeflatedItems
 from shared.records import split_by_level
 from tests.unit.part10_files import chunks, image, part10, part10_of, read, read_bulk_value, read_chunks
 
