@@ -37,24 +37,24 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[
 _logger = logging.getLogger(__name__)
 
 
-def transaction(handler: Handler) -> Handler:
+def transaction(handler: Handler, *, needs_sign_in: bool = True) -> Handler:
     """Wrap a handler: let nobody in who has not signed in, refuse unknown versions, answer errors as problem documents.
 
-    Every answer gets the headers that all have.
+    Every answer gets the headers that all have. What tells nothing of the archive may do without sign-in.
     """
 
     @wraps(handler)
     async def answer(req: Request) -> Response:
-        response = await _answer_or_problem(handler, req)
+        response = await _answer_or_problem(handler, req, needs_sign_in)
         add_headers(req, response)
         return response
 
     return observed(answer)
 
 
-async def _answer_or_problem(handler: Handler, req: Request) -> Response:
+async def _answer_or_problem(handler: Handler, req: Request, needs_sign_in: bool) -> Response:
     try:
-        return await _answer(handler, req)
+        return await _answer(handler, req, needs_sign_in)
     except DicomWebError as error:
         await _drain(req)
         return problem(error.status, str(error), challenge(error))
@@ -69,9 +69,10 @@ async def _answer_or_problem(handler: Handler, req: Request) -> Response:
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
 
 
-async def _answer(handler: Handler, req: Request) -> Response:
+async def _answer(handler: Handler, req: Request, needs_sign_in: bool) -> Response:
     allowed_origins(settings().cors_origins)
-    await check_sign_in(req)
+    if needs_sign_in:
+        await check_sign_in(req)
     api_version(req)
     from shared.storage.availability import unavailable_storage
 

@@ -22,7 +22,7 @@ async def check_sign_in(req: Request) -> None:
     where the authority's keys cannot be had. Reads nothing of the body.
     """
     needed = needed_by(req.method)
-    if needed == NOTHING or _is_open():
+    if needed == NOTHING or is_open():
         return
     # Imported with the first token that is checked: it takes a while.
     from shared.services.sign_in import permission_of
@@ -51,7 +51,8 @@ def challenge(error: DicomWebError) -> dict[str, str] | None:
     return {"WWW-Authenticate": f'{_CHALLENGE}, error="{code}", error_description="{error}"' if code else _CHALLENGE}
 
 
-def _is_open() -> bool:
+def is_open() -> bool:
+    """Whether nobody has to sign in. Raises SettingsError where the settings do not say."""
     settings = _services.settings()
     has_authority = bool(settings.authority and _audiences())
     if settings.anonymous_access and (settings.authority or settings.audience):

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from functions import (
     delete,
+    describe,
     health,
     maintenance,
     preflight,
@@ -28,6 +29,7 @@ BLUEPRINTS: Final[tuple[func.Blueprint, ...]] = (
     search.bp,
     delete.bp,
     preflight.bp,
+    describe.bp,
     health.bp,
     maintenance.bp,
 )

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from functions import _services
 from functions._http import transaction
+from functions._registered import http_functions
 from shared.cross_origin import allowed_origins, preflight_headers, sharing_headers
 from shared.errors import NotFound
 
@@ -40,17 +41,10 @@ def _methods_of(path: str) -> list[str]:
 @cache
 def _resources() -> list[tuple[re.Pattern[str], set[str]]]:
     """The route templates of all other functions, as expressions, with their methods."""
-    from functions.blueprints import BLUEPRINTS
-
-    app = func.FunctionApp()
-    for blueprint in BLUEPRINTS:
-        app.register_functions(blueprint)
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for function in app.get_functions():
-        trigger = function.get_trigger()
-        if trigger is not None and trigger.type == "httpTrigger" and function.get_function_name() != "AnswerPreflight":
-            details = trigger.get_dict_repr()
-            found[details["route"]] |= {method.value for method in details["methods"]}
+    for function in http_functions():
+        if function.name != "AnswerPreflight":
+            found[function.route] |= set(function.methods)
     return [(_pattern(template), methods | {"OPTIONS"}) for template, methods in found.items()]
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from functions import _services
 from functions._http import accepted, api_version, body, resource, service_url, transaction
 from shared.errors import PayloadTooLarge, UnsupportedMediaType
-from shared.media_types import Offer, boundary_of, negotiate, parse_media_type
+from shared.media_types import boundary_of, negotiate, parse_media_type
 from shared.multipart import (
     Event,
     Headers,
@@ -22,11 +22,10 @@ from shared.multipart import (
     PartEnd,
     decode_events,
 )
+from shared.representations import STORE_RESPONSE
 from shared.store_response import status_of, store_response
 
 bp = func.Blueprint()
-
-_OFFERS = (Offer("application/dicom+json", False), Offer("application/json", False))
 
 
 @bp.function_name("StoreInstances")
@@ -46,7 +45,7 @@ async def store_study_instances(req: Request) -> Response:
 
 
 async def _store(req: Request, study_instance_uid: str | None) -> Response:
-    answer = negotiate(accepted(req), _OFFERS)
+    answer = negotiate(accepted(req), STORE_RESPONSE)
     url = service_url(req)
     events = _events(req)
     service = await _services.store_service()

@@ -21,7 +21,9 @@ DICOM: Final = "application/dicom"
 ZIP: Final = "application/zip"
 DICOM_XML: Final = "application/dicom+xml"
 
-METADATA: Final = (Offer("application/dicom+json", False), Offer("application/json", False), Offer(DICOM_XML, True))
+STORE_RESPONSE: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
+
+METADATA: Final = (*STORE_RESPONSE, Offer(DICOM_XML, True))
 """Those of metadata: an array of all instances, or a part for each."""
 
 DOCUMENTS: Final = {

@@ -16,9 +16,9 @@ from shared.settings import Settings
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
-_REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
-_CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
-_FUZZY: Final = ("PatientName", "ReferringPhysicianName")
+REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
+CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+FUZZY: Final = ("PatientName", "ReferringPhysicianName")
 _STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
 _MAX_PATH_LENGTH: Final = 65  # sequences that are stored nest 64 deep
 _UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
@@ -72,11 +72,11 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
         control = name.lower()
         if control == "includefield":
             include.extend(value.split(","))
-        elif control in _CONTROLS:
+        elif control in CONTROLS:
             if control in controls:
                 raise BadRequest(f"The parameter {control} is given twice.")
             controls[control] = value
-        elif control not in _REPRESENTATION:
+        elif control not in REPRESENTATION:
             named.append((name, _path(name), value))
     is_fuzzy = _boolean("fuzzymatching", controls)
     options = {
@@ -96,7 +96,7 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
         key = _key(name, path, level, is_within_study)
         asked.setdefault(keys.setdefault(key.path, key), []).append(value)
     found = {
-        key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in _FUZZY, **options)
+        key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in FUZZY, **options)
         if key.vr
         else matcher_of_any_vr(key.keyword, texts, **options)
         for key, texts in asked.items()

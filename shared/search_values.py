@@ -36,10 +36,17 @@ WILDCARD_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC",
 RANGE_VRS: Final = ("DA", "TM", "DT")
 _MATCHED_VRS: Final = {*LISTED_VRS, *WILDCARD_VRS, *RANGE_VRS, *NUMBER_VRS, "AS", "AT"}
 
+_FORMS: Final = {"list": LISTED_VRS, "wildcards": WILDCARD_VRS, "range": RANGE_VRS}
+
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
 _ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*)+$")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def matched_by(vr: str) -> list[str]:
+    """The words for the ways in which a value of a VR can be matched."""
+    return ["value", *(form for form, vrs in _FORMS.items() if vr in vrs)]
 
 
 def matcher_of(

@@ -64,6 +64,9 @@ _FRAME_MEDIA_TYPES: Final = {
     "video/mp4": tuple(f"4.{number}{suffix}" for number in range(102, 107) for suffix in ("", ".1")),
     "video/H265": ("4.107", "4.108"),
 }
+FRAME_MEDIA_TYPES: Final = (OCTET_STREAM, *_FRAME_MEDIA_TYPES)
+"""All that frames are sent as."""
+
 _MEDIA_TYPE_BY_UID: Final = {
     _FAMILY + suffix: media_type for media_type, suffixes in _FRAME_MEDIA_TYPES.items() for suffix in suffixes
 }

@@ -7,7 +7,7 @@ from azure.functions.decorators.function_app import Function
 
 from local.server import routes_of
 
-OPEN = ("/health", "/health/live")
+OPEN = ("/health", "/health/live", "/v2/api.yaml", "/v2/api.json")
 
 _VALUES = {"version": "v2", "frames": "1", "path": "7FE00010"}
 
@@ -18,7 +18,7 @@ def requests_of(functions: Iterable[Function]) -> list[tuple[str, str]]:
 
 
 def guarded(functions: Iterable[Function]) -> list[tuple[str, str]]:
-    """Those of them that sign-in stands before: all but health and OPTIONS."""
+    """Those of them that sign-in stands before: all but health, the description of the API, and OPTIONS."""
     return [(method, path) for method, path in requests_of(functions) if path not in OPEN and method != "OPTIONS"]
 
 

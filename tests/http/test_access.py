@@ -37,6 +37,7 @@ def behind_a_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ("GET", "/v2/studies/1.2"),
         ("DELETE", "/v2/studies/1.2"),
         ("GET", "/v2/studies/1.2/metadata"),
+        ("GET", "/v2/api.yaml"),
     ],
 )
 def test_a_service_that_nobody_opened_serves_nobody(other_server: Server, method: str, path: str) -> None:

@@ -125,7 +125,7 @@ def test_everything_that_changes_the_archive_needs_the_owner(functions: list[Fun
     assert len(changing) == 5
 
 
-def test_health_and_options_ask_for_no_token(client: httpx.Client, functions: list[Function]) -> None:
+def test_what_tells_nothing_of_the_archive_asks_for_no_token(client: httpx.Client, functions: list[Function]) -> None:
     for method, path in set(requests_of(functions)) - set(guarded(functions)):
         assert client.request(method, path).is_success, (method, path)
 

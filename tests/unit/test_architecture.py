@@ -93,8 +93,11 @@ def test_no_installed_package_hides_one_of_ours() -> None:
     assert not {"functions", "shared", "function_app"} & set(packages_distributions())
 
 
-def test_what_only_some_settings_need_is_not_imported_without_them() -> None:
-    code = "import sys, function_app, shared.storage.archive; print({'azure.identity', 'jwt'} & {*sys.modules})"
+def test_what_only_some_settings_or_requests_need_is_not_imported_without_them() -> None:
+    code = (
+        "import sys, function_app, shared.storage.archive;"
+        "print({'azure.identity', 'jwt', 'shared.openapi', 'shared.statuses'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == "set()\n"
 

@@ -9,12 +9,13 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from local.server import routes_of
-from shared import cross_origin
+from shared import cross_origin, statuses
 from shared.attributes import SEARCHABLE
 from shared.authorization import ROLES, SCOPES, Permission
 from shared.index import is_indexed
-from shared.search_values import LISTED_VRS, RANGE_VRS, WILDCARD_VRS
+from shared.search_values import matched_by
 from shared.settings import Settings
+from shared.statuses import Statuses
 from shared.store_response import FailureReason
 from shared.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
 
@@ -49,14 +50,26 @@ def test_the_conformance_statement_lists_every_failure_reason() -> None:
     assert documented == {reason.name: reason.value for reason in FailureReason}
 
 
-def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
-    def matched_by(vr: str) -> str:
-        forms = {"list": LISTED_VRS, "wildcards": WILDCARD_VRS, "range": RANGE_VRS}
-        return ", ".join(["value", *(form for form, vrs in forms.items() if vr in vrs)])
+@pytest.mark.parametrize(
+    ("heading", "table"),
+    [
+        ("Sign-in", statuses.SIGN_IN),
+        ("Store (STOW-RS)", statuses.STORE),
+        ("Retrieve (WADO-RS)", statuses.RETRIEVE),
+        ("Search (QIDO-RS)", statuses.SEARCH),
+        ("Delete", statuses.DELETE),
+    ],
+)
+def test_the_conformance_statement_lists_every_status(heading: str, table: Statuses) -> None:
+    _, _, section = CONFORMANCE.partition(f"\n## {heading}\n")
+    documented = {int(status): when for status, when in rows(section, "status")}
+    assert documented == table
 
+
+def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
     documented = {tuple(row) for row in rows(CONFORMANCE, "attribute")}
     assert documented == {
-        (key.keyword, ".".join(key.path), key.level.name.lower(), matched_by(key.vr)) for key in SEARCHABLE
+        (key.keyword, ".".join(key.path), key.level.name.lower(), ", ".join(matched_by(key.vr))) for key in SEARCHABLE
     }
     assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["StudyInstanceUID", "InstanceNumber"]
 

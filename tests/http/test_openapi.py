@@ -1,0 +1,253 @@
+"""What the service says of itself is so: every operation of its OpenAPI document, asked for in many ways.
+
+Each status that it documents is provoked once, in the plainest way; then requests are made up, of what the document
+allows and of what it does not, on an archive that holds what their paths name. All answers have to be as documented.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydicom.uid import EncapsulatedPDFStorage
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.core.transport import Response
+from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from functions._registered import http_functions
+from shared.media_types import parse_media_type
+from tests.conftest import Server, serving
+from tests.http.instances import dataset, part10
+
+Operation = APIOperation[Any, Any, Any, Any]
+Request = Case[Operation]
+
+EXAMPLES: Final = 10  # of each operation, in each way to make requests up
+CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+UIDS: Final = {"StudyInstanceUID": "2.25.71001", "SeriesInstanceUID": "2.25.71002"}
+IMAGE: Final = "2.25.71003"
+INSTANCES: Final[Mapping[str, Mapping[str, Any]]] = {
+    IMAGE: {"OperatorsName": ["One^Two=山^田", "", "Three"], "ReferencedImageSequence": []},
+    "2.25.71004": {"NumberOfFrames": 3, "PixelData": bytes(48)},
+    "2.25.71005": {
+        "SOPClassUID": EncapsulatedPDFStorage,
+        "MIMETypeOfEncapsulatedDocument": "application/pdf",
+        "EncapsulatedDocument": b"%PDF-1.4",
+        "PixelData": None,
+    },
+}
+FILES: Final = [part10(dataset(**UIDS, SOPInstanceUID=uid, **more)) for uid, more in INSTANCES.items()]
+FOUND: Final[Mapping[str, Any]] = {
+    "study": UIDS["StudyInstanceUID"],
+    "series": UIDS["SeriesInstanceUID"],
+    "instance": IMAGE,
+    "frames": "1",
+}
+FOUND_BY_URI: Final = {
+    "requestType": "WADO",
+    "studyUID": UIDS["StudyInstanceUID"],
+    "seriesUID": UIDS["SeriesInstanceUID"],
+    "objectUID": IMAGE,
+}
+SINGLE: Final = "application/dicom"
+SEVERAL: Final = 'multipart/related; type="application/dicom"'
+BOUNDARY: Final = "; boundary=b"
+
+# Those that need a service which is not configured, or lets nobody in, or whose storage is down, are tested elsewhere.
+ELSEWHERE: Final = {"401", "403", "503"}
+
+
+def message(*files: bytes) -> bytes:
+    return b"".join(b"--b\r\n\r\n" + file + b"\r\n" for file in files) + b"--b--"
+
+
+schemathesis.openapi.media_type(SINGLE, st.sampled_from(FILES) | st.binary(max_size=300))
+schemathesis.openapi.media_type(
+    SEVERAL, st.lists(st.sampled_from(FILES) | st.binary(max_size=50), max_size=3).map(lambda some: message(*some))
+)
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that takes three instances at once, and holds those above."""
+    with serving(tmp_path_factory.mktemp("described") / "log", MAX_PARTS="3", PUBLIC_BASE_URL="") as running:
+        store_again(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def schema(described: Server) -> BaseSchema:
+    """The document as it is read from YAML."""
+    read = schemathesis.openapi.from_url(f"{described.base_url}/v2/api.yaml")
+    assert read.raw_schema == httpx.get(f"{described.base_url}/v2/api.json").json()
+    return schemathesis.openapi.from_dict(dict(read.raw_schema))  # by its URL, it would leave that out
+
+
+def store_again(server: Server) -> None:
+    headers = {"Content-Type": SEVERAL + BOUNDARY}
+    response = httpx.post(f"{server.base_url}/v2/studies", content=message(*FILES), headers=headers)
+    assert response.status_code in (200, 202, 409), response.text
+
+
+def operations_of(schema: BaseSchema) -> list[Operation]:
+    found = [operation.ok() for operation in schema.get_all_operations() if isinstance(operation, Ok)]
+    assert len(found) == sum(len(function.methods) for function in http_functions())
+    return found
+
+
+def found_by(operation: Operation) -> dict[str, Any]:
+    """The path parameters by which an operation finds something."""
+    if "bulkdata" in operation.path:
+        return {**{name: FOUND[name] for name in ("study", "series", "instance")}, "path": "7FE00010"}
+    known = {**FOUND, "path": "studies"}
+    return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
+
+
+def send(server: Server, case: Request, headers: Mapping[str, str] | None = None) -> Response:
+    """Send the request and check that the answer is as documented."""
+    given_headers = dict(headers or {})
+    if case.media_type == SEVERAL:
+        given_headers.setdefault("Content-Type", SEVERAL + BOUNDARY)
+    response = case.call(base_url=server.base_url, headers=given_headers)
+    case.validate_response(response, checks=CHECKS)
+    check_media_type(case, response)
+    if case.method == "DELETE" and response.status_code == 204:
+        store_again(server)
+    return response
+
+
+def check_media_type(case: Request, response: Response) -> None:
+    """The check of Schemathesis leaves out the type of the parts."""
+    content = case.operation.definition.raw["responses"][str(response.status_code)].get("content")
+    if content is None or "*/*" in content:
+        return
+    sent = parse_media_type(response.headers["content-type"][0])
+    kinds = [(known.name, known.parameters.get("type")) for known in map(parse_media_type, content)]
+    assert (sent.name, sent.parameters.get("type")) in kinds
+
+
+def plain_case(operation: Operation, **more: Any) -> Request:
+    values: dict[str, Any] = {"path_parameters": found_by(operation), "query": {}, **more}
+    if operation.path.endswith("/wado"):
+        values["query"] = {**FOUND_BY_URI, **values["query"]}
+    return operation.Case(**values)
+
+
+def store_request(status: str) -> dict[str, Any]:
+    """What makes a store answer with a status."""
+    if status == "200":
+        return {"body": part10(dataset(**UIDS)), "media_type": SINGLE}
+    if status == "202":
+        return {"body": part10(dataset(**UIDS, StudyDate="01.01.2026")), "media_type": SINGLE}
+    if status == "406":
+        return {"body": FILES[0], "media_type": SINGLE, "query": {"accept": "text/plain"}}
+    if status == "409":
+        return {"body": FILES[0], "media_type": SINGLE}
+    several = {"204": message(), "400": b"no message", "413": message(b"1", b"2", b"3", b"4"), "415": b""}
+    return {"body": several[status], "media_type": SEVERAL}
+
+
+def other_request(operation: Operation, status: str) -> dict[str, Any]:
+    """What makes any other operation answer with a status."""
+    is_uri = operation.path.endswith("/wado")
+    unknown = {**found_by(operation), "study": "1.2.3", "path": "nothing"}
+    match status:
+        case "204" if operation.method == "get":
+            return {"query": {"StudyInstanceUID": "1.2.3"}}
+        case "400" if "{study}" in operation.path:
+            return {"path_parameters": {**found_by(operation), "study": "x"}}
+        case "400" if is_uri:
+            return {"query": {"studyUID": "x"}}
+        case "400":
+            return {"query": {"unknown": "x"}}
+        case "404" if is_uri:
+            return {"query": {"studyUID": "1.2.3"}}
+        case "404":
+            return {"path_parameters": {name: unknown[name] for name in found_by(operation)}}
+        case "206" | "416" if "bulkdata" in operation.path:
+            return {"query": {"accept": "application/octet-stream"}}
+        case "406":
+            return {"query": {("contentType" if is_uri else "accept"): "text/nothing"}}
+    return {}
+
+
+HEADERS: Final = {
+    "206": {"Range": "bytes=0-0"},
+    "304": {"If-None-Match": "*"},
+    "415": {"Content-Type": "text/plain"},
+    "416": {"Range": "bytes=99999999-"},
+}
+
+
+def test_each_status_that_is_documented_is_one_that_the_service_answers_with(
+    described: Server, schema: BaseSchema
+) -> None:
+    count, wrong = 0, []
+    for operation in operations_of(schema):
+        for status in operation.definition.raw["responses"].keys() - ELSEWHERE:
+            headers = HEADERS.get(status)
+            if operation.method == "post":
+                case = plain_case(operation, **store_request(status))
+            elif status == "400" and "/api." in operation.path:
+                case, headers = plain_case(operation), {"Host": 'a"b'}
+            else:
+                case = plain_case(operation, **other_request(operation, status))
+            response = send(described, case, headers)
+            if str(response.status_code) != status:
+                wrong.append((operation.label, status, response.status_code, response.content[:200]))
+            count += 1
+    assert wrong == []
+    assert count > 200
+
+
+def cases(operation: Operation) -> st.SearchStrategy[Request]:
+    """Requests as documented for what is there, and for anything; and such as are not."""
+    found = found_by(operation)
+    paths = [{**found, "instance": uid} for uid in INSTANCES] if "instance" in found else [found]
+    query = FOUND_BY_URI if operation.path.endswith("/wado") else None
+    known = [operation.as_strategy(path_parameters=path or None, query=query) for path in paths]
+    return st.one_of(
+        *known,
+        operation.as_strategy(),
+        operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+    )
+
+
+def test_requests_that_are_made_up_are_answered_as_documented(described: Server, schema: BaseSchema) -> None:
+    statuses: Counter[int] = Counter()
+    for operation in operations_of(schema):
+
+        @hypothesis_settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=cases(operation))
+        def check(case: Request) -> None:
+            statuses[send(described, case).status_code] += 1
+
+        check()
+    assert statuses[200] > 80, statuses
+    assert {204, 400, 404, 406} <= set(statuses)
