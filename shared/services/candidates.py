@@ -104,18 +104,18 @@ async def candidates(
     uids = {scope.study_instance_uid} if scope else set(asked.forms) if isinstance(asked, AnyOf) else None
     is_of_instances = query.level is Level.INSTANCE and _INSTANCE_UID in query.keys
     if uids is not None and not is_of_instances:
-        found = await in_parallel(archive.catalog.read_study(uid) for uid in sorted(uids))
-        for study in sorted(filter(None, found), key=lambda study: study.record.created, reverse=True):
-            yield Candidate(study.record)
+        found = await in_parallel(archive.catalog.read_outline(uid) for uid in sorted(uids))
+        for study in sorted(filter(None, found), key=lambda study: study.created, reverse=True):
+            yield Candidate(study)
         return
 
     async def read(posting: Posting) -> Candidate | None:
-        study = await archive.catalog.read_study(posting.study_instance_uid)
+        study = await archive.catalog.read_outline(posting.study_instance_uid)
         # One of another time is left of a request that died: the study has its own, and is to be found once.
-        if study is None or posting.created != study.record.created:
+        if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
             return None
-        return Candidate(study.record, posting)
+        return Candidate(study, posting)
 
     postings = _counted(_postings(archive, query), uids, effort)
     async with aclosing(fetch_ahead(postings, read, min(_AHEAD, query.offset + query.limit))) as studies:

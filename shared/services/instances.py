@@ -29,10 +29,10 @@ async def find_instance(
 
 async def find_transfer_syntaxes(archive: Archive, resource: ResourceIdentifiers) -> frozenset[str]:
     """The transfer syntaxes in which a study's or a series' instances are stored; raises NotFound."""
-    study = await archive.catalog.read_study(resource.study_instance_uid)
+    study = await archive.catalog.read_outline(resource.study_instance_uid)
     if study is not None and resource.series_instance_uid is None:
-        return study.record.transfer_syntaxes
-    series = study.record.series.get(resource.series_instance_uid or "") if study else None
+        return study.transfer_syntaxes
+    series = study.series.get(resource.series_instance_uid or "") if study else None
     if series is None:
         raise NotFound(f"There is no such {resource.level}.")
     return frozenset(series.transfer_syntaxes)

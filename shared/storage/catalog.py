@@ -19,7 +19,7 @@ from shared.index import Term
 from shared.records import InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
-from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, packed, split, unpacked
+from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, names_of, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 """Largest metadata or frame table of a row; a larger one belongs in a blob."""
@@ -32,6 +32,12 @@ _FACTS: Final = ("version", "sop_class", "transfer_syntax", "size", "header", "s
 _ELSEWHERE: Final = ("metadata_blob", "frames_blob")
 _METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
 _FRAMES: Final = tuple(f"frames{index}" for index in range(_ROW_PROPERTIES))
+_OUTLINE: Final = [
+    "PartitionKey",
+    "RowKey",
+    "created",
+    *names_of("attributes", "sop_classes", "transfer_syntaxes"),
+]
 
 
 class StudyChanged(Exception):
@@ -95,13 +101,24 @@ class Catalog:
         study, _ = await self.read_summary(study_instance_uid)
         return study
 
+    async def read_outline(self, study_instance_uid: str) -> StudyRecord | None:
+        """A study with all its series as searches need it: without `posted`, which is longer than all else."""
+        series: dict[str, SeriesRecord] = {}
+        async for entity in self._rows(study_instance_uid, *keys.summary_rows(), _OUTLINE):
+            if entity["RowKey"] == keys.STUDY_ROW:
+                return _study_record(entity, series, frozenset())
+            record = _series_record(entity)
+            series[record.series_instance_uid] = record
+        return None
+
     async def read_summary(self, study_instance_uid: str) -> tuple[StudyVersion | None, Mapping[str, SeriesRecord]]:
         """A study as `read_study` has it, and the series that have a row even where the study has none."""
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_instance_uid, first, end):
             if entity["RowKey"] == keys.STUDY_ROW:
-                return StudyVersion(_study_record(entity, series), entity.metadata["etag"]), series
+                posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
+                return StudyVersion(_study_record(entity, series, posted), entity.metadata["etag"]), series
             record = _series_record(entity)
             series[record.series_instance_uid] = record
         return None, series
@@ -251,14 +268,10 @@ def _study_entity(study: StudyRecord) -> dict[str, Any]:
     }
 
 
-def _study_record(entity: Mapping[str, Any], series: Mapping[str, SeriesRecord]) -> StudyRecord:
-    return StudyRecord(
-        entity["PartitionKey"],
-        entity["created"],
-        unpacked(entity, "attributes"),
-        series,
-        frozenset(Term(*term) for term in unpacked(entity, "posted")),
-    )
+def _study_record(
+    entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
+) -> StudyRecord:
+    return StudyRecord(entity["PartitionKey"], entity["created"], unpacked(entity, "attributes"), series, posted)
 
 
 def _series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, Any]:

@@ -30,4 +30,12 @@ def split(name: str, value: bytes) -> dict[str, bytes]:
 
 def joined(entity: Mapping[str, Any], name: str) -> bytes:
     """The bytes that `split` made these properties of."""
-    return b"".join(entity.get(f"{name}{index}") or b"" for index in range(_PROPERTIES))
+    pieces: list[bytes] = []
+    while piece := entity.get(f"{name}{len(pieces)}"):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def names_of(*values: str) -> list[str]:
+    """The names of all properties that these values may be split into, for a query that selects them."""
+    return [f"{value}{index}" for value in values for index in range(_PROPERTIES)]
