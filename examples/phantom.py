@@ -16,6 +16,7 @@ SLICES, ROWS, COLUMNS = 24, 48, 40
 SPACING = (2.5, 0.8, 1.2)  # mm: between slices, rows and columns
 ORIGIN = np.array([-31.5, 12.25, -70.0])
 AIR, SPHERE, MARKER = -1000, 60, 900  # Hounsfield units
+SPHERE_CENTRE, MARKER_CENTRE = (11.0, 9.0, 5.5), (6.0, 15.0, 14.0)  # slice, row, column
 
 # A right-handed frame that lies along no axis of the patient: a row's direction, a column's, and the normal.
 ROW = np.array([2.0, 1.0, -2.0]) / 3
@@ -32,9 +33,8 @@ def position(slice_index: NDArray[Any], row: NDArray[Any], column: NDArray[Any])
 def hounsfield_units(place: NDArray[np.float64]) -> NDArray[np.int16]:
     """What the phantom is made of at a place: two spheres in air, neither in the middle."""
     units = np.full(place.shape[:-1], AIR, np.int16)
-    for centre, radius, value in (((11.0, 9.0, 5.5), 14.3, SPHERE), ((6.0, 15.0, 14.0), 4.1, MARKER)):
-        indices = (np.array(index) for index in centre)
-        units[np.linalg.norm(place - position(*indices), axis=-1) <= radius] = value
+    for centre, radius, value in ((SPHERE_CENTRE, 14.3, SPHERE), (MARKER_CENTRE, 4.1, MARKER)):
+        units[np.linalg.norm(place - position(*map(np.array, centre)), axis=-1) <= radius] = value
     return units
 
 
