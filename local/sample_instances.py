@@ -1,7 +1,12 @@
-"""Three small instances of the tutorial's study: made, not photographed, and always the same bytes."""
+"""Three small instances of the tutorial's study: made, not photographed, and always the same bytes.
 
+`python -m local.sample_instances FOLDER` writes them there, as `red-triangle.dcm` and so on.
+"""
+
+import sys
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -68,3 +73,19 @@ def _instance(name: str, shape: Shape, colour: bytes, series: str, series_number
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def main() -> int:
+    """Write the instances to the folder that the command line names; 2 when it names none."""
+    if len(sys.argv) != 2:
+        print("Usage: python -m local.sample_instances FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in sample_instances().items():
+        (folder / f"{name}.dcm").write_bytes(file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -50,7 +50,7 @@ if ! works .venv/bin/python ||
     fi
 fi
 
-wanted=$(cat requirements.txt requirements.in requirements-cli.txt requirements-dev.txt | cksum)
+wanted=$(cat requirements.txt requirements.in requirements-*.txt | cksum)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ]; then
     echo "Installing the Python requirements"
     for file in requirements.txt requirements-dev.txt; do

@@ -21,7 +21,7 @@ from shared.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
 
 ROOT = Path(__file__).parents[2]
 CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
