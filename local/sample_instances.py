@@ -1,7 +1,12 @@
-"""Three small instances of the tutorial's study: made, not photographed, and always the same bytes."""
+"""Three small instances of the tutorial's study: made, not photographed, and always the same bytes.
 
+`python -m local.sample_instances FOLDER` writes them as files.
+"""
+
+import sys
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -68,3 +73,21 @@ def _instance(name: str, shape: Shape, colour: bytes, series: str, series_number
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files into the folder that the arguments name, and print their paths; 2 where they name none."""
+    if len(arguments) != 1:
+        print("Say which folder to write to: python -m local.sample_instances FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(arguments[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in sample_instances().items():
+        path = folder / f"{name}.dcm"
+        path.write_bytes(file)
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
