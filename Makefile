@@ -1,8 +1,11 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT, DATA and SERVED_BY are described in README.md; ARGS goes to pytest, `make fsck` and
-# `make bench-search`.
+# PORT, AZURITE_PORT, DATA and SERVED_BY are described in README.md; ARGS goes to pytest, `make fsck`,
+# `make docs` and the benchmarks.
 
-.PHONY: run test check demo fsck azurite bench bench-search lock setup clean
+.PHONY: help run test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup clean
+
+help:  ## list these words
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
@@ -18,13 +21,22 @@ check: setup  ## lint, format and types
 demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
 	@.venv/bin/python -m local.demo
 
+docs: setup  ## make a site of docs/, in site/; ARGS=serve serves it and follows what is edited
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs $(or $(ARGS),build)
+
 fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--repair mends it
 	@.venv/bin/python -m local.fsck --azurite $(ARGS)
 
 azurite: setup  ## Azurite alone, for `func start` beside it
 	@.venv/bin/python -m local azurite
 
-bench: setup  ## measure the multipart codec
+bench: setup  ## measure the service beside Orthanc, where that is installed, and the bare storage SDK
+	@.venv/bin/python -m benchmarks.side_by_side $(ARGS)
+
+bench-start: setup  ## measure how quickly a process starts
+	@.venv/bin/python -m benchmarks.cold_start $(ARGS)
+
+bench-multipart: setup  ## measure the multipart codec
 	@.venv/bin/python -m benchmarks.multipart
 
 lock: setup  ## make requirements.txt of requirements.in: every package that comes with it, by version and hash
@@ -35,7 +47,7 @@ lock: setup  ## make requirements.txt of requirements.in: every package that com
 bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures there
 	@.venv/bin/python -m benchmarks.search $(ARGS)
 
-setup:
+setup:  ## install what all words need, where it is not there yet
 	@local/setup.sh
 
 clean:  ## remove what was installed and what Azurite kept

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlsplit
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or install requirements-cli.txt.") from None
 
 from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
 from dicomweb_cli.terminal import ERR, OUT

@@ -97,6 +97,8 @@ async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite
     tasks = [asyncio.create_task(coroutine) for coroutine in beside]
     try:
         await server.serve()
+        # uvicorn raises the signal that stopped it again, which cancels this task at its next await: not below.
+        await asyncio.sleep(0)
     finally:
         for task in tasks:
             task.cancel()

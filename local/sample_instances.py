@@ -1,6 +1,6 @@
 """Three small instances of the tutorial's study: made, not photographed, and always the same bytes.
 
-`python -m local.sample_instances FOLDER` writes them there, as `red-triangle.dcm` and so on.
+`python -m local.sample_instances FOLDER` writes them as files.
 """
 
 import sys
@@ -75,17 +75,19 @@ def _instance(name: str, shape: Shape, colour: bytes, series: str, series_number
     return buffer.getvalue()
 
 
-def main() -> int:
-    """Write the instances to the folder that the command line names; 2 when it names none."""
-    if len(sys.argv) != 2:
-        print("Usage: python -m local.sample_instances FOLDER", file=sys.stderr)
+def main(arguments: list[str]) -> int:
+    """Write the files into the folder that the arguments name, and print their paths; 2 where they name none."""
+    if len(arguments) != 1:
+        print("Say which folder to write to: python -m local.sample_instances FOLDER", file=sys.stderr)
         return 2
-    folder = Path(sys.argv[1])
+    folder = Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in sample_instances().items():
-        (folder / f"{name}.dcm").write_bytes(file)
+        path = folder / f"{name}.dcm"
+        path.write_bytes(file)
+        print(path)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

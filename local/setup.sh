@@ -52,7 +52,7 @@ fi
 
 wanted=$(cat requirements.txt requirements.in requirements-*.txt | cksum)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ]; then
-    echo "Installing the Python requirements"
+    echo "Installing the Python requirements (this takes some minutes)"
     for file in requirements.txt requirements-dev.txt; do
         .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
             fail "pip could not install $file: see its message above."
@@ -62,7 +62,7 @@ fi
 
 wanted=$(cat package.json package-lock.json | cksum)
 if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
-    echo "Installing Azurite"
+    echo "Installing Azurite (this takes a minute)"
     run_npm ci --loglevel=error --ignore-scripts --no-audit --no-fund ||
         fail "npm could not install Azurite: see its message above."
     echo "$wanted" >node_modules/.installed

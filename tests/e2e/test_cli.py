@@ -79,6 +79,12 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["stored"], report["already_there"], len(report["failures"]), report["skipped"]
 
 
+def test_a_python_that_lacks_what_it_needs_is_told_so() -> None:
+    done = subprocess.run([sys.executable, "-S", "-m", "dicomweb_cli"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("No module named 'typer'. Run `. .venv/bin/activate` first")
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[str, Path]:
     """A study of 2 series with 4 and 8 small instances, new each time: its UID, and the folder of its files."""

@@ -109,15 +109,27 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
 
 
 def links() -> Iterator[tuple[str, str]]:
+    """The documents and their links, but those to other sites; code holds none."""
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
             if "://" not in target:
-                yield document.name, str((document.parent / target).relative_to(ROOT))
+                yield str(document.relative_to(ROOT)), target
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a document."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize(("document", "target"), sorted(set(links())))
 def test_links_lead_somewhere(document: str, target: str) -> None:
-    assert (ROOT / target).resolve().exists()
+    path, _, anchor = target.partition("#")
+    file = (ROOT / document).parent / path if path else ROOT / document
+    assert file.resolve().exists()
+    assert not anchor or anchor in anchors(file)
 
 
 def test_every_make_word_of_the_readme_exists() -> None:
@@ -133,3 +145,12 @@ def test_the_layout_of_the_readme_exists() -> None:
     names = re.findall(r"^ *([\w./]+)", block, re.MULTILINE)
     assert len(names) > 8
     assert not [name for name in names if not list(ROOT.rglob(name.rstrip("/").rpartition("/")[2] or name))]
+
+
+def test_the_messages_that_are_explained_are_those_of_the_service() -> None:
+    sources = "".join(path.read_text() for folder in ("functions", "shared") for path in ROOT.glob(f"{folder}/**/*.py"))
+    said = re.sub(r"\{[^{}]*\}|\"\s+f?\"", "", sources)
+    messages = [message for _, message, _ in rows((ROOT / "docs/debugging.md").read_text(), "status") if message]
+    assert len(messages) > 20
+    # An ellipsis stands for what differs from case to case.
+    assert not [message for message in messages if not all(part.strip() in said for part in message.split("…"))]

@@ -1,4 +1,4 @@
-"""docs/operations.md names what is exported, and its script copies tables."""
+"""docs/operations.md names what is exported, and the script of docs/backup.md copies tables."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from local.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
+BACKUP = (ROOT / "docs/backup.md").read_text()
 TELEMETRY = (ROOT / "functions/_telemetry.py").read_text()
 QUERIES = re.findall(r"```kql\n(.*?)```", PAGE, re.DOTALL)
 TABLES = {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces", "AppExceptions", "StorageBlobLogs"}
@@ -52,7 +53,7 @@ def test_the_script_copies_each_row_as_it_is(accounts: tuple[str, str]) -> None:
         table = TableServiceClient.from_connection_string(source).create_table(name)
         table.create_entity(row)
     script: dict[str, Any] = {"__name__": "copy_tables"}
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", BACKUP, re.DOTALL)
     exec(code, script)  # noqa: S102 -- the page's own
     for _ in range(2):  # a second run finds the tables
         script["copy"](source, target)

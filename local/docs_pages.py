@@ -1,0 +1,26 @@
+"""A hook of MkDocs: what lies beside docs/ makes pages of the site, too, and links to and from these work there."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+_ROOT: Final = Path(__file__).parents[1]
+
+# The file beside docs/, and the page; docs/security.md has the other one's name already.
+_PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "threat-model.md"}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages."""
+    for name, page in _PAGES.items():
+        files.append(File.generated(config, page, abs_src_path=str(_ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with its links leading where those pages are in the site: all in one folder."""
+    for name, page in _PAGES.items():
+        markdown = markdown.replace(f"](../{name}", f"]({page}")
+    return markdown.replace("](docs/", "](")
