@@ -1,7 +1,9 @@
 """Instances for tests of the served app, each with UIDs of its own unless told otherwise."""
 
+from collections.abc import Iterator
 from io import BytesIO
-from uuid import uuid4
+from itertools import count
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -12,6 +14,11 @@ from tests import patient_values
 
 def new_uid() -> str:
     return f"2.25.{uuid4().int}"
+
+
+def uids_of(name: str) -> Iterator[str]:
+    """UIDs that no other name has, and the same in each run: for tests that are called after them."""
+    return (f"2.25.{uuid5(NAMESPACE_OID, f'{name} {number}').int}" for number in count())
 
 
 def dataset(**attributes: object) -> Dataset:

@@ -7,11 +7,12 @@ import httpx
 import pytest
 
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10
+from tests.http.instances import dataset, part10, uids_of
 
-STUDIES, SERIES = [new_uid() for _ in range(3)], [new_uid() for _ in range(4)]
-INSTANCES = [new_uid() for _ in range(5)]
-PATIENT = f"ID {new_uid()[-20:]}"
+UIDS = uids_of(__name__)
+STUDIES, SERIES = [next(UIDS) for _ in range(3)], [next(UIDS) for _ in range(4)]
+INSTANCES = [next(UIDS) for _ in range(5)]
+PATIENT = f"ID {next(UIDS)[-20:]}"
 
 # study, series, instance, modality, date
 CONTENT = [
@@ -68,7 +69,7 @@ def uids(results: list[dict[str, Any]], tag: str = "0020000D") -> list[str]:
         ({"StudyInstanceUID": STUDIES[1]}, [1]),
         ({"0020000D": STUDIES[1]}, [1]),
         ({"StudyInstanceUID": f"{STUDIES[1]},{STUDIES[0]}"}, [1, 0]),
-        ({"StudyInstanceUID": f"{STUDIES[2]}\\{new_uid()}"}, [2]),
+        ({"StudyInstanceUID": f"{STUDIES[2]}\\{next(UIDS)}"}, [2]),
         ({"AccessionNumber": f"A1{PATIENT[-6:]}"}, [1]),
         ({"AccessionNumber": f"a1{PATIENT[-6:]}"}, [1]),
         ({"StudyDate": "20260115"}, [1]),

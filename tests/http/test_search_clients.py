@@ -10,11 +10,12 @@ from requests import Session
 
 from tests.conftest import Server
 from tests.http import raw_requests
-from tests.http.instances import dataset, new_uid, part10
+from tests.http.instances import dataset, new_uid, part10, uids_of
 
-TOKEN = new_uid()[-10:]
-STUDIES = [new_uid() for _ in range(3)]
-SERIES = {"CT": new_uid(), "MR": new_uid(), "SR": new_uid(), "US": new_uid()}
+UIDS = uids_of(__name__)
+TOKEN = next(UIDS)[-10:]
+STUDIES = [next(UIDS) for _ in range(3)]
+SERIES = {"CT": next(UIDS), "MR": next(UIDS), "SR": next(UIDS), "US": next(UIDS)}
 
 # study, modality, and what the study is
 CONTENT: list[tuple[int, str, dict[str, object]]] = [

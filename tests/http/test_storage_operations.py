@@ -14,12 +14,13 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.crashes.storage_policies import archive_through
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10
+from tests.http.instances import dataset, new_uid, part10, uids_of
 from tests.storage_operations import Counting
 
-STUDY, SERIES, INSTANCES = new_uid(), new_uid(), [new_uid() for _ in range(5)]
+UIDS = uids_of(__name__)
+STUDY, SERIES, INSTANCES = next(UIDS), next(UIDS), [next(UIDS) for _ in range(5)]
 INSTANCE = f"/studies/{STUDY}/series/{SERIES}/instances/{INSTANCES[0]}"
-PATIENT_ID, NAME = f"ID{new_uid()[-20:]}", f"Q{new_uid()[-12:]}"
+PATIENT_ID, NAME = f"ID{next(UIDS)[-20:]}", f"Q{next(UIDS)[-12:]}"
 OCTETS = "application/octet-stream"
 RLE = "1.2.840.10008.1.2.5"
 ROW, PAGE, BLOB = "GET catalog", "GET catalog", "GET dicom"
