@@ -55,6 +55,8 @@ class Use:
     store_seconds: float = _input(10, "seconds of a request that stores a study")
     delete_seconds: float = _input(5, "seconds of a request that deletes one")
     read_seconds: float = _input(0.3, "seconds of any other request")
+    year_studies: int = _input(1000, "studies of the table of a year")
+    year_instances: int = _input(500, "instances of each of these")
     instance_gigabytes: float = _input(2, "GB of memory of an instance of the app")
     side_by_side: int = _input(16, "requests that share an instance of the app at best")
     log_kilobytes: float = _input(3, "KB of telemetry of a request")
@@ -155,6 +157,28 @@ def millions(use: Use) -> list[Million]:
     ]
 
 
+def year(prices: Prices, use: Use) -> Iterator[tuple[str, float, float, float]]:
+    """Some studies stored, looked at once and kept for a year: operations, GB moved or kept, and US dollars.
+
+    To look at one is to search for it, and to retrieve its metadata and a frame of each instance.
+    """
+    studies, instances = use.year_studies, use.year_instances
+    gigabytes = studies * instances * use.instance_megabytes / 1000
+    of_instances = [
+        ("store", studies, store(instances, use.study_terms), use.store_seconds * instances / use.study_instances),
+        ("search", studies, search(1), use.read_seconds),
+        ("metadata", studies, metadata(instances), use.read_seconds),
+        ("a frame of each instance", studies * instances, retrieve(use.instance_megabytes), use.read_seconds),
+    ]
+    for name, requests, operations, seconds in of_instances:
+        storage, together, _, logs = Million(name, requests, operations, seconds).costs(prices, use)
+        counted = requests * (operations.table + operations.blob_writes + operations.blob_reads)
+        moved = 0 if name in ("search", "metadata") else gigabytes
+        yield name, counted, moved, storage + together + logs
+    rows = studies * instances * use.row_kilobytes / _MILLION
+    yield "kept, hot", 0, gigabytes + rows, 12 * (gigabytes * prices.hot + rows * prices.table)
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -183,9 +207,15 @@ def tables(prices: Prices, use: Use) -> dict[str, str]:
         executing = f"{together:,.2f} to {alone:,.2f}"
         everything = f"{storage + together + logs:,.2f} to {storage + alone + logs:,.2f}"
         asked.append(_row(million.name, *counts, f"{storage:,.2f}", executing, f"{logs:,.2f}", everything))
+    lines = list(year(prices, use))
+    operations, dollars = sum(line[1] for line in lines), sum(line[3] for line in lines)
+    yearly = [_row("a year", "storage operations", "GB", "US dollars"), _row(*["---"] * 4)]
+    yearly += [_row(name, f"{count:,.0f}", f"{size:,.0f}", f"{cost:,.2f}") for name, count, size, cost in lines]
+    yearly.append(_row("all", f"{operations:,.0f}", "", f"{dollars:,.2f}"))
     return {
         "At rest": "\n".join(rest),
         "In use": "\n".join(asked),
+        "A year": "\n".join(yearly),
         "Prices": "\n".join(_inputs(prices)),
         "Use": "\n".join(_inputs(use)),
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import scale
 from benchmarks.costs import Operations, Prices, Use, at_rest, delete, main, millions, retrieve, search, store, tables
 from tests.infra.bicep_policy import ROLES
 from tests.infra.bicep_syntax import Array, Literal
@@ -86,3 +87,7 @@ def test_the_command_takes_prices(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     printed = capsys.readouterr().out
     assert "| files of a million instances, 1,000 GB, hot | 2,000.00 |" in printed
     assert "| `--hot` | 2 |" in printed
+
+
+def test_the_simulation_of_the_documents_is_that_of_the_code() -> None:
+    assert "\n".join(scale.rows(scale.Limits())) in (ROOT / "docs/performance.md").read_text()
