@@ -93,11 +93,25 @@ def test_no_installed_package_hides_one_of_ours() -> None:
     assert not {"functions", "shared", "function_app"} & set(packages_distributions())
 
 
-def test_what_only_some_settings_or_requests_need_is_not_imported_without_them() -> None:
-    code = (
-        "import sys, function_app, shared.storage.archive;"
-        "print({'azure.identity', 'jwt', 'shared.openapi', 'shared.statuses'} & {*sys.modules})"
-    )
+_READING = ", ".join(
+    f"shared.services.{name}" for name in ("search", "instances", "metadata", "frames", "stored_file", "content")
+)
+
+
+@pytest.mark.parametrize(
+    ("imported", "left_out"),
+    [
+        (
+            "function_app",
+            {"azure.storage", "azure.data", "aiohttp", "pydicom", "numpy", "PIL", "azure.identity", "jwt"},
+        ),
+        ("function_app", {"shared.openapi", "shared.statuses", "shared.imaging"}),
+        (f"function_app, {_READING}", {"pydicom", "numpy", "PIL", "azure.identity", "jwt"}),
+        ("function_app, shared.services.store", {"azure.identity", "jwt", "shared.imaging"}),
+    ],
+)
+def test_what_only_some_requests_need_is_not_imported_before(imported: str, left_out: set[str]) -> None:
+    code = f"import sys, {imported}; print({left_out!r} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == "set()\n"
 
