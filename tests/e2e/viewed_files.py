@@ -9,7 +9,8 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_rescale
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.http.instances import dataset, new_uid, part10
@@ -65,15 +66,6 @@ def report() -> tuple[str, bytes]:
         document += f"{number} 0 obj\n{one}\nendobj\n"
     table = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{offsets}trailer << /Size 7 /Root 1 0 R >>\n"
     document += f"{table}startxref\n{len(document)}\n%%EOF\n"
-    pixels = (
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "Rows",
-        "Columns",
-        "BitsAllocated",
-        "BitsStored",
-        "HighBit",
-    )
     encapsulated = dataset(
         SOPClassUID=_PDF,
         Modality="DOC",
@@ -104,8 +96,8 @@ def picture_of(image: Dataset, frame_index: int = 0) -> Image.Image:
 def difference(shown: Image.Image, expected: Image.Image) -> float:
     """How far a canvas is from showing a picture that fills it: the mean of its samples' differences, of 255."""
     scale = min(shown.width / expected.width, shown.height / expected.height)
-    width, height = expected.width * scale, expected.height * scale
-    left, top = (shown.width - width) / 2, (shown.height - height) / 2
+    width, height = int(expected.width * scale), int(expected.height * scale)
+    left, top = (shown.width - width) // 2, (shown.height - height) // 2
     box = (left, top, left + width, top + height)
     size = (_SIDE, _SIDE)
     pair: list[np.ndarray[Any, np.dtype[Any]]] = [

@@ -1,0 +1,273 @@
+"""The OHIF viewer on the service, in a browser: lists, filters, shows and uploads, and neither of them complains.
+
+With PICTURES=docs/images in the environment the pictures of the documentation are made anew.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect, sync_playwright
+
+from local.ports import free_ports
+from local.viewer import VIEWER
+from local.viewer import serving as serving_viewer
+from tests.conftest import serving
+from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.e2e.viewed_files import PDF_TEXT, as_series, difference, file_of, picture_of, report, stored
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTS = ("localhost", "127.0.0.1")
+SECONDS = 30
+POLL_MILLISECONDS = 100
+DIFFERENCE = 4  # of 255: what scaling and rounding make
+PICTURES = {"MR": "viewer-grey", "RGB, and YBR in JPEG 2000": "viewer-colours"}
+PICTURE_SIZE, COLOURS = (1024, 576), 96
+
+# The images by their study; each is a series.
+STUDIES = {
+    "CT": [file_of("CT_small.dcm")],
+    "MR": [file_of("examples_overlay.dcm")],
+    "MR, in four transfer syntaxes": [
+        as_series(file_of(f"MR_small{name}.dcm"), f"Series {number}", number)
+        for number, name in enumerate(("", "_RLE", "_jp2klossless", "_jpeg_ls_lossless"), 1)
+    ],
+    "RGB, and YBR in JPEG 2000": [
+        as_series(file_of(f"examples_{name}.dcm"), f"Series {number}", number)
+        for number, name in enumerate(("rgb_color", "jpeg2k"), 1)
+    ],
+    "frames of YBR in JPEG": [file_of("examples_ybr_color.dcm")],
+    "palette": [file_of("examples_palette.dcm")],
+}
+STRUCTURES, STRUCTURED_REPORT = file_of("rtstruct.dcm"), file_of("reportsi.dcm")
+PDF_STUDY, PDF = report()
+UPLOADED = file_of("image_dfl.dcm")
+
+# Patient, modalities, description and instances of each study.
+DOCUMENT = ("Portable, Document", "DOC", "Report", "1")
+HEART = ("PLA", "US", "No Description", "1")
+BABY = ("OB,", "US", "No Description", "1")
+LIVER = ("Sssssss, Jsssss", "MR", "abdomen^liver", "1")
+NODE = ("CompressedSamples, US1", "US", "No Description", "2")
+KNEE = ("CompressedSamples, MR1", "MR", "No Description", "4")
+SPINE = ("CompressedSamples, CT1", "CT", "e+1", "1")
+TEXT = ("Last Name, First Name", "SR", "OFFIS Structured Reporting Templates", "1")
+CONTOURS = ("Test, Phantom30sep", "RTSTRUCT", "No Description", "1")
+CHECKERS = (",", "OT", "No Description", "1")
+LISTED = [DOCUMENT, HEART, BABY, LIVER, NODE, KNEE, SPINE, TEXT, CONTOURS]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
+    pytest.mark.skipif(not VIEWER.exists(), reason="no viewer: local/setup.sh viewer"),
+]
+
+
+class Viewer:
+    """A page of the viewer, and what went wrong on it."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page, self.origin = page, origin
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._see_request)
+        page.on("response", self._see_response)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _see_request(self, request: Request) -> None:
+        if request.url.startswith("http") and urlsplit(request.url).hostname not in HOSTS:
+            self.complaints.append(f"asks {request.url}")
+
+    def _see_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+    def lists(self, studies: Sequence[tuple[str, ...]]) -> None:
+        """Wait until the study list has these rows, in any order and dates aside, and no others."""
+        rows = self.page.locator("tbody tr[aria-selected]")
+        give_up = time.monotonic() + SECONDS
+        while True:
+            texts = [row.locator("td").all_inner_texts() for row in rows.all()]
+            listed = sorted((patient, *others) for patient, _, *others, _ in texts)
+            if listed == sorted(studies):
+                return
+            assert time.monotonic() < give_up, listed
+            self.page.wait_for_timeout(POLL_MILLISECONDS)
+
+    def open(self, study: str) -> None:
+        """Show a study of the archive."""
+        self.page.goto(f"{self.origin}/viewer?StudyInstanceUIDs={study}")
+
+    def shows(self, picture: Image.Image) -> None:
+        """Wait until the viewport shows a picture, and everything that was asked for is there."""
+        canvas = self.page.locator("canvas.cornerstone-canvas")
+        give_up = time.monotonic() + SECONDS
+        while True:
+            with urlopen(canvas.evaluate("canvas => canvas.toDataURL()")) as data:  # noqa: S310 -- a data URL
+                found = difference(Image.open(BytesIO(data.read())), picture)
+            if found < DIFFERENCE:
+                break
+            assert time.monotonic() < give_up, found
+            self.page.wait_for_timeout(POLL_MILLISECONDS)
+        self.page.wait_for_load_state("networkidle")
+
+
+@pytest.fixture(scope="module")
+def module_viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
+    port = free_ports(1)
+    log = tmp_path_factory.mktemp("viewer") / "log"
+    images = [image for series in STUDIES.values() for image in series]
+    files = [PDF, *map(stored, (*images, STRUCTURES, STRUCTURED_REPORT))]
+    expect.set_options(timeout=SECONDS * 1000)
+    with (
+        serving(log, CORS_ORIGINS=f"http://localhost:{port}") as server,
+        serving_viewer(port, f"{server.base_url}/v2") as origin,
+        sync_playwright() as playwright,
+    ):
+        playwright.selectors.set_test_id_attribute("data-cy")
+        response = httpx.post(
+            f"{server.base_url}/v2/studies",
+            content=multipart(files),
+            headers={"Content-Type": MULTIPART_DICOM},
+            timeout=60,
+        )
+        assert response.status_code in (200, 202), response.text
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--no-first-run",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--use-gl=angle",
+                "--use-angle=swiftshader",
+                "--enable-unsafe-swiftshader",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+            ],
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(origin)
+        page.get_by_text("Confirm and hide").click()
+        page.evaluate("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
+        yield Viewer(page, origin)
+        browser.close()
+
+
+@pytest.fixture
+def viewer(module_viewer: Viewer) -> Iterator[Viewer]:
+    """Of which every request succeeds, nothing goes to anyone but the service, and no error is told."""
+    yield module_viewer
+    complaints, module_viewer.complaints = module_viewer.complaints, []
+    assert not complaints
+
+
+def keep(viewer: Viewer, name: str) -> None:
+    """Keep a picture of the page where PICTURES says so."""
+    if folder := os.environ.get("PICTURES"):
+        picture = Image.open(BytesIO(viewer.page.screenshot())).convert("RGB").resize(PICTURE_SIZE)
+        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
+
+
+def test_the_list_has_every_study(viewer: Viewer) -> None:
+    viewer.page.goto(viewer.origin)
+    viewer.lists(LISTED)
+    viewer.page.get_by_text(NODE[0]).click()
+    expect(viewer.page.get_by_text("Series 1")).to_be_visible()
+    expect(viewer.page.locator("img[src^='blob:']")).to_have_count(2)  # thumbnails
+    keep(viewer, "viewer-list")
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "found"),
+    [
+        (0, "compressed", [NODE, KNEE, SPINE]),
+        (0, "amples", [NODE, KNEE, SPINE]),
+        (0, "nobody", []),
+        (3, "LIVER", [LIVER]),
+    ],
+)
+def test_text_narrows_the_list(viewer: Viewer, column: int, text: str, found: list[tuple[str, ...]]) -> None:
+    cells = viewer.page.locator("tr[data-filter-row] td")
+    cells.nth(column).locator("input").fill(text)
+    viewer.lists(found)
+    viewer.page.get_by_text("Reset").click()
+    viewer.lists(LISTED)
+
+
+def test_modalities_and_dates_narrow_the_list(viewer: Viewer) -> None:
+    page = viewer.page
+    page.locator("input[aria-label='Filter Modalities']").fill("US")
+    page.get_by_role("option", name="US", exact=True).click()
+    viewer.lists([HEART, BABY, NODE])
+    page.locator("#studyDateTime-start").fill("2010-01-01")
+    page.locator("#studyDateTime-end").fill("2011-12-31")
+    page.keyboard.press("Escape")  # the calendar
+    viewer.lists([BABY])
+    page.get_by_text("Reset").click()
+    viewer.lists(LISTED)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_images_look_as_pydicom_decodes_them(viewer: Viewer, name: str) -> None:
+    images = STUDIES[name]
+    viewer.open(images[0].StudyInstanceUID)
+    for image in images:
+        if len(images) > 1:
+            thumbnail = viewer.page.get_by_test_id("study-browser-thumbnail").filter(has_text=image.SeriesDescription)
+            with viewer.page.expect_response(re.compile(rf"{image.SeriesInstanceUID}/.*/frames/1$")):
+                thumbnail.dblclick()
+        viewer.shows(picture_of(image))
+    if name in PICTURES:
+        keep(viewer, PICTURES[name])
+
+
+def test_every_frame_is_shown(viewer: Viewer) -> None:
+    (image,) = STUDIES["frames of YBR in JPEG"]
+    viewer.open(image.StudyInstanceUID)
+    viewer.shows(picture_of(image))
+    viewer.page.locator("canvas.cornerstone-canvas").click()
+    viewer.page.keyboard.press("End")
+    viewer.shows(picture_of(image, 29))
+
+
+def test_a_structured_report_is_shown(viewer: Viewer) -> None:
+    viewer.open(STRUCTURED_REPORT.StudyInstanceUID)
+    expect(viewer.page.get_by_text("Observation Context Mode:").first).to_be_visible()
+
+
+def test_contours_are_listed(viewer: Viewer) -> None:
+    viewer.open(STRUCTURES.StudyInstanceUID)
+    expect(viewer.page.get_by_test_id("studyBrowser-panel")).to_contain_text("RTSTRUCT")
+
+
+def test_a_pdf_is_shown(viewer: Viewer) -> None:
+    viewer.open(PDF_STUDY)
+    url = viewer.page.locator("object").get_attribute("data")
+    document = viewer.page.evaluate("async url => await (await fetch(url)).text()", url)
+    assert PDF_TEXT in document
+
+
+def test_a_file_is_uploaded(viewer: Viewer, tmp_path: Path) -> None:
+    viewer.page.goto(viewer.origin)
+    viewer.lists(LISTED)
+    file = tmp_path / "image.dcm"
+    file.write_bytes(stored(UPLOADED))
+    viewer.page.get_by_text("Upload").click()
+    viewer.page.locator("input[type=file]").first.set_input_files(file)
+    expect(viewer.page.get_by_role("dialog")).to_contain_text("1 file completed")
+    viewer.page.goto(viewer.origin)
+    viewer.lists([*LISTED, CHECKERS])
