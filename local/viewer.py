@@ -49,7 +49,7 @@ def main() -> int:
     try:
         port = azurite.port_of("VIEWER_PORT", _DEFAULT_PORT)
         base_url = f"http://localhost:{azurite.port_of('PORT', service.DEFAULT_PORT)}"
-        with serving(port, f"{base_url}/v2") as origin:
+        with serving(port, configuration(f"{base_url}/v2")) as origin:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
                 raise LocalError(
@@ -130,13 +130,15 @@ class _Pages(StaticFiles):
 
 
 @contextmanager
-def serving(port: int, service_url: str) -> Iterator[str]:
-    """The origin at which the viewer is served on a port of localhost. Raises LocalError where that is not possible."""
+def serving(port: int, script: str) -> Iterator[str]:
+    """The origin at which the viewer is served on a port of localhost, with `script` for its configuration.
+
+    Raises LocalError where it is not installed or the port is taken.
+    """
     if not VIEWER.exists():
         raise LocalError("The viewer is not installed: run `make viewer`.")
     if is_taken(port):
         raise LocalError(f"Port {port} is taken: choose another for the viewer with VIEWER_PORT=<number>.")
-    script = configuration(service_url)
 
     async def app_config(_: Request) -> Response:
         return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-cache"})

@@ -8,22 +8,25 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from urllib.request import urlopen
 
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, expect, sync_playwright
 
 from local.ports import free_ports
-from local.viewer import VIEWER
+from local.viewer import VIEWER, configuration
 from local.viewer import serving as serving_viewer
+from local.viewer_site import sign_in
 from tests.conftest import serving
 from tests.e2e.messages import MULTIPART_DICOM, multipart
 from tests.e2e.viewed_files import PDF_TEXT, as_series, difference, file_of, picture_of, report, stored
+from tests.token_issuer import AUDIENCE, ISSUER, OWNER, issuing, token
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTS = ("localhost", "127.0.0.1")
@@ -32,6 +35,19 @@ POLL_MILLISECONDS = 100
 DIFFERENCE = 4  # of 255: what scaling and rounding make
 PICTURES = {"MR": "viewer-grey", "RGB, and YBR in JPEG 2000": "viewer-colours"}
 PICTURE_SIZE, COLOURS = (1024, 576), 96
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
 
 # The images by their study; each is a series.
 STUDIES = {
@@ -51,6 +67,7 @@ STUDIES = {
 STRUCTURES, STRUCTURED_REPORT = file_of("rtstruct.dcm"), file_of("reportsi.dcm")
 PDF_STUDY, PDF = report()
 UPLOADED = file_of("image_dfl.dcm")
+del UPLOADED.Modality
 
 # Patient, modalities, description and instances of each study.
 DOCUMENT = ("Portable, Document", "DOC", "Report", "1")
@@ -62,7 +79,7 @@ KNEE = ("CompressedSamples, MR1", "MR", "No Description", "4")
 SPINE = ("CompressedSamples, CT1", "CT", "e+1", "1")
 TEXT = ("Last Name, First Name", "SR", "OFFIS Structured Reporting Templates", "1")
 CONTOURS = ("Test, Phantom30sep", "RTSTRUCT", "No Description", "1")
-CHECKERS = (",", "OT", "No Description", "1")
+CHECKERS = (",", "", "No Description", "1")
 LISTED = [DOCUMENT, HEART, BABY, LIVER, NODE, KNEE, SPINE, TEXT, CONTOURS]
 
 pytestmark = [
@@ -110,6 +127,11 @@ class Viewer:
         """Show a study of the archive."""
         self.page.goto(f"{self.origin}/viewer?StudyInstanceUIDs={study}")
 
+    def document(self) -> str:
+        """The PDF that is embedded."""
+        url = self.page.locator("object").get_attribute("data")
+        return str(self.page.evaluate("async url => await (await fetch(url)).text()", url))
+
     def shows(self, picture: Image.Image) -> None:
         """Wait until the viewport shows a picture, and everything that was asked for is there."""
         canvas = self.page.locator("canvas.cornerstone-canvas")
@@ -125,46 +147,36 @@ class Viewer:
 
 
 @pytest.fixture(scope="module")
-def module_viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=SECONDS * 1000)
+    with sync_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("data-cy")
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+def viewer_in(browser: Browser, origin: str) -> Viewer:
+    """A page of the viewer as one who has been there before has it: without the tour."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{origin}/manifest.json")
+    page.evaluate("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
+    page.evaluate("sessionStorage.setItem('investigationalUseDialog', 'hidden')")
+    return Viewer(page, origin)
+
+
+@pytest.fixture(scope="module")
+def module_viewer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     port = free_ports(1)
     log = tmp_path_factory.mktemp("viewer") / "log"
     images = [image for series in STUDIES.values() for image in series]
     files = [PDF, *map(stored, (*images, STRUCTURES, STRUCTURED_REPORT))]
-    expect.set_options(timeout=SECONDS * 1000)
     with (
         serving(log, CORS_ORIGINS=f"http://localhost:{port}") as server,
-        serving_viewer(port, f"{server.base_url}/v2") as origin,
-        sync_playwright() as playwright,
+        serving_viewer(port, configuration(f"{server.base_url}/v2")) as origin,
     ):
-        playwright.selectors.set_test_id_attribute("data-cy")
-        response = httpx.post(
-            f"{server.base_url}/v2/studies",
-            content=multipart(files),
-            headers={"Content-Type": MULTIPART_DICOM},
-            timeout=60,
-        )
+        headers = {"Content-Type": MULTIPART_DICOM}
+        response = httpx.post(f"{server.base_url}/v2/studies", content=multipart(files), headers=headers, timeout=60)
         assert response.status_code in (200, 202), response.text
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--no-first-run",
-                "--disable-quic",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--use-gl=angle",
-                "--use-angle=swiftshader",
-                "--enable-unsafe-swiftshader",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-            ],
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(origin)
-        page.get_by_text("Confirm and hide").click()
-        page.evaluate("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
-        yield Viewer(page, origin)
-        browser.close()
+        yield viewer_in(browser, origin)
 
 
 @pytest.fixture
@@ -256,9 +268,7 @@ def test_contours_are_listed(viewer: Viewer) -> None:
 
 def test_a_pdf_is_shown(viewer: Viewer) -> None:
     viewer.open(PDF_STUDY)
-    url = viewer.page.locator("object").get_attribute("data")
-    document = viewer.page.evaluate("async url => await (await fetch(url)).text()", url)
-    assert PDF_TEXT in document
+    assert PDF_TEXT in viewer.document()
 
 
 def test_a_file_is_uploaded(viewer: Viewer, tmp_path: Path) -> None:
@@ -271,3 +281,55 @@ def test_a_file_is_uploaded(viewer: Viewer, tmp_path: Path) -> None:
     expect(viewer.page.get_by_role("dialog")).to_contain_text("1 file completed")
     viewer.page.goto(viewer.origin)
     viewer.lists([*LISTED, CHECKERS])
+
+
+def test_who_signs_in_sees_what_the_token_lets_them(browser: Browser, tmp_path: Path) -> None:
+    port = free_ports(1)
+    headers = {"Content-Type": MULTIPART_DICOM, "Authorization": f"Bearer {token(**OWNER)}"}
+    (image,) = STUDIES["palette"]
+    with (
+        issuing() as issuer,
+        serving(
+            tmp_path / "log",
+            ANONYMOUS_ACCESS="false",
+            AUTHORITY=issuer.url,
+            AUDIENCE=AUDIENCE,
+            CORS_ORIGINS=f"http://localhost:{port}",
+        ) as server,
+        serving_viewer(
+            port, configuration(f"{server.base_url}/v2", sign_in(issuer.url, "viewer", f"{AUDIENCE}/Dicom.Read"), False)
+        ) as origin,
+    ):
+        content = multipart([stored(image), PDF])
+        assert httpx.post(f"{server.base_url}/v2/studies", content=content, headers=headers).status_code == 200
+        viewer = viewer_in(browser, origin)
+        viewer.page.route(f"{issuer.base_url}/**", partial(authorize, issuer.base_url))
+        viewer.page.goto(origin)
+        viewer.lists([DOCUMENT, BABY])
+        expect(viewer.page.get_by_text("Upload")).to_have_count(0)
+        viewer.page.get_by_text(BABY[0], exact=True).dblclick()
+        viewer.shows(picture_of(image))
+        expect(viewer.page.locator("img[src^='blob:']")).to_have_count(1)
+        viewer.open(PDF_STUDY)
+        assert PDF_TEXT in viewer.document()
+        viewer.page.close()
+    assert not viewer.complaints
+
+
+def authorize(base_url: str, route: Route) -> None:
+    """Answer the browser as an authority whose user has just signed in, and lets the viewer read."""
+    url = urlsplit(route.request.url)
+    headers = {"Access-Control-Allow-Origin": "*"}
+    if url.path.endswith("/openid-configuration"):
+        endpoints = {f"{name}_endpoint": f"{base_url}/{name}" for name in ("authorization", "token")}
+        route.fulfill(json={"issuer": ISSUER, **endpoints}, headers=headers)
+    elif url.path == "/authorization":
+        asked = dict(parse_qsl(url.query))
+        assert asked["code_challenge_method"] == "S256"
+        assert asked["scope"] == f"openid profile {AUDIENCE}/Dicom.Read offline_access"
+        back = f"{asked['redirect_uri']}?{urlencode({'code': 'once', 'state': asked['state']})}"
+        route.fulfill(body=f"<script>location.replace({back!r})</script>", content_type="text/html")
+    else:
+        assert "code_verifier" in (route.request.post_data or "")
+        tokens = {"access_token": token(scp="Dicom.Read"), "id_token": token(aud="viewer")}
+        route.fulfill(json={**tokens, "token_type": "Bearer", "expires_in": 3600, "scope": "openid"}, headers=headers)
