@@ -87,7 +87,7 @@ def configuration(service_url: str, sign_in: dict[str, Any] | None = None, is_wr
         "thumbnailRequestStrategy": "fetch",
         "omitQuotationForMultipartRequest": True,
         "bulkDataURI": {"enabled": True},
-        # Not pdf: what comes straight from the service is sandboxed, and a browser's PDF viewer needs scripts.
+        # Not pdf: fetched by script it is shown whatever a browser makes of the sandbox that the service puts it in.
         "singlepart": "bulkdata,video",
         "dicomUploadEnabled": is_writable,
     }

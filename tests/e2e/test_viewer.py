@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -214,8 +215,8 @@ def test_the_list_has_every_study(viewer: Viewer) -> None:
 )
 def test_text_narrows_the_list(viewer: Viewer, column: int, text: str, found: list[tuple[str, ...]]) -> None:
     cells = viewer.page.locator("tr[data-filter-row] td")
-    cells.nth(column).locator("input").fill(text)
-    viewer.lists(found)
+    with narrowing(viewer, f"*{text}*", found):
+        cells.nth(column).locator("input").fill(text)
     viewer.page.get_by_text("Reset").click()
     viewer.lists(LISTED)
 
@@ -223,14 +224,23 @@ def test_text_narrows_the_list(viewer: Viewer, column: int, text: str, found: li
 def test_modalities_and_dates_narrow_the_list(viewer: Viewer) -> None:
     page = viewer.page
     page.locator("input[aria-label='Filter Modalities']").fill("US")
-    page.get_by_role("option", name="US", exact=True).click()
-    viewer.lists([HEART, BABY, NODE])
+    with narrowing(viewer, "ModalitiesInStudy=US", [HEART, BABY, NODE]):
+        page.get_by_role("option", name="US", exact=True).click()
     page.locator("#studyDateTime-start").fill("2010-01-01")
-    page.locator("#studyDateTime-end").fill("2011-12-31")
+    with narrowing(viewer, "StudyDate=20100101-20111231", [BABY]):
+        page.locator("#studyDateTime-end").fill("2011-12-31")
     page.keyboard.press("Escape")  # the calendar
-    viewer.lists([BABY])
     page.get_by_text("Reset").click()
     viewer.lists(LISTED)
+
+
+@contextmanager
+def narrowing(viewer: Viewer, query: str, found: Sequence[tuple[str, ...]]) -> Iterator[None]:
+    """What is done in it has the service find these studies, and the viewer, which filters them too, list them."""
+    with viewer.page.expect_response(lambda answer: f"{query}&" in f"{answer.url}&") as search:
+        yield
+    assert (len(search.value.json()) if search.value.status == 200 else 0) == len(found)
+    viewer.lists(found)
 
 
 @pytest.mark.parametrize("name", STUDIES)
