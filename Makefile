@@ -1,8 +1,9 @@
 # Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
-# PORT, AZURITE_PORT, DATA and SERVED_BY are described in README.md; ARGS goes to pytest, `make fsck`,
+# PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 
-.PHONY: help run test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup clean
+.PHONY: help run viewer test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
+	setup-viewer clean
 
 help:  ## list these words
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -10,7 +11,10 @@ help:  ## list these words
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 	@.venv/bin/python -m local
 
-test: setup  ## every test, on ports of its own
+viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
+	@.venv/bin/python -m local.viewer
+
+test: setup-viewer  ## every test, on ports of its own
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: setup  ## lint, format and types
@@ -50,5 +54,8 @@ bench-search: setup  ## count what searches read; ARGS="1000 10000" are the size
 setup:  ## install what all words need, where it is not there yet
 	@local/setup.sh
 
+setup-viewer:  ## the same, and the OHIF viewer
+	@local/setup.sh viewer
+
 clean:  ## remove what was installed and what Azurite kept
-	@rm -rf .venv node_modules .azurite
+	@rm -rf .venv node_modules .viewer .azurite

@@ -22,6 +22,19 @@ param publicBaseUrl string = ''
 @description('Origins whose pages may use the service, separated by commas.')
 param corsOrigins string = ''
 
+@description('Make a site for the viewer, and let its pages use the service.')
+param viewer bool = false
+
+@description('Azure region that has the site of the viewer; it holds no data.')
+@allowed([
+  'centralus'
+  'eastasia'
+  'eastus2'
+  'westeurope'
+  'westus2'
+])
+param viewerLocation string = 'westeurope'
+
 @description('Memory of an instance of the app.')
 @allowed([
   512
@@ -234,6 +247,16 @@ module archiveEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) 
   }
 }
 
+module viewerSite 'modules/viewer.bicep' = if (viewer) {
+  name: 'viewer'
+  scope: group
+  params: {
+    name: 'dicom-viewer-${suffix}'
+    location: viewerLocation
+    tags: tags
+  }
+}
+
 module functionApp 'modules/function-app.bicep' = {
   name: 'function-app'
   scope: group
@@ -254,7 +277,7 @@ module functionApp 'modules/function-app.bicep' = {
     authority: authority
     audience: audience
     publicBaseUrl: publicBaseUrl
-    corsOrigins: corsOrigins
+    corsOrigins: viewer ? '${corsOrigins},${viewerSite!.outputs.origin}' : corsOrigins
     moreSettings: moreSettings
   }
   dependsOn: [
@@ -295,3 +318,5 @@ output SERVICE_API_NAME string = functionApp.outputs.name
 output SERVICE_URL string = empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl
 output ARCHIVE_ACCOUNT_NAME string = archiveStorage.outputs.name
 output HOST_ACCOUNT_NAME string = hostStorage.outputs.name
+output VIEWER_NAME string = viewer ? viewerSite!.outputs.name : ''
+output VIEWER_URL string = viewer ? viewerSite!.outputs.origin : ''

@@ -26,7 +26,9 @@ from local.ports import is_taken
 from local.routing import RouteError
 from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of, server_of
 
-_DEFAULT_PORT: Final = 7071
+DEFAULT_PORT: Final = 7071
+"""The port of HTTP where PORT names none."""
+
 _WATCH_SECONDS: Final = 1  # between looks whether Azurite still runs
 _STOP_SECONDS: Final = 10
 
@@ -38,7 +40,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        port = azurite.port_of("PORT", _DEFAULT_PORT)
+        port = azurite.port_of("PORT", DEFAULT_PORT)
         azurite_port = azurite.port_of("AZURITE_PORT", azurite.DEFAULT_PORT)
         data = os.environ.get("DATA") or str(ROOT / ".azurite")
         if arguments not in ([], ["azurite"]):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
-# Does nothing when that is there and up to date. PYTHON=… chooses the Python.
+# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With the word `viewer`: the OHIF viewer, too.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,6 +38,12 @@ run_npm() {
     fi
 }
 
+digest_of() {
+    .venv/bin/python -c 'import base64, hashlib, pathlib, sys
+digest = hashlib.sha512(pathlib.Path(sys.argv[1]).read_bytes()).digest()
+print("sha512-" + base64.b64encode(digest).decode())' "$1"
+}
+
 if ! works .venv/bin/python ||
     { [ -n "${PYTHON:-}" ] && [ "$(version_of "$PYTHON")" != "$(version_of .venv/bin/python)" ]; }; then
     python=$(find_python)
@@ -66,4 +72,21 @@ if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
     run_npm ci --loglevel=error --ignore-scripts --no-audit --no-fund ||
         fail "npm could not install Azurite: see its message above."
     echo "$wanted" >node_modules/.installed
+fi
+
+viewer=@ohif/app@3.13.2
+integrity=sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
+if [ "${1:-}" = viewer ] && [ "$(cat .viewer/.installed 2>/dev/null)" != "$integrity" ]; then
+    echo "Fetching the OHIF viewer (50 MB)"
+    rm -rf .viewer
+    mkdir .viewer
+    # The package alone: its pages are built, and what it depends on is in them.
+    run_npm pack "$viewer" --loglevel=error --pack-destination .viewer >/dev/null ||
+        fail "npm could not fetch $viewer: see its message above."
+    archive=$(echo .viewer/*.tgz)
+    [ "$(digest_of "$archive")" = "$integrity" ] ||
+        fail "What npm fetched as $viewer is not what was expected: its sha512 differs."
+    tar -xzmf "$archive" -C .viewer --strip-components=2 --exclude='*.map' package/dist
+    rm "$archive"
+    echo "$integrity" >.viewer/.installed
 fi

@@ -20,15 +20,19 @@ _RETURNED: Final = {
 def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
     """Every study-level attribute there is of a study, those of the archive's own making included."""
     path = ResourceIdentifiers(study.study_instance_uid).path
-    return {
+    attributes = {
         **study.attributes,
         TAG["InstanceAvailability"]: {"vr": "CS", "Value": ["ONLINE"]},
-        TAG["ModalitiesInStudy"]: _values("CS", study.modalities),
-        TAG["SOPClassesInStudy"]: _values("UI", study.sop_classes),
+        TAG["ModalitiesInStudy"]: {"vr": "CS", "Value": study.modalities},
+        TAG["SOPClassesInStudy"]: {"vr": "UI", "Value": study.sop_classes},
         TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
         TAG["NumberOfStudyRelatedSeries"]: {"vr": "IS", "Value": [len(study.series)]},
         TAG["NumberOfStudyRelatedInstances"]: {"vr": "IS", "Value": [study.instance_count]},
     }
+    if not study.modalities:
+        # Left out, not empty: OHIF reads the values of one that is there, and else shows no study at all.
+        del attributes[TAG["ModalitiesInStudy"]]
+    return attributes
 
 
 def series_attributes(study: StudyRecord, series: SeriesRecord, service_url: str) -> dict[str, Any]:
@@ -72,7 +76,3 @@ def result(attributes: Mapping[str, Any], query: SearchQuery, fixed: Level | Non
         for tag in sorted(attributes)
         if tag in wanted or (query.include_all and level_of(tag) <= query.level)
     }
-
-
-def _values(vr: str, values: list[str]) -> dict[str, Any]:
-    return {"vr": vr, "Value": values} if values else {"vr": vr}

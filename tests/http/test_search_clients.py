@@ -106,6 +106,20 @@ def test_the_study_list_of_ohif(server: Server, filters: str, expected: list[int
             assert study[tag]["Value"]
 
 
+@pytest.mark.parametrize("modality", [None, ""])
+def test_a_study_without_a_modality_leaves_the_study_list_of_ohif_whole(
+    service: httpx.Client, server: Server, modality: str | None
+) -> None:
+    """It shows none when ModalitiesInStudy is there and has no values."""
+    image = dataset(Modality=modality, ModalitiesInStudy="XX")
+    response = service.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"})
+    assert response.status_code == 200
+    (study,) = get(server, f"/v2/studies?StudyInstanceUID={image.StudyInstanceUID}&{OHIF_LIST}")
+    assert "00080061" not in study
+    assert study["00201208"]["Value"] == [1]
+    assert service.delete(f"/studies/{image.StudyInstanceUID}").status_code == 204
+
+
 def test_the_series_list_of_ohif(server: Server) -> None:
     results = get(server, f"/v2/studies/{STUDIES[1]}/series?includefield=0008103E%2C00080021")
     assert modalities(results) == ["CT", "MR"]

@@ -107,6 +107,7 @@ _SDK_MODELS: Final = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ResourceType(
         "web", "CsmPublishingCredentialsPoliciesEntity"
     ),
+    "Microsoft.Web/staticSites": ResourceType("web", "StaticSiteARMResource"),
     "Microsoft.Web/sites/config": ResourceType("web", "StringDictionary"),
 }
 

@@ -76,6 +76,7 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
             ("if (privateNetwork)", "if (alertEmail)", "depends on a value of type string, not bool"),
             ("    email: alertEmail\n", "    email: alertEmail\n    mail: alertEmail\n", "has no parameter mail"),
             ("functionApp.outputs.url", "functionApp.outputs.uri", "module functionApp has no outputs.uri"),
+            ("viewerSite!.outputs.origin}", "viewerSite!.outputs.url}", "module viewerSite has no outputs.url"),
             ("functionApp.outputs.url", "functionApp.url", "module functionApp has no url"),
             ("  name: 'alerts'\n  scope: group\n", "  name: 'alerts'\n", "alerts needs a scope"),
             (
@@ -148,6 +149,9 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
         ],
         module("alerts"): [
             ("      allOf: [", "      anyOf: [", "has no property anyOf"),
+        ],
+        module("viewer"): [
+            ("Policy: 'Disabled'", "Policy: 'Off'", "not one of Disabled, Enabled"),
         ],
         module("diagnostics"): [
             ("workspaceId: workspaceId", "workspace: workspaceId", "has no property workspace"),

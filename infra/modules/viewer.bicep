@@ -1,0 +1,21 @@
+// The site of the viewer: its pages are public, and what they show is asked for with the token of whoever looks.
+
+param name string
+param location string
+param tags object
+
+resource site 'Microsoft.Web/staticSites@2025-05-01' = {
+  name: name
+  location: location
+  tags: tags
+  sku: {
+    name: 'Free'
+    tier: 'Free'
+  }
+  properties: {
+    stagingEnvironmentPolicy: 'Disabled'
+  }
+}
+
+output name string = site.name
+output origin string = 'https://${site.properties.defaultHostname}'

@@ -1,0 +1,345 @@
+"""The OHIF viewer on the service, in a browser: lists, filters, shows and uploads, and neither of them complains.
+
+With PICTURES=docs/images in the environment the pictures of the documentation are made anew.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.request import urlopen
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, expect, sync_playwright
+
+from local.ports import free_ports
+from local.viewer import VIEWER, configuration
+from local.viewer import serving as serving_viewer
+from local.viewer_site import sign_in
+from tests.conftest import serving
+from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.e2e.viewed_files import PDF_TEXT, as_series, difference, file_of, picture_of, report, stored
+from tests.token_issuer import AUDIENCE, ISSUER, OWNER, issuing, token
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTS = ("localhost", "127.0.0.1")
+SECONDS = 30
+POLL_MILLISECONDS = 100
+DIFFERENCE = 4  # of 255: what scaling and rounding make
+PICTURES = {"MR": "viewer-grey", "RGB, and YBR in JPEG 2000": "viewer-colours"}
+PICTURE_SIZE, COLOURS = (1024, 576), 96
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
+
+# The images by their study; each is a series.
+STUDIES = {
+    "CT": [file_of("CT_small.dcm")],
+    "MR": [file_of("examples_overlay.dcm")],
+    "MR, in four transfer syntaxes": [
+        as_series(file_of(f"MR_small{name}.dcm"), f"Series {number}", number)
+        for number, name in enumerate(("", "_RLE", "_jp2klossless", "_jpeg_ls_lossless"), 1)
+    ],
+    "RGB, and YBR in JPEG 2000": [
+        as_series(file_of(f"examples_{name}.dcm"), f"Series {number}", number)
+        for number, name in enumerate(("rgb_color", "jpeg2k"), 1)
+    ],
+    "frames of YBR in JPEG": [file_of("examples_ybr_color.dcm")],
+    "palette": [file_of("examples_palette.dcm")],
+}
+STRUCTURES, STRUCTURED_REPORT = file_of("rtstruct.dcm"), file_of("reportsi.dcm")
+PDF_STUDY, PDF = report()
+UPLOADED = file_of("image_dfl.dcm")
+del UPLOADED.Modality
+
+# Patient, modalities, description and instances of each study.
+DOCUMENT = ("Portable, Document", "DOC", "Report", "1")
+HEART = ("PLA", "US", "No Description", "1")
+BABY = ("OB,", "US", "No Description", "1")
+LIVER = ("Sssssss, Jsssss", "MR", "abdomen^liver", "1")
+NODE = ("CompressedSamples, US1", "US", "No Description", "2")
+KNEE = ("CompressedSamples, MR1", "MR", "No Description", "4")
+SPINE = ("CompressedSamples, CT1", "CT", "e+1", "1")
+TEXT = ("Last Name, First Name", "SR", "OFFIS Structured Reporting Templates", "1")
+CONTOURS = ("Test, Phantom30sep", "RTSTRUCT", "No Description", "1")
+CHECKERS = (",", "", "No Description", "1")
+LISTED = [DOCUMENT, HEART, BABY, LIVER, NODE, KNEE, SPINE, TEXT, CONTOURS]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
+    pytest.mark.skipif(not VIEWER.exists(), reason="no viewer: local/setup.sh viewer"),
+]
+
+
+class Viewer:
+    """A page of the viewer, and what went wrong on it."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page, self.origin = page, origin
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._see_request)
+        page.on("response", self._see_response)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _see_request(self, request: Request) -> None:
+        if request.url.startswith("http") and urlsplit(request.url).hostname not in HOSTS:
+            self.complaints.append(f"asks {request.url}")
+
+    def _see_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+    def lists(self, studies: Sequence[tuple[str, ...]]) -> None:
+        """Wait until the study list has these rows, in any order and dates aside, and no others."""
+        rows = self.page.locator("tbody tr[aria-selected]")
+        give_up = time.monotonic() + SECONDS
+        while True:
+            texts = [row.locator("td").all_inner_texts() for row in rows.all()]
+            listed = sorted((patient, *others) for patient, _, *others, _ in texts)
+            if listed == sorted(studies):
+                return
+            assert time.monotonic() < give_up, listed
+            self.page.wait_for_timeout(POLL_MILLISECONDS)
+
+    def open(self, study: str) -> None:
+        """Show a study of the archive."""
+        self.page.goto(f"{self.origin}/viewer?StudyInstanceUIDs={study}")
+
+    def document(self) -> str:
+        """The PDF that is embedded."""
+        url = self.page.locator("object").get_attribute("data")
+        return str(self.page.evaluate("async url => await (await fetch(url)).text()", url))
+
+    def shows(self, picture: Image.Image) -> None:
+        """Wait until the viewport shows a picture, and everything that was asked for is there."""
+        canvas = self.page.locator("canvas.cornerstone-canvas")
+        give_up = time.monotonic() + SECONDS
+        while True:
+            with urlopen(canvas.evaluate("canvas => canvas.toDataURL()")) as data:  # noqa: S310 -- a data URL
+                found = difference(Image.open(BytesIO(data.read())), picture)
+            if found < DIFFERENCE:
+                break
+            assert time.monotonic() < give_up, found
+            self.page.wait_for_timeout(POLL_MILLISECONDS)
+        self.page.wait_for_load_state("networkidle")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=SECONDS * 1000)
+    with sync_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("data-cy")
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+def viewer_in(browser: Browser, origin: str) -> Viewer:
+    """A page of the viewer as one who has been there before has it: without the tour."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{origin}/manifest.json")
+    page.evaluate("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
+    page.evaluate("sessionStorage.setItem('investigationalUseDialog', 'hidden')")
+    return Viewer(page, origin)
+
+
+@pytest.fixture(scope="module")
+def module_viewer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
+    port = free_ports(1)
+    log = tmp_path_factory.mktemp("viewer") / "log"
+    images = [image for series in STUDIES.values() for image in series]
+    files = [PDF, *map(stored, (*images, STRUCTURES, STRUCTURED_REPORT))]
+    with (
+        serving(log, CORS_ORIGINS=f"http://localhost:{port}") as server,
+        serving_viewer(port, configuration(f"{server.base_url}/v2")) as origin,
+    ):
+        headers = {"Content-Type": MULTIPART_DICOM}
+        response = httpx.post(f"{server.base_url}/v2/studies", content=multipart(files), headers=headers, timeout=60)
+        assert response.status_code in (200, 202), response.text
+        yield viewer_in(browser, origin)
+
+
+@pytest.fixture
+def viewer(module_viewer: Viewer) -> Iterator[Viewer]:
+    """Of which every request succeeds, nothing goes to anyone but the service, and no error is told."""
+    yield module_viewer
+    complaints, module_viewer.complaints = module_viewer.complaints, []
+    assert not complaints
+
+
+def keep(viewer: Viewer, name: str) -> None:
+    """Keep a picture of the page where PICTURES says so."""
+    if folder := os.environ.get("PICTURES"):
+        picture = Image.open(BytesIO(viewer.page.screenshot())).convert("RGB").resize(PICTURE_SIZE)
+        picture.quantize(COLOURS, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
+
+
+def test_the_list_has_every_study(viewer: Viewer) -> None:
+    viewer.page.goto(viewer.origin)
+    viewer.lists(LISTED)
+    viewer.page.get_by_text(NODE[0]).click()
+    expect(viewer.page.get_by_text("Series 1")).to_be_visible()
+    expect(viewer.page.locator("img[src^='blob:']")).to_have_count(2)  # thumbnails
+    keep(viewer, "viewer-list")
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "found"),
+    [
+        (0, "compressed", [NODE, KNEE, SPINE]),
+        (0, "amples", [NODE, KNEE, SPINE]),
+        (0, "nobody", []),
+        (3, "LIVER", [LIVER]),
+    ],
+)
+def test_text_narrows_the_list(viewer: Viewer, column: int, text: str, found: list[tuple[str, ...]]) -> None:
+    cells = viewer.page.locator("tr[data-filter-row] td")
+    with narrowing(viewer, f"*{text}*", found):
+        cells.nth(column).locator("input").fill(text)
+    viewer.page.get_by_text("Reset").click()
+    viewer.lists(LISTED)
+
+
+def test_modalities_and_dates_narrow_the_list(viewer: Viewer) -> None:
+    page = viewer.page
+    page.locator("input[aria-label='Filter Modalities']").fill("US")
+    with narrowing(viewer, "ModalitiesInStudy=US", [HEART, BABY, NODE]):
+        page.get_by_role("option", name="US", exact=True).click()
+    page.locator("#studyDateTime-start").fill("2010-01-01")
+    with narrowing(viewer, "StudyDate=20100101-20111231", [BABY]):
+        page.locator("#studyDateTime-end").fill("2011-12-31")
+    page.keyboard.press("Escape")  # the calendar
+    page.get_by_text("Reset").click()
+    viewer.lists(LISTED)
+
+
+@contextmanager
+def narrowing(viewer: Viewer, query: str, found: Sequence[tuple[str, ...]]) -> Iterator[None]:
+    """What is done in it has the service find these studies, and the viewer, which filters them too, list them."""
+    with viewer.page.expect_response(lambda answer: f"{query}&" in f"{answer.url}&") as search:
+        yield
+    assert (len(search.value.json()) if search.value.status == 200 else 0) == len(found)
+    viewer.lists(found)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_images_look_as_pydicom_decodes_them(viewer: Viewer, name: str) -> None:
+    images = STUDIES[name]
+    viewer.open(images[0].StudyInstanceUID)
+    for image in images:
+        if len(images) > 1:
+            thumbnail = viewer.page.get_by_test_id("study-browser-thumbnail").filter(has_text=image.SeriesDescription)
+            with viewer.page.expect_response(re.compile(rf"{image.SeriesInstanceUID}/.*/frames/1$")):
+                thumbnail.dblclick()
+        viewer.shows(picture_of(image))
+    if name in PICTURES:
+        keep(viewer, PICTURES[name])
+
+
+def test_every_frame_is_shown(viewer: Viewer) -> None:
+    (image,) = STUDIES["frames of YBR in JPEG"]
+    viewer.open(image.StudyInstanceUID)
+    viewer.shows(picture_of(image))
+    viewer.page.locator("canvas.cornerstone-canvas").click()
+    viewer.page.keyboard.press("End")
+    viewer.shows(picture_of(image, 29))
+
+
+def test_a_structured_report_is_shown(viewer: Viewer) -> None:
+    viewer.open(STRUCTURED_REPORT.StudyInstanceUID)
+    expect(viewer.page.get_by_text("Observation Context Mode:").first).to_be_visible()
+
+
+def test_contours_are_listed(viewer: Viewer) -> None:
+    viewer.open(STRUCTURES.StudyInstanceUID)
+    expect(viewer.page.get_by_test_id("studyBrowser-panel")).to_contain_text("RTSTRUCT")
+
+
+def test_a_pdf_is_shown(viewer: Viewer) -> None:
+    viewer.open(PDF_STUDY)
+    assert PDF_TEXT in viewer.document()
+
+
+def test_a_file_is_uploaded(viewer: Viewer, tmp_path: Path) -> None:
+    viewer.page.goto(viewer.origin)
+    viewer.lists(LISTED)
+    file = tmp_path / "image.dcm"
+    file.write_bytes(stored(UPLOADED))
+    viewer.page.get_by_text("Upload").click()
+    viewer.page.locator("input[type=file]").first.set_input_files(file)
+    expect(viewer.page.get_by_role("dialog")).to_contain_text("1 file completed")
+    viewer.page.goto(viewer.origin)
+    viewer.lists([*LISTED, CHECKERS])
+
+
+def test_who_signs_in_sees_what_the_token_lets_them(browser: Browser, tmp_path: Path) -> None:
+    port = free_ports(1)
+    headers = {"Content-Type": MULTIPART_DICOM, "Authorization": f"Bearer {token(**OWNER)}"}
+    (image,) = STUDIES["palette"]
+    with (
+        issuing() as issuer,
+        serving(
+            tmp_path / "log",
+            ANONYMOUS_ACCESS="false",
+            AUTHORITY=issuer.url,
+            AUDIENCE=AUDIENCE,
+            CORS_ORIGINS=f"http://localhost:{port}",
+        ) as server,
+        serving_viewer(
+            port, configuration(f"{server.base_url}/v2", sign_in(issuer.url, "viewer", f"{AUDIENCE}/Dicom.Read"), False)
+        ) as origin,
+    ):
+        content = multipart([stored(image), PDF])
+        assert httpx.post(f"{server.base_url}/v2/studies", content=content, headers=headers).status_code == 200
+        viewer = viewer_in(browser, origin)
+        viewer.page.route(f"{issuer.base_url}/**", partial(authorize, issuer.base_url))
+        viewer.page.goto(origin)
+        viewer.lists([DOCUMENT, BABY])
+        expect(viewer.page.get_by_text("Upload")).to_have_count(0)
+        viewer.page.get_by_text(BABY[0], exact=True).dblclick()
+        viewer.shows(picture_of(image))
+        expect(viewer.page.locator("img[src^='blob:']")).to_have_count(1)
+        viewer.open(PDF_STUDY)
+        assert PDF_TEXT in viewer.document()
+        viewer.page.close()
+    assert not viewer.complaints
+
+
+def authorize(base_url: str, route: Route) -> None:
+    """Answer the browser as an authority whose user has just signed in, and lets the viewer read."""
+    url = urlsplit(route.request.url)
+    headers = {"Access-Control-Allow-Origin": "*"}
+    if url.path.endswith("/openid-configuration"):
+        endpoints = {f"{name}_endpoint": f"{base_url}/{name}" for name in ("authorization", "token")}
+        route.fulfill(json={"issuer": ISSUER, **endpoints}, headers=headers)
+    elif url.path == "/authorization":
+        asked = dict(parse_qsl(url.query))
+        assert asked["code_challenge_method"] == "S256"
+        assert asked["scope"] == f"openid profile {AUDIENCE}/Dicom.Read offline_access"
+        back = f"{asked['redirect_uri']}?{urlencode({'code': 'once', 'state': asked['state']})}"
+        route.fulfill(body=f"<script>location.replace({back!r})</script>", content_type="text/html")
+    else:
+        assert "code_verifier" in (route.request.post_data or "")
+        tokens = {"access_token": token(scp="Dicom.Read"), "id_token": token(aud="viewer")}
+        route.fulfill(json={**tokens, "token_type": "Bearer", "expires_in": 3600, "scope": "openid"}, headers=headers)
