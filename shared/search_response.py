@@ -35,44 +35,43 @@ def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
     return attributes
 
 
-def series_attributes(study: StudyRecord, series: SeriesRecord, service_url: str) -> dict[str, Any]:
-    """Every attribute there is of a series and its study."""
+def series_attributes(
+    study: StudyRecord, of_study: Mapping[str, Any], series: SeriesRecord, service_url: str
+) -> dict[str, Any]:
+    """Every attribute there is of a series and its study, whose are `of_study`."""
     path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid).path
     return {
-        **study_attributes(study, service_url),
+        **of_study,
         **series.attributes,
         TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
         TAG["NumberOfSeriesRelatedInstances"]: {"vr": "IS", "Value": [series.instance_count]},
     }
 
 
-def instance_attributes(
-    study: StudyRecord, series: SeriesRecord, metadata: DicomJson, service_url: str
-) -> dict[str, Any]:
-    """Every attribute there is of an instance, its series and its study."""
-    uid = metadata[TAG["SOPInstanceUID"]]["Value"][0]
-    path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid, uid).path
-    return {
-        **series_attributes(study, series, service_url),
-        **metadata,
-        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
-    }
+def instance_attributes(of_series: Mapping[str, Any], metadata: DicomJson) -> dict[str, Any]:
+    """Every attribute there is of an instance, its series and its study, whose are `of_series`."""
+    uid, series_url = (found["Value"][0] for found in (metadata[TAG["SOPInstanceUID"]], of_series[TAG["RetrieveURL"]]))
+    url = f"{series_url}/instances/{uid}"
+    return {**of_series, **metadata, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
 
 
-def result(attributes: Mapping[str, Any], query: SearchQuery, fixed: Level | None) -> dict[str, Any]:
-    """Of all `attributes`, in tag order, those that the query returns.
+def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
+    """The tags that the query returns, beside all of its level and above if `include_all`.
 
     `fixed` is the lowest level that the request's path names: what is the same for all results is not repeated, but
     for the UIDs.
     """
-    wanted = set(query.include_tags) | {TAG["StudyInstanceUID"], TAG["RetrieveURL"]}
+    wanted = {*query.include_tags, TAG["StudyInstanceUID"], TAG["RetrieveURL"]}
     if query.level > Level.STUDY:
         wanted.add(TAG["SeriesInstanceUID"])
     for level in Level:
         if level <= query.level and (fixed is None or level > fixed):
             wanted |= _RETURNED[level]
-    return {
-        tag: attributes[tag]
-        for tag in sorted(attributes)
-        if tag in wanted or (query.include_all and level_of(tag) <= query.level)
-    }
+    return frozenset(wanted)
+
+
+def result(attributes: Mapping[str, Any], query: SearchQuery, returned: frozenset[str]) -> dict[str, Any]:
+    """Of all `attributes`, in tag order, those that the query returns."""
+    if not query.include_all:
+        return {tag: attributes[tag] for tag in sorted(returned & attributes.keys())}
+    return {tag: attributes[tag] for tag in sorted(attributes) if tag in returned or level_of(tag) <= query.level}

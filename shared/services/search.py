@@ -18,7 +18,7 @@ from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, satisfies
 from shared.records import InstanceRecord
 from shared.search_query import SearchQuery
-from shared.search_response import instance_attributes, result, series_attributes, study_attributes
+from shared.search_response import instance_attributes, result, returned_tags, series_attributes, study_attributes
 from shared.services.candidates import Candidate, Effort, candidates
 from shared.services.leftovers import last_alive_at, remove_surplus
 from shared.services.stored_metadata import stored_metadata
@@ -52,6 +52,7 @@ async def search(
     is ``scheme://host/version``, for RetrieveURL.
     """
     fixed = None if scope is None else Level.STUDY if scope.series_instance_uid is None else Level.SERIES
+    returned = returned_tags(query, fixed)
     effort = Effort.of(settings)
     page: list[dict[str, Any]] = []
     to_skip = query.offset
@@ -64,7 +65,7 @@ async def search(
                 has_more = True
                 break
             else:
-                page.append(result(attributes, query, fixed))
+                page.append(result(attributes, query, returned))
     await _repair(archive, effort, settings)
     return SearchResults(page, has_more, is_cut=effort.is_cut and not has_more)
 
@@ -97,25 +98,25 @@ async def _matches_within(
     archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, candidate: Candidate
 ) -> AsyncGenerator[dict[str, Any], None]:
     study = candidate.study
-    attributes = study_attributes(study, service_url)
-    if not _match(query, Level.STUDY, attributes):
+    of_study = study_attributes(study, service_url)
+    if not _match(query, Level.STUDY, of_study):
         return
     if query.level is Level.STUDY:
-        yield attributes
+        yield of_study
         return
     for _, series in sorted(study.series.items()):
         if series.series_instance_uid != (_series_of(scope, candidate) or series.series_instance_uid):
             continue
-        attributes = series_attributes(study, series, service_url)
-        if not _match(query, Level.SERIES, attributes):
+        of_series = series_attributes(study, of_study, series, service_url)
+        if not _match(query, Level.SERIES, of_series):
             continue
         if query.level is Level.SERIES:
-            yield attributes
+            yield of_series
             continue
         records = _instances(archive, query, study.study_instance_uid, series.series_instance_uid)
         async for metadata in _metadata(archive, records, service_url):
             if _match(query, Level.INSTANCE, metadata):
-                yield instance_attributes(study, series, metadata, service_url)
+                yield instance_attributes(of_series, metadata)
 
 
 def _match(query: SearchQuery, level: Level, attributes: Mapping[str, Any]) -> bool:
