@@ -79,7 +79,8 @@ class DicomWeb:
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            # Files are made between the rounds, and servers close what is idle meanwhile.
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=1),
             timeout=aiohttp.ClientTimeout(600),
             headers={"Accept-Encoding": "identity"},
             read_bufsize=1024**2,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.request import getproxies
 
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
@@ -20,13 +19,11 @@ _CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "increment_base": 2,
     "retry_backoff_factor": 0.5,
 }
-# The block is what the SDK's own transport has. Looking for a proxy takes a thread for each request, a quarter of all
-# that a small one computes, so it is looked once whether there is any.
+# The block is that of the SDK's own transport.
 _TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
     "connection_timeout": 10,
     "read_timeout": 60,
     "connection_data_block_size": 256 * 1024,
-    "use_env_settings": bool(getproxies()),
 }
 # One request a range: larger first and following ranges would be held in memory whole.
 _BLOB_OPTIONS: Final[dict[str, Any]] = {

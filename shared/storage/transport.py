@@ -4,11 +4,17 @@ import re
 import time
 from typing import Any, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 from weakref import WeakSet
 
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.storage_use import Operation, watcher
+
+# Storage closes a connection that is idle; a transaction that is sent at that moment may or may not have been received,
+# and is not sent again. Azurite waits 5 seconds.
+_KEEP_ALIVE_SECONDS: Final = 4
 
 _STORE: Final = re.compile(r"/(dicom|catalog|terms|journal|\$batch)(?=[/(?]|$)")
 
@@ -19,6 +25,20 @@ class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK export
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._sent: WeakSet[Any] = WeakSet()
+        self._is_new = True
+
+    async def open(self) -> None:
+        """Make the connections' session when it is first needed: as the SDK's own, but for what is said here."""
+        if self._is_new:
+            self._is_new = False
+            self.session = ClientSession(
+                connector=TCPConnector(keepalive_timeout=_KEEP_ALIVE_SECONDS),
+                cookie_jar=DummyCookieJar(),
+                auto_decompress=False,
+                # Looking for a proxy takes a thread for each request, a quarter of all that a small one computes.
+                trust_env=bool(getproxies()),
+            )
+        await super().open()
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send a request of an SDK, and note it."""
