@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from azure.data.tables.aio import TableServiceClient
@@ -17,9 +18,19 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from benchmarks.side_by_side.contestants import BareSdk, Contestant, DicomWeb
 from benchmarks.side_by_side.measures import Measures
-from benchmarks.side_by_side.report import HEADING, OURS, Results, machine, plot, step_lines, write_json
+from benchmarks.side_by_side.report import (
+    HEADING,
+    OURS,
+    Results,
+    cpu_line,
+    machine,
+    markdown,
+    plot,
+    step_lines,
+    write_json,
+)
 from benchmarks.side_by_side.servers import Server, orthanc, service
-from benchmarks.side_by_side.steps import Step, fill, learn, run_round, steps
+from benchmarks.side_by_side.steps import Step, fill, learn, read_cpu_seconds, run_round, steps
 
 _SERVERS: Final = {OURS, "Orthanc"}
 
@@ -34,13 +45,19 @@ async def main() -> None:
     arguments = parser.parse_args()
     print("\n".join(machine().values()), HEADING, sep="\n", flush=True)
     results: Results = {}
-    with __import__("contextlib").nullcontext(__import__("tempfile").mkdtemp()) as folder:
+    done: list[Step] = []
+    with TemporaryDirectory() as folder:
         async with _contestants(Path(folder)) as (contestants, servers):
             for step in steps(arguments.mix_seconds):
                 if arguments.only in step.name:
                     rounds = 1 if step.seconds else arguments.rounds
                     results[step.name] = await _measure(step, rounds, contestants, servers)
                     print(step_lines(step, results[step.name]), flush=True)
+                    done.append(step)
+    print(markdown((step, results[step.name]) for step in done))
+    for step in done:
+        if step.instances:
+            print(cpu_line(step, results[step.name], read_cpu_seconds()))
     arguments.to.mkdir(exist_ok=True)
     write_json(arguments.to / "bench.json", results)
     plot(arguments.to / "bench.png", results)

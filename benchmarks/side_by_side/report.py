@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,39 @@ def step_lines(step: Step, measured: dict[str, Measures]) -> str:
         )
     ratios = ", ".join(f"{ratio(measured, over):.2f} x {over}" for over in measured if over != OURS)
     return "\n".join([*lines, f"{'':32}{'':>9} {ratios}{_verdicts(step, measured)}"])
+
+
+def markdown(measured_steps: Iterable[tuple[Step, dict[str, Measures]]]) -> str:
+    """The table of docs/performance.md."""
+    lines = [
+        "| step | ms | p95 | MB/s | storage | CPU ms | MiB | over limit | over Orthanc | goal |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for step, measured in measured_steps:
+        ours = measured[OURS]
+        operations = ours.operations_of_a_request
+        cells = [
+            step.name,
+            f"{1000 * ours.median:.1f}",
+            f"{1000 * ours.percentile_95:.1f}",
+            f"{ours.megabytes_a_second:.1f}",
+            "" if operations is None else f"{operations:.1f}",
+            f"{1000 * ours.cpu_of_a_request:.1f}",
+            f"{ours.peak_growth_bytes / 2**20:.0f}",
+            *(f"{ratio(measured, over):.2f}" if over in measured else "" for over in ("limit", "Orthanc")),
+            ", ".join(_verdict(goal, measured) for goal in step.goals if goal.over in measured),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cpu_line(step: Step, measured: dict[str, Measures], read_cpu_seconds: float) -> str:
+    """What an instance of a store takes to compute, beside reading its header with pydicom and uploading it bare."""
+    ours, limit = (measured[name].cpu_of_a_request / step.instances for name in (OURS, "limit"))
+    return (
+        f"CPU of an instance, {step.name}: {1000 * ours:.1f} ms; pydicom {1000 * read_cpu_seconds:.1f} and upload "
+        f"{1000 * limit:.1f} ms, together; {ours / (read_cpu_seconds + limit):.2f} x (goal: at most 1.50)"
+    )
 
 
 def ratio(measured: dict[str, Measures], over: str) -> float:

@@ -10,9 +10,9 @@ Fetched = TypeVar("Fetched")
 
 
 async def fetch_ahead(
-    items: AsyncIterable[Item], fetch: Callable[[Item], Awaitable[Fetched]], ahead: int
+    items: AsyncIterable[Item], fetch: Callable[[Item], Awaitable[Fetched]], ahead: Callable[[], int]
 ) -> AsyncGenerator[Fetched, None]:
-    """What `fetch` gives for each item, in the items' order, at most `ahead` begun before they are wanted.
+    """What `fetch` gives for each item, in the items' order, at most ``ahead()`` begun before they are wanted.
 
     Raises what `fetch` raised when its turn comes. Closing the iterator cancels what is under way.
     """
@@ -24,7 +24,7 @@ async def fetch_ahead(
     try:
         async for item in items:
             under_way.append(asyncio.create_task(run(item)))
-            if len(under_way) > ahead:
+            while len(under_way) > ahead():
                 yield await under_way.popleft()
         while under_way:
             yield await under_way.popleft()

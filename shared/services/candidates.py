@@ -54,19 +54,28 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Effort:
-    """What a search has read so far, what it may read at most, and the stale postings that it came across."""
+    """What a search has read so far, what it may read at most, and the stale postings that it came across.
+
+    `wanted` is how many results it still looks for; `is_sparse`: not every study that was proposed had one.
+    """
 
     max_postings: int
     max_studies: int
     postings: int = 0
     studies: int = 0
     is_cut: bool = False
+    wanted: int = 0
+    is_sparse: bool = False
     stale: list[tuple[Term, Posting]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Effort":
-        """That of a search that begins now."""
-        return cls(settings.max_searched_postings, settings.max_searched_studies)
+    def of(cls, settings: Settings, wanted: int) -> "Effort":
+        """That of a search that begins now, and looks for so many results."""
+        return cls(settings.max_searched_postings, settings.max_searched_studies, wanted=wanted)
+
+    def ahead(self) -> int:
+        """How many studies to read before it is known whether they are needed; no more than are, while all match."""
+        return _AHEAD if self.is_sparse else max(0, min(_AHEAD, self.wanted - 1))
 
     def allows(self, *, postings: int = 0, studies: int = 0) -> bool:
         """Count what is about to be read, and tell whether it may be; if not, the search is cut."""
@@ -114,11 +123,12 @@ async def candidates(
         # One of another time is left of a request that died: the study has its own, and is to be found once.
         if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
+            effort.is_sparse = True
             return None
         return Candidate(study, posting)
 
     postings = _counted(_postings(archive, query), uids, effort)
-    async with aclosing(fetch_ahead(postings, read, min(_AHEAD, query.offset + query.limit))) as studies:
+    async with aclosing(fetch_ahead(postings, read, effort.ahead)) as studies:
         async for candidate in studies:
             if candidate is not None:
                 yield candidate

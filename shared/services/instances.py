@@ -105,7 +105,7 @@ async def files_in(
             raise Unavailable("The file of an instance cannot be read.") from error
 
     ahead = _AHEAD if transfer_syntax_uid is None else 1
-    async with aclosing(fetch_ahead(records, open_next, ahead)) as opened:
+    async with aclosing(fetch_ahead(records, open_next, lambda: ahead)) as opened:
         async for content in opened:
             if content is not None:
                 yield content

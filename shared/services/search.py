@@ -53,12 +53,13 @@ async def search(
     """
     fixed = None if scope is None else Level.STUDY if scope.series_instance_uid is None else Level.SERIES
     returned = returned_tags(query, fixed)
-    effort = Effort.of(settings)
+    effort = Effort.of(settings, query.offset + query.limit + 1)
     page: list[dict[str, Any]] = []
     to_skip = query.offset
     has_more = False
     async with aclosing(_matches(archive, query, scope, service_url, effort)) as found:
         async for attributes in found:
+            effort.wanted -= 1
             if to_skip:
                 to_skip -= 1
             elif len(page) == query.limit:
@@ -90,6 +91,7 @@ async def _matches(
                 async for attributes in resources:
                     is_match = True
                     yield attributes
+            effort.is_sparse |= not is_match
             if not is_match and candidate.posting is not None:
                 effort.note_stale(candidate.posting, candidate.study)
 

@@ -61,7 +61,7 @@ async def transcoded_frames(
             except NotAcceptable as error:
                 raise NotAcceptable(f"Frame {frame_number} cannot be transcoded: {error}") from error
 
-    async with aclosing(fetch_ahead(read_frames(image.file, frame_numbers), transcode, _AHEAD)) as frames:
+    async with aclosing(fetch_ahead(read_frames(image.file, frame_numbers), transcode, lambda: _AHEAD)) as frames:
         async for frame in frames:
             yield frame
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 _PARALLEL: Final = 16
@@ -12,10 +13,14 @@ Result = TypeVar("Result")
 async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_once: int = _PARALLEL) -> list[Result]:
     """The results of storage operations, in their order. Raises the first failure, and gives the others up.
 
-    The iterable makes each operation when its turn comes.
+    The iterable makes each operation when its turn comes, but the second with the first.
     """
     results: dict[int, Result] = {}
-    pending = enumerate(operations)
+    coming = iter(operations)
+    first = list(islice(coming, 2))
+    if len(first) < 2:  # without a task, of which a search makes hundreds else
+        return [await operation for operation in first]
+    pending = enumerate(chain(first, coming))
 
     async def work() -> None:
         for index, operation in pending:
