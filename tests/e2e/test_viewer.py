@@ -101,8 +101,9 @@ class Viewer:
         page.on("response", self._see_response)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
+        # A page without one, such as the manifest, has the browser look for an icon.
+        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
+            self.complaints.append(f"{message.text} {message.location['url']}")
 
     def _see_request(self, request: Request) -> None:
         if request.url.startswith("http") and urlsplit(request.url).hostname not in HOSTS:
