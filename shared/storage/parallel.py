@@ -33,4 +33,6 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        for operation in first:  # that nobody came to begin
+            operation.close()
     return [results[index] for index in sorted(results)]
