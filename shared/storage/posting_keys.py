@@ -1,8 +1,10 @@
 r"""The names of postings in the table of terms. Pure.
 
-Most attributes have a partition for each value, whose rows are studies. One whose values stand in lists of beginnings,
-too (`shared/index.py`), has a partition of its own, in which the rows of a list follow each other; so all rows of a
-value change in one transaction. Within a list, the newest study comes first.
+Most attributes have a partition for each value, whose rows are studies. UIDs of series and instances, of which a study
+has many, share one where they differ in their last digits only: those that a device numbers one after the other are
+written in one transaction, and no partition has more than 1,110 UIDs. An attribute whose values stand in lists of
+beginnings, too (`shared/index.py`), has a partition of its own, in which the rows of a list follow each other; so all
+rows of a value change in one transaction. Within a list, the newest study comes first.
 """
 
 import hashlib
@@ -16,6 +18,9 @@ from typing import Final
 from shared.comparable_values import MAX_NAME_LENGTH
 from shared.index import Span, Term, has_beginnings, lists_of
 from shared.storage.keys import escape, unescape
+
+_NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})
+_NUMBER: Final = re.compile("(.*?)([0-9]{0,3})", re.DOTALL)
 
 _CUT: Final = "!!"  # what has been escaped does not have it
 _CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
@@ -58,19 +63,22 @@ def rows_of(created: datetime, study_instance_uid: str, term: Term) -> tuple[str
     """
     microseconds = (created - _EPOCH) // timedelta(microseconds=1)
     study = f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+    bounded = _bounded(term.value)
     if not has_beginnings(term.keyword):
         series = f":{term.series_instance_uid}" if term.series_instance_uid else ""
-        return f"{term.keyword}={_bounded(term.value)}", [f"{study}{series}"]
-    bounded = _bounded(term.value)
+        partition_key, number = _partition_of(term.keyword, bounded)
+        return partition_key, [f"{number}{study}{series}"]
     _, *beginnings = lists_of(term._replace(value=_kept(term.value)[0]))
     return term.keyword, [f"={bounded}:{study}", *(f"{escape(name)}:{study}:{bounded}" for name in beginnings)]
 
 
 def posting_of(partition_key: str, row_key: str) -> Posting:
     """The posting that a row is of, whichever list it stands in."""
-    _, is_plain, value = partition_key.partition("=")
+    keyword, is_plain, value = partition_key.partition("=")
     if is_plain:
-        inverted, study, *series = row_key.split(":")
+        number, studied = _number_of(keyword, row_key)
+        inverted, study, *series = studied.split(":")
+        value += number
     else:
         name, inverted, study, *rest = row_key.split(":")
         value = name[1:] if name.startswith("=") else "".join(rest)
@@ -89,6 +97,8 @@ def term_of(posting: Posting) -> Term | None:
         if not posting.row_key.startswith("="):
             return None
         value = posting.row_key[1:].partition(":")[0]
+    else:
+        value += _number_of(keyword, posting.row_key)[0]
     text, is_cut, digest = value.partition(_CUT)
     return Term(keyword, unescape(text) + (f"\ufffe{digest}" if is_cut else ""), posting.series_instance_uid)
 
@@ -96,7 +106,8 @@ def term_of(posting: Posting) -> Term | None:
 def rows_of_list(keyword: str, name: str) -> tuple[str, str, str]:
     """Partition key of a list, its first row key and the first one past its end."""
     if not has_beginnings(keyword):
-        return f"{keyword}={_bounded(name[1:])}", "", ":"  # row keys begin with digits
+        partition_key, number = _partition_of(keyword, _bounded(name[1:]))
+        return partition_key, number, f"{number[:-1]};" if number else ":"  # what follows begins with digits
     listed = f"={_bounded(name[1:])}" if name.startswith("=") else escape(name)
     return keyword, f"{listed}:", f"{listed};"
 
@@ -113,6 +124,22 @@ def rows_of_span(keyword: str, span: Span) -> tuple[str, str, str]:
 def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
     """What tells the postings of terms of one study apart: a term that the index gave back may be cut."""
     return frozenset(key_of(_EPOCH, "", term) for term in terms)
+
+
+def _partition_of(keyword: str, bounded: str) -> tuple[str, str]:
+    """Partition key of a whole value, and how its row keys begin there."""
+    if keyword not in _NUMBERED:
+        return f"{keyword}={bounded}", ""
+    beginning, number = _NUMBER.fullmatch(bounded).groups()  # type: ignore[union-attr] # every text matches
+    return f"{keyword}={beginning}", f"{number}:"
+
+
+def _number_of(keyword: str, row_key: str) -> tuple[str, str]:
+    """The part of a whole value that its row key has, and the rest of the key."""
+    if keyword not in _NUMBERED:
+        return "", row_key
+    number, _, rest = row_key.partition(":")
+    return number, rest
 
 
 def _kept(value: str) -> tuple[str, str]:

@@ -7,11 +7,13 @@ one transaction, so its first row stands for all of them.
 """
 
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, Final, Self
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -23,13 +25,15 @@ from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
 from shared.storage.properties import PAGE_ROWS
 
+_TRANSACTION_ROWS: Final = 100
+
 
 @dataclass(frozen=True, slots=True)
 class PostingMark:
-    """A posting as it stood at some time, for `remove_marked`."""
+    """A posting as it stood at some time, for `remove_marked`; without `etag`, however it stands."""
 
     term: Term
-    etag: str
+    etag: str | None = None
 
 
 class Terms:
@@ -39,18 +43,18 @@ class Terms:
         self._table = table
 
     async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
-        """Write a study's postings."""
+        """Write a study's postings, those of a partition in one transaction, or few."""
 
-        async def write(term: Term) -> None:
-            partition_key, row_keys = rows_of(created, study_instance_uid, term)
-            entities = [{"PartitionKey": partition_key, "RowKey": row_key} for row_key in row_keys]
+        async def write(places: Sequence[_Place]) -> None:
+            entities = [entity for place in places for entity in place.entities]
             options = {"mode": UpdateMode.REPLACE}
             if len(entities) == 1:
                 await self._table.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
             else:
                 await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
 
-        await in_parallel(map(write, terms))
+        places = (_Place.of(created, study_instance_uid, PostingMark(term)) for term in terms)
+        await in_parallel(map(write, _transactions(places)))
 
     async def read(
         self, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
@@ -128,37 +132,33 @@ class Terms:
         self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]
     ) -> frozenset[Term]:
         """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
-
-        async def remove(mark: PostingMark) -> Term | None:
-            is_removed = await self._remove(study_instance_uid, created, mark.term, mark.etag)
-            return None if is_removed else mark.term
-
-        return frozenset(term for term in await in_parallel(map(remove, marks)) if term is not None)
+        places = (_Place.of(created, study_instance_uid, mark) for mark in marks)
+        return frozenset().union(*await in_parallel(map(self._remove, _transactions(places))))
 
     async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
-        await in_parallel(self._remove(study_instance_uid, created, term) for term in terms)
+        await self.remove_marked(study_instance_uid, created, map(PostingMark, terms))
 
-    async def _remove(self, study_instance_uid: str, created: datetime, term: Term, etag: str | None = None) -> bool:
-        """Remove a posting, if it is there; False where it no longer stands as under `etag`."""
-        partition_key, row_keys = rows_of(created, study_instance_uid, term)
-        condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+    async def _remove(self, places: Sequence["_Place"]) -> frozenset[Term]:
+        """Remove postings of one partition, those that are there; the terms of those that are not as they were marked.
+
+        Where one of them stands in the way of the others, each is removed for itself.
+        """
+        operations = [operation for place in places for operation in place.removal()]
         try:
-            if len(row_keys) == 1:
-                await self._table.delete_entity(partition_key, row_keys[0], **condition)
+            if len(operations) == 1:
+                ((_, entity, condition),) = operations
+                await self._table.delete_entity(entity, **condition)
             else:
-                first, *rest = ({"PartitionKey": partition_key, "RowKey": row_key} for row_key in row_keys)
-                await self._table.submit_transaction(
-                    [("delete", first, condition), *(("delete", entity) for entity in rest)]
-                )
-        except ResourceModifiedError:
-            return False
-        except TableTransactionError as error:
-            if error.status_code == HTTPStatus.PRECONDITION_FAILED:
-                return False
-            if error.status_code != HTTPStatus.NOT_FOUND:
+                await self._table.submit_transaction(operations)
+        except (ResourceModifiedError, TableTransactionError) as error:
+            if error.status_code not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND):
                 raise
-        return True
+            if len(places) > 1:
+                return frozenset().union(*await in_parallel(self._remove([place]) for place in places))
+            if error.status_code == HTTPStatus.PRECONDITION_FAILED:
+                return frozenset({places[0].mark.term})
+        return frozenset()
 
     async def _rows(self, partition_key: str, first: str, end: str, page_rows: int) -> AsyncIterator[Posting]:
         entities = self._table.query_entities(
@@ -169,3 +169,43 @@ class Terms:
         )
         async for entity in entities:
             yield posting_of(entity["PartitionKey"], entity["RowKey"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A posting and where it stands: its rows, of which the first stands for all."""
+
+    mark: PostingMark
+    partition_key: str
+    row_keys: Sequence[str]
+
+    @classmethod
+    def of(cls, created: datetime, study_instance_uid: str, mark: PostingMark) -> Self:
+        return cls(mark, *rows_of(created, study_instance_uid, mark.term))
+
+    @property
+    def entities(self) -> list[dict[str, str]]:
+        return [{"PartitionKey": self.partition_key, "RowKey": row_key} for row_key in self.row_keys]
+
+    def removal(self) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
+        etag = self.mark.etag
+        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        for entity in self.entities:
+            yield "delete", entity, condition
+            condition = {}
+
+
+def _transactions(places: Iterable[_Place]) -> Iterator[list[_Place]]:
+    """Postings of one partition together, as many as a transaction has room for, and each once."""
+    distinct = {(place.partition_key, place.row_keys[0]): place for place in places}
+    in_order = (place for _, place in sorted(distinct.items(), key=itemgetter(0)))
+    for _, of_partition in groupby(in_order, attrgetter("partition_key")):
+        group: list[_Place] = []
+        rows = 0
+        for place in of_partition:
+            rows += len(place.row_keys)
+            if rows > _TRANSACTION_ROWS:
+                yield group
+                group, rows = [], len(place.row_keys)
+            group.append(place)
+        yield group
