@@ -227,13 +227,13 @@ def _new_instance(
     record = InstanceRecord(
         InstanceIdentifiers(*(attributes[f"{level}InstanceUID"] for level in ("Study", "Series", "SOP"))),
         f"{random.getrandbits(128):032x}000000",
-        attributes["SOPClassUID"],
-        transfer_syntax_uid,
-        size_bytes,
-        size_bytes,
-        f"{random.getrandbits(256):064x}",
-        created,
         zlib.compress(json.dumps(dict(sorted(stored.items())), ensure_ascii=False, separators=(",", ":")).encode()),
-        b"",
+        sop_class_uid=attributes["SOPClassUID"],
+        transfer_syntax_uid=transfer_syntax_uid,
+        size_bytes=size_bytes,
+        header_bytes=size_bytes,
+        sha256=f"{random.getrandbits(256):064x}",
+        stored=created,
+        frames=b"",
     )
     return NewInstance(record, *split_by_level(metadata))

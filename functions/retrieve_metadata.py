@@ -16,7 +16,7 @@ from shared.media_types import negotiate
 from shared.representations import METADATA
 
 if TYPE_CHECKING:
-    from shared.records import InstanceRecord
+    from shared.records import InstanceMetadata
 
 bp = func.Blueprint()
 
@@ -49,15 +49,14 @@ async def retrieve_instance_metadata(req: Request) -> Response:
 
 
 async def _retrieve_several(req: Request) -> Response:
-    from shared.services.instances import find_instances
-    from shared.services.metadata import metadata_version
+    from shared.services.metadata import find_metadata, metadata_version
 
     archive = await _services.archive()
     version = await metadata_version(archive, resource(req))
-    return await _answer(req, version, find_instances(archive, resource(req), with_metadata=True))
+    return await _answer(req, version, find_metadata(archive, resource(req)))
 
 
-async def _answer(req: Request, version: str, records: AsyncIterator["InstanceRecord"]) -> Response:
+async def _answer(req: Request, version: str, records: AsyncIterator["InstanceMetadata"]) -> Response:
     from shared.services.content import begun
     from shared.services.metadata import json_array, xml_documents
 
@@ -72,5 +71,5 @@ async def _answer(req: Request, version: str, records: AsyncIterator["InstanceRe
     return text_response(req, offer, await begun(json_array(archive, records, service_url(req))), tag)
 
 
-async def _only(record: "InstanceRecord") -> AsyncIterator["InstanceRecord"]:
+async def _only(record: "InstanceMetadata") -> AsyncIterator["InstanceMetadata"]:
     yield record

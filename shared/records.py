@@ -24,23 +24,31 @@ _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceRecord:
-    """A stored instance. Sizes are bytes of its blob.
+class InstanceMetadata:
+    """An instance's metadata in storage form, None when it is too large for a row and stands in a blob of its own.
 
-    `version` is new for every store of the same identifiers. `header_bytes` is where Pixel Data begins, or the whole
-    size where there is none. `metadata` and `frames` are in storage form: empty when not read or not there, None when
-    they are too large for a row and stand in a blob of their own.
+    `version` is new for every store of the same identifiers.
     """
 
     identifiers: InstanceIdentifiers
     version: str
+    metadata: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord(InstanceMetadata):
+    """A stored instance. Sizes are bytes of its blob.
+
+    `header_bytes` is where Pixel Data begins, or the whole size where there is none. `metadata` and `frames` are in
+    storage form: empty when not read or not there, None when they stand in a blob of their own.
+    """
+
     sop_class_uid: str
     transfer_syntax_uid: str
     size_bytes: int
     header_bytes: int
     sha256: str
     stored: datetime
-    metadata: bytes | None
     frames: bytes | None
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.errors import NotFound, Unavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord
+from shared.records import InstanceMetadata, InstanceRecord
 from shared.representations import DICOM
 from shared.services.ahead import fetch_ahead
 from shared.services.content import Content
@@ -39,25 +39,23 @@ async def find_transfer_syntaxes(archive: Archive, resource: ResourceIdentifiers
 
 
 async def find_instances(
-    archive: Archive, resource: ResourceIdentifiers, *, with_metadata: bool = False, with_frames: bool = False
+    archive: Archive, resource: ResourceIdentifiers, *, with_frames: bool = False
 ) -> AsyncIterator[InstanceRecord]:
     """The records of the instances of a study, a series or, one, of an instance. Raises NotFound at the first step."""
     study, series, instance = resource.study_instance_uid, resource.series_instance_uid, resource.sop_instance_uid
     if series is not None and instance is not None:
         identifiers = InstanceIdentifiers(study, series, instance)
-        yield await find_instance(archive, identifiers, with_metadata=with_metadata, with_frames=with_frames)
+        yield await find_instance(archive, identifiers, with_frames=with_frames)
         return
     is_empty = True
-    async for record in archive.catalog.read_instances(
-        study, series, with_metadata=with_metadata, with_frames=with_frames
-    ):
+    async for record in archive.catalog.read_instances(study, series, with_frames=with_frames):
         is_empty = False
         yield record
     if is_empty:
         raise NotFound(f"There is no such {resource.level}.")
 
 
-async def is_deleted(archive: Archive, record: InstanceRecord) -> bool:
+async def is_deleted(archive: Archive, record: InstanceMetadata) -> bool:
     """Whether an instance that was there before has been deleted, or replaced, since."""
     found = await archive.catalog.read_instance(record.identifiers)
     return found is None or found.version != record.version

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.errors import NotFound, Unavailable
 from shared.identifiers import ResourceIdentifiers
-from shared.records import InstanceRecord
+from shared.records import InstanceMetadata
 from shared.representations import DICOM_XML
 from shared.services.content import Content, in_memory
 from shared.services.instances import is_deleted
@@ -25,10 +25,20 @@ async def metadata_version(archive: Archive, resource: ResourceIdentifiers) -> s
     return version
 
 
+async def find_metadata(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceMetadata]:
+    """The metadata of the instances of a study or a series. Raises NotFound at the first step."""
+    is_empty = True
+    async for record in archive.catalog.read_metadata(resource.study_instance_uid, resource.series_instance_uid):
+        is_empty = False
+        yield record
+    if is_empty:
+        raise NotFound(f"There is no such {resource.level}.")
+
+
 async def json_array(
-    archive: Archive, records: AsyncIterator[InstanceRecord], service_url: str
+    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[bytes]:
-    """The metadata of instances, read `with_metadata`, as the text of one JSON array.
+    """The metadata of instances as the text of one JSON array.
 
     Bulk values have absolute URIs under `service_url`, ``scheme://host/version``. Nothing is yielded where there is no
     instance. Raises Unavailable for one that is there, and whose metadata is not.
@@ -46,17 +56,17 @@ async def json_array(
 
 
 async def xml_documents(
-    archive: Archive, records: AsyncIterator[InstanceRecord], service_url: str
+    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[Content]:
-    """The metadata of instances, read `with_metadata`, each as an XML document (PS3.19 A.1)."""
+    """The metadata of instances, each as an XML document (PS3.19 A.1)."""
     async for record, text in _texts(archive, records, service_url):
         document = await asyncio.to_thread(_document, text)
         yield in_memory(f"{record.identifiers.path}/metadata", DICOM_XML, None, document)
 
 
 async def _texts(
-    archive: Archive, records: AsyncIterator[InstanceRecord], service_url: str
-) -> AsyncIterator[tuple[InstanceRecord, bytes]]:
+    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
+) -> AsyncIterator[tuple[InstanceMetadata, bytes]]:
     async for record in records:
         try:
             text = await stored_metadata(archive, record, service_url)

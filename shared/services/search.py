@@ -16,7 +16,7 @@ from shared.errors import NotFound
 from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, satisfies
-from shared.records import InstanceRecord
+from shared.records import InstanceMetadata
 from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, returned_tags, series_attributes, study_attributes
 from shared.services.candidates import Candidate, Effort, candidates
@@ -135,7 +135,7 @@ def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str |
 
 
 async def _metadata(
-    archive: Archive, records: AsyncIterator[InstanceRecord], service_url: str
+    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[dict[str, Any]]:
     async for record in records:
         try:
@@ -147,14 +147,12 @@ async def _metadata(
 
 async def _instances(
     archive: Archive, query: SearchQuery, study_instance_uid: str, series_instance_uid: str
-) -> AsyncIterator[InstanceRecord]:
+) -> AsyncIterator[InstanceMetadata]:
     """A series' instances; only those named, where the search names their UIDs."""
     uids = query.keys.get(_INSTANCE_UID)
     if not isinstance(uids, AnyOf):
         page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
-        async for record in archive.catalog.read_instances(
-            study_instance_uid, series_instance_uid, with_metadata=True, page_rows=page_rows
-        ):
+        async for record in archive.catalog.read_metadata(study_instance_uid, series_instance_uid, page_rows=page_rows):
             yield record
         return
     for uid in sorted(uids.forms):

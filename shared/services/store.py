@@ -268,13 +268,13 @@ def _new_instance(
     record = InstanceRecord(
         identifiers,
         upload.version,
-        instance.sop_class_uid,
-        instance.transfer_syntax_uid,
-        upload.size_bytes,
-        instance.header_bytes,
-        upload.sha256,
-        datetime.now(UTC),
         metadata if len(metadata) <= MAX_ROW_VALUE_BYTES else None,
-        frames if len(frames) <= MAX_ROW_VALUE_BYTES else None,
+        sop_class_uid=instance.sop_class_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        size_bytes=upload.size_bytes,
+        header_bytes=instance.header_bytes,
+        sha256=upload.sha256,
+        stored=datetime.now(UTC),
+        frames=frames if len(frames) <= MAX_ROW_VALUE_BYTES else None,
     )
     return NewInstance(record, *split_by_level(instance.metadata)), metadata, frames

@@ -3,13 +3,13 @@
 import asyncio
 import zlib
 
-from shared.records import InstanceRecord
+from shared.records import InstanceMetadata
 from shared.storage import keys
 from shared.storage.archive import Archive
 
 
-async def stored_metadata(archive: Archive, record: InstanceRecord, service_url: str) -> bytes:
-    """The metadata as the text of a JSON object, the record read `with_metadata`.
+async def stored_metadata(archive: Archive, record: InstanceMetadata, service_url: str) -> bytes:
+    """The metadata as the text of a JSON object.
 
     BulkDataURIs are made absolute, under `service_url`, ``scheme://host/version``. Raises NotFound when the instance
     has been deleted meanwhile.

@@ -16,7 +16,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.index import Term
-from shared.records import InstanceRecord, SeriesRecord, StudyRecord
+from shared.records import InstanceMetadata, InstanceRecord, SeriesRecord, StudyRecord
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, names_of, packed, split, unpacked
@@ -174,6 +174,15 @@ class Catalog:
         async for entity in self._rows(study_instance_uid, first, end, select, page_rows):
             yield _instance_record(entity)
 
+    async def read_metadata(
+        self, study_instance_uid: str, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
+    ) -> AsyncIterator[InstanceMetadata]:
+        """The metadata of the instances that `read_instances` has, without the facts, which take half of the time."""
+        first, end = keys.instance_rows(series_instance_uid)
+        async for entity in self._rows(study_instance_uid, first, end, ["RowKey", "version", *_METADATA], page_rows):
+            identifiers = InstanceIdentifiers(study_instance_uid, *keys.uids_of_instance_row(entity["RowKey"]))
+            yield InstanceMetadata(identifiers, entity["version"], joined(entity, "metadata") or None)
+
     async def commit(
         self,
         before: StudyVersion | None,
@@ -321,14 +330,14 @@ def _instance_record(entity: Mapping[str, Any]) -> InstanceRecord:
     return InstanceRecord(
         InstanceIdentifiers(entity["PartitionKey"], *keys.uids_of_instance_row(entity["RowKey"])),
         entity["version"],
-        entity["sop_class"],
-        entity["transfer_syntax"],
-        entity["size"].value,
-        entity["header"].value,
-        entity["sha256"],
-        entity["stored"],
         None if entity["metadata_blob"] else joined(entity, "metadata"),
-        None if entity["frames_blob"] else joined(entity, "frames"),
+        sop_class_uid=entity["sop_class"],
+        transfer_syntax_uid=entity["transfer_syntax"],
+        size_bytes=entity["size"].value,
+        header_bytes=entity["header"].value,
+        sha256=entity["sha256"],
+        stored=entity["stored"],
+        frames=None if entity["frames_blob"] else joined(entity, "frames"),
     )
 
 

@@ -1,6 +1,7 @@
 """Files of instances that go while they are sent."""
 
 from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
 
 import pytest
 from azure.core.exceptions import ResourceModifiedError
@@ -8,10 +9,10 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import Unavailable
 from shared.identifiers import ResourceIdentifiers
-from shared.records import InstanceRecord
+from shared.records import InstanceMetadata, InstanceRecord
 from shared.services.delete import delete
 from shared.services.instances import files_in, find_instances
-from shared.services.metadata import json_array
+from shared.services.metadata import find_metadata, json_array
 from shared.services.pixel_work import PixelWork
 from shared.services.store import StoreService
 from shared.settings import Settings
@@ -20,10 +21,12 @@ from shared.storage.archive import Archive
 from tests.http.instances import dataset, new_uid, part10
 from tests.services.test_store import files_of, store
 
+Record = TypeVar("Record", bound=InstanceMetadata)
+
 WORK = PixelWork(Settings().max_decoded_bytes)
 
 
-async def each(records: Iterable[InstanceRecord]) -> AsyncIterator[InstanceRecord]:
+async def each(records: Iterable[Record]) -> AsyncIterator[Record]:
     for record in records:
         yield record
 
@@ -31,7 +34,7 @@ async def each(records: Iterable[InstanceRecord]) -> AsyncIterator[InstanceRecor
 async def stored(stores: StoreService, archive: Archive, count: int) -> list[InstanceRecord]:
     study = new_uid()
     await store(stores, *files_of(study, count))
-    records = find_instances(archive, ResourceIdentifiers(study), with_metadata=True, with_frames=True)
+    records = find_instances(archive, ResourceIdentifiers(study), with_frames=True)
     return [record async for record in records]
 
 
@@ -78,7 +81,7 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     study = new_uid()
     long_text = "".join(new_uid() for _ in range(10_000))
     await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
-    records = [record async for record in find_instances(archive, ResourceIdentifiers(study), with_metadata=True)]
+    records = [record async for record in find_metadata(archive, ResourceIdentifiers(study))]
     assert records[0].metadata is None
     await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].version))
     with pytest.raises(Unavailable):

@@ -14,9 +14,8 @@ from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, Par
 from shared.records import StudyRecord
 from shared.services.back_pressure import MAX_BLOCK_BYTES
 from shared.services.delete import delete
-from shared.services.instances import find_instances
 from shared.services.maintenance import replay_journal
-from shared.services.metadata import json_array
+from shared.services.metadata import find_metadata, json_array
 from shared.services.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -91,7 +90,7 @@ async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
     assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
     assert len(await blobs_of_study(container, study)) == 2
     assert await check_study(archive, container, study) == 1
-    records = find_instances(archive, ResourceIdentifiers(study), with_metadata=True)
+    records = find_metadata(archive, ResourceIdentifiers(study))
     (metadata,) = json.loads(b"".join([text async for text in json_array(archive, records, "http://host/v2")]))
     assert metadata["0040A160"]["Value"] == [text]
     await delete(archive, ResourceIdentifiers(study))
