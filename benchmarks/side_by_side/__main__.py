@@ -50,8 +50,7 @@ async def main() -> None:
         async with _contestants(Path(folder)) as (contestants, servers):
             for step in steps(arguments.mix_seconds):
                 if arguments.only in step.name:
-                    rounds = 1 if step.seconds else arguments.rounds
-                    results[step.name] = await _measure(step, rounds, contestants, servers)
+                    results[step.name] = await _measure(step, arguments.rounds, contestants, servers)
                     print(step_lines(step, results[step.name]), flush=True)
                     done.append(step)
     print(markdown((step, results[step.name]) for step in done))
@@ -88,7 +87,7 @@ async def _measure(
     step: Step, rounds: int, contestants: dict[str, Contestant], servers: dict[str, Server]
 ) -> dict[str, Measures]:
     measured = {name: Measures() for name in contestants}
-    for number in range(-1 if not step.seconds else 0, rounds):
+    for number in range(1) if step.is_long else range(-1, rounds):
         for name, contestant in contestants.items():
             server = servers.get(name)
             if server is None:

@@ -45,6 +45,8 @@ class Step:
     clients: int = 1
     goals: tuple[Goal, ...] = ()
     seconds: float | None = None
+    is_long: bool = False
+    """Whether a round takes minutes: there is one then, and none to warm up."""
     instances: int = 0
     """How many one request stores, where what each computes is told."""
 
@@ -152,8 +154,8 @@ def steps(mix_seconds: float) -> list[Step]:
         Step("1 frame of 120", frame, 20, goals=(Goal(orthanc, 1.0),)),
         Step("40 frames, 8 clients", frame, 40, 8),
         Step("rendered", picture, 8),
-        *(Step(f"mix, {clients} clients", mix, 0, clients, seconds=mix_seconds) for clients in (1, 8, 32)),
-        Step("store 1 GiB", large, 1, goals=(Goal(sdk, 1 / 0.8),)),
+        *(Step(f"mix, {many} clients", mix, 0, many, seconds=mix_seconds, is_long=True) for many in (1, 8, 32)),
+        Step("store 1 GiB", large, 1, goals=(Goal(sdk, 1 / 0.8),), is_long=True),
     ]
 
 
