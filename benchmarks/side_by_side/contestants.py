@@ -14,6 +14,7 @@ from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from benchmarks.side_by_side.made_files import MULTI_FRAME, Maker, identifiers_of
+from shared.comparable_values import comparable
 from shared.storage import keys
 from shared.storage.posting_keys import rows_of_list
 
@@ -224,7 +225,8 @@ class BareSdk:
 
     async def search_studies(self, patient_id: str | None, limit: int) -> int:
         """A page of postings, then the rows of each study, 16 at once."""
-        partition, first, end = rows_of_list(*(("PatientID", f"={patient_id}") if patient_id else ("*", "=")))
+        listed = ("PatientID", f"={comparable('LO', patient_id)}") if patient_id else ("*", "=")
+        partition, first, end = rows_of_list(*listed)
         page = self._terms.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
             parameters={"partition": partition, "first": first, "end": end},
@@ -236,6 +238,8 @@ class BareSdk:
             uids.append(next(part for part in row["RowKey"].split(":") if part.startswith("1.")))
             if len(uids) == limit:
                 break
+        if not uids:
+            raise RuntimeError("No study is found.")
         turn = asyncio.Semaphore(_ROWS_AT_ONCE)
 
         async def read(uid: str) -> int:

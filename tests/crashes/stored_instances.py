@@ -32,8 +32,8 @@ class KnownInstance:
         return ResourceIdentifiers(uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
 
 
-def known_instance(study: str, series: str, **attributes: object) -> KnownInstance:
-    uids = InstanceIdentifiers(study, series, new_uid())
+def known_instance(study: str, series: str, instance: str, **attributes: object) -> KnownInstance:
+    uids = InstanceIdentifiers(study, series, instance)
     image = dataset(
         StudyInstanceUID=study,
         SeriesInstanceUID=series,
@@ -45,14 +45,16 @@ def known_instance(study: str, series: str, **attributes: object) -> KnownInstan
 
 
 def known_instances(study: str, series: str, count: int, **attributes: object) -> list[KnownInstance]:
-    return [known_instance(study, series, **attributes) for _ in range(count)]
+    """Instances that are numbered one after the other, so that one transaction enters them into the index."""
+    beginning = new_uid()
+    return [known_instance(study, series, f"{beginning}.{number}", **attributes) for number in range(1, count + 1)]
 
 
 def large_instance(study: str, block_bytes: int) -> KnownInstance:
     """An instance of two blocks, whose metadata do not fit a row."""
     random = Random(1)
     text = random.randbytes(200_000).hex()
-    return known_instance(study, new_uid(), TextValue=text, PixelData=random.randbytes(block_bytes + 2))
+    return known_instance(study, new_uid(), new_uid(), TextValue=text, PixelData=random.randbytes(block_bytes + 2))
 
 
 async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes:

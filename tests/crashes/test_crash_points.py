@@ -68,13 +68,13 @@ def store_into_a_study() -> Storing:
     study, series = new_uid(), new_uid()
     later = {"StudyDescription": "Later"}
     new_series = known_instances(study, new_uid(), 2, Modality="SM", **later)
-    return Storing(known_instances(study, series, 2), [known_instance(study, series, **later), *new_series])
+    return Storing(known_instances(study, series, 2), [known_instance(study, series, new_uid(), **later), *new_series])
 
 
 def store_that_fails_in_part() -> Storing:
     study, series = new_uid(), new_uid()
-    duplicate = known_instance(study, series)
-    return Storing([duplicate], [duplicate, b"not DICOM", known_instance(study, series)])
+    duplicate = known_instance(study, series, new_uid())
+    return Storing([duplicate], [duplicate, b"not DICOM", known_instance(study, series, new_uid())])
 
 
 def store_of_blocks() -> Storing:
@@ -245,7 +245,7 @@ class Deleting:
 def deleting(level: str) -> Deleting:
     study, series = new_uid(), new_uid()
     first, second = known_instances(study, series, 2)
-    other = known_instance(study, new_uid(), Modality="SM")
+    other = known_instance(study, new_uid(), new_uid(), Modality="SM")
     if level == "study":
         return Deleting(ResourceIdentifiers(study), [first, second, other], [])
     if level == "series":

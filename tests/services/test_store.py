@@ -43,8 +43,9 @@ async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
 
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
-    one_series = series or new_uid()
-    return [part10(dataset(StudyInstanceUID=study, SeriesInstanceUID=one_series)) for _ in range(count)]
+    """Instances that are numbered one after the other, as devices do."""
+    uids, beginning = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}, new_uid()
+    return [part10(dataset(**uids, SOPInstanceUID=f"{beginning}.{number}")) for number in range(1, count + 1)]
 
 
 async def test_a_large_study_takes_several_transactions(

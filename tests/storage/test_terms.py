@@ -1,9 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.index import EVERY_STUDY, Span, Term
+from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.posting_keys import in_index
+from tests.crashes.storage_policies import archive_through
 from tests.storage.instances import new_uid
+from tests.storage_operations import Counting
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -107,6 +112,51 @@ async def test_removing_touches_only_the_study_as_it_was_created(archive: Archiv
     await archive.terms.remove(study, CREATED, [term, Term("PatientID", new_uid())])
     postings = [posting async for posting in archive.terms.read_term(term)]
     assert len(postings) == 1
+
+
+def numbered(count: int) -> list[Term]:
+    """The terms of instances that a device has numbered."""
+    beginning = new_uid()
+    return [Term("SOPInstanceUID", f"{beginning}.{number}", "1.1.1") for number in range(1, count + 1)]
+
+
+async def test_uids_that_are_numbered_are_written_and_removed_together(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting()
+    study, terms = new_uid(), numbered(150)
+    async with archive_through(counting, monkeypatch, settings) as archive:
+        await archive.terms.add(study, CREATED, [*terms, *terms])
+        assert counting.operations == {"POST terms": 2}
+        assert await found(archive, terms[41]) == [study]
+        assert await archive.terms.existing(study, CREATED, terms) == frozenset(terms)
+        counting.operations.clear()
+        await archive.terms.remove(study, CREATED, terms)
+        assert counting.operations == {"POST terms": 2}
+        assert await archive.terms.existing(study, CREATED, terms) == frozenset()
+
+
+async def test_a_posting_that_is_gone_or_stays_keeps_none_of_the_others(archive: Archive) -> None:
+    study, terms = new_uid(), numbered(5)
+    gone, kept = terms[:2]
+    await archive.terms.add(study, CREATED, terms)
+    marks = await archive.terms.mark(study, CREATED, terms)
+    await archive.terms.remove(study, CREATED, [gone])
+    await archive.terms.add(study, CREATED, [kept])
+    assert await archive.terms.remove_marked(study, CREATED, marks) == {kept}
+    assert await archive.terms.existing(study, CREATED, terms) == {kept}
+    await archive.terms.remove(study, CREATED, terms)
+    assert await archive.terms.existing(study, CREATED, terms) == frozenset()
+
+
+async def test_a_term_and_what_the_index_makes_of_it_are_one_posting(archive: Archive) -> None:
+    study, term = new_uid(), Term("PatientName", "long " * 100 + new_uid())
+    await archive.terms.add(study, CREATED, [term])
+    (read,) = [term async for term, one in archive.terms.read_every_term() if one.study_instance_uid == study]
+    assert read != term
+    await archive.terms.add(study, CREATED, [term, read])
+    await archive.terms.remove(study, CREATED, [term, read])
+    assert await found(archive, term) == []
 
 
 async def test_every_study_is_listed(archive: Archive) -> None:

@@ -9,6 +9,7 @@ from shared.index import Span, Term
 from shared.storage.posting_keys import in_index, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+ORDER = f"{10**17 - 1 - 1_767_225_600_000_000:017d}"
 LONGEST_UID = "1" * 64
 KEYWORDS = st.sampled_from([key.keyword for key in SEARCHABLE])
 CHARACTERS = st.characters(exclude_categories=[])
@@ -69,6 +70,32 @@ def test_a_list_holds_its_rows_and_no_others() -> None:
         key_of(CREATED, "1", Term("SOPInstanceUID", "1.2", "3"))[0],
         first <= key_of(CREATED, "1", Term("SOPInstanceUID", "1.2", "3"))[1] < end,
     )
+
+
+@pytest.mark.parametrize(
+    ("uid", "partition", "number"),
+    [
+        ("1.2.3.7", "1.2.3.", "7"),
+        ("1.2.3.42", "1.2.3.", "42"),
+        ("1.2.3.999", "1.2.3.", "999"),
+        ("1.2.3.1000", "1.2.3.1", "000"),
+        ("2.25.340282366920938463463374607431768211455", "2.25.340282366920938463463374607431768211", "455"),
+    ],
+)
+def test_uids_that_differ_in_their_last_digits_share_a_partition(uid: str, partition: str, number: str) -> None:
+    term = Term("SOPInstanceUID", uid, "1.2.3")
+    assert key_of(CREATED, "1", term) == (f"SOPInstanceUID={partition}", f"{number}:{ORDER}:1:1.2.3")
+    assert term_of(posting_of(*key_of(CREATED, "1", term))) == term
+    assert key_of(CREATED, "1", Term("SOPClassUID", uid)) == (f"SOPClassUID={uid}", f"{ORDER}:1")
+
+
+@pytest.mark.property
+@given(st.integers(0, 1200), st.integers(0, 1200), st.sampled_from(["1.2.", "1.2.9", "1.2.99"]))
+def test_a_uids_list_holds_no_other_that_shares_its_partition(one: int, other: int, beginning: str) -> None:
+    partition_key, first, end = rows_of_list("SOPInstanceUID", f"={beginning}{one}")
+    found = key_of(CREATED, "1", Term("SOPInstanceUID", f"1.2.{other}", "1.2"))
+    is_in_list = found[0] == partition_key and first <= found[1] < end
+    assert is_in_list == (f"{beginning}{one}" == f"1.2.{other}")
 
 
 @pytest.mark.property
