@@ -50,7 +50,7 @@ class Use:
     instance_megabytes: float = _input(0.5, "MB of an instance")
     row_kilobytes: float = _input(4, "KB of an instance's rows and postings")
     study_instances: int = _input(100, "instances of a study, which a request stores, describes or deletes")
-    study_terms: int = _input(30, "postings of a study, beside one for each instance")
+    study_terms: int = _input(30, "partitions of the index that a study is entered in, beside one for each instance")
     studies_found: int = _input(20, "studies that a search finds")
     store_seconds: float = _input(10, "seconds of a request that stores a study")
     delete_seconds: float = _input(5, "seconds of a request that deletes one")
@@ -73,7 +73,10 @@ class Operations:
 
 
 def store(instances: int, terms: int) -> Operations:
-    """Small instances that are stored into one study which is new, and has `terms` postings beside theirs."""
+    """Small instances that are stored into one study which is new, and has `terms` postings beside theirs.
+
+    Their UIDs are random, the dearer case: of those that are numbered, a transaction enters up to a hundred.
+    """
     transactions = math.ceil(instances / 97)
     return Operations(table=instances + terms + 2 + 2 * transactions, blob_writes=instances)
 

@@ -6,9 +6,10 @@ removed. A search costs what its answer is worth, whatever the size of the archi
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from shared.attributes import KEY_BY_PATH, TAG, Level
@@ -16,13 +17,14 @@ from shared.errors import NotFound
 from shared.failures import described
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.matching import AnyOf, satisfies
-from shared.records import InstanceMetadata
+from shared.records import InstanceMetadata, StudyRecord
 from shared.search_query import SearchQuery
 from shared.search_response import instance_attributes, result, returned_tags, series_attributes, study_attributes
 from shared.services.candidates import Candidate, Effort, candidates
 from shared.services.leftovers import last_alive_at, remove_surplus
 from shared.services.stored_metadata import stored_metadata
 from shared.settings import Settings
+from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
 
@@ -106,19 +108,27 @@ async def _matches_within(
     if query.level is Level.STUDY:
         yield of_study
         return
-    for _, series in sorted(study.series.items()):
-        if series.series_instance_uid != (_series_of(scope, candidate) or series.series_instance_uid):
-            continue
-        of_series = series_attributes(study, of_study, series, service_url)
-        if not _match(query, Level.SERIES, of_series):
-            continue
-        if query.level is Level.SERIES:
-            yield of_series
-            continue
-        records = _instances(archive, query, study.study_instance_uid, series.series_instance_uid)
-        async for metadata in _metadata(archive, records, service_url):
-            if _match(query, Level.INSTANCE, metadata):
-                yield instance_attributes(of_series, metadata)
+    narrowed_to = _series_of(scope, candidate)
+    matching = {
+        uid: of_series
+        for uid in sorted(study.series, key=_row_order)
+        if narrowed_to in (None, uid)
+        and _match(query, Level.SERIES, of_series := series_attributes(study, of_study, study.series[uid], service_url))
+    }
+    if query.level is Level.SERIES:
+        for attributes in matching.values():
+            yield attributes
+        return
+    async for record in _instances(archive, query, study, list(matching)):
+        above = matching.get(record.identifiers.series_instance_uid)
+        metadata = await _metadata(archive, record, service_url) if above is not None else None
+        if above is not None and metadata is not None and _match(query, Level.INSTANCE, metadata):
+            yield instance_attributes(above, metadata)
+
+
+def _row_order(series_instance_uid: str) -> str:
+    """By which instances' rows sort, so that pages of results go on where the one before ended."""
+    return keys.instance_rows(series_instance_uid)[0]
 
 
 def _match(query: SearchQuery, level: Level, attributes: Mapping[str, Any]) -> bool:
@@ -134,29 +144,32 @@ def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str |
     return candidate.posting.series_instance_uid or None if candidate.posting else None
 
 
-async def _metadata(
-    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
-) -> AsyncIterator[dict[str, Any]]:
-    async for record in records:
-        try:
-            text = await stored_metadata(archive, record, service_url)
-        except NotFound:  # deleted since its row was read
-            continue
-        yield json.loads(text)
+async def _metadata(archive: Archive, record: InstanceMetadata, service_url: str) -> dict[str, Any] | None:
+    """The metadata of an instance; None where it has been deleted since its row was read."""
+    try:
+        metadata: dict[str, Any] = json.loads(await stored_metadata(archive, record, service_url))
+    except NotFound:
+        return None
+    return metadata
 
 
 async def _instances(
-    archive: Archive, query: SearchQuery, study_instance_uid: str, series_instance_uid: str
+    archive: Archive, query: SearchQuery, study: StudyRecord, series_instance_uids: Sequence[str]
 ) -> AsyncIterator[InstanceMetadata]:
-    """A series' instances; only those named, where the search names their UIDs."""
+    """The instances of some series; only those named, where the search names their UIDs.
+
+    Where all series are asked for they are read at once, and there may be instances of one that is newer.
+    """
     uids = query.keys.get(_INSTANCE_UID)
-    if not isinstance(uids, AnyOf):
-        page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
-        async for record in archive.catalog.read_metadata(study_instance_uid, series_instance_uid, page_rows=page_rows):
-            yield record
+    if isinstance(uids, AnyOf):
+        for series, uid in product(series_instance_uids, sorted(uids.forms)):
+            identifiers = InstanceIdentifiers(study.study_instance_uid, series, uid)
+            found = await archive.catalog.read_instance(identifiers, with_metadata=True)
+            if found is not None:
+                yield found
         return
-    for uid in sorted(uids.forms):
-        identifiers = InstanceIdentifiers(study_instance_uid, series_instance_uid, uid)
-        found = await archive.catalog.read_instance(identifiers, with_metadata=True)
-        if found is not None:
-            yield found
+    page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
+    is_whole = len(series_instance_uids) == len(study.series) > 1
+    for one in [None] if is_whole else series_instance_uids:
+        async for record in archive.catalog.read_metadata(study.study_instance_uid, one, page_rows=page_rows):
+            yield record

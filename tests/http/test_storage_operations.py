@@ -132,6 +132,7 @@ async def test_head_reads_no_blob(client: httpx.AsyncClient, counting: Counting,
         (f"/instances?SOPInstanceUID={INSTANCES[0]}", {"GET terms": 1, PAGE: 1 + 1}),
         (f"/studies/{STUDY}/series", {PAGE: 1}),
         (f"/studies/{STUDY}/instances", {PAGE: 1 + 1}),
+        (f"/studies/{STUDY}/series/{SERIES}/instances", {PAGE: 1 + 1}),
         (f"/studies/{STUDY}/series/{SERIES}/instances?SOPInstanceUID={INSTANCES[0]}", {"GET terms": 1, PAGE: 1 + 1}),
     ],
 )
@@ -140,6 +141,23 @@ async def test_a_search(client: httpx.AsyncClient, counting: Counting, path: str
     response = await client.get(path)
     assert response.status_code == 200
     assert counting.operations == operations
+
+
+async def test_the_instances_of_all_series_are_read_together(client: httpx.AsyncClient, counting: Counting) -> None:
+    study, series = new_uid(), sorted(new_uid() for _ in range(4))
+    uids = {"StudyInstanceUID": study, "PatientID": study[-16:]}
+    files = [part10(dataset(**uids, SeriesInstanceUID=uid, SeriesNumber=number)) for number, uid in enumerate(series)]
+    await client.post("/studies", content=multipart(files), headers={"Content-Type": MULTIPART_DICOM})
+    for query, expected, pages in (
+        ("", series, 1),
+        ("?SeriesNumber=2", series[2:3], 1),
+        (f"?SeriesInstanceUID={series[0]},{series[3]}", [series[0], series[3]], 2),
+    ):
+        counting.operations.clear()
+        response = await client.get(f"/studies/{study}/instances{query}")
+        assert [one["0020000E"]["Value"][0] for one in response.json()] == expected
+        assert counting.operations["GET catalog"] == 1 + pages
+    await client.delete(f"/studies/{study}")
 
 
 def counted(counting: Counting) -> costs.Operations:
