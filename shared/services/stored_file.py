@@ -75,14 +75,20 @@ async def _inflated(archive: Archive, record: InstanceRecord, work: PixelWork) -
     except DicomFileError as error:
         raise NotAcceptable(f"The instance is stored deflated: {error}") from error
 
-    async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        yield data[offset : offset + length]
-
     return StoredFile(
         record.identifiers.path,
         EXPLICIT_VR_LITTLE_ENDIAN,
         instance.header_bytes,
         instance.size_bytes,
         instance.frames,
-        read,
+        read_of(data),
     )
+
+
+def read_of(data: bytes) -> Callable[[int, int], AsyncIterator[bytes]]:
+    """The `read` of a file all of whose bytes are `data`."""
+
+    async def read(offset: int, length: int) -> AsyncIterator[bytes]:
+        yield data[offset : offset + length]
+
+    return read

@@ -13,6 +13,7 @@ from shared.parsing import DicomFileError
 from shared.representations import DICOM
 from shared.services.content import Content, begun, in_memory
 from shared.services.file_header import Header, read_header_of
+from shared.services.frames import at_once
 from shared.services.native_pixels import little_endian_pixels
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile
@@ -35,16 +36,18 @@ async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid
     Without Pixel Data an instance has nothing that a compressed transfer syntax would be for: it comes in Explicit VR
     Little Endian. Raises NotAcceptable for what cannot be transcoded.
     """
-    if file.frames is None:
+    table = file.frames
+    if table is None:
         header = await read_header_of(file, work)
         beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
         return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
+    file = await at_once(file, range(1, table.frame_count + 1))
     if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)
     around = await _around(header, work, transfer_syntax_uid, {})
     pixels = little_endian_pixels(file, header)
-    return _with_native(file, header, header.bits_allocated, file.frames.value_bytes, around, pixels)
+    return _with_native(file, header, header.bits_allocated, table.value_bytes, around, pixels)
 
 
 async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid: str) -> Content:
