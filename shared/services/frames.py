@@ -56,7 +56,7 @@ async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_ty
             yield in_memory(frame_path(file, number), media_type, syntax, frame)
 
 
-async def at_once(file: StoredFile, frame_numbers: Sequence[int]) -> StoredFile:
+async def read_together(file: StoredFile, frame_numbers: Sequence[int]) -> StoredFile:
     """The same file for who needs its header and these frames: read by now, where one read is cheaper than several.
 
     Raises NotFound for a frame that does not exist.

@@ -12,7 +12,7 @@ from shared.rendering_parameters import RenderingParameters
 from shared.representations import DOCUMENTS
 from shared.services.content import Content, in_memory
 from shared.services.file_header import read_header_of
-from shared.services.frames import at_once, read_frames, stored_frame
+from shared.services.frames import read_frames, read_together, stored_frame
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile, open_file
 from shared.services.stored_image import open_image
@@ -91,7 +91,7 @@ async def _rendered(
     frame_numbers: Sequence[int],
     thumbnail_pixels: int | None,
 ) -> Content:
-    image = await open_image(await at_once(file, frame_numbers), work)
+    image = await open_image(await read_together(file, frame_numbers), work)
     work.check(len(frame_numbers) * image.pixels.frame_bytes)
     image.check(work, frame_numbers)
     frames = [frame async for _, frame in read_frames(image.file, frame_numbers)]

@@ -13,7 +13,7 @@ from shared.parsing import DicomFileError
 from shared.representations import DICOM
 from shared.services.content import Content, begun, in_memory
 from shared.services.file_header import Header, read_header_of
-from shared.services.frames import at_once
+from shared.services.frames import read_together
 from shared.services.native_pixels import little_endian_pixels
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile
@@ -41,7 +41,7 @@ async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid
         header = await read_header_of(file, work)
         beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
         return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
-    file = await at_once(file, range(1, table.frame_count + 1))
+    file = await read_together(file, range(1, table.frame_count + 1))
     if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import NotAcceptable
 from shared.services.ahead import fetch_ahead
 from shared.services.content import Content, in_memory
-from shared.services.frames import at_once, frame_path, read_frames
+from shared.services.frames import frame_path, read_frames, read_together
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile
 from shared.services.stored_image import StoredImage, open_image
@@ -38,7 +38,7 @@ async def frames_in(
     Raises at the first step NotFound for one that does not exist, and NotAcceptable when it comes to one that cannot
     be transcoded.
     """
-    image = await open_image(await at_once(file, frame_numbers), work)
+    image = await open_image(await read_together(file, frame_numbers), work)
     async with aclosing(transcoded_frames(image, work, frame_numbers, transfer_syntax_uid)) as frames:
         numbers = iter(frame_numbers)
         async for frame in frames:
