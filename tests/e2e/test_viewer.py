@@ -312,7 +312,8 @@ def test_who_signs_in_sees_what_the_token_lets_them(browser: Browser, tmp_path: 
         ) as origin,
     ):
         content = multipart([stored(image), PDF])
-        assert httpx.post(f"{server.base_url}/v2/studies", content=content, headers=headers).status_code == 200
+        answer = httpx.post(f"{server.base_url}/v2/studies", content=content, headers=headers, timeout=60)
+        assert answer.status_code == 200
         viewer = viewer_in(browser, origin)
         viewer.page.route(f"{issuer.base_url}/**", partial(authorize, issuer.base_url))
         viewer.page.goto(origin)
