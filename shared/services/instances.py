@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 
 from shared.errors import NotFound, Unavailable
 from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
@@ -13,6 +13,8 @@ from shared.services.content import Content
 from shared.services.pixel_work import PixelWork
 from shared.storage import keys
 from shared.storage.archive import Archive
+
+Record = TypeVar("Record")
 
 _AHEAD: Final = 4  # instances opened before the client wants them; each holds one chunk, of 4 MiB at most
 
@@ -47,12 +49,19 @@ async def find_instances(
         identifiers = InstanceIdentifiers(study, series, instance)
         yield await find_instance(archive, identifiers, with_frames=with_frames)
         return
+    records = archive.catalog.read_instances(study, series, with_frames=with_frames)
+    async for record in at_least_one(records, f"There is no such {resource.level}."):
+        yield record
+
+
+async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:
+    """The same records; where there are none, raises NotFound, which says `none`, at the first step."""
     is_empty = True
-    async for record in archive.catalog.read_instances(study, series, with_frames=with_frames):
+    async for record in records:
         is_empty = False
         yield record
     if is_empty:
-        raise NotFound(f"There is no such {resource.level}.")
+        raise NotFound(none)
 
 
 async def is_deleted(archive: Archive, record: InstanceMetadata) -> bool:

@@ -10,7 +10,7 @@ from shared.identifiers import ResourceIdentifiers
 from shared.records import InstanceMetadata
 from shared.representations import DICOM_XML
 from shared.services.content import Content, in_memory
-from shared.services.instances import is_deleted
+from shared.services.instances import at_least_one, is_deleted
 from shared.services.stored_metadata import stored_metadata
 from shared.storage.archive import Archive
 
@@ -25,14 +25,10 @@ async def metadata_version(archive: Archive, resource: ResourceIdentifiers) -> s
     return version
 
 
-async def find_metadata(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceMetadata]:
+def find_metadata(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceMetadata]:
     """The metadata of the instances of a study or a series. Raises NotFound at the first step."""
-    is_empty = True
-    async for record in archive.catalog.read_metadata(resource.study_instance_uid, resource.series_instance_uid):
-        is_empty = False
-        yield record
-    if is_empty:
-        raise NotFound(f"There is no such {resource.level}.")
+    records = archive.catalog.read_metadata(resource.study_instance_uid, resource.series_instance_uid)
+    return at_least_one(records, f"There is no such {resource.level}.")
 
 
 async def json_array(

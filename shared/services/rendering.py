@@ -13,6 +13,7 @@ from shared.representations import DOCUMENTS
 from shared.services.content import Content, in_memory
 from shared.services.file_header import read_header_of
 from shared.services.frames import read_frames, read_together, stored_frame
+from shared.services.instances import at_least_one
 from shared.services.pixel_work import PixelWork
 from shared.services.stored_file import StoredFile, open_file
 from shared.services.stored_image import open_image
@@ -42,7 +43,7 @@ def can_be_rendered(record: InstanceRecord, *, is_thumbnail: bool = False) -> bo
     return record.frames != b"" or record.transfer_syntax_uid in DEFLATED
 
 
-async def renderable_instances(
+def renderable_instances(
     archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool = False
 ) -> AsyncIterator[InstanceRecord]:
     """The instances of a study or series that can be rendered, by series and instance UID, read `with_frames`.
@@ -50,13 +51,9 @@ async def renderable_instances(
     Raises NotFound, at the first step, where there is none.
     """
     study, series = resource.study_instance_uid, resource.series_instance_uid
-    is_empty = True
-    async for record in archive.catalog.read_instances(study, series, with_frames=True, page_rows=_PAGE_ROWS):
-        if can_be_rendered(record, is_thumbnail=is_thumbnail):
-            is_empty = False
-            yield record
-    if is_empty:
-        raise NotFound(f"There is no such {resource.level}, or nothing in it that can be rendered.")
+    records = archive.catalog.read_instances(study, series, with_frames=True, page_rows=_PAGE_ROWS)
+    shown = (record async for record in records if can_be_rendered(record, is_thumbnail=is_thumbnail))
+    return at_least_one(shown, f"There is no such {resource.level}, or nothing in it that can be rendered.")
 
 
 async def picture(

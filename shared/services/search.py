@@ -121,8 +121,10 @@ async def _matches_within(
         return
     async for record in _instances(archive, query, study, list(matching)):
         above = matching.get(record.identifiers.series_instance_uid)
-        metadata = await _metadata(archive, record, service_url) if above is not None else None
-        if above is not None and metadata is not None and _match(query, Level.INSTANCE, metadata):
+        if above is None:  # its series is newer than what was read of the study
+            continue
+        metadata = await _metadata(archive, record, service_url)
+        if metadata is not None and _match(query, Level.INSTANCE, metadata):
             yield instance_attributes(above, metadata)
 
 

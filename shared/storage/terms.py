@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, S
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from itertools import groupby
-from operator import attrgetter, itemgetter
 from typing import Any, Final, Self
 
 from azure.core import MatchConditions
@@ -49,7 +47,7 @@ class Terms:
             entities = [entity for place in places for entity in place.entities]
             options = {"mode": UpdateMode.REPLACE}
             if len(entities) == 1:
-                await self._table.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
+                await self._table.upsert_entity(entities[0], **options)
             else:
                 await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
 
@@ -197,12 +195,13 @@ class _Place:
 
 def _transactions(places: Iterable[_Place]) -> Iterator[list[_Place]]:
     """Postings of one partition together, as many as a transaction has room for, and each once."""
-    distinct = {(place.partition_key, place.row_keys[0]): place for place in places}
-    in_order = (place for _, place in sorted(distinct.items(), key=itemgetter(0)))
-    for _, of_partition in groupby(in_order, attrgetter("partition_key")):
+    partitions: dict[str, dict[str, _Place]] = {}
+    for place in places:
+        partitions.setdefault(place.partition_key, {})[place.row_keys[0]] = place
+    for of_partition in partitions.values():
         group: list[_Place] = []
         rows = 0
-        for place in of_partition:
+        for place in of_partition.values():
             rows += len(place.row_keys)
             if rows > _TRANSACTION_ROWS:
                 yield group

@@ -15,7 +15,7 @@ from shared.services.search import search
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
-from tests.http.instances import dataset, new_uid, part10
+from tests.http.instances import dataset, new_uid, numbered_uids, part10
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ def known_instance(study: str, series: str, instance: str, **attributes: object)
 
 def known_instances(study: str, series: str, count: int, **attributes: object) -> list[KnownInstance]:
     """Instances that are numbered one after the other, so that one transaction enters them into the index."""
-    beginning = new_uid()
-    return [known_instance(study, series, f"{beginning}.{number}", **attributes) for number in range(1, count + 1)]
+    return [known_instance(study, series, uid, **attributes) for uid in numbered_uids(count)]
 
 
 def large_instance(study: str, block_bytes: int) -> KnownInstance:

@@ -16,6 +16,12 @@ def new_uid() -> str:
     return f"2.25.{uuid4().int}"
 
 
+def numbered_uids(length: int) -> list[str]:
+    """UIDs that no other test has, one after the other, as a device numbers its instances."""
+    beginning = new_uid()
+    return [f"{beginning}.{number}" for number in range(1, length + 1)]
+
+
 def uids_of(name: str) -> Iterator[str]:
     """UIDs that no other name has, and the same in each run: for tests that are called after them."""
     return (f"2.25.{uuid5(NAMESPACE_OID, f'{name} {number}').int}" for number in count())

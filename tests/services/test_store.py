@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.store_response import Failed, FailureReason, Outcome, Stored
-from tests.http.instances import dataset, new_uid, part10
+from tests.http.instances import dataset, new_uid, numbered_uids, part10
 from tests.services.invariants import blobs_of_study, check_study, requests_in_journal
 
 
@@ -44,8 +44,8 @@ async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
     """Instances that are numbered one after the other, as devices do."""
-    uids, beginning = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}, new_uid()
-    return [part10(dataset(**uids, SOPInstanceUID=f"{beginning}.{number}")) for number in range(1, count + 1)]
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}
+    return [part10(dataset(**uids, SOPInstanceUID=uid)) for uid in numbered_uids(count)]
 
 
 async def test_a_large_study_takes_several_transactions(

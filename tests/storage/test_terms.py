@@ -7,6 +7,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.posting_keys import in_index
 from tests.crashes.storage_policies import archive_through
+from tests.http.instances import numbered_uids
 from tests.storage.instances import new_uid
 from tests.storage_operations import Counting
 
@@ -116,8 +117,7 @@ async def test_removing_touches_only_the_study_as_it_was_created(archive: Archiv
 
 def numbered(count: int) -> list[Term]:
     """The terms of instances that a device has numbered."""
-    beginning = new_uid()
-    return [Term("SOPInstanceUID", f"{beginning}.{number}", "1.1.1") for number in range(1, count + 1)]
+    return [Term("SOPInstanceUID", uid, "1.1.1") for uid in numbered_uids(count)]
 
 
 async def test_uids_that_are_numbered_are_written_and_removed_together(
