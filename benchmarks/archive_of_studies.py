@@ -16,9 +16,7 @@ from typing import Any, Final, cast
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.attributes import BY_KEYWORD, TAG
-from shared.identifiers import InstanceIdentifiers
-from shared.records import (
+from shared.archive.records import (
     InstanceRecord,
     NewInstance,
     StudyRecord,
@@ -27,9 +25,11 @@ from shared.records import (
     terms_of_instance,
     with_instances,
 )
+from shared.dicom.attributes import BY_KEYWORD, TAG
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.catalog import Catalog
 from shared.storage.parallel import in_parallel
-from shared.storage.terms import Terms
+from shared.storage.postings import Terms
 
 Entity = dict[str, Any]
 

@@ -20,7 +20,7 @@ import httpx
 from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
-from tests.e2e.app_process import app_process
+from tests.support.app_process import app_process
 
 _IMPORTS: Final = {
     "import function_app": "import function_app",

@@ -10,13 +10,13 @@ from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
-from shared.search_query import SearchQuery
-from shared.services.search import search
+from shared.search.query import SearchQuery
+from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import Catalog
-from shared.storage.terms import Terms
-from tests.storage_operations import Counting, operation_of
+from shared.storage.postings import Terms
+from tests.support.storage_operations import Counting, operation_of
 
 
 @dataclass(frozen=True, slots=True)

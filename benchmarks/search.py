@@ -22,8 +22,8 @@ from benchmarks.searches import Search, searches
 from benchmarks.sorted_tables import SortedTable, serving
 from local import azurite
 from local.ports import free_ports
-from shared.search_query import parse_search
-from shared.services.search import search
+from shared.search.query import parse_search
+from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage.archive import Archive
 

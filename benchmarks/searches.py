@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from benchmarks.archive_of_studies import DAYS, FIRST_DAY, made_study
-from shared.attributes import TAG, Level
-from shared.records import DicomJson
+from shared.archive.records import DicomJson
+from shared.dicom.attributes import TAG, Level
 
 _KNOWN_STUDIES: Final = (1, 40, 77)  # every archive that is measured has them
 

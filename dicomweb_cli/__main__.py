@@ -18,7 +18,7 @@ from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
 from dicomweb_cli.terminal import ERR, OUT
 
 if TYPE_CHECKING:
-    from shared.identifiers import ResourceIdentifiers
+    from shared.dicom.identifiers import ResourceIdentifiers
 
 FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
 _MEBIBYTE = 1024**2

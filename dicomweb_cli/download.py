@@ -15,7 +15,7 @@ from dicomweb_cli.connection import Connection, Refused
 from dicomweb_cli.incoming import BrokenOff, file_of, receive
 from dicomweb_cli.resources import instances_of
 from dicomweb_cli.terminal import OUT, plain, progress
-from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 _ATTEMPTS: Final = 4
 _SHOWN: Final = 20  # failures

@@ -6,7 +6,7 @@ from typing import Final
 from dicomweb_cli.connection import Connection, Refused
 from dicomweb_cli.results import results, value_of
 from dicomweb_cli.terminal import ERR
-from shared.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers
 
 _MOST_HELD: Final = 500_000  # UIDs: about 80 MB; those of studies that were not asked for lately go first
 

@@ -7,11 +7,11 @@ from typing import IO, Final
 import httpx
 
 from dicomweb_cli.connection import Connection, expect
-from shared.dicom_file import DicomFileError, DicomFileReader
+from shared.dicom.dicom_file import DicomFileError, DicomFileReader
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.errors import DicomWebError
-from shared.identifiers import InstanceIdentifiers
-from shared.media_types import boundary_of, parse_media_type
 from shared.multipart import MultipartDecoder, MultipartLimits, PartBegin, PartData, PartEnd, decode_events
+from shared.web.media_types import boundary_of, parse_media_type
 
 _HEADERS: Final = {
     "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',

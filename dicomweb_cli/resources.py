@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from dicomweb_cli.connection import Connection, Refused
 from dicomweb_cli.results import results, value_of
-from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
 
 
 def resource_of(study: str, series: str | None, instance: str | None) -> ResourceIdentifiers:

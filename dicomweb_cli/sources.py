@@ -12,11 +12,11 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from shared.dicom_file import DicomFileError, DicomFileReader
-from shared.element_values import raw_value
-from shared.identifiers import InstanceIdentifiers
-from shared.parsing import DicomFileLimits
-from shared.part10 import FileMetaReader
+from shared.dicom.dicom_file import DicomFileError, DicomFileReader
+from shared.dicom.element_values import raw_value
+from shared.dicom.file_meta import FileMetaReader
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.parsing import DicomFileLimits
 
 _PREFIX: Final = b"DICM"
 _PREFIX_OFFSET: Final = 128

@@ -7,8 +7,8 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._http import resource, transaction
+from functions.edge import app
+from functions.edge.request import resource, transaction
 from shared.errors import Unavailable
 
 bp = func.Blueprint()
@@ -43,13 +43,13 @@ async def delete_instance(req: Request) -> Response:
 
 
 async def _delete(req: Request) -> Response:
-    from shared.services.delete import delete
+    from shared.services.write.delete import delete
 
-    max_seconds = _services.settings().max_request_seconds
+    max_seconds = app.settings().max_request_seconds
     try:
         # Maintenance counts on it that no request is at work for longer.
         async with asyncio.timeout(max_seconds):
-            await delete(await _services.archive(), resource(req))
+            await delete(await app.archive(), resource(req))
     except TimeoutError:
         raise Unavailable(f"The delete took longer than {max_seconds} seconds; it is finished later.") from None
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -12,11 +12,11 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._http import api_version, service_url, transaction
-from functions._registered import http_functions
-from functions._routes import METHODS
-from functions._sign_in import is_open
+from functions.edge import app
+from functions.edge.registered import http_functions
+from functions.edge.request import api_version, service_url, transaction
+from functions.edge.routes import METHODS
+from functions.edge.sign_in import is_open
 from shared.settings import Settings
 
 bp = func.Blueprint()
@@ -45,12 +45,12 @@ async def _describe(req: Request, media_type: str) -> Response:
     version = api_version(req)
     base_url = service_url(req).removesuffix(f"/{version}")
     # In a thread: the first time, what it is made of is imported.
-    made = await asyncio.to_thread(_document, version, base_url, _services.settings())
+    made = await asyncio.to_thread(_document, version, base_url, app.settings())
     return Response(made, media_type=media_type)  # YAML 1.2 is JSON and more
 
 
 @lru_cache(_KEPT_DOCUMENTS)
 def _document(version: str, base_url: str, settings: Settings) -> str:
-    from shared.openapi import document
+    from shared.openapi.document import document
 
     return json.dumps(document(version, base_url, http_functions(), settings), indent=1)

@@ -11,8 +11,8 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._headers import add_headers
+from functions.edge import app
+from functions.edge.headers import add_headers
 from shared.failures import described
 
 bp = func.Blueprint()
@@ -51,7 +51,7 @@ async def check_liveness(req: Request) -> Response:
 async def _storage_answers() -> bool:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
-            await (await _services.archive()).check()
+            await (await app.archive()).check()
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and answered
         _logger.error("Not healthy: %s", described(error))
         return False

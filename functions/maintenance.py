@@ -4,9 +4,9 @@ import logging
 
 import azure.functions as func
 
-from functions import _services, _telemetry
+from functions.edge import app, telemetry
 from shared.failures import described
-from shared.storage_use import StorageUse
+from shared.storage.storage_use import StorageUse
 
 bp = func.Blueprint()
 
@@ -21,12 +21,12 @@ class MaintenanceFailed(Exception):
 @bp.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
 async def replay_journal(timer: func.TimerRequest) -> None:
     """Every ten minutes; one run at a time over all instances, as the host sees to. Raises MaintenanceFailed."""
-    from shared.services import maintenance
+    from shared.services.repair import maintenance
 
     storage, replay = StorageUse(), maintenance.Replay(failures=1)
     try:
         with storage.watching():
-            replay = await maintenance.replay_journal(await _services.archive(), _services.settings())
+            replay = await maintenance.replay_journal(await app.archive(), app.settings())
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         _logger.error("Maintenance failed: %s", described(error))
         raise MaintenanceFailed from None  # the host logs it with its message
@@ -40,4 +40,4 @@ async def replay_journal(timer: func.TimerRequest) -> None:
             storage.operations.total(),
             storage.retries.total(),
         )
-        await _telemetry.report_maintenance(replay, storage)
+        await telemetry.report_maintenance(replay, storage)

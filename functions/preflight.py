@@ -9,11 +9,11 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._http import transaction
-from functions._registered import http_functions
-from shared.cross_origin import allowed_origins, preflight_headers, sharing_headers
+from functions.edge import app
+from functions.edge.registered import http_functions
+from functions.edge.request import transaction
 from shared.errors import NotFound
+from shared.web.cross_origin import allowed_origins, preflight_headers, sharing_headers
 
 bp = func.Blueprint()
 
@@ -27,7 +27,7 @@ async def answer_preflight(req: Request) -> Response:
     if not methods:
         raise NotFound("There is no such resource.")
     headers = {"Allow": ", ".join(methods)}
-    if sharing_headers(allowed_origins(_services.settings().cors_origins), req.headers.get("origin")):
+    if sharing_headers(allowed_origins(app.settings().cors_origins), req.headers.get("origin")):
         headers |= preflight_headers(methods, req.headers.get("access-control-request-headers"))
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
 

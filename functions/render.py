@@ -7,19 +7,19 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._answers import content_response, multipart_response, not_modified
-from functions._http import accepted, frame_numbers, instance_identifiers, resource, service_url, transaction
-from functions._routes import FRAMES, INSTANCE, METHODS, SERIES, STUDY
-from shared.entity_tags import entity_tag
+from functions.edge import app
+from functions.edge.answers import content_response, multipart_response, not_modified
+from functions.edge.request import accepted, frame_numbers, instance_identifiers, resource, service_url, transaction
+from functions.edge.routes import FRAMES, INSTANCE, METHODS, SERIES, STUDY
 from shared.errors import NotFound
-from shared.media_types import Offer, negotiate
-from shared.rendering_parameters import RenderingParameters, parse
-from shared.representations import rendered_offers
+from shared.web.entity_tags import entity_tag
+from shared.web.media_types import Offer, negotiate
+from shared.web.rendering_parameters import RenderingParameters, parse
+from shared.web.representations import rendered_offers
 
 if TYPE_CHECKING:
-    from shared.records import InstanceRecord
-    from shared.services.content import Content
+    from shared.archive.records import InstanceRecord
+    from shared.web.content import Content
 
 bp = func.Blueprint()
 
@@ -89,10 +89,10 @@ async def retrieve_frame_thumbnail(req: Request) -> Response:
 
 
 async def _render_several(req: Request, *, is_thumbnail: bool = False) -> Response:
-    from shared.services.rendering import renderable_instances
+    from shared.services.retrieve.render import renderable_instances
 
     parameters = parse(req.query_params.multi_items())
-    records = renderable_instances(await _services.archive(), resource(req), is_thumbnail=is_thumbnail)
+    records = renderable_instances(await app.archive(), resource(req), is_thumbnail=is_thumbnail)
     first = await anext(records)
     offer = negotiate(accepted(req), _offers(first, is_thumbnail))
     if not offer.is_multipart:
@@ -105,18 +105,18 @@ async def _render_several(req: Request, *, is_thumbnail: bool = False) -> Respon
             if offer in _offers(record, is_thumbnail):
                 yield await _picture(offer, record, parameters, None, is_thumbnail)
 
-    from shared.services.content import begun
+    from shared.web.content import begun
 
     return multipart_response(req, offer, await begun(pictures()))
 
 
 async def _render_instance(req: Request, numbers: Sequence[int] | None, *, is_thumbnail: bool = False) -> Response:
-    from shared.services.content import begun
-    from shared.services.instances import find_instance
-    from shared.services.rendering import can_be_rendered
+    from shared.services.retrieve.instances import find_instance
+    from shared.services.retrieve.render import can_be_rendered
+    from shared.web.content import begun
 
     parameters = parse(req.query_params.multi_items())
-    record = await find_instance(await _services.archive(), instance_identifiers(req), with_frames=True)
+    record = await find_instance(await app.archive(), instance_identifiers(req), with_frames=True)
     if not can_be_rendered(record, is_thumbnail=is_thumbnail):
         raise NotFound("The instance has nothing that can be rendered.")
     offer = negotiate(accepted(req), _offers(record, is_thumbnail))
@@ -131,7 +131,7 @@ async def _render_instance(req: Request, numbers: Sequence[int] | None, *, is_th
 
 
 def _offers(record: "InstanceRecord", is_thumbnail: bool) -> list[Offer]:
-    from shared.services.rendering import media_type_as_it_is
+    from shared.services.retrieve.render import media_type_as_it_is
 
     return rendered_offers(None if is_thumbnail else media_type_as_it_is(record))
 
@@ -158,8 +158,8 @@ async def _picture(
     numbers: Sequence[int] | None,
     is_thumbnail: bool,
 ) -> "Content":
-    from shared.services.rendering import THUMBNAIL_PIXELS, picture
+    from shared.services.retrieve.render import THUMBNAIL_PIXELS, picture
 
-    archive, work = await _services.archive(), _services.pixel_work()
+    archive, work = await app.archive(), app.pixel_work()
     thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None
     return await picture(archive, record, work, offer.media_type, parameters, numbers, thumbnail_pixels)

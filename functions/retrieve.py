@@ -4,13 +4,13 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from functions import _services
-from functions._answers import content_response, multipart_response, not_modified
-from functions._http import accepted, instance_identifiers, resource, service_url, transaction
-from functions._routes import INSTANCE, METHODS, SERIES, STUDY
-from shared.entity_tags import entity_tag
-from shared.media_types import negotiate
-from shared.representations import ZIP, instance_offers, several_offers
+from functions.edge import app
+from functions.edge.answers import content_response, multipart_response, not_modified
+from functions.edge.request import accepted, instance_identifiers, resource, service_url, transaction
+from functions.edge.routes import INSTANCE, METHODS, SERIES, STUDY
+from shared.web.entity_tags import entity_tag
+from shared.web.media_types import negotiate
+from shared.web.representations import ZIP, instance_offers, several_offers
 
 bp = func.Blueprint()
 
@@ -36,30 +36,30 @@ async def retrieve_series(req: Request) -> Response:
 @transaction
 async def retrieve_instance(req: Request) -> Response:
     """An instance, as a part of its own or alone."""
-    from shared.services.instances import file_in, find_instance
+    from shared.services.retrieve.instances import file_in, find_instance
 
-    archive = await _services.archive()
+    archive = await app.archive()
     record = await find_instance(archive, instance_identifiers(req), with_frames=True)
     offer = negotiate(accepted(req), instance_offers(record.transfer_syntax_uid))
     (uid,) = offer.transfer_syntax_uids
     tag = entity_tag(record.version, uid, offer.is_multipart, service_url(req))
     if answer := not_modified(req, tag):
         return answer
-    return await content_response(req, offer, await file_in(archive, record, _services.pixel_work(), uid), tag)
+    return await content_response(req, offer, await file_in(archive, record, app.pixel_work(), uid), tag)
 
 
 async def _retrieve_several(req: Request) -> Response:
-    from shared.services.content import begun
-    from shared.services.instances import files_in, find_instances, find_transfer_syntaxes
-    from shared.services.zip_archive import zip_archive
+    from shared.services.retrieve.instances import files_in, find_instances, find_transfer_syntaxes
+    from shared.services.retrieve.zip_archive import zip_archive
+    from shared.web.content import begun
 
-    archive = await _services.archive()
+    archive = await app.archive()
     stored = await find_transfer_syntaxes(archive, resource(req))
     offer = negotiate(accepted(req), several_offers(stored))
     is_stored = offer.transfer_syntax_uids in (stored, frozenset())
     uid = None if is_stored else next(iter(offer.transfer_syntax_uids))
     records = find_instances(archive, resource(req), with_frames=not is_stored)
-    opened = files_in(archive, records, _services.pixel_work(), uid)
+    opened = files_in(archive, records, app.pixel_work(), uid)
     files = opened if req.method == "HEAD" else await begun(opened)
     if offer.media_type == ZIP:
         name = (resource(req).series_instance_uid or resource(req).study_instance_uid) + ".zip"

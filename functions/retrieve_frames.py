@@ -8,19 +8,19 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._answers import content_response, multipart_response, not_modified
-from functions._http import accepted, frame_numbers, instance_identifiers, service_url, transaction
-from functions._routes import FRAMES, INSTANCE, METHODS
-from shared.entity_tags import entity_tag
-from shared.media_types import Offer, negotiate
-from shared.representations import bulk_value_offers, frame_offers
-from shared.transfer_syntaxes import frame_transfer_syntax
+from functions.edge import app
+from functions.edge.answers import content_response, multipart_response, not_modified
+from functions.edge.request import accepted, frame_numbers, instance_identifiers, service_url, transaction
+from functions.edge.routes import FRAMES, INSTANCE, METHODS
+from shared.dicom.transfer_syntaxes import frame_transfer_syntax
+from shared.web.entity_tags import entity_tag
+from shared.web.media_types import Offer, negotiate
+from shared.web.representations import bulk_value_offers, frame_offers
 
 if TYPE_CHECKING:
-    from shared.records import InstanceRecord
-    from shared.services.content import Content
-    from shared.services.stored_file import StoredFile
+    from shared.archive.records import InstanceRecord
+    from shared.services.retrieve.stored_file import StoredFile
+    from shared.web.content import Content
 
 bp = func.Blueprint()
 
@@ -30,10 +30,10 @@ bp = func.Blueprint()
 @transaction
 async def retrieve_frames(req: Request) -> Response:
     """Frames of an instance, by number from 1, in the order of the list."""
-    from shared.services.instances import find_instance
+    from shared.services.retrieve.instances import find_instance
 
     numbers = frame_numbers(req)
-    record = await find_instance(await _services.archive(), instance_identifiers(req), with_frames=True)
+    record = await find_instance(await app.archive(), instance_identifiers(req), with_frames=True)
     return await _answer_frames(req, record, numbers)
 
 
@@ -42,11 +42,11 @@ async def retrieve_frames(req: Request) -> Response:
 @transaction
 async def retrieve_bulkdata(req: Request) -> Response:
     """The value that a BulkDataURI of the metadata names; encapsulated Pixel Data comes as its frames, a part each."""
-    from shared.services.bulk_data import PIXEL_DATA_PATHS, bulk_value
-    from shared.services.instances import find_instance
-    from shared.services.stored_file import open_file
+    from shared.services.retrieve.bulk_data import PIXEL_DATA_PATHS, bulk_value
+    from shared.services.retrieve.instances import find_instance
+    from shared.services.retrieve.stored_file import open_file
 
-    archive, work = await _services.archive(), _services.pixel_work()
+    archive, work = await app.archive(), app.pixel_work()
     record = await find_instance(archive, instance_identifiers(req), with_frames=True)
     path = (req.path_params.get("path") or "").upper()
     tag = entity_tag(record.version, "bulkdata", path, req.headers.get("accept"), service_url(req))
@@ -64,15 +64,15 @@ async def retrieve_bulkdata(req: Request) -> Response:
 
 
 async def _answer_frames(req: Request, record: "InstanceRecord", numbers: Sequence[int]) -> Response:
-    from shared.services.content import begun
-    from shared.services.stored_file import open_file
+    from shared.services.retrieve.stored_file import open_file
+    from shared.web.content import begun
 
     offer = negotiate(accepted(req), frame_offers(record.transfer_syntax_uid, are_several=len(numbers) > 1))
     (uid,) = offer.transfer_syntax_uids
     tag = entity_tag(record.version, list(numbers), offer.media_type, offer.is_multipart, uid, service_url(req))
     if answer := not_modified(req, tag):
         return answer
-    file = await open_file(await _services.archive(), record, _services.pixel_work())
+    file = await open_file(await app.archive(), record, app.pixel_work())
     if len(numbers) == 1:
         return await content_response(req, offer, await _frame(file, numbers[0], offer, uid), tag)
     contents = await begun(_frames(file, numbers, offer, uid))
@@ -80,7 +80,7 @@ async def _answer_frames(req: Request, record: "InstanceRecord", numbers: Sequen
 
 
 async def _frame(file: "StoredFile", number: int, offer: Offer, uid: str) -> "Content":
-    from shared.services.frames import stored_frame
+    from shared.services.retrieve.frames import stored_frame
 
     if uid == frame_transfer_syntax(file.transfer_syntax_uid):
         return stored_frame(file, number, offer.media_type)
@@ -89,9 +89,9 @@ async def _frame(file: "StoredFile", number: int, offer: Offer, uid: str) -> "Co
 
 def _frames(file: "StoredFile", numbers: Sequence[int], offer: Offer, uid: str) -> AsyncIterator["Content"]:
     if uid == frame_transfer_syntax(file.transfer_syntax_uid):
-        from shared.services.frames import stored_frames
+        from shared.services.retrieve.frames import stored_frames
 
         return stored_frames(file, numbers, offer.media_type)
-    from shared.services.transcoding import frames_in
+    from shared.services.retrieve.transcoding import frames_in
 
-    return frames_in(file, _services.pixel_work(), numbers, uid, offer.media_type)
+    return frames_in(file, app.pixel_work(), numbers, uid, offer.media_type)

@@ -7,16 +7,16 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._answers import accepts_gzip, multipart_response, not_modified, text_response
-from functions._http import accepted, instance_identifiers, resource, service_url, transaction
-from functions._routes import INSTANCE, METHODS, SERIES, STUDY
-from shared.entity_tags import entity_tag
-from shared.media_types import negotiate
-from shared.representations import METADATA
+from functions.edge import app
+from functions.edge.answers import accepts_gzip, multipart_response, not_modified, text_response
+from functions.edge.request import accepted, instance_identifiers, resource, service_url, transaction
+from functions.edge.routes import INSTANCE, METHODS, SERIES, STUDY
+from shared.web.entity_tags import entity_tag
+from shared.web.media_types import negotiate
+from shared.web.representations import METADATA
 
 if TYPE_CHECKING:
-    from shared.records import InstanceMetadata
+    from shared.archive.records import InstanceMetadata
 
 bp = func.Blueprint()
 
@@ -42,25 +42,25 @@ async def retrieve_series_metadata(req: Request) -> Response:
 @transaction
 async def retrieve_instance_metadata(req: Request) -> Response:
     """The metadata of an instance."""
-    from shared.services.instances import find_instance
+    from shared.services.retrieve.instances import find_instance
 
-    record = await find_instance(await _services.archive(), instance_identifiers(req), with_metadata=True)
+    record = await find_instance(await app.archive(), instance_identifiers(req), with_metadata=True)
     return await _answer(req, record.version, _only(record))
 
 
 async def _retrieve_several(req: Request) -> Response:
-    from shared.services.metadata import find_metadata, metadata_version
+    from shared.services.retrieve.metadata import find_metadata, metadata_version
 
-    archive = await _services.archive()
+    archive = await app.archive()
     version = await metadata_version(archive, resource(req))
     return await _answer(req, version, find_metadata(archive, resource(req)))
 
 
 async def _answer(req: Request, version: str, records: AsyncIterator["InstanceMetadata"]) -> Response:
-    from shared.services.content import begun
-    from shared.services.metadata import json_array, xml_documents
+    from shared.services.retrieve.metadata import json_array, xml_documents
+    from shared.web.content import begun
 
-    archive = await _services.archive()
+    archive = await app.archive()
     offer = negotiate(accepted(req), METADATA)
     tag = entity_tag(version, offer.media_type, accepts_gzip(req), service_url(req))
     if answer := not_modified(req, tag):

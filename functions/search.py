@@ -9,17 +9,17 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._answers import multipart_response
-from functions._http import accepted, resource, service_url, transaction
-from shared.attributes import TAG, Level
+from functions.edge import app
+from functions.edge.answers import multipart_response
+from functions.edge.request import accepted, resource, service_url, transaction
+from shared.dicom.attributes import TAG, Level
 from shared.errors import BadRequest
-from shared.media_types import negotiate
-from shared.representations import DICOM_XML, METADATA
-from shared.search_query import parse_search
+from shared.search.query import parse_search
+from shared.web.media_types import negotiate
+from shared.web.representations import DICOM_XML, METADATA
 
 if TYPE_CHECKING:
-    from shared.services.content import Content
+    from shared.web.content import Content
 
 bp = func.Blueprint()
 
@@ -76,14 +76,14 @@ async def search_series_instances(req: Request) -> Response:
 
 
 async def _search(req: Request, level: Level) -> Response:
-    from shared.services.search import search
+    from shared.services.search.search import search
 
-    settings = _services.settings()
+    settings = app.settings()
     offer = negotiate(accepted(req), METADATA)
     scope = resource(req) if "study" in req.path_params else None
     query = parse_search(_query_string(req), level, settings, is_within_study=scope is not None)
     url = service_url(req)
-    found = await search(await _services.archive(), query, scope, url, settings)
+    found = await search(await app.archive(), query, scope, url, settings)
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     if found.results and offer.is_multipart:
         response = multipart_response(req, offer, _documents(found.results, url))
@@ -105,8 +105,8 @@ def _query_string(req: Request) -> str:
 
 async def _documents(results: Sequence[Mapping[str, Any]], url: str) -> AsyncIterator["Content"]:
     """A document for each result (PS3.18 10.6.3.2)."""
-    from shared.dicom_xml import native_dicom_model
-    from shared.services.content import in_memory
+    from shared.dicom.dicom_xml import native_dicom_model
+    from shared.web.content import in_memory
 
     for found in results:
         path = found[TAG["RetrieveURL"]]["Value"][0].removeprefix(f"{url}/")

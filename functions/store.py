@@ -7,10 +7,9 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._http import accepted, api_version, body, resource, service_url, transaction
+from functions.edge import app
+from functions.edge.request import accepted, api_version, body, resource, service_url, transaction
 from shared.errors import PayloadTooLarge, UnsupportedMediaType
-from shared.media_types import boundary_of, negotiate, parse_media_type
 from shared.multipart import (
     Event,
     Headers,
@@ -22,8 +21,9 @@ from shared.multipart import (
     PartEnd,
     decode_events,
 )
-from shared.representations import STORE_RESPONSE
-from shared.store_response import status_of, store_response
+from shared.web.media_types import boundary_of, negotiate, parse_media_type
+from shared.web.representations import STORE_RESPONSE
+from shared.web.store_response import status_of, store_response
 
 bp = func.Blueprint()
 
@@ -48,7 +48,7 @@ async def _store(req: Request, study_instance_uid: str | None) -> Response:
     answer = negotiate(accepted(req), STORE_RESPONSE)
     url = service_url(req)
     events = _events(req)
-    service = await _services.store_service()
+    service = await app.store_service()
     outcomes = await service.store(events, study_instance_uid=study_instance_uid, version=api_version(req))
     status = status_of(outcomes)
     if not outcomes:
@@ -64,11 +64,11 @@ def _events(req: Request) -> AsyncIterator[Event]:
         raise UnsupportedMediaType(f"The request has no Content-Type. {_ACCEPTED}")
     media_type = parse_media_type(content_type)
     if media_type.name == "application/dicom":
-        return _single_part(body(req), _services.settings().max_part_bytes)
+        return _single_part(body(req), app.settings().max_part_bytes)
     part_type = media_type.parameters.get("type", "application/dicom")
     if media_type.name != "multipart/related" or part_type.lower() not in ("application/dicom", "*/*"):
         raise UnsupportedMediaType(f"The request's Content-Type is not one that is read. {_ACCEPTED}")
-    settings = _services.settings()
+    settings = app.settings()
     limits = MultipartLimits(
         max_parts=settings.max_parts,
         max_part_bytes=settings.max_part_bytes,

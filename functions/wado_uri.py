@@ -4,15 +4,15 @@ import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import _services
-from functions._answers import content_response, not_modified
-from functions._http import service_url, transaction
-from functions._routes import METHODS
-from shared.entity_tags import entity_tag
-from shared.media_types import accept_of, negotiate
-from shared.rendering_parameters import parse_uri
-from shared.representations import DICOM, uri_offers
-from shared.uri_request import parse_uri_request
+from functions.edge import app
+from functions.edge.answers import content_response, not_modified
+from functions.edge.request import service_url, transaction
+from functions.edge.routes import METHODS
+from shared.web.entity_tags import entity_tag
+from shared.web.media_types import accept_of, negotiate
+from shared.web.rendering_parameters import parse_uri
+from shared.web.representations import DICOM, uri_offers
+from shared.web.uri_request import parse_uri_request
 
 bp = func.Blueprint()
 
@@ -22,13 +22,13 @@ bp = func.Blueprint()
 @transaction
 async def retrieve_by_uri(req: Request) -> Response:
     """An instance as its file, or rendered, as `contentType` or Accept asks for; images are rendered by default."""
-    from shared.services.instances import file_in, find_instance
-    from shared.services.rendering import can_be_rendered, media_type_as_it_is, picture
+    from shared.services.retrieve.instances import file_in, find_instance
+    from shared.services.retrieve.render import can_be_rendered, media_type_as_it_is, picture
 
     query = req.query_params.multi_items()
     asked = parse_uri_request(query)
     parameters = parse_uri(query)
-    archive, work = await _services.archive(), _services.pixel_work()
+    archive, work = await app.archive(), app.pixel_work()
     record = await find_instance(archive, asked.identifiers, with_frames=True)
     shown_as = media_type_as_it_is(record)
     offers = uri_offers(record.transfer_syntax_uid, shown_as, is_rendered=can_be_rendered(record))

@@ -24,7 +24,7 @@ from local import azurite
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
 from shared.errors import Unavailable
-from shared.services.consistency import Difference, Examined, examine, repair
+from shared.services.repair.consistency import Difference, Examined, examine, repair
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 

@@ -9,6 +9,8 @@ from shared.settings import SettingsError
 
 _PLACES: Final = 6
 _ERRORS: Final = 6
+_ROOT: Final = __file__.removesuffix("shared/failures.py")
+_SHOWN_PARTS: Final = 4  # of a path, below the app's folder
 
 
 def described(error: BaseException) -> str:
@@ -37,5 +39,9 @@ def _line(error: BaseException) -> str:
     storage = [str(value) for name in ("status_code", "error_code") if (value := getattr(error, name, None))]
     said = f" ({' '.join(storage)})" if storage else ""
     frames = traceback.extract_tb(error.__traceback__)[-_PLACES:]
-    places = [f"{'/'.join(frame.filename.split('/')[-3:])}:{frame.lineno} {frame.name}" for frame in frames]
+    places = [f"{_path(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
     return f"{type(error).__name__}{said} at {' < '.join(reversed(places)) or 'an unknown place'}"
+
+
+def _path(file_name: str) -> str:
+    return "/".join(file_name.removeprefix(_ROOT).split("/")[-_SHOWN_PARTS:])

@@ -20,7 +20,7 @@ from local.background import served
 from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests import patient_values
+from tests.support import patient_values
 
 __all__ = ["Azurite", "Server"]
 

@@ -14,7 +14,7 @@ from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from benchmarks.side_by_side.made_files import MULTI_FRAME, Maker, identifiers_of
-from shared.comparable_values import comparable
+from shared.dicom.comparable_values import comparable
 from shared.storage import keys
 from shared.storage.posting_keys import rows_of_list
 

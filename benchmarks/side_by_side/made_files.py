@@ -9,7 +9,7 @@ from typing import Final
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from shared.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers
 
 _UID_DIGITS: Final = 20
 _CHUNK_BYTES: Final = 1024**2

@@ -6,7 +6,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from shared.parsing import Element, element_of
+from shared.dicom.parsing import Element, element_of
 
 _MAX_CONVERTED_BYTES: Final = 65536  # pydicom makes an object of each value, of which there may be one in two bytes
 

@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from shared.dicom.transfer_syntaxes import NATIVE
 from shared.errors import NotAcceptable
 from shared.imaging import libjpeg
 from shared.imaging.codestreams import (
@@ -27,7 +28,6 @@ from shared.imaging.codestreams import (
     jpeg_header,
 )
 from shared.imaging.image_pixels import ImagePixels
-from shared.transfer_syntaxes import NATIVE
 
 # The client is told that a frame cannot be decoded; a trace of each would only fill the log.
 logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)

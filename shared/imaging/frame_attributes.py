@@ -15,9 +15,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from shared.dicom.parsing import DicomFileError, DicomFileLimits, Encoding, HeadCount
+from shared.dicom.sequences import read_item
 from shared.imaging.attribute_values import element_of_keyword, value_of
-from shared.parsing import DicomFileError, DicomFileLimits, Encoding, HeadCount
-from shared.sequences import read_item
 
 _LIMITS: Final = DicomFileLimits()
 _MAX_WORDS: Final = 4 * 65536  # of a lookup table; it has 65,536 entries, and segments of up to four words make one

@@ -14,7 +14,7 @@ from shared.imaging.decoding import DecodedFrame
 from shared.imaging.frame_attributes import FrameAttributes, numbers_of, text_of
 from shared.imaging.lookup_tables import lookup_table
 from shared.imaging.sample_values import Levels, Values, mapped, occurring
-from shared.rendering_parameters import Window, WindowFunction
+from shared.web.rendering_parameters import Window, WindowFunction
 
 _ToValues = Callable[[Values], Values]
 _ToLevels = Callable[[Values], Levels]

@@ -6,7 +6,7 @@ from typing import Final
 from PIL import Image
 
 from shared.imaging.frame_attributes import FrameAttributes, numbers_of
-from shared.rendering_parameters import MAX_VIEWPORT_PIXELS, RenderingParameters
+from shared.web.rendering_parameters import MAX_VIEWPORT_PIXELS, RenderingParameters
 
 _LEAST_STRETCH: Final = 1.01
 _GREATEST_STRETCH: Final = 20.0

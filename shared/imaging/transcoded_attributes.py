@@ -6,9 +6,9 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from shared.element_values import raw_value
+from shared.dicom.element_values import raw_value
+from shared.dicom.transfer_syntaxes import LOSSY_METHODS
 from shared.imaging.image_pixels import ImagePixels
-from shared.transfer_syntaxes import LOSSY_METHODS
 
 _LOSSY_IMAGE_COMPRESSION: Final = 0x00282110
 _LOSSY_IMAGE_COMPRESSION_METHOD: Final = 0x00282114

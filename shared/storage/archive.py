@@ -13,7 +13,7 @@ from shared.storage.account import Account
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
 from shared.storage.journal import Journal
-from shared.storage.terms import Terms
+from shared.storage.postings import Terms
 
 _CONTAINER: Final = "dicom"
 _TABLES: Final = ("catalog", "terms", "journal")

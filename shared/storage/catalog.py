@@ -14,9 +14,9 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.index import Term
-from shared.records import InstanceMetadata, InstanceRecord, SeriesRecord, StudyRecord
+from shared.archive.records import InstanceMetadata, InstanceRecord, SeriesRecord, StudyRecord
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, names_of, packed, split, unpacked

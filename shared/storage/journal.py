@@ -8,7 +8,7 @@ from typing import Literal
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.index import Term
+from shared.archive.terms import Term
 from shared.storage import keys
 from shared.storage.parallel import in_parallel
 from shared.storage.properties import packed, unpacked

@@ -8,8 +8,8 @@ escape of a prefix is the prefix of the escape.
 import re
 from typing import Final
 
-from shared.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.records import InstanceRecord
+from shared.archive.records import InstanceRecord
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 STUDY_ROW: Final = "study"
 _JOURNAL_SHARDS: Final = 16

@@ -3,8 +3,8 @@ r"""The names of postings in the table of terms. Pure.
 Most attributes have a partition for each value, whose rows are studies. UIDs of series and instances, of which a study
 has many, share one where they differ in their last digits only: those that a device numbers one after the other are
 written in one transaction, and no partition has more than 1,110 UIDs. An attribute whose values stand in lists of
-beginnings, too (`shared/index.py`), has a partition of its own, in which the rows of a list follow each other; so all
-rows of a value change in one transaction. Within a list, the newest study comes first.
+beginnings, too (`shared/archive/terms.py`), has a partition of its own, in which the rows of a list follow each other;
+so all rows of a value change in one transaction. Within a list, the newest study comes first.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.comparable_values import MAX_NAME_LENGTH
-from shared.index import Span, Term, has_beginnings, lists_of
+from shared.archive.terms import Span, Term, has_beginnings, lists_of
+from shared.dicom.comparable_values import MAX_NAME_LENGTH
 from shared.storage.keys import escape, unescape
 
 _NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from azure.core.pipeline.transport import AioHttpTransport
 
-from shared.storage_use import Operation, watcher
+from shared.storage.storage_use import Operation, watcher
 
 # Storage closes a connection that is idle; a transaction that is sent at that moment may or may not have been received,
 # and is not sent again. Azurite waits 5 seconds.

@@ -9,7 +9,7 @@ from azure.storage.blob.aio import ContainerClient
 from local import azurite as local_azurite
 from local.azurite import Azurite
 from local.ports import free_ports
-from shared.services.store import StoreService
+from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 

@@ -14,17 +14,20 @@ from itertools import count
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
+from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound
-from shared.identifiers import ResourceIdentifiers
-from shared.services.back_pressure import MAX_BLOCK_BYTES
-from shared.services.delete import delete
-from shared.services.maintenance import replay_journal
-from shared.services.store import StoreService
+from shared.services.repair.maintenance import replay_journal
+from shared.services.write.back_pressure import MAX_BLOCK_BYTES
+from shared.services.write.delete import delete
+from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.store_response import Failed, FailureReason, Outcome, Stored
-from tests.crashes.storage_policies import TRANSACTION, StopAt, die_at
-from tests.crashes.stored_instances import (
+from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+from tests.services.write.test_store import store
+from tests.support.invariants import check_archive, requests_in_journal
+from tests.support.served_instances import new_uid
+from tests.support.storage_policies import TRANSACTION, StopAt, die_at
+from tests.support.stored_instances import (
     KnownInstance,
     is_there,
     is_wholly_there,
@@ -32,9 +35,6 @@ from tests.crashes.stored_instances import (
     known_instances,
     large_instance,
 )
-from tests.http.instances import new_uid
-from tests.services.invariants import check_archive, requests_in_journal
-from tests.services.test_store import store
 
 LATER = timedelta(hours=2)
 RecordProperty = Callable[[str, object], None]

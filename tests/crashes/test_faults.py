@@ -24,18 +24,22 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
-from shared.attributes import Level
+from shared.dicom.attributes import Level
+from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
-from shared.identifiers import ResourceIdentifiers
-from shared.services.delete import delete
-from shared.services.maintenance import replay_journal
-from shared.services.store import StoreService
+from shared.services.repair.maintenance import replay_journal
+from shared.services.write.delete import delete
+from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage
-from shared.store_response import Failed, FailureReason, Stored
-from tests.crashes.storage_policies import Fault, Faults, archive_through, fault_at, refusing_server, some_faults
-from tests.crashes.stored_instances import (
+from shared.web.store_response import Failed, FailureReason, Stored
+from tests.crashes.test_crash_points import LATER
+from tests.services.write.test_store import store
+from tests.support.invariants import check_archive
+from tests.support.served_instances import new_uid
+from tests.support.storage_policies import Fault, Faults, archive_through, fault_at, refusing_server, some_faults
+from tests.support.stored_instances import (
     KnownInstance,
     found,
     is_there,
@@ -43,10 +47,6 @@ from tests.crashes.stored_instances import (
     known_instances,
     retrieved,
 )
-from tests.crashes.test_crash_points import LATER
-from tests.http.instances import new_uid
-from tests.services.invariants import check_archive
-from tests.services.test_store import store
 
 ROUNDS = 12
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server, serving
-from tests.http.instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, new_uid, part10
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read from Linux' /proc")
 

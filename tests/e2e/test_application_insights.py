@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.instances import dataset, part10, path_of
+from tests.support.served_instances import dataset, part10, path_of
 
 NAME, PATIENT_ID = "Unerkannt^Ulla", "verborgen-0815"
 PIXELS = bytes(32 * 1024**2)  # more than lies in the buffers between two ends of a connection

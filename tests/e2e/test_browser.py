@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.instances import dataset, part10, path_of
-from tests.token_issuer import AUDIENCE, OWNER, issuing, token
+from tests.support.served_instances import dataset, part10, path_of
+from tests.support.token_issuer import AUDIENCE, OWNER, issuing, token
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DICOM = {"Content-Type": "application/dicom"}

@@ -23,9 +23,9 @@ from dicomweb_cli.__main__ import app
 from local.azurite import ROOT
 from local.sample_instances import sample_instances
 from tests.e2e.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.http.instances import dataset, new_uid, part10
-from tests.token_issuer import AUDIENCE, OWNER, READER, issuing, token
-from tests.watched_server import WatchedServer, watched
+from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.token_issuer import AUDIENCE, OWNER, READER, issuing, token
+from tests.support.watched_server import WatchedServer, watched
 
 DATA = Path(pydicom.__file__).parent / "data/test_files"
 BUNDLED = ("CT_small", "examples_jpeg2k", "examples_palette", "image_dfl", "test-SR", "waveform_ecg")

@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from local.ports import free_ports
 from tests.e2e.test_cli import by_uid, run, uploaded
-from tests.http.instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, new_uid, part10
 
 ORTHANC = shutil.which("Orthanc")
 PASSWORD = "open-sesame"  # noqa: S105 -- of the server that runs for this test

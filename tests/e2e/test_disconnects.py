@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.e2e.measured_server import MIB
-from tests.http.instances import dataset, part10, path_of
-from tests.watched_server import WatchedServer, watched
+from tests.support.served_instances import dataset, part10, path_of
+from tests.support.watched_server import WatchedServer, watched
 
 LARGE_BYTES = 32 * MIB  # more than lies in the buffers between the two ends of a connection
 DICOM = {"Content-Type": "application/dicom"}

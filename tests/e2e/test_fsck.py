@@ -13,11 +13,11 @@ from azure.storage.blob.aio import BlobServiceClient
 from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
-from shared.services.consistency import Kind
-from tests.http.instances import new_uid
-from tests.services.damages import DAMAGES
-from tests.services.raw_archive import RawArchive, opened
-from tests.services.test_store import files_of, store
+from shared.services.repair.consistency import Kind
+from tests.services.repair.damages import DAMAGES
+from tests.services.write.test_store import files_of, store
+from tests.support.raw_archive import RawArchive, opened
+from tests.support.served_instances import new_uid
 
 RUN_SECONDS = 90
 

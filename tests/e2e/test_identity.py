@@ -24,10 +24,10 @@ from cryptography.x509.oid import NameOID
 from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
-from tests.e2e.app_process import app_process
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10, path_of
-from tests.token_issuer import rsa_key
+from tests.support.app_process import app_process
+from tests.support.served_instances import dataset, new_uid, part10, path_of
+from tests.support.token_issuer import rsa_key
 
 CLIENT_ID = "4f5e2c58-0000-4000-8000-000000000001"
 SECRET = "header-of-the-identity-endpoint"  # noqa: S105 -- of this test alone

@@ -13,11 +13,11 @@ import pytest
 
 from local import azurite
 from local.ports import free_ports
-from shared.services.maintenance import replay_journal
-from tests.e2e.app_process import app_process
+from shared.services.repair.maintenance import replay_journal
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10, path_of
-from tests.services.raw_archive import RawArchive, opened
+from tests.support.app_process import app_process
+from tests.support.raw_archive import RawArchive, opened
+from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 KILLS = 20
 LATER = timedelta(hours=2)

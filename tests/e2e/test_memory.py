@@ -17,7 +17,7 @@ from tests.e2e.measured_server import (
     store,
     warm_server,
 )
-from tests.http.instances import new_uid
+from tests.support.served_instances import new_uid
 
 pytestmark = [pytest.mark.long, needs_proc]
 

@@ -23,7 +23,7 @@ from tests.e2e.measured_server import (
     store,
     warm_server,
 )
-from tests.http.instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, new_uid, part10
 
 pytestmark = [pytest.mark.long, needs_proc]
 

@@ -13,7 +13,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_rescale
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ImplicitVRLittleEndian
 
-from tests.http.instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, new_uid, part10
 
 _DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 _PDF = "1.2.840.10008.5.1.4.1.1.104.1"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server, serving
-from tests.http.instances import dataset, part10, path_of
+from tests.support.served_instances import dataset, part10, path_of
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10, path_of
+from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 JSON = {"Accept": "application/dicom+json"}
 

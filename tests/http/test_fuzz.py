@@ -10,9 +10,9 @@ import pytest
 
 from tests.conftest import Server
 from tests.e2e.measured_server import MIB, needs_proc, peak_bytes, process_of
-from tests.http.instances import dataset, part10
-from tests.http.mutations import ResourceRequest, StoreRequest, resource_request, store_request
-from tests.watched_server import WatchedServer, watched
+from tests.support.mutations import ResourceRequest, StoreRequest, resource_request, store_request
+from tests.support.served_instances import dataset, part10
+from tests.support.watched_server import WatchedServer, watched
 
 STORES = 10_000
 RESOURCES = 2_000

@@ -9,8 +9,8 @@ from azure.functions.decorators.function_app import Function
 from local.routing import find
 from local.server import routes_of
 from tests.conftest import Server, serving
-from tests.http.app_routes import requests_of
-from tests.http.instances import dataset, part10, path_of
+from tests.support.app_routes import requests_of
+from tests.support.served_instances import dataset, part10, path_of
 
 VIEWER = "https://viewer.example.org"
 LOCAL_VIEWER = "http://localhost:3000"

@@ -14,9 +14,9 @@ from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.transport import WatchedTransport
-from tests.crashes.storage_policies import archive_through
-from tests.http.in_process import app_client
-from tests.storage_operations import Counting
+from tests.support.in_process import app_client
+from tests.support.storage_operations import Counting
+from tests.support.storage_policies import archive_through
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.http.instances import dataset
 from tests.http.test_representations import part10_in, stored
+from tests.support.served_instances import dataset
 
 NATIVE = {"Accept": "application/dicom"}
 OCTETS = {"Accept": "application/octet-stream"}

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from pydicom.uid import EncapsulatedPDFStorage
 
+from tests.docs.test_docs import CONFORMANCE, rows
 from tests.e2e.messages import parts
-from tests.http.instances import dataset, part10
 from tests.http.test_representations import stored
-from tests.unit.test_docs import CONFORMANCE, rows
+from tests.support.served_instances import dataset, part10
 
 # What T stands for, for frames of an image that is stored in Explicit VR Little Endian.
 FRAME_TYPES = ("application/octet-stream", "image/jp2", "image/jls", "image/dicom-rle")

@@ -27,10 +27,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from functions._registered import http_functions
-from shared.media_types import parse_media_type
+from functions.edge.registered import http_functions
+from shared.web.media_types import parse_media_type
 from tests.conftest import Server, serving
-from tests.http.instances import dataset, part10
+from tests.support.served_instances import dataset, part10
 
 Operation = APIOperation[Any, Any, Any, Any]
 Request = Case[Operation]

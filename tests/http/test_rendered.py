@@ -11,8 +11,8 @@ from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage
 
 from tests.e2e.messages import parts
-from tests.http.instances import dataset, new_uid, part10, path_of
 from tests.http.test_representations import stored
+from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 BROWSER = {"Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
 ROWS, COLUMNS = 100, 200

@@ -17,7 +17,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import MPEG4HP41, UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from tests.e2e.messages import parts
-from tests.http.instances import dataset, new_uid, part10, path_of
+from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 ELE = "1.2.840.10008.1.2.1"
 OCTETS = {"Accept": "application/octet-stream"}

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.e2e.messages import MULTIPART_DICOM, multipart, parts
-from tests.http.instances import dataset, new_uid, part10, path_of
+from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 ELE = "1.2.840.10008.1.2.1"
 PIXEL_DATA = "7FE00010"

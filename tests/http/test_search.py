@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, part10, uids_of
+from tests.support.served_instances import dataset, part10, uids_of
 
 UIDS = uids_of(__name__)
 STUDIES, SERIES = [next(UIDS) for _ in range(3)], [next(UIDS) for _ in range(4)]

@@ -9,8 +9,8 @@ from dicomweb_client import DICOMwebClient
 from requests import Session
 
 from tests.conftest import Server
-from tests.http import raw_requests
-from tests.http.instances import dataset, new_uid, part10, uids_of
+from tests.support import raw_requests
+from tests.support.served_instances import dataset, new_uid, part10, uids_of
 
 UIDS = uids_of(__name__)
 TOKEN = next(UIDS)[-10:]

@@ -8,13 +8,13 @@ import pytest
 from azure.functions.decorators.function_app import Function
 from starlette.types import Message
 
-from functions import _services
+from functions.edge import app
 from local.server import Host, routes_of
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.conftest import Server
-from tests.http import raw_requests
-from tests.http.instances import dataset, new_uid, part10
+from tests.support import raw_requests
+from tests.support.served_instances import dataset, new_uid, part10
 
 STUDY = new_uid()
 TOKEN = new_uid()[-8:]
@@ -279,10 +279,10 @@ async def test_a_query_string_of_bytes_that_are_not_ascii(
     functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(anonymous_access=True)
-    monkeypatch.setattr(_services, "_archive", archive)
-    monkeypatch.setattr(_services, "settings", lambda: settings)
-    monkeypatch.setattr("functions._http.settings", lambda: settings)
-    app = Host(routes_of(functions))
+    monkeypatch.setattr(app, "_archive", archive)
+    monkeypatch.setattr(app, "settings", lambda: settings)
+    monkeypatch.setattr("functions.edge.request.settings", lambda: settings)
+    host = Host(routes_of(functions))
     for query, expected in (
         (b"PatientID=M\xfcller", 400),
         (b"PatientID=\xed\xa0\x80", 400),
@@ -307,6 +307,6 @@ async def test_a_query_string_of_bytes_that_are_not_ascii(
         async def send(message: Message, sent: list[Message] = sent) -> None:
             sent.append(message)
 
-        await app(scope, receive, send)
+        await host(scope, receive, send)
         assert sent[0]["status"] == expected
         assert (b"not UTF-8" in sent[1]["body"]) is (expected == 400)

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.http.instances import dataset, new_uid, part10
-from tests.unit.test_docs import CONFORMANCE, rows
+from tests.docs.test_docs import CONFORMANCE, rows
+from tests.support.served_instances import dataset, new_uid, part10
 
 LEVELS = {"study": "/studies", "series": "/series", "instance": "/instances"}
 UID_TAGS = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}

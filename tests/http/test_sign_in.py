@@ -8,14 +8,14 @@ import httpx
 import pytest
 from azure.functions.decorators.function_app import Function
 
-from functions import _services
+from functions.edge import app
 from local.server import Host, routes_of
 from shared.settings import Settings
 from tests.conftest import Server, serving
-from tests.http.app_routes import guarded, requests_of
-from tests.http.instances import dataset, part10, path_of
-from tests.services.test_sign_in import REFUSED
-from tests.token_issuer import AUDIENCE, OWNER, READER, Issuer, issuing, jwk, token
+from tests.services.sign_in.test_tokens import REFUSED
+from tests.support.app_routes import guarded, requests_of
+from tests.support.served_instances import dataset, part10, path_of
+from tests.support.token_issuer import AUDIENCE, OWNER, READER, Issuer, issuing, jwk, token
 
 PROBLEM = "application/problem+json"
 PASSED: set[int] = {200, 204, 400, 404, 406, 415}
@@ -216,8 +216,8 @@ async def in_this_process(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
-    monkeypatch.setattr(_services, "settings", lambda: settings)
-    monkeypatch.setattr("functions._http.settings", lambda: settings)
+    monkeypatch.setattr(app, "settings", lambda: settings)
+    monkeypatch.setattr("functions.edge.request.settings", lambda: settings)
     transport = httpx.ASGITransport(Host(routes_of(functions)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:
         yield client

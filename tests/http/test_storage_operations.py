@@ -8,14 +8,14 @@ import pytest_asyncio
 from azure.functions.decorators.function_app import Function
 
 from benchmarks import costs
-from functions import _services
+from functions.edge import app
 from local.server import Host, routes_of
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.crashes.storage_policies import archive_through
 from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.instances import dataset, new_uid, part10, uids_of
-from tests.storage_operations import Counting
+from tests.support.served_instances import dataset, new_uid, part10, uids_of
+from tests.support.storage_operations import Counting
+from tests.support.storage_policies import archive_through
 
 UIDS = uids_of(__name__)
 STUDY, SERIES, INSTANCES = next(UIDS), next(UIDS), [next(UIDS) for _ in range(5)]
@@ -38,9 +38,9 @@ async def client(
     """A client of the app in this process, on an archive whose operations are counted, with five instances."""
     with pytest.MonkeyPatch.context() as patch:
         async with archive_through(counting, patch, settings) as counted:
-            patch.setattr(_services, "_archive", counted)
-            patch.setattr(_services, "settings", lambda: Settings(anonymous_access=True))
-            patch.setattr("functions._http.settings", lambda: Settings(anonymous_access=True))
+            patch.setattr(app, "_archive", counted)
+            patch.setattr(app, "settings", lambda: Settings(anonymous_access=True))
+            patch.setattr("functions.edge.request.settings", lambda: Settings(anonymous_access=True))
             transport = httpx.ASGITransport(Host(routes_of(functions)))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2") as client:
                 files = [

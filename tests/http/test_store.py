@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import httpx
 import pytest
 
-from tests.http.instances import dataset, part10, path_of
+from tests.support.served_instances import dataset, part10, path_of
 
 PART = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
 

@@ -19,9 +19,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.http.instances import dataset, path_of
-from tests.unit.part10_files import part10
-from tests.watched_server import WatchedServer, watched
+from tests.support.part10_files import part10
+from tests.support.served_instances import dataset, path_of
+from tests.support.watched_server import WatchedServer, watched
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

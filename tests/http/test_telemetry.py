@@ -17,16 +17,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from functions import _telemetry
+from functions.edge import telemetry
 from functions.maintenance import replay_journal
 from local.azurite import ROOT
 from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.transport import WatchedTransport
-from tests.crashes.storage_policies import archive_through
-from tests.http.in_process import app_client
-from tests.http.instances import dataset, new_uid, part10, path_of
+from tests.support.in_process import app_client
+from tests.support.served_instances import dataset, new_uid, part10, path_of
+from tests.support.storage_policies import archive_through
 
 NAME, PATIENT_ID = "Verschwiegen^Vera", "geheim-4711"
 DICOM = {"Content-Type": "application/dicom"}
@@ -41,7 +41,7 @@ class Exported:
         self._reader = InMemoryMetricReader()
         tracers = TracerProvider()
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
-        self.telemetry = _telemetry.Telemetry(tracers, MeterProvider([self._reader]))
+        self.telemetry = telemetry.Telemetry(tracers, MeterProvider([self._reader]))
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -76,8 +76,8 @@ class Exported:
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
     exported = Exported()
-    monkeypatch.setattr(_telemetry, "_is_open", True)
-    monkeypatch.setattr(_telemetry, "_telemetry", exported.telemetry)
+    monkeypatch.setattr(telemetry, "_is_open", True)
+    monkeypatch.setattr(telemetry, "_telemetry", exported.telemetry)
     return exported
 
 
@@ -226,8 +226,8 @@ def test_nothing_of_it_is_imported_where_it_is_not_configured() -> None:
     program = """
 import asyncio, sys
 import function_app
-from functions import _telemetry
-assert asyncio.run(_telemetry._of_process()) is None
+from functions.edge import telemetry
+assert asyncio.run(telemetry._of_process()) is None
 found = [name for name in sys.modules if name.startswith(("opentelemetry.sdk", "azure.monitor", "azure.identity"))]
 assert not found, found
 """

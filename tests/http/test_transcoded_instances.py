@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless, RLELossless
 
-from shared.transfer_syntaxes import DECODABLE, ENCODABLE, EXPLICIT_VR_LITTLE_ENDIAN, LOSSY_METHODS, OCTET_STREAM
+from shared.dicom.transfer_syntaxes import DECODABLE, ENCODABLE, EXPLICIT_VR_LITTLE_ENDIAN, LOSSY_METHODS, OCTET_STREAM
 from tests.conftest import Server
 from tests.e2e.messages import parts
 from tests.e2e.test_real_files import FILES, REQUIRED, TRUNCATED

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
-from shared.imaging.rendering import render
-from shared.rendering_parameters import RenderingParameters, Window
+from shared.imaging.pictures import render
+from shared.web.rendering_parameters import RenderingParameters, Window
 
 
 def frame_of(

@@ -17,7 +17,7 @@ from shared.imaging.codestreams import (
     jpeg_2000_header,
     jpeg_header,
 )
-from tests.imaging.bundled_files import stored_frame
+from tests.support.bundled_files import stored_frame
 
 
 def segment(marker: int, contents: bytes) -> bytes:

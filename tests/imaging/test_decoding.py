@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
+from shared.dicom.transfer_syntaxes import DECODABLE
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
-from shared.transfer_syntaxes import DECODABLE
-from tests.imaging.bundled_files import bundled_frame, bundled_frames, decodable_paths, stored_frame
+from tests.support.bundled_files import bundled_frame, bundled_frames, decodable_paths, stored_frame
 
 NATIVE = str(ExplicitVRLittleEndian)
 BIG_ENDIAN = str(ExplicitVRBigEndian)

@@ -14,7 +14,7 @@ from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.encoding import ENCODINGS, encode_frame, pixels_encoded
 from shared.imaging.image_pixels import ImagePixels
-from tests.imaging.bundled_files import bundled_frame, bundled_frames, decodable_paths
+from tests.support.bundled_files import bundled_frame, bundled_frames, decodable_paths
 
 GRAY = ImagePixels(64, 48, 1, 16, 16, False, "MONOCHROME2")
 # Codecs other than those that decode_frame takes.

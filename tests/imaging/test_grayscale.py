@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from shared.imaging.frame_attributes import words_of
-from shared.rendering_parameters import Window, WindowFunction
+from shared.web.rendering_parameters import Window, WindowFunction
 from tests.imaging.pictures import data_set, frame_of, levels, rendered
 
 CT = {"RescaleSlope": 2, "RescaleIntercept": -100}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tests.http.instances import dataset, part10
+from tests.support.served_instances import dataset, part10
 
 Uids = tuple[str, str, str]
 

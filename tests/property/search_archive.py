@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 
-from shared.attributes import SEARCHABLE, Level, MatchingKey
-from tests.http.instances import part10
+from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
+from tests.support.served_instances import part10
 
 
 @dataclass(frozen=True)

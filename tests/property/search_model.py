@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from shared.attributes import BY_TAG, Level, MatchingKey
+from shared.dicom.attributes import BY_TAG, Level, MatchingKey
 from tests.property.search_archive import DataSet, Element, Part
 
 Uids = tuple[str, ...]

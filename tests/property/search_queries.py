@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from shared.attributes import SEARCHABLE, Level, MatchingKey
+from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
 from tests.property.search_archive import OTHER_KEYS, DataSet
 from tests.property.search_model import FUZZY, ArchiveModel, Query, plain_name
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.e2e.messages import ANY_DICOM_PARTS, MULTIPART_DICOM, multipart, parts
 from tests.property.archive_model import ArchiveModel, Attributes, Instance
-from tests.watched_server import WatchedServer, watched
+from tests.support.watched_server import WatchedServer, watched
 
 pytestmark = pytest.mark.property
 

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from shared.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance, inflate_file
-from shared.dicom_json_text import json_texts
-from shared.frames import FrameTable
-from shared.transfer_syntaxes import DEFLATED
-from tests.unit.part10_files import SAMPLES, image, part10, read_bulk_value
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance, inflate_file
+from shared.dicom.dicom_json_text import json_texts
+from shared.dicom.frame_table import FrameTable
+from shared.dicom.transfer_syntaxes import DEFLATED
+from tests.support.part10_files import SAMPLES, image, part10, read_bulk_value
 
 pytestmark = pytest.mark.property
 
@@ -124,8 +124,8 @@ def test_no_mutation_does_worse_than_be_refused(data: bytes) -> None:
 def long_from(size: int) -> Iterator[None]:
     """Elements of `size` bytes are long ones meanwhile, so that those of small files are."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("shared.data_set_reader.LONG_BYTES", size)
-        patched.setattr("shared.long_elements._HELD_BYTES", size)
+        patched.setattr("shared.dicom.data_set_reader.LONG_BYTES", size)
+        patched.setattr("shared.dicom.long_elements._HELD_BYTES", size)
         yield
 
 

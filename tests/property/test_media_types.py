@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import BadRequest, NotAcceptable
-from shared.media_types import (
+from shared.web.media_types import (
     Offer,
     accept_of,
     boundary_of,

@@ -19,8 +19,8 @@ from shared.multipart import (
     decode_parts,
     encode_parts,
 )
-from tests.unit.test_multipart_decoder import bytewise, outcome
-from tests.unit.test_multipart_encoder import decoded_by_dicomweb_client, decoded_by_email, decoded_by_toolbelt
+from tests.multipart.test_multipart_decoder import bytewise, outcome
+from tests.multipart.test_multipart_encoder import decoded_by_dicomweb_client, decoded_by_email, decoded_by_toolbelt
 
 pytestmark = pytest.mark.property
 

@@ -11,23 +11,23 @@ import pytest_asyncio
 
 from local import azurite as local_azurite
 from local.ports import free_ports
-from shared.attributes import Level
-from shared.identifiers import ResourceIdentifiers
-from shared.index import Term
-from shared.search_query import parse_search
-from shared.services import candidates
-from shared.services.delete import delete
-from shared.services.leftovers import last_alive_at
-from shared.services.search import SearchResults, search
-from shared.services.store import StoreService
+from shared.archive.terms import Term
+from shared.dicom.attributes import Level
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.search.query import parse_search
+from shared.services.repair.leftovers import last_alive_at
+from shared.services.search import candidates
+from shared.services.search.search import SearchResults, search
+from shared.services.write.delete import delete
+from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
-from shared.store_response import Stored
+from shared.web.store_response import Stored
 from tests.property.search_archive import KEYS, Part, Studies
 from tests.property.search_model import ArchiveModel, Query, Uids
 from tests.property.search_queries import Queries, path_of, query_string
-from tests.services.test_store import store
+from tests.services.write.test_store import store
 
 pytestmark = pytest.mark.property
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
-from shared.services.store import StoreService
+from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 

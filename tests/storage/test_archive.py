@@ -1,7 +1,7 @@
 import pytest
 
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.errors import Unavailable
-from shared.identifiers import InstanceIdentifiers
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage

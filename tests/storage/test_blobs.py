@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import NotFound
 from shared.storage.archive import Archive
-from tests.storage.instances import new_uid
+from tests.support.instance_rows import new_uid
 
 
 async def test_a_blob_is_read_whole_and_by_range(archive: Archive) -> None:

@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from shared.identifiers import InstanceIdentifiers
-from shared.records import NewInstance, with_instances, without_instances
+from shared.archive.records import NewInstance, with_instances, without_instances
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.archive import Archive
 from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction
-from tests.storage.instances import new_instance, new_uid, study_of
+from tests.support.instance_rows import new_instance, new_uid, study_of
 
 
 async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyVersion:

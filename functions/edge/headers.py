@@ -1,0 +1,56 @@
+"""The headers of every answer: what a browser may do with it (nosniff, CSP, CORS), and who may keep it."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.edge import app
+from shared.settings import Settings, SettingsError
+from shared.web.cross_origin import ANY, allowed_origins, sharing_headers
+
+_SECURITY: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+# Anyone who may store may store a page with scripts as a bulk value; opened from here it must not act as ours. What is
+# no page, such as a picture in one, or what a script fetches, is not touched by it.
+_NO_SCRIPTS: Final = "default-src 'none'; sandbox"
+# Browsers show a PDF in a viewer of their own, apart from our origin; some refuse to do so in a sandbox.
+_PDF: Final = "application/pdf"
+_NO_SCRIPTS_IN_PDF: Final = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
+
+_HTTPS_ONLY: Final = "max-age=31536000"
+
+
+def add_headers(req: Request, response: Response) -> None:
+    """Put on an answer the headers that all answers have."""
+    headers, settings = response.headers, _settings()
+    headers.update(_SECURITY)
+    is_pdf = headers.get("content-type", "").partition(";")[0] == _PDF
+    headers["Content-Security-Policy"] = _NO_SCRIPTS_IN_PDF if is_pdf else _NO_SCRIPTS
+    if client_scheme(req, settings) == "https":
+        headers["Strict-Transport-Security"] = _HTTPS_ONLY
+    # What can be asked for again by its entity tag says so itself.
+    headers.setdefault("Cache-Control", "no-store")
+    origins = allowed_origins(settings.cors_origins)
+    headers.update(sharing_headers(origins, req.headers.get("origin")))
+    if origins and ANY not in origins:
+        headers.add_vary_header("Origin")
+
+
+def client_scheme(req: Request, settings: Settings) -> str:
+    """The scheme that the client used: as the settings have it, or the host in front says, if the settings trust it."""
+    if settings.public_base_url:
+        return settings.public_base_url.partition(":")[0].lower()
+    forwarded = req.headers.get("x-forwarded-proto", "") if settings.trust_forwarded else ""
+    scheme: str = forwarded.partition(",")[0].strip() or req.scope["scheme"]
+    return scheme
+
+
+def _settings() -> Settings:
+    """The settings; the defaults where they cannot be read, which the answer says already."""
+    try:
+        settings = app.settings()
+        allowed_origins(settings.cors_origins)
+    except SettingsError:
+        return Settings()
+    return settings

@@ -1,0 +1,68 @@
+"""Reads the bulk value that a BulkDataURI names from the data set of a stored file."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments
+
+from shared.dicom.byte_order import swapped
+from shared.dicom.element_values import NOTHING_INHERITED, Inherited
+from shared.dicom.parsing import UNDEFINED_LENGTH, DicomFileLimits, Malformed, element_of
+from shared.dicom.sequences import NestedReader
+
+_PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*")
+_DEFAULT_LIMITS: Final = DicomFileLimits()
+
+
+class NoSuchBulkValue(KeyError):
+    """No attribute with a value at that path."""
+
+
+def find_bulk_value(data_set: Dataset, path: str, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> tuple[bytes, str]:
+    """The value at `path`, and its VR.
+
+    `data_set` is that of a stored file without its Pixel Data, as `read_header` gives it. `path` is that of the
+    BulkDataURI after ``bulkdata/``: a tag, or tags with item numbers, from 1, in between; upper or lower case.
+
+    The value is the bytes as they stand, words in little endian (PS3.18 8.7.3). Of an encapsulated value, such as an
+    icon, it is the fragments joined, without offset table. It is that of any attribute but a sequence.
+
+    Raises NoSuchBulkValue when there is none, and DicomFileError when sequences exceed the limits.
+    """
+    if _PATH.fullmatch(path.upper()) is None:
+        raise NoSuchBulkValue(path)
+    return _find(data_set, path.split("/"), NOTHING_INHERITED, NestedReader(limits))
+
+
+def _find(data_set: Dataset, path: Sequence[str], inherited: Inherited, nested: NestedReader) -> tuple[bytes, str]:
+    element = element_of(data_set, int(path[0], 16))
+    if element is None or not element.value:
+        raise NoSuchBulkValue(path[0])
+    inherited = inherited.by(data_set)
+    vr = inherited.vr(element, data_set)
+    if vr == "SQ":
+        try:
+            with nested.items(element) as items:
+                if len(path) == 1 or int(path[1]) > len(items):
+                    raise NoSuchBulkValue(path[0])
+                return _find(items[int(path[1]) - 1], path[2:], inherited, nested)
+        except Malformed:
+            vr = "UN"
+    if len(path) > 1 or not isinstance(element, RawDataElement):
+        raise NoSuchBulkValue(path[0])
+    value = element.value or b""
+    if element.length == UNDEFINED_LENGTH:
+        return _joined(value, "<" if element.is_little_endian else ">"), vr
+    return value if element.is_little_endian else swapped(value, vr), vr
+
+
+def _joined(value: bytes, endianness: str) -> bytes:
+    """The fragments of an encapsulated value (PS3.5 A.4); a value that pydicom can only end, as it stands."""
+    try:
+        _, *fragments = generate_fragments(value, endianness=endianness)
+    except ValueError:
+        return value
+    return b"".join(fragments)

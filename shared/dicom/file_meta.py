@@ -1,0 +1,180 @@
+"""What comes before the data set of a DICOM file: preamble, prefix and file meta group (PS3.10 7.1).
+
+Clients also send data sets without some or all of it. What is stored always has all of it, with a preamble of zeros: a
+preamble may hold the head of another format, and make a program of a file that passes for an image.
+"""
+
+from dataclasses import dataclass
+from struct import unpack
+from typing import Final
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+from pydicom.valuerep import STANDARD_VR
+
+from shared.dicom.element_values import dictionary_vr, raw_value
+from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
+from shared.dicom.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding, Head
+from shared.dicom.transfer_syntaxes import (
+    DEFLATED,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+
+# Every other transfer syntax is in Explicit VR Little Endian (PS3.5 A.4).
+_ENCODINGS: Final = {
+    IMPLICIT_VR_LITTLE_ENDIAN: Encoding(is_implicit_vr=True),
+    EXPLICIT_VR_BIG_ENDIAN: Encoding(is_little_endian=False),
+}
+
+_PREAMBLE: Final = bytes(128)
+_PREFIX: Final = b"DICM"
+_PREFIXED: Final = len(_PREAMBLE) + len(_PREFIX)
+_FIRST_GROUP: Final = 0x0004  # of a DICOMDIR; other data sets begin with 0008
+_SWAPPED_GROUP: Final = _FIRST_GROUP << 8
+
+_TRANSFER_SYNTAX_UID: Final = 0x00020010
+_IMPLEMENTATION_CLASS_UID: Final = "2.25.217347430706284696547132738520179672132"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMeta:
+    """What was read before the data set.
+
+    `elements` are those of the file meta group, which is `encoded`; `following` are the bytes read after it, which
+    begin the data set. `transfer_syntax_uid` is a valid UID; where the file names none, it is the one that the data set
+    must be in.
+    """
+
+    elements: Dataset
+    encoded: bytes
+    following: bytes
+    transfer_syntax_uid: str
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the data set is encoded, once inflated."""
+        return _ENCODINGS.get(self.transfer_syntax_uid, Encoding())
+
+    @property
+    def is_deflated(self) -> bool:
+        """Whether the data set is deflated (PS3.5 A.5)."""
+        return self.transfer_syntax_uid in DEFLATED
+
+    def stored(self, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+        """What is stored before the data set: all of PS3.10 7.1, with a preamble of zeros.
+
+        A file meta group that names its transfer syntax stays as it is; the UIDs are only used where there is none.
+        Raises DicomFileError for one that does not, and cannot be written again.
+        """
+        if _TRANSFER_SYNTAX_UID in self.elements:
+            return _PREAMBLE + _PREFIX + self.encoded
+        try:
+            meta = FileMetaDataset()
+            meta.FileMetaInformationVersion = b"\0\1"
+            meta.MediaStorageSOPClassUID = UID(sop_class_uid[:MAX_UID_LENGTH])
+            meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid[:MAX_UID_LENGTH])
+            meta.ImplementationClassUID = UID(_IMPLEMENTATION_CLASS_UID)
+            meta.update(self.elements)
+            return _written(meta, self.transfer_syntax_uid)
+        except Exception:  # noqa: BLE001
+            # What is there is converted, which fails in as many ways as there are to be wrong; and errors hold values.
+            raise DicomFileError("The file meta group cannot be read.") from None
+
+    def transcoded(self, transfer_syntax_uid: str) -> bytes:
+        """What comes before the data set of the same instance in another transfer syntax.
+
+        Elements of a VR that does not exist are left out. Raises DicomFileError for a file meta group that cannot be
+        written again.
+        """
+        try:
+            meta = FileMetaDataset()
+            raw = {tag: self.elements.get_item(tag) for tag in sorted(self.elements.keys())}
+            meta.update({tag: element for tag, element in raw.items() if element.VR in STANDARD_VR})
+            return _written(meta, transfer_syntax_uid)
+        except Exception:  # noqa: BLE001
+            raise DicomFileError("The file meta group cannot be read.") from None
+
+
+class FileMetaReader:
+    """Reads everything before the data set."""
+
+    def __init__(self, limits: DicomFileLimits) -> None:
+        self._limits = limits
+        self._beginning = b""
+        self._reader: ElementReader | None = None
+
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> FileMeta | None:
+        """What was read, or None when more is needed, which is only so while not `is_last`.
+
+        Raises DicomFileError when this is not a DICOM file, or cannot be told to be one.
+        """
+        if self._reader is None:
+            chunk = self._beginning = self._beginning + chunk
+            if len(chunk) < _PREFIXED and not is_last:
+                return None
+            # In Explicit VR Little Endian in every file: PS3.10 7.1.
+            self._reader = ElementReader(Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True)
+            if chunk.startswith(_PREFIX, len(_PREAMBLE)):
+                chunk = chunk[_PREFIXED:]
+        if not self._reader.feed(chunk, is_last=is_last):
+            return None
+        elements = self._reader.data_set
+        encoded, following = self._reader.data[: self._reader.position], self._reader.data[self._reader.position :]
+        uid = raw_value(elements, _TRANSFER_SYNTAX_UID)
+        return FileMeta(
+            elements=elements,
+            encoded=encoded,
+            following=following,
+            transfer_syntax_uid=_guessed_transfer_syntax_uid(following) if uid is None else _transfer_syntax_uid(uid),
+        )
+
+
+def read_header(data: bytes, limits: DicomFileLimits) -> tuple[FileMeta, Dataset]:
+    """What a stored file begins with, and the data set without its Pixel Data.
+
+    `data` is the file without its Pixel Data element: the bytes before it and, where there are any, those after it.
+    Raises DicomFileError when it is not what it must be.
+    """
+    meta = FileMetaReader(limits).feed(data, is_last=True)
+    if meta is None:
+        raise DicomFileError("The bytes are not those of a stored file.")
+    reader = ElementReader(meta.encoding, limits=limits)
+    reader.feed(meta.following, is_last=True)
+    return meta, reader.data_set
+
+
+def _written(meta: FileMetaDataset, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and a file meta group that names the transfer syntax."""
+    meta.FileMetaInformationGroupLength = 0  # counted as it is written
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    written = DicomBytesIO()
+    write_file_meta_info(written, meta, enforce_standard=False)
+    return _PREAMBLE + _PREFIX + written.getvalue()
+
+
+def _is_after_meta(head: Head) -> bool:
+    return head.tag >> 16 != 0x0002
+
+
+def _transfer_syntax_uid(value: bytes) -> str:
+    uid = value.decode("latin-1").strip("\0 ")
+    if not is_uid(uid):
+        raise DicomFileError("Transfer Syntax UID (0002,0010) is not a UID.")
+    return uid
+
+
+def _guessed_transfer_syntax_uid(beginning: bytes) -> str:
+    """The native transfer syntax in which a data set is that begins so."""
+    if len(beginning) >= 8:
+        group, number = unpack("<HH", beginning[:4])
+        if beginning[4:6].decode("latin-1") in STANDARD_VR:
+            return EXPLICIT_VR_BIG_ENDIAN if group >= _SWAPPED_GROUP else EXPLICIT_VR_LITTLE_ENDIAN
+        # The first attribute of any data set is a standard one.
+        if group >= _FIRST_GROUP and dictionary_vr(BaseTag(group << 16 | number), Dataset()) != "UN":
+            return IMPLICIT_VR_LITTLE_ENDIAN
+    raise DicomFileError("This is not a DICOM file: it has no prefix, and does not begin as a data set does.")

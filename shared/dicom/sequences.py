@@ -1,0 +1,136 @@
+"""Reads the items of sequences (PS3.5 7.5) by pydicom: one at a time as they arrive, or all of an element's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from struct import unpack_from
+from typing import Final
+
+from pydicom.charset import default_encoding
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_sequence_item
+
+from shared.dicom.parsing import (
+    HEAD_BYTES,
+    ITEM,
+    SEQUENCE_DELIMITATION,
+    UNDEFINED_LENGTH,
+    DicomFileError,
+    DicomFileLimits,
+    Element,
+    Encoding,
+    HeadCount,
+    Incomplete,
+    Malformed,
+    Source,
+    refusal,
+    too_deep,
+)
+
+_SEQUENCE_ENDS: Final = {True: b"\xfe\xff\xdd\xe0\0\0\0\0", False: b"\xff\xfe\xe0\xdd\0\0\0\0"}  # by is_little_endian
+_FIRST_WINDOW_BYTES: Final = 4096  # of an item of unknown length, which is parsed anew each time it proves too short
+
+
+class NestedReader:
+    """Reads the sequences in the elements of one data set, within limits for all of them together."""
+
+    def __init__(self, limits: DicomFileLimits) -> None:
+        self._limits = limits
+        self._depth = 0
+        self._held_bytes = 0
+        self._heads = HeadCount(limits)
+
+    @contextmanager
+    def level(self) -> Iterator[None]:
+        """Count one more sequence around what is read meanwhile. Raises DicomFileError when there are too many."""
+        self._depth += 1
+        try:
+            if self._depth > self._limits.max_sequence_depth:
+                raise too_deep(self._limits)
+            yield
+        finally:
+            self._depth -= 1
+
+    @contextmanager
+    def items(self, element: Element) -> Iterator[Sequence[Dataset]]:
+        """The items of a sequence, to be read meanwhile.
+
+        Raises Malformed where a sequence of defined length does not hold items.
+        """
+        held_bytes = len(element.value or b"") if isinstance(element, RawDataElement) else 0
+        self._held_bytes += held_bytes
+        try:
+            with self.level():
+                # Each level of defined length is a copy of what is in it; all that enclose this one are there, too.
+                if self._held_bytes > 4 * self._limits.max_header_bytes:
+                    raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
+                yield self._parsed(element) if isinstance(element, RawDataElement) else element.value
+        finally:
+            self._held_bytes -= held_bytes
+
+    def _parsed(self, element: RawDataElement) -> Sequence[Dataset]:
+        encoding = Encoding(element.is_implicit_VR, element.is_little_endian)
+        value = element.value or b""
+        items = []
+        position = 0
+        while position < len(value):
+            item, size = read_item(value, position, len(value), encoding, self._heads, self._limits)
+            if item is None:
+                break
+            items.append(item)
+            position += size
+        return items
+
+
+def read_item(
+    data: bytes | bytearray, begin: int, end: int, encoding: Encoding, heads: HeadCount, limits: DicomFileLimits
+) -> tuple[Dataset | None, int]:
+    """The item of a sequence between `begin` and `end`, or None for the delimiter of its end, and its size in bytes.
+
+    Raises Incomplete when it is not all there, Malformed where there is no item, and what exceeds a limit.
+    """
+    if end - begin < HEAD_BYTES:
+        raise Incomplete(HEAD_BYTES)
+    group, number, length = unpack_from("<HHL" if encoding.is_little_endian else ">HHL", data, begin)
+    tag = group << 16 | number
+    if tag == SEQUENCE_DELIMITATION:
+        return None, HEAD_BYTES
+    if tag != ITEM:
+        raise Malformed("A sequence holds something else than items.")
+    if length != UNDEFINED_LENGTH:
+        size = HEAD_BYTES + length
+        if end - begin < size:
+            raise Incomplete(size)
+        # pydicom looks for the first element of an empty item beyond its end.
+        content = bytes(data[begin : begin + size]) + _SEQUENCE_ENDS[encoding.is_little_endian]
+        try:
+            item, read_bytes = _read_item(content, encoding, heads, limits)
+        except Incomplete:
+            raise Malformed("An item is shorter than its content.") from None
+        if read_bytes != size:
+            raise Malformed("An item is longer or shorter than its content.")
+        return item, size
+    window = _FIRST_WINDOW_BYTES
+    while True:
+        try:
+            return _read_item(bytes(data[begin : min(begin + window, end)]), encoding, heads, limits)
+        except Incomplete as error:
+            if begin + window >= end:
+                raise
+            window = max(error.needed, 2 * window)
+
+
+def _read_item(
+    data: bytes, encoding: Encoding, heads: HeadCount, limits: DicomFileLimits
+) -> tuple[Dataset | None, int]:
+    source = Source(data, heads)
+    head_count = heads.count
+    try:
+        item = read_sequence_item(source, encoding.is_implicit_vr, encoding.is_little_endian, default_encoding)
+    except Exception as error:  # noqa: BLE001
+        refused = refusal(error, limits)
+        if isinstance(refused, Malformed) and source.needed:
+            heads.count = head_count
+            raise Incomplete(source.needed, is_least=True) from None
+        raise refused from None
+    return item, source.tell()

@@ -1,0 +1,116 @@
+"""Whether a data set may be stored, as Microsoft's service decides it: its v1 is strict, its v2 lenient.
+
+Required are the UIDs, the SOP class and PatientID. A searchable attribute whose value breaks its VR fails the instance
+in v1; in v2 it is stored with a warning.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from shared.dicom.attributes import TAG, VALIDATED
+from shared.dicom.comparable_values import is_date
+from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
+
+ApiVersion = Literal["v1", "v2"]
+
+_REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID")
+_CONTROL: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")  # ESC belongs to ISO 2022
+_CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{0,16}")
+_MAX_LENGTH: Final = {"LO": 64, "SH": 16, "PN": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with an attribute. `comment` names the tag and the rule, never the value."""
+
+    tag: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found: any of `errors` fails the instance, `warnings` are told beside a success."""
+
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+
+
+def validate(metadata: Mapping[str, Any], version: ApiVersion) -> Findings:
+    """Check an instance's metadata (DICOM JSON Model) by the rules of an API version."""
+    errors = list(_required(metadata, version))
+    named = {finding.tag for finding in errors}
+    invalid = [finding for finding in _invalid(metadata) if finding.tag not in named]
+    required = {TAG[keyword] for keyword in _REQUIRED}
+    errors.extend(finding for finding in invalid if version == "v1" or finding.tag in required)
+    return Findings(tuple(errors), tuple(finding for finding in invalid if finding not in errors))
+
+
+def _required(metadata: Mapping[str, Any], version: ApiVersion) -> Iterator[Finding]:
+    for keyword in _REQUIRED:
+        tag = TAG[keyword]
+        values = metadata.get(tag, {}).get("Value", [])
+        if tag not in metadata:
+            yield _finding(tag, f"{keyword} is required and is missing")
+        elif keyword == "PatientID":
+            if version == "v1" and not values:
+                yield _finding(tag, "PatientID is required and is empty")
+        elif len(values) != 1 or not is_uid(str(values[0])):
+            yield _finding(tag, f"{keyword} must be one UID of at most {MAX_UID_LENGTH} digits and single dots")
+
+
+def _invalid(metadata: Mapping[str, Any]) -> Iterator[Finding]:
+    for attribute in VALIDATED:
+        found = metadata.get(attribute.tag, {})
+        if attribute.tag in metadata and found["vr"] != attribute.vr:
+            yield _finding(attribute.tag, f"{attribute.keyword} must have the VR {attribute.vr}")
+            continue
+        for value in found.get("Value", ()):
+            texts = value.values() if isinstance(value, dict) else (value,)
+            rule = next(
+                (rule for text in texts if text and (rule := _RULES[attribute.vr](attribute.vr, str(text)))), ""
+            )
+            if rule:
+                yield _finding(attribute.tag, f"{attribute.keyword} {rule}")
+                break
+
+
+def _finding(tag: str, comment: str) -> Finding:
+    # The form of Microsoft's service; its clients show it as it is.
+    return Finding(tag, f"DICOM100: ({tag[:4].lower()},{tag[4:].lower()}) - {comment}.")
+
+
+def _date_rule(_: str, text: str) -> str:
+    return "" if is_date(text) else "must be a date YYYYMMDD"
+
+
+def _text_rule(vr: str, text: str) -> str:
+    longest = _MAX_LENGTH[vr]
+    if len(text) > longest:
+        return f"must be at most {longest} characters"
+    return "must hold no control character" if _CONTROL.search(text) else ""
+
+
+def _name_rule(vr: str, text: str) -> str:
+    if text.count("^") > 4:
+        return "must have at most 5 components"
+    return _text_rule(vr, text)
+
+
+def _code_string_rule(_: str, text: str) -> str:
+    return "" if _CODE_STRING.fullmatch(text) else "must be at most 16 of A-Z, 0-9, space and underscore"
+
+
+def _uid_rule(_: str, text: str) -> str:
+    return "" if is_uid(text) else f"must be a UID of at most {MAX_UID_LENGTH} digits and single dots"
+
+
+_RULES: Final[Mapping[str, Callable[[str, str], str]]] = {
+    "CS": _code_string_rule,
+    "DA": _date_rule,
+    "LO": _text_rule,
+    "PN": _name_rule,
+    "SH": _text_rule,
+    "UI": _uid_rule,
+}

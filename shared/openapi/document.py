@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document of a version of the service: made of its routes, and of the tables that the code goes by."""
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from shared.openapi import statuses
+from shared.openapi.parameters import (
+    RANGE_HEADERS,
+    RESOURCE_PATH,
+    Parameter,
+    media_type_of,
+    path_parameters,
+    representation_parameters,
+)
+from shared.openapi.resources import RANGES, RESOURCES, Resource
+from shared.openapi.schemas import schemas
+from shared.settings import Settings
+from shared.web.media_types import Offer
+from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, needed_by, permitting
+from shared.web.representations import DICOM
+
+_PROBLEM: Final = "application/problem+json"
+_SCHEME: Final = "token"
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the words by which generators know them
+_WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class RegisteredFunction(Protocol):
+    """What is told of a function by its registration: `route` is the template, without leading slash."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which operations are called after."""
+
+    @property
+    def route(self) -> str:
+        """The template of its route."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Its methods, in upper case."""
+
+    @property
+    def summary(self) -> str:
+        """A sentence that says what it does."""
+
+
+def document(
+    version: str, base_url: str, functions: Iterable[RegisteredFunction], settings: Settings
+) -> dict[str, Any]:
+    """The document of a version of the API, of plain values.
+
+    `base_url` is the service's without version. It says what the settings make of the service: whether clients sign
+    in, and the limits.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    parameters: dict[str, Parameter] = {}
+    for function in functions:
+        path = re.sub(r"\{\*", "{", "/" + function.route.replace("{version}", version))
+        for method, operation in _operations(function, settings):
+            operation["parameters"] = [_reference(parameter, parameters) for parameter in operation["parameters"]]
+            paths.setdefault(path, {})[method] = operation
+    components: dict[str, Any] = {"schemas": schemas(), "parameters": parameters}
+    if not settings.anonymous_access:
+        components["securitySchemes"] = {_SCHEME: _security_scheme()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "DICOMweb", "version": version, "description": _about(settings)},
+        "servers": [{"url": base_url}],
+        "paths": dict(sorted(paths.items())),
+        "components": components,
+    }
+
+
+def _reference(parameter: Parameter, known: dict[str, Parameter]) -> Parameter:
+    """A reference to the parameter among those known by name, which it joins; itself where another has its name."""
+    name = parameter["name"]
+    return {"$ref": f"#/components/parameters/{name}"} if known.setdefault(name, parameter) == parameter else parameter
+
+
+def _operations(function: RegisteredFunction, settings: Settings) -> Iterable[tuple[str, dict[str, Any]]]:
+    resource = RESOURCES[function.name]
+    parameters = [*_path_parameters(function.route, settings), *resource.parameters(settings)]
+    if resource.is_negotiated:
+        parameters += representation_parameters(name for name in resource.media_types if "*" not in name)
+    for method in function.methods:
+        # HEAD is what GET is, without a body, and without ranges.
+        is_head = method == "HEAD"
+        operation: dict[str, Any] = {
+            "operationId": function.name + ("Head" if is_head else ""),
+            "summary": function.summary,
+            "tags": [resource.tag],
+            "parameters": [one for one in parameters if not (is_head and one in RANGE_HEADERS)],
+        }
+        if method == "POST":
+            operation["requestBody"] = _request_body(settings)
+        needed = needed_by(method)
+        asks_sign_in = resource.needs_sign_in and needed != NOTHING and not settings.anonymous_access
+        operation["security"] = [{_SCHEME: [name]} for name in _permitting(needed)] if asks_sign_in else []
+        operation["responses"] = _responses(resource, asks_sign_in=asks_sign_in, is_head=is_head)
+        yield method.lower(), operation
+
+
+def _permitting(needed: Permission) -> list[str]:
+    """The roles and scopes that permit it, each of which is enough."""
+    return [*permitting(needed, ROLES), *permitting(needed, SCOPES)]
+
+
+def _path_parameters(route: str, settings: Settings) -> list[Parameter]:
+    if route.endswith("{version}/{*path}"):
+        return [RESOURCE_PATH]
+    known = path_parameters(settings)
+    return [known[name] for name in re.findall(r"\{\*?(\w+)\}", route) if name != "version"]
+
+
+def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict[str, Any]:
+    tables = [resource.statuses, *([statuses.SIGN_IN] if asks_sign_in else [])]
+    responses = {}
+    for status in sorted(set().union(*tables) - (RANGES if is_head else set())):
+        when = "; or ".join(table[status] for table in tables if status in table)
+        response: dict[str, Any] = {"description": when[0].upper() + when[1:] + "."}
+        if headers := _headers(resource, status):
+            response["headers"] = headers
+        if not is_head and status not in _WITHOUT_BODY:
+            response["content"] = _content(resource, status)
+        responses[str(status.value)] = response
+    return responses
+
+
+def _content(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
+    if status >= HTTPStatus.BAD_REQUEST and status not in resource.bodies:
+        return {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {name: _media_type(name, resource.schema) for name in resource.media_types}
+
+
+def _media_type(name: str, schema: str) -> dict[str, Any]:
+    if name.endswith(("json", "yaml")):
+        return {"schema": {"$ref": f"#/components/schemas/{schema}"}} if schema else {}
+    return _BYTES
+
+
+def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
+    named = {
+        HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
+        HTTPStatus.FORBIDDEN: ["WWW-Authenticate"],
+        HTTPStatus.NOT_MODIFIED: ["ETag"],
+        HTTPStatus.PARTIAL_CONTENT: ["Content-Range"],
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ["Content-Range"],
+    }.get(status, [])
+    if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:
+        named = ["Retry-After"]
+    if resource.statuses is statuses.SEARCH and status is HTTPStatus.OK:
+        named = ["Warning"]
+    if resource.statuses is statuses.PREFLIGHT and status is HTTPStatus.NO_CONTENT:
+        named = ["Allow"]
+    is_certain = named != ["Warning"]
+    return {name: {"schema": {"type": "string"}, **({"required": True} if is_certain else {})} for name in named}
+
+
+def _request_body(settings: Settings) -> dict[str, Any]:
+    return {
+        "description": f"Part 10 files, one in each part: at most {settings.max_parts}, of at most "
+        f"{settings.max_part_bytes} bytes each and {settings.max_request_bytes} together; or one file alone.",
+        "required": True,
+        "content": {media_type_of(Offer(DICOM, True)): _BYTES, DICOM: _BYTES},
+    }
+
+
+def _security_scheme() -> dict[str, Any]:
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the service's authority. What an operation needs is one of the names it "
+        f"lists: an app role ({', '.join(ROLES)}) or a scope ({', '.join(SCOPES)}); of a token with both, both have to "
+        "permit it.",
+    }
+
+
+def _about(settings: Settings) -> str:
+    return (
+        "Store, retrieve, search and delete of DICOM instances (PS3.18). Paths match in any case. A path or a method "
+        "that is not here is 404 without a body. Searches also take attributes that are not listed here, by keyword or "
+        "tag: within a study to match them, anywhere with an empty value to have them returned. "
+        f"A query string of a search has at most {settings.max_query_length} characters."
+    )

@@ -1,0 +1,185 @@
+"""The parameters of requests as OpenAPI Parameter Objects: of paths, of queries, and headers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from shared.dicom.attributes import SEARCHABLE, Level
+from shared.dicom.identifiers import MAX_UID_LENGTH
+from shared.search.query import FUZZY
+from shared.search.query_values import matched_by
+from shared.settings import Settings
+from shared.web.media_types import Offer, format_media_type
+from shared.web.rendering_parameters import DEFAULT_QUALITY, MAX_VIEWPORT_PIXELS, IccProfile, WindowFunction
+
+Parameter = Mapping[str, Any]
+
+_UID: Final = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID_LENGTH}
+_MAX_NUMBER: Final = 999_999_999
+_ELEMENT: Final = "[0-9A-Fa-f]{8}"
+
+
+def path_parameters(settings: Settings) -> dict[str, Parameter]:
+    """The parameters of route templates, by name; `path` is that of a bulk value."""
+    frames = {"type": "integer", "minimum": 1, "maximum": _MAX_NUMBER}
+    return {
+        "study": _path("study", "Study Instance UID.", _UID),
+        "series": _path("series", "Series Instance UID.", _UID),
+        "instance": _path("instance", "SOP Instance UID.", _UID),
+        "frames": _path(
+            "frames",
+            "Frame numbers from 1.",
+            {"type": "array", "items": frames, "minItems": 1, "maxItems": settings.max_frames},
+        ),
+        "path": _path(
+            "path",
+            "What a BulkDataURI of the metadata ends in: a tag, of items a path of tags and item numbers, whose "
+            "slashes are not encoded.",
+            {"type": "string", "pattern": f"^{_ELEMENT}(/[1-9][0-9]{{0,8}}/{_ELEMENT})*$"},
+        ),
+    }
+
+
+RESOURCE_PATH: Final[Parameter] = {
+    "name": "path",
+    "in": "path",
+    "required": True,
+    "description": "Any other path of this document, behind the version; its slashes are not encoded.",
+    "schema": {"type": "string", "minLength": 1},
+}
+
+ETAG_HEADERS: Final[tuple[Parameter, ...]] = (
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The ETag of what the client has: 304 where it still holds.",
+        "schema": {"type": "string"},
+    },
+)
+
+RANGE_HEADERS: Final[tuple[Parameter, ...]] = (
+    {
+        "name": "Range",
+        "in": "header",
+        "description": "One range of bytes, where the answer has Accept-Ranges.",
+        "schema": {"type": "string", "examples": ["bytes=0-1023"]},
+    },
+    {
+        "name": "If-Range",
+        "in": "header",
+        "description": "The ETag of what the client has a part of: the whole where it no longer holds.",
+        "schema": {"type": "string"},
+    },
+)
+
+
+def media_type_of(offer: Offer) -> str:
+    """The Content-Type that an answer by this offer has, but for boundary and transfer syntax."""
+    if offer.is_multipart:
+        return format_media_type("multipart/related", {"type": offer.media_type})
+    return offer.media_type
+
+
+def representation_parameters(media_types: Iterable[str]) -> list[Parameter]:
+    """Those that choose among representations (PS3.18 8.3.3)."""
+    known = list(media_types)
+    return [
+        _query(
+            "accept",
+            "Takes the place of the Accept header, and is written as it is, also with transfer-syntax and q.",
+            {"anyOf": [{"enum": known}, {"type": "string"}]} if known else {"type": "string"},
+        ),
+        _query("charset", "Text is sent in UTF-8.", {"enum": ["utf-8", "utf8", "*"]}),
+    ]
+
+
+def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
+    """Those of a search for resources of a level (PS3.18 8.3.4)."""
+    keys = [
+        _query(key.keyword, f"{_joined(key.path)}, matched by {', '.join(matched_by(key.vr))}.", {"type": "string"})
+        for key in SEARCHABLE
+        if key.level <= level
+    ]
+    limit = {"minimum": 1, "maximum": settings.max_search_limit, "default": settings.default_search_limit}
+    return [
+        *keys,
+        _query(
+            "includefield",
+            "Attributes to return, too, by keyword, tag or path; all for all there are.",
+            {"type": "array", "items": {"type": "string"}},
+        ),
+        _query("limit", "The most results.", {"type": "integer", **limit}),
+        _query("offset", "Results to leave out.", {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}),
+        _query("fuzzymatching", f"{' and '.join(FUZZY)} match by the beginnings of words.", _boolean()),
+        _query("emptyvaluematching", 'The value "" matches what is absent or empty.', _boolean()),
+        _query("multiplevaluematching", "Of several values, joined by backslashes, all match.", _boolean()),
+    ]
+
+
+def rendering_parameters() -> list[Parameter]:
+    """Those of rendered resources (PS3.18 8.3.5.1)."""
+    functions = ", ".join(function.lower().replace("_", "-") for function in WindowFunction)
+    return [
+        _query("quality", "Of JPEG.", _quality()),
+        _query(
+            "viewport",
+            "vw,vh or vw,vh,sx,sy,sw,sh: columns and rows that the picture fits in, at most "
+            f"{MAX_VIEWPORT_PIXELS} each, and the part of the image that it shows.",
+            {"type": "string"},
+        ),
+        _query("window", f"center,width,function; the function is one of {functions}.", {"type": "string"}),
+        _annotation(),
+        _query(
+            "iccprofile",
+            "The color profile of the picture; not every image has every one.",
+            {"enum": list(IccProfile), "default": IccProfile.YES},
+        ),
+    ]
+
+
+def uri_parameters() -> list[Parameter]:
+    """Those of the URI Service (PS3.18 9.5), `accept` and `charset` not among them."""
+    side = {"type": "integer", "minimum": 1, "maximum": MAX_VIEWPORT_PIXELS}
+    uids = {"studyUID": "Study", "seriesUID": "Series", "objectUID": "SOP"}
+    return [
+        _required(_query("requestType", "Always WADO.", {"const": "WADO"})),
+        *(_required(_query(name, f"{of} Instance UID.", _UID)) for name, of in uids.items()),
+        _query("contentType", "The media types that are accepted.", {"type": "string"}),
+        _query("transferSyntax", "Of application/dicom; * for the one it is stored in.", {"type": "string"}),
+        _query("frameNumber", "From 1.", {"type": "integer", "minimum": 1, "maximum": _MAX_NUMBER}),
+        _query("rows", "The most rows of the picture.", side),
+        _query("columns", "The most columns of the picture.", side),
+        _query("region", "xmin,ymin,xmax,ymax, each from 0 to 1.", {"type": "string"}),
+        _query("windowCenter", "With windowWidth.", {"type": "number"}),
+        _query("windowWidth", "With windowCenter.", {"type": "number", "minimum": 1}),
+        _query("imageQuality", "Of JPEG.", _quality()),
+        _annotation(),
+    ]
+
+
+def _path(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _required(parameter: Parameter) -> Parameter:
+    return {**parameter, "required": True}
+
+
+def _annotation() -> Parameter:
+    allowed = ["patient", "technique", "patient,technique"]
+    return _query("annotation", "Accepted; nothing is drawn on the picture.", {"enum": allowed})
+
+
+def _quality() -> Mapping[str, Any]:
+    return {"type": "integer", "minimum": 1, "maximum": 100, "default": DEFAULT_QUALITY}
+
+
+def _boolean() -> Mapping[str, Any]:
+    return {"type": "boolean", "default": False}
+
+
+def _joined(path: Iterable[str]) -> str:
+    return ".".join(f"({tag[:4]},{tag[4:]})" for tag in path)

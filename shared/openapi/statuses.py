@@ -1,0 +1,92 @@
+"""Which statuses the transactions answer with, and when; kept in step with the conformance statement.
+
+What one resource of a transaction does not answer with, `shared/openapi/resources.py` leaves out.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+Statuses = Mapping[HTTPStatus, str]
+
+SIGN_IN: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.UNAUTHORIZED: "there is no token, or not one that is accepted; WWW-Authenticate says which, and the "
+        "detail why",
+        HTTPStatus.FORBIDDEN: "the token does not permit the request; the detail names the roles and scopes that would",
+        HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured, or the keys of the authority cannot be had; "
+        "with Retry-After",
+    }
+)
+"""Of every request that needs a token, before anything else."""
+
+STORE: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "all instances are stored: durable, retrievable and found by searches",
+        HTTPStatus.ACCEPTED: "some failed, or some are stored with warnings",
+        HTTPStatus.NO_CONTENT: "the request holds no instance",
+        HTTPStatus.BAD_REQUEST: "the body is not multipart, or cut short: nothing of the cut part is stored; or a UID "
+        "in the path is none",
+        HTTPStatus.NOT_ACCEPTABLE: "the response is asked for in another form",
+        HTTPStatus.CONFLICT: "no instance was stored; the body says why, for each",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body, a part or the number of parts is over its limit",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is missing or not one that is read",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+RETRIEVE: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the resource is sent",
+        HTTPStatus.PARTIAL_CONTENT: "the range that is asked for",
+        HTTPStatus.NOT_MODIFIED: "the client has it",
+        HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid",
+        HTTPStatus.NOT_FOUND: "there is no such study, series, instance, frame or bulk value, or nothing to render",
+        HTTPStatus.NOT_ACCEPTABLE: "nothing acceptable is available, or the image cannot be transcoded or rendered",
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "the range begins after the end",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+SEARCH: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "there are results; a Warning says where there may be more",
+        HTTPStatus.NO_CONTENT: "there are none",
+        HTTPStatus.BAD_REQUEST: "a UID or a parameter is not valid, or not known",
+        HTTPStatus.NOT_ACCEPTABLE: "the results are asked for in another form",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+DELETE: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.NO_CONTENT: "it can no longer be found or retrieved",
+        HTTPStatus.BAD_REQUEST: "a UID in the path is not valid",
+        HTTPStatus.NOT_FOUND: "there is no such study, series or instance",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or not in time: it is deleted later; with "
+        "Retry-After",
+    }
+)
+
+PREFLIGHT: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.NO_CONTENT: "Allow has the methods",
+        HTTPStatus.NOT_FOUND: "there is no such resource",
+        HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
+    }
+)
+
+DESCRIPTION: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "this document",
+        HTTPStatus.BAD_REQUEST: "the Host of the request is not a host name",
+        HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
+    }
+)
+
+HEALTH: Final[Statuses] = MappingProxyType(
+    {HTTPStatus.OK: "storage answers", HTTPStatus.SERVICE_UNAVAILABLE: "it does not"}
+)
+
+LIVENESS: Final[Statuses] = MappingProxyType({HTTPStatus.OK: "the process answers"})

@@ -1,0 +1,163 @@
+"""Attribute matching of PS3.4 C.2.2.2 on values of the DICOM JSON Model (PS3.18 F).
+
+A matcher decides on values in their comparable form (`shared/dicom/comparable_values.py`): one value matches, or all
+of an attribute's values together do.
+"""
+
+import fnmatch
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Union
+
+from shared.dicom.comparable_values import PERSON_NAME_GROUPS, comparable, comparable_values, words_of
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Single value matching (PS3.4 C.2.2.2.1) and list of UID matching (C.2.2.2.2): equal to one of `forms`."""
+
+    forms: Collection[str]
+
+    def matches(self, form: str) -> bool:
+        """Whether a comparable value is one of those asked for."""
+        return form in self.forms
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Range matching (PS3.4 C.2.2.2.5) of comparable values: both ends belong to it, an empty one is open."""
+
+    first: str
+    last: str
+
+    def matches(self, form: str) -> bool:
+        """Whether a comparable value lies in the range."""
+        return (not self.first or self.first <= form) and (not self.last or form <= self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """Wildcard matching (PS3.4 C.2.2.2.4): ``*`` stands for any characters or none, ``?`` for one."""
+
+    pattern: str
+
+    @property
+    def prefix(self) -> str:
+        """What every value that matches begins with."""
+        return re.split(r"[*?]", self.pattern, maxsplit=1)[0]
+
+    def matches(self, form: str) -> bool:
+        """Whether a comparable value fits the pattern."""
+        return _expression(self.pattern).match(form) is not None
+
+
+@lru_cache(maxsize=256)
+def _expression(pattern: str) -> re.Pattern[str]:
+    # Of the shell's patterns, which have a third wildcard; the expression takes no time that grows with the stars.
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Fuzzy matching as Microsoft's service has it: each of the `beginnings` begins some word of a name."""
+
+    beginnings: tuple[str, ...]
+
+    def matches(self, form: str) -> bool:
+        """Whether a comparable name has these words."""
+        words = words_of(form)
+        return all(any(word.startswith(beginning) for word in words) for beginning in self.beginnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of the `matchers` matches: a list whose members may be patterns."""
+
+    matchers: tuple["ValueMatcher", ...]
+
+    def matches(self, form: str) -> bool:
+        """Whether a comparable value matches any of them."""
+        return any(matcher.matches(form) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class EachOf:
+    """Multiple value matching (PS3.4 C.2.2.2): each of the `matchers` matches one of the attribute's values."""
+
+    matchers: tuple["ValueMatcher", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NameGroups:
+    """Component groups of a name (PS3.5 6.2.1), each matched by its own; None: not asked for."""
+
+    groups: tuple[Union["ValueMatcher", None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty value matching (PS3.4 C.2.2.2): the attribute is absent, or has no value."""
+
+
+ValueMatcher = AnyOf | Range | Wildcard | Words | Either
+
+
+@dataclass(frozen=True, slots=True)
+class ByVR:
+    """What a private attribute has to match, whose VR only its stored values tell; those of no other VR match."""
+
+    matchers: Mapping[str, ValueMatcher | EachOf | NameGroups]
+
+
+Matcher = ValueMatcher | EachOf | NameGroups | Empty | ByVR
+
+
+def matches(matcher: Matcher, attribute: Mapping[str, Any] | None) -> bool:
+    """Whether a DICOM JSON attribute matches; one that is absent or empty matches `Empty` alone."""
+    match matcher:
+        case Empty():
+            return attribute is None or not _has_value(attribute)
+        case ByVR():
+            found = matcher.matchers.get((attribute or {}).get("vr", ""))
+            return found is not None and matches(found, attribute)
+        case EachOf():
+            forms = list(comparable_values(attribute or {}))
+            return all(any(map(one.matches, forms)) for one in matcher.matchers)
+        case NameGroups():
+            return any(_groups_match(matcher, value) for value in (attribute or {}).get("Value", ()))
+        case _:
+            return any(map(matcher.matches, comparable_values(attribute or {})))
+
+
+def _has_value(attribute: Mapping[str, Any]) -> bool:
+    return "BulkDataURI" in attribute or any(value not in (None, "", {}) for value in attribute.get("Value", ()))
+
+
+def _groups_match(matcher: NameGroups, value: Any) -> bool:
+    named = value if isinstance(value, dict) else {}
+    return all(
+        one is None or one.matches(comparable("PN", str(named.get(group) or "")))
+        for group, one in zip(PERSON_NAME_GROUPS, matcher.groups, strict=False)
+    )
+
+
+Requirements = Mapping[str, Union[Matcher, "Requirements"]]
+"""What a data set has to match, by tag: a matcher, or what one item of a sequence has to match all of."""
+
+
+def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
+    """Whether a data set matches everything that is required; of a sequence, one item does (PS3.4 C.2.2.2.6)."""
+    return all(
+        _has_item(data_set.get(tag), required)
+        if isinstance(required, Mapping)
+        else matches(required, data_set.get(tag))
+        for tag, required in requirements.items()
+    )
+
+
+def _has_item(attribute: Mapping[str, Any] | None, requirements: Requirements) -> bool:
+    items: Sequence[Any] = (attribute or {}).get("Value", ()) if (attribute or {}).get("vr") == "SQ" else ()
+    # Where there is no item, its attributes are absent, which may be what is asked for.
+    return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items or ({},))

@@ -1,0 +1,77 @@
+"""What a search returns of a match (PS3.18 10.6.3.3): records to data sets of the DICOM JSON Model.
+
+A result has its level's attributes that PS3.18 requires and Microsoft's v2 adds, those of the levels above where the
+request's path does not fix them, and what `includefield` and the matching keys name.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.archive.records import DicomJson, SeriesRecord, StudyRecord
+from shared.dicom.attributes import ATTRIBUTES, TAG, Level, level_of
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.search.query import SearchQuery
+
+_RETURNED: Final = {
+    level: frozenset(known.tag for known in ATTRIBUTES if known.is_returned and known.level is level) for level in Level
+}
+
+
+def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
+    """Every study-level attribute there is of a study, those of the archive's own making included."""
+    path = ResourceIdentifiers(study.study_instance_uid).path
+    attributes = {
+        **study.attributes,
+        TAG["InstanceAvailability"]: {"vr": "CS", "Value": ["ONLINE"]},
+        TAG["ModalitiesInStudy"]: {"vr": "CS", "Value": study.modalities},
+        TAG["SOPClassesInStudy"]: {"vr": "UI", "Value": study.sop_classes},
+        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
+        TAG["NumberOfStudyRelatedSeries"]: {"vr": "IS", "Value": [len(study.series)]},
+        TAG["NumberOfStudyRelatedInstances"]: {"vr": "IS", "Value": [study.instance_count]},
+    }
+    if not study.modalities:
+        # Left out, not empty: OHIF reads the values of one that is there, and else shows no study at all.
+        del attributes[TAG["ModalitiesInStudy"]]
+    return attributes
+
+
+def series_attributes(
+    study: StudyRecord, of_study: Mapping[str, Any], series: SeriesRecord, service_url: str
+) -> dict[str, Any]:
+    """Every attribute there is of a series and its study, whose are `of_study`."""
+    path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid).path
+    return {
+        **of_study,
+        **series.attributes,
+        TAG["RetrieveURL"]: {"vr": "UR", "Value": [f"{service_url}/{path}"]},
+        TAG["NumberOfSeriesRelatedInstances"]: {"vr": "IS", "Value": [series.instance_count]},
+    }
+
+
+def instance_attributes(of_series: Mapping[str, Any], metadata: DicomJson) -> dict[str, Any]:
+    """Every attribute there is of an instance, its series and its study, whose are `of_series`."""
+    uid, series_url = (found["Value"][0] for found in (metadata[TAG["SOPInstanceUID"]], of_series[TAG["RetrieveURL"]]))
+    url = f"{series_url}/instances/{uid}"
+    return {**of_series, **metadata, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
+
+
+def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
+    """The tags that the query returns, beside all of its level and above if `include_all`.
+
+    `fixed` is the lowest level that the request's path names: what is the same for all results is not repeated, but
+    for the UIDs.
+    """
+    wanted = {*query.include_tags, TAG["StudyInstanceUID"], TAG["RetrieveURL"]}
+    if query.level > Level.STUDY:
+        wanted.add(TAG["SeriesInstanceUID"])
+    for level in Level:
+        if level <= query.level and (fixed is None or level > fixed):
+            wanted |= _RETURNED[level]
+    return frozenset(wanted)
+
+
+def result(attributes: Mapping[str, Any], query: SearchQuery, returned: frozenset[str]) -> dict[str, Any]:
+    """Of all `attributes`, in tag order, those that the query returns."""
+    if not query.include_all:
+        return {tag: attributes[tag] for tag in sorted(returned & attributes.keys())}
+    return {tag: attributes[tag] for tag in sorted(attributes) if tag in returned or level_of(tag) <= query.level}

@@ -1,0 +1,369 @@
+"""Whether an archive is as it always should be, and mending it where it is not.
+
+| kind | what differs | repair |
+| --- | --- | --- |
+| abandoned request | a journal entry of a request that must be dead | the journal is replayed |
+| orphan blob | a blob of no instance row and of no request that may be alive | it is removed |
+| foreign blob | a blob whose name none of ours has | none: a person must decide |
+| missing blob, wrong size, wrong hash | an instance row whose file is not what was stored | none: the data is lost |
+| wrong metadata | metadata that is not JSON, or of another instance | none: the data is lost |
+| unreadable row | a study whose rows cannot be read | none: a person must look |
+| no study row, no series row | instances without the rows above them | rebuilt from the instances |
+| empty study, empty series | a row with no instance below it | removed |
+| wrong counts | counts of a series that are not those of its instances | counted anew |
+| unlisted term | a term of the study that its row does not list as posted | posted and listed |
+| missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
+| surplus posting | a posting that no study needs; it may hold a patient's name | removed |
+| busy study | requests kept changing the study, so it could not be looked at | none: examine again |
+
+All of it may run while requests are at work, and several times at once: a difference is told only if the study stood
+still while it was seen, and a repair looks again and acts under the study's lock, the ETag of its row.
+
+Storage operations: 1 for each 1,000 rows of the catalog and of the index and for each 5,000 studies in the container;
+for each study 1 for its summary, 1 for each 1,000 instances, 1 for each 5,000 blobs, 1 for each posting it needs or
+lists (one for each instance among them), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
+at most 1 for its study, if that is not among the 1,000 used last, and 1 if it is an instance's. What looks wrong costs
+up to 5 more. Memory holds the names of one study's instances and blobs at a time.
+"""
+
+import hashlib
+import json
+import re
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from shared.archive.records import InstanceRecord, SeriesRecord, terms_of, terms_of_instance
+from shared.archive.terms import EVERY_STUDY, Term
+from shared.dicom.attributes import TAG
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+from shared.errors import NotFound
+from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
+from shared.services.repair.maintenance import replay_journal
+from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
+from shared.services.retrieve.stored_metadata import stored_metadata
+from shared.services.write.contention import StudyContended
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyVersion
+from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
+
+_LOOKS: Final = 6
+_CACHED_STUDIES: Final = 1000
+_UNREADABLE: Final = (KeyError, ValueError, zlib.error)
+_IDENTIFYING: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_BLOB_NAME: Final = re.compile(r"([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
+
+
+class Kind(StrEnum):
+    """What is wrong; the module's table says what each means."""
+
+    ABANDONED_REQUEST = "abandoned request"
+    ORPHAN_BLOB = "orphan blob"
+    FOREIGN_BLOB = "foreign blob"
+    MISSING_BLOB = "missing blob"
+    WRONG_SIZE = "wrong size"
+    WRONG_HASH = "wrong hash"
+    WRONG_METADATA = "wrong metadata"
+    UNREADABLE_ROW = "unreadable row"
+    NO_STUDY_ROW = "no study row"
+    NO_SERIES_ROW = "no series row"
+    EMPTY_STUDY = "empty study"
+    EMPTY_SERIES = "empty series"
+    WRONG_COUNTS = "wrong counts"
+    UNLISTED_TERM = "unlisted term"
+    MISSING_POSTING = "missing posting"
+    SURPLUS_POSTING = "surplus posting"
+    BUSY_STUDY = "busy study"
+
+
+_LOST: Final = "The data is lost: delete the instance and store it again."
+_SENTENCES: Final = {
+    Kind.ABANDONED_REQUEST: "A request began to change it, and its process died.",
+    Kind.ORPHAN_BLOB: "The blob belongs to no instance and to no request at work.",
+    Kind.FOREIGN_BLOB: "The blob's name is none of this service's: move it elsewhere or delete it.",
+    Kind.MISSING_BLOB: f"The instance has a row, and this blob of it is missing. {_LOST}",
+    Kind.WRONG_SIZE: f"The blob is not as long as the instance's row says. {_LOST}",
+    Kind.WRONG_HASH: f"The blob's content is not what was stored. {_LOST}",
+    Kind.WRONG_METADATA: f"The stored metadata cannot be read, or is another instance's. {_LOST}",
+    Kind.UNREADABLE_ROW: "A row of the study cannot be read: restore it from a backup, or delete the study's rows.",
+    Kind.NO_STUDY_ROW: "Rows of the study are there, and its own is missing.",
+    Kind.NO_SERIES_ROW: "The series has instances and no row.",
+    Kind.EMPTY_STUDY: "The study has a row and no instances.",
+    Kind.EMPTY_SERIES: "The series has a row and no instances.",
+    Kind.WRONG_COUNTS: "The series' counts by SOP class and transfer syntax are not those of its instances.",
+    Kind.UNLISTED_TERM: "The study's row does not list the term of a value that the study has.",
+    Kind.MISSING_POSTING: "The index lacks a posting of the study.",
+    Kind.SURPLUS_POSTING: "The index holds a posting of a value that the study does not have.",
+    Kind.BUSY_STUDY: "Requests kept changing the study while it was looked at: examine it again.",
+}
+_MENDED_BY_STUDY: Final = frozenset(
+    {
+        Kind.NO_STUDY_ROW,
+        Kind.NO_SERIES_ROW,
+        Kind.EMPTY_STUDY,
+        Kind.EMPTY_SERIES,
+        Kind.WRONG_COUNTS,
+        Kind.UNLISTED_TERM,
+        Kind.MISSING_POSTING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not as it should be: `concerns` names it, by UIDs and keywords, never by a patient's value.
+
+    `posting` is for `repair` alone and may hold such a value: it is not to be shown.
+    """
+
+    kind: Kind
+    study_instance_uid: str | None
+    concerns: str
+    posting: tuple[Term, Posting] | None = field(default=None, repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """What differs, and what a person can do where nothing else can."""
+        return _SENTENCES[self.kind]
+
+
+@dataclass(slots=True)
+class Examined:
+    """How much has been looked at."""
+
+    studies: int = 0
+    instances: int = 0
+    blobs: int = 0
+    postings: int = 0
+
+
+async def examine(
+    archive: Archive,
+    settings: Settings,
+    *,
+    now: datetime | None = None,
+    deep: bool = False,
+    examined: Examined | None = None,
+) -> AsyncIterator[Difference]:
+    """What differs in the archive. `deep` reads every file to compare its hash; `examined` is counted up meanwhile."""
+    counts = examined or Examined()
+    last_alive = last_alive_at(settings, now)
+    async for entry in archive.journal.read():
+        if not entry.may_be_alive(last_alive):
+            yield Difference(Kind.ABANDONED_REQUEST, study_of(entry), entry.resource)
+    async for study_instance_uid in archive.catalog.read_study_uids():
+        counts.studies += 1
+        for difference in await _Study(archive, study_instance_uid, last_alive, deep).examine(counts):
+            yield difference
+    async for folder in archive.blobs.list_folders():
+        study_instance_uid = folder.removesuffix("/")
+        if study_instance_uid == folder:
+            yield Difference(Kind.FOREIGN_BLOB, None, folder)
+        elif not await archive.catalog.has_rows(study_instance_uid):
+            for difference in await _Study(archive, study_instance_uid, last_alive, deep).examine(counts):
+                yield difference
+    known = _KnownPostings(archive)
+    async for term, posting in archive.terms.read_every_term():
+        counts.postings += 1
+        with suppress(*_UNREADABLE):  # such rows have been told of
+            if not await known.holds(term, posting) and await is_surplus(archive, term, posting, last_alive):
+                yield _surplus(term, posting)
+
+
+async def repair(archive: Archive, settings: Settings, difference: Difference, *, now: datetime | None = None) -> None:
+    """Mend a difference if it is still there; one that a person must decide on is left, and so is a busy study."""
+    last_alive = last_alive_at(settings, now)
+    with suppress(StudyContended):
+        if difference.kind is Kind.ABANDONED_REQUEST:
+            await replay_journal(archive, settings, now=now)
+        elif difference.kind is Kind.ORPHAN_BLOB:
+            await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
+        elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
+            await remove_surplus(archive, *difference.posting, last_alive)
+        elif difference.kind in _MENDED_BY_STUDY and difference.study_instance_uid is not None:
+            await rebuild_study(archive, difference.study_instance_uid)
+
+
+class _Study:
+    """One study being looked at."""
+
+    def __init__(self, archive: Archive, study_instance_uid: str, last_alive: datetime, deep: bool) -> None:
+        self._archive = archive
+        self._uid = study_instance_uid
+        self._last_alive = last_alive
+        self._deep = deep
+
+    async def examine(self, counts: Examined) -> list[Difference]:
+        """What differs while nobody changes the study."""
+        for _ in range(_LOOKS):
+            try:
+                study, series = await self._archive.catalog.read_summary(self._uid)
+                found, rows, sizes = await self._look(study, series)
+                if found and _etag(await self._archive.catalog.read_study(self._uid)) != _etag(study):
+                    continue
+            except _UNREADABLE:
+                return [self._difference(Kind.UNREADABLE_ROW)]
+            counts.instances += rows
+            counts.blobs += sizes
+            return found
+        return [self._difference(Kind.BUSY_STUDY)]
+
+    async def _look(
+        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord]
+    ) -> tuple[list[Difference], int, int]:
+        """What differs, and how many instances and blobs there are."""
+        rows, found = await self._of_metadata()
+        sizes = {name: size async for name, size in self._archive.blobs.list_sizes(f"{self._uid}/")}
+        found += self._of_rows(study, series, rows)
+        if study and rows:
+            found += await self._of_postings(study, rows)
+        found += await self._of_blobs(rows, sizes)
+        if self._deep:
+            found += await self._of_hashes(rows, sizes)
+        return found, len(rows), len(sizes)
+
+    def _difference(self, kind: Kind, concerns: str | None = None) -> Difference:
+        return Difference(kind, self._uid, concerns or ResourceIdentifiers(self._uid).path)
+
+    async def _of_metadata(self) -> tuple[list[InstanceRecord], list[Difference]]:
+        """The instances, rid of the metadata, and what is wrong with that."""
+        rows, found = [], []
+        async for row in self._archive.catalog.read_instances(self._uid, with_metadata=True):
+            if not await _has_its_metadata(self._archive, row):
+                found.append(self._difference(Kind.WRONG_METADATA, row.identifiers.path))
+            rows.append(row if row.metadata is None else replace(row, metadata=b""))
+        return rows, found
+
+    def _of_rows(
+        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord], rows: Sequence[InstanceRecord]
+    ) -> list[Difference]:
+        if study is None:
+            return [self._difference(Kind.NO_STUDY_ROW)] if rows or series else []
+        if not rows:
+            return [self._difference(Kind.EMPTY_STUDY)]
+        found = []
+        counts = counts_of(rows)
+        for uid in sorted({*series, *counts}):
+            path = ResourceIdentifiers(self._uid, uid).path
+            if uid not in series:
+                found.append(self._difference(Kind.NO_SERIES_ROW, path))
+            elif uid not in counts:
+                found.append(self._difference(Kind.EMPTY_SERIES, path))
+            elif (series[uid].sop_classes, series[uid].transfer_syntaxes) != counts[uid]:
+                found.append(self._difference(Kind.WRONG_COUNTS, path))
+        unlisted = terms_of(study.record) - study.record.posted
+        return [
+            *found,
+            *(self._difference(Kind.UNLISTED_TERM, keyword) for keyword in sorted(term.keyword for term in unlisted)),
+        ]
+
+    async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceRecord]) -> list[Difference]:
+        record = study.record
+        needed, single = terms_of(record), single_terms(rows)
+        existing = await self._archive.terms.existing(self._uid, record.created, {*needed, *single, *record.posted})
+        missing = (needed | record.posted | single) - existing
+        found = [
+            self._difference(Kind.MISSING_POSTING, keyword) for keyword in sorted(term.keyword for term in missing)
+        ]
+        if any(uid not in record.series for uid in counts_of(rows)):  # what the study needs cannot be said then
+            return found
+        needed_in_index = in_index(needed)
+        for term in (term for term in record.posted & existing if in_index([term]).isdisjoint(needed_in_index)):
+            posting = posting_of(*key_of(record.created, self._uid, term))
+            if await is_surplus(self._archive, term, posting, self._last_alive):
+                found.append(_surplus(term, posting))
+        return found
+
+    async def _of_blobs(self, rows: Sequence[InstanceRecord], sizes: Mapping[str, int]) -> list[Difference]:
+        expected = {name for row in rows for name in keys.blobs_of(row)}
+        right = {keys.instance_blob(row.identifiers, row.version): row.size_bytes for row in rows}
+        unexpected = [name for name in sizes if name not in expected]
+        unowned = await lasting_orphans(self._archive, list(filter(_is_ours, unexpected)), self._last_alive)
+        return [
+            *(self._difference(Kind.MISSING_BLOB, name) for name in sorted(expected - sizes.keys())),
+            *(self._difference(Kind.WRONG_SIZE, name) for name in right if sizes.get(name, right[name]) != right[name]),
+            *(self._difference(Kind.FOREIGN_BLOB, name) for name in unexpected if not _is_ours(name)),
+            *(self._difference(Kind.ORPHAN_BLOB, name) for name in unowned),
+        ]
+
+    async def _of_hashes(self, rows: Sequence[InstanceRecord], sizes: Mapping[str, int]) -> list[Difference]:
+        names = {keys.instance_blob(row.identifiers, row.version): row for row in rows}
+        return [
+            self._difference(Kind.WRONG_HASH, name)
+            for name, row in names.items()
+            if sizes.get(name) == row.size_bytes and await _hash(self._archive, name) not in (None, row.sha256)
+        ]
+
+
+def _etag(study: StudyVersion | None) -> str | None:
+    return study.etag if study else None
+
+
+async def _has_its_metadata(archive: Archive, row: InstanceRecord) -> bool:
+    expected = row.identifiers
+    try:
+        metadata = json.loads(await stored_metadata(archive, row, ""))
+        found = [metadata[TAG[keyword]]["Value"] for keyword in _IDENTIFYING]
+    except NotFound:  # the missing blob is told of for itself
+        return True
+    except (KeyError, TypeError, ValueError, zlib.error):
+        return False
+    return found == [[expected.study_instance_uid], [expected.series_instance_uid], [expected.sop_instance_uid]]
+
+
+async def _hash(archive: Archive, name: str) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        async for chunk in archive.blobs.read(name):
+            digest.update(chunk)
+    except NotFound:
+        return None
+    return digest.hexdigest()
+
+
+def _is_ours(name: str) -> bool:
+    match = _BLOB_NAME.fullmatch(name)
+    return match is not None and all(map(is_uid, match.groups()[:3]))
+
+
+class _KnownPostings:
+    """The postings that the studies used last list, or need, as they were read once."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._studies: OrderedDict[str, frozenset[tuple[str, str]]] = OrderedDict()
+
+    async def holds(self, term: Term, posting: Posting) -> bool:
+        """Whether it is one of those, or of an instance that is there."""
+        uid, series = posting.study_instance_uid, posting.series_instance_uid
+        if uid not in self._studies:
+            study = await self._archive.catalog.read_study(uid)
+            self._studies[uid] = _postings_of(study) if study else frozenset()
+            if len(self._studies) > _CACHED_STUDIES:
+                self._studies.popitem(last=False)
+        self._studies.move_to_end(uid)
+        if not series:
+            return (posting.partition_key, posting.row_key) in self._studies[uid]
+        if key_of(posting.created, uid, EVERY_STUDY) not in self._studies[uid]:
+            return False
+        identifiers = InstanceIdentifiers(uid, series, term.value)
+        return (
+            term in terms_of_instance(identifiers)
+            and await self._archive.catalog.read_instance(identifiers) is not None
+        )
+
+
+def _postings_of(study: StudyVersion) -> frozenset[tuple[str, str]]:
+    created, uid = study.record.created, study.record.study_instance_uid
+    return frozenset(key_of(created, uid, term) for term in terms_of(study.record) | study.record.posted)
+
+
+def _surplus(term: Term, posting: Posting) -> Difference:
+    return Difference(Kind.SURPLUS_POSTING, posting.study_instance_uid, term[0], (term, posting))

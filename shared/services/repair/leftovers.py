@@ -1,0 +1,91 @@
+"""What no instance, no study and no request at work needs any more: blobs without a row, and postings too many."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from shared.archive.records import terms_of, terms_of_instance
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.services.write.needless_postings import remove_needless_postings
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import Posting, in_index
+
+
+def study_of(entry: JournalEntry) -> str:
+    """The study that a request changes."""
+    return ResourceIdentifiers.of_path(entry.resource).study_instance_uid
+
+
+def last_alive_at(settings: Settings, now: datetime | None = None) -> datetime:
+    """A request that began before this time is dead at `now`, the present unless given."""
+    return (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
+
+
+async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]:
+    return [entry async for entry in archive.journal.read() if entry.may_be_alive(last_alive)]
+
+
+async def orphans(archive: Archive, names: Sequence[str], *, spared: Collection[str] = ()) -> list[str]:
+    """Those of the blobs, listed before, that belong to no instance, nor to a store whose request id is `spared`."""
+    left = [name for name in names if not keys.instance_of_blob(name)[1].startswith(tuple(spared))]
+    rows = await in_parallel(archive.catalog.read_instance(keys.instance_of_blob(name)[0]) for name in left)
+    return [name for name, row in zip(left, rows, strict=True) if row is None or name not in keys.blobs_of(row)]
+
+
+async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
+    """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
+    if not names:
+        return []
+    # Nothing of a request slips through: a store that ended before the first look has its rows in place; a delete that
+    # is not there at the second one has removed its blobs.
+    stores = [entry.request_id for entry in await _at_work(archive, last_alive)]
+    found = await orphans(archive, names, spared=stores)
+    deletes = [entry for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"]
+    changing = {study_of(entry) for entry in deletes}
+    return [
+        name
+        for name in found
+        if keys.instance_of_blob(name)[0].study_instance_uid not in changing and await archive.blobs.exists(name)
+    ]
+
+
+async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> bool:
+    """Whether a posting, seen before, is needed by no study as it is and by no request that may be alive."""
+    study_instance_uid = posting.study_instance_uid
+    for is_last_look in (False, True):  # the order of `orphans`, for the same reasons
+        if any(study_of(entry) == study_instance_uid for entry in await _at_work(archive, last_alive)):
+            return False
+        if not is_last_look and await _needs(archive, term, posting):
+            return False
+    return term in await archive.terms.existing(study_instance_uid, posting.created, [term])
+
+
+async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
+    """Remove a posting, seen before, if it `is_surplus`. Raises StudyContended."""
+    if await is_surplus(archive, term, posting, last_alive):
+        uid = posting.study_instance_uid
+        await remove_needless_postings(archive, uid, created={posting.created}, terms=[term])
+
+
+async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
+    """Whether the posting's study needs it, as far as that can be said: not while rows of the study are missing."""
+    uid, series = posting.study_instance_uid, posting.series_instance_uid
+    study = await archive.catalog.read_study(uid)
+    if study is None:
+        return await archive.catalog.has_rows(uid)
+    if posting.created != study.record.created:
+        return False
+    asked = in_index([term])
+    if asked <= in_index(terms_of(study.record)):
+        return True
+    if series:
+        identifiers = InstanceIdentifiers(uid, series, term.value)
+        return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
+    rows = archive.catalog.read_instances(uid)
+    return asked <= in_index(study.record.posted) and any(
+        [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
+    )

@@ -1,0 +1,119 @@
+"""Finishing what processes that died left behind, found through the journal.
+
+Idempotent, and safe while requests and other maintenance runs are at work: it deletes only blobs that no instance row
+names and that belong to no request that may still be alive, and postings that nothing needs.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.archive.records import terms_of_instance
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.failures import described
+from shared.services.repair.leftovers import last_alive_at, orphans, study_of
+from shared.services.write.delete import resume_delete
+from shared.services.write.needless_postings import remove_needless_postings
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a run of maintenance found and did.
+
+    `oldest_entry_seconds` is the age, when the run began, of the oldest journal entry, of live requests too; 0 if there
+    is none. `failures` are studies that could not be settled.
+    """
+
+    oldest_entry_seconds: float = 0
+    settled_entries: int = 0
+    removed_blobs: int = 0
+    failures: int = 0
+
+
+async def replay_journal(archive: Archive, settings: Settings, *, now: datetime | None = None) -> Replay:
+    """Settle every journal entry of a request that must be dead by `now`, as far as that can be done.
+
+    A store is as far as its commits went: what it had not committed is removed. A delete is finished.
+    """
+    now = now or datetime.now(UTC)
+    last_alive = last_alive_at(settings, now)
+    abandoned: dict[str, list[JournalEntry]] = {}
+    replay = Replay()
+    async for entry in archive.journal.read():
+        replay.oldest_entry_seconds = max(replay.oldest_entry_seconds, (now - entry.started).total_seconds())
+        if not entry.may_be_alive(last_alive):
+            abandoned.setdefault(study_of(entry), []).append(entry)
+    for study_instance_uid, entries in abandoned.items():
+        try:
+            removed = await _settle(archive, study_instance_uid, entries, last_alive)
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
+            # Other studies are no worse for it, and the entries stay for the next run.
+            replay.failures += 1
+            _logger.error("What was abandoned of study %s is not settled: %s", study_instance_uid, described(error))
+            continue
+        replay.settled_entries += len(entries)
+        replay.removed_blobs += removed
+        _logger.warning(
+            "Of study %s, %d requests were abandoned; %d blobs removed.", study_instance_uid, len(entries), removed
+        )
+    return replay
+
+
+async def _settle(
+    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], last_alive: datetime
+) -> int:
+    """Do what dead requests have left undone in a study; how many blobs were removed.
+
+    For all of them together: what one left in the index, another's entry may tell.
+    """
+    for entry in entries:
+        if entry.transaction == "delete":
+            await resume_delete(archive, entry)
+    left = await _orphans(archive, study_instance_uid, last_alive)
+    # Postings go first: from the blobs it can be told which their instances have.
+    instances = {keys.instance_of_blob(name)[0] for name in left}
+    await remove_needless_postings(
+        archive,
+        study_instance_uid,
+        created=await _times(archive, study_instance_uid, entries, instances),
+        terms=frozenset[Term]().union(*(entry.terms for entry in entries)),
+        instances=instances,
+    )
+    await archive.blobs.delete(left)
+    await in_parallel(archive.journal.remove(entry.request_id, [entry.resource]) for entry in entries)
+    return len(left)
+
+
+async def _times(
+    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], instances: Iterable[InstanceIdentifiers]
+) -> frozenset[datetime]:
+    """When the study was first stored, as it stands and as dead requests knew it or proposed; not as live ones do."""
+    dead = frozenset[datetime]().union(*(entry.created for entry in entries))
+    # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
+    terms = frozenset[Term]().union(*map(terms_of_instance, instances))
+    postings = [posting for term in terms async for posting in archive.terms.read_term(term)]
+    alive = [entry async for entry in archive.journal.read() if entry not in entries]
+    study = await archive.catalog.read_study(study_instance_uid)
+    posted = {one.created for one in postings if one.study_instance_uid == study_instance_uid}
+    proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
+    return (dead | posted) - proposed | ({study.record.created} if study else set())
+
+
+async def _orphans(archive: Archive, study_instance_uid: str, last_alive: datetime) -> Sequence[str]:
+    """The blobs of a study that belong to no instance, nor to a store that may be alive."""
+    # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
+    # read has its rows in place.
+    names = [name async for name in archive.blobs.list(keys.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
+    alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
+    versions = {row.version async for row in archive.catalog.read_instances(study_instance_uid)}
+    unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in versions]
+    return await orphans(archive, unexpected, spared=alive)

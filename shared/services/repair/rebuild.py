@@ -1,0 +1,138 @@
+"""What a study's rows and postings should be by its instances' rows, and making them so."""
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.archive.records import (
+    DicomJson,
+    InstanceRecord,
+    SeriesRecord,
+    StudyRecord,
+    split_by_level,
+    terms_of,
+    terms_of_instance,
+)
+from shared.archive.terms import Term
+from shared.errors import NotFound
+from shared.services.retrieve.stored_metadata import stored_metadata
+from shared.services.write.contention import attempts
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyChanged
+
+_SERIES_OF_A_TRANSACTION: Final = 90  # of the 100 rows that it may hold
+
+
+def counts_of(rows: Iterable[InstanceRecord]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+    """The counts by SOP class and by transfer syntax of each series that has instances."""
+    counted: dict[str, tuple[Counter[str], Counter[str]]] = {}
+    for row in rows:
+        sop_classes, transfer_syntaxes = counted.setdefault(row.identifiers.series_instance_uid, (Counter(), Counter()))
+        sop_classes[row.sop_class_uid] += 1
+        transfer_syntaxes[row.transfer_syntax_uid] += 1
+    return {uid: (dict(classes), dict(syntaxes)) for uid, (classes, syntaxes) in counted.items()}
+
+
+def single_terms(rows: Iterable[InstanceRecord]) -> frozenset[Term]:
+    """The terms of single instances."""
+    return frozenset(term for row in rows for term in terms_of_instance(row.identifiers))
+
+
+async def rebuild_study(archive: Archive, study_instance_uid: str) -> None:
+    """Make study row, series rows and needed postings what the instances say, under the study's lock.
+
+    Does nothing where they are. A study without instances goes. Raises StudyContended.
+    """
+    async for _ in attempts():
+        async with archive.study_lock(study_instance_uid):
+            with suppress(StudyChanged):
+                while not await _is_rebuilt(archive, study_instance_uid):
+                    continue
+                return
+
+
+async def _is_rebuilt(archive: Archive, study_instance_uid: str) -> bool:
+    """Make one transaction towards it; True when there is nothing more to do. Raises StudyChanged."""
+    before, strays = await archive.catalog.read_summary(study_instance_uid)
+    rows = [row async for row in archive.catalog.read_instances(study_instance_uid)]
+    if before is None:
+        if not rows and not strays:
+            return True
+        # First the row that is the lock; what else is there is brought into line under it.
+        await archive.catalog.commit(None, StudyRecord(study_instance_uid, await _created(archive, rows), {}, {}))
+        return False
+    record = before.record
+    if not rows and len(record.series) <= _SERIES_OF_A_TRANSACTION:
+        await archive.catalog.commit(before, None)
+        await archive.terms.remove(study_instance_uid, record.created, record.posted)
+        return True
+    series = await _next_series(archive, record.series, rows)
+    attributes = record.attributes or (await _attributes(archive, rows))[0]
+    after = replace(record, attributes=attributes, series=series)
+    needed, single = terms_of(after), single_terms(rows)
+    existing = await archive.terms.existing(study_instance_uid, record.created, {*needed, *single, *record.posted})
+    missing = (needed | single) - existing
+    after = replace(after, posted=needed | (record.posted & existing))
+    if after == record and not missing:
+        return True
+    await archive.terms.add(study_instance_uid, record.created, missing)
+    # Also for a posting alone: a delete that found it missing, and would leave it, has to look again.
+    await archive.catalog.commit(before, after)
+    return False
+
+
+async def _next_series(
+    archive: Archive, before: Mapping[str, SeriesRecord], rows: Sequence[InstanceRecord]
+) -> dict[str, SeriesRecord]:
+    """The series as they should be, or as near to it as one transaction gets."""
+    counts = counts_of(rows)
+    series = dict(before)
+    changes = 0
+    for uid in sorted({*before, *counts}):
+        if (uid in before and uid in counts and _counts(before[uid]) == counts[uid]) or (
+            changes == _SERIES_OF_A_TRANSACTION
+        ):
+            continue
+        changes += 1
+        if uid not in counts:
+            del series[uid]
+        elif uid in before:
+            sop_classes, transfer_syntaxes = counts[uid]
+            series[uid] = replace(before[uid], sop_classes=sop_classes, transfer_syntaxes=transfer_syntaxes)
+        else:
+            _, attributes = await _attributes(
+                archive, [row for row in rows if row.identifiers.series_instance_uid == uid]
+            )
+            series[uid] = SeriesRecord(uid, attributes, *counts[uid])
+    return series
+
+
+def _counts(series: SeriesRecord) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    return series.sop_classes, series.transfer_syntaxes
+
+
+async def _attributes(archive: Archive, rows: Iterable[InstanceRecord]) -> tuple[DicomJson, DicomJson]:
+    """The study-level and series-level attributes of the instance stored last whose metadata can be read."""
+    for row in sorted(rows, key=lambda row: row.stored, reverse=True):
+        with suppress(NotFound, ValueError, zlib.error):
+            found = await archive.catalog.read_instance(row.identifiers, with_metadata=True)
+            if found is not None:
+                return split_by_level(json.loads(await stored_metadata(archive, found, "")))
+    return {}, {}
+
+
+async def _created(archive: Archive, rows: Iterable[InstanceRecord]) -> datetime:
+    """When a study that lost its row was first stored: as its postings say, which stay its own then."""
+    times = [datetime.now(UTC)]
+    for row in rows:
+        times.append(row.stored)
+        for term in terms_of_instance(row.identifiers):
+            async for posting in archive.terms.read_term(term):
+                if posting.study_instance_uid == row.identifiers.study_instance_uid:
+                    return posting.created
+    return min(times)

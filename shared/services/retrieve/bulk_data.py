@@ -1,0 +1,64 @@
+"""Bulk values of an instance (PS3.18 10.4.1.1.5): what metadata refers to by a BulkDataURI."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.dicom.element_values import raw_value
+from shared.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
+from shared.errors import NotFound
+from shared.services.retrieve.file_header import Header, read_header_of
+from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile
+from shared.web.content import Content, in_memory
+
+PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
+"""The paths of Pixel Data, of integers and of floats."""
+
+_ENCAPSULATED_DOCUMENT: Final = "00420011"
+_DOCUMENT_TYPE: Final = 0x00420012
+_MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+\-]+")
+
+
+async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:
+    """The value that a BulkDataURI's `path`, behind ``bulkdata/``, names; words are little endian (PS3.18 8.7.3).
+
+    An Encapsulated Document has the media type that the instance gives it, every other value is octets. Encapsulated
+    Pixel Data is not a value in this sense: it is its frames. Raises NotFound.
+    """
+    location = f"{file.path}/bulkdata/{path}"
+    table = file.frames
+    if path in PIXEL_DATA_PATHS and table is not None and not table.is_encapsulated:
+        return await _pixel_data(file, work, path, location, table.value_bytes)
+    header = await read_header_of(file, work)
+    try:
+        value, _ = await work.run(lambda: find_bulk_value(header.data_set, path, limits=header.limits))
+    except NoSuchBulkValue as error:
+        raise NotFound("The instance has no such bulk value.") from error
+    media_type = _document_type(header) if path == _ENCAPSULATED_DOCUMENT else OCTET_STREAM
+    return in_memory(location, media_type, EXPLICIT_VR_LITTLE_ENDIAN if media_type == OCTET_STREAM else None, value)
+
+
+def _document_type(header: Header) -> str:
+    """The media type that the instance gives its document (PS3.3 C.24.2)."""
+    text = (raw_value(header.data_set, _DOCUMENT_TYPE) or b"").decode("latin-1").strip("\0 ").lower()
+    return text if _MEDIA_TYPE.fullmatch(text) else OCTET_STREAM
+
+
+async def _pixel_data(file: StoredFile, work: PixelWork, path: str, location: str, size_bytes: int) -> Content:
+    if file.transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN:
+
+        def read_range(offset: int, length: int) -> AsyncIterator[bytes]:
+            return pixels_of_tag(file, int(path, 16), offset, length)
+
+        return Content(location, OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN, size_bytes, read_range)
+    header = await read_header_of(file, work)
+    if header.pixel_data_tag != int(path, 16):
+        raise NotFound("The instance has no such bulk value.")
+
+    def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
+        return little_endian_pixels(file, header)
+
+    return Content(location, OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN, size_bytes, read, is_ranged=False)

@@ -1,0 +1,44 @@
+"""Native Pixel Data of an instance (PS3.5 8.1), read without telling its frames apart."""
+
+from collections.abc import AsyncIterator
+from struct import unpack
+from typing import Final
+
+from shared.dicom.byte_order import swapped
+from shared.errors import NotFound
+from shared.services.retrieve.file_header import Header
+from shared.services.retrieve.stored_file import StoredFile
+
+_WORD_VRS: Final = {16: "OW", 32: "OL", 64: "OV"}  # by Bits Allocated
+
+
+async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterator[bytes]:
+    """The value of native Pixel Data, its words turned round where they are big endian."""
+    table = file.frame_table()
+    chunks = file.read(table.value_offset, table.value_bytes)
+    if header.meta.encoding.is_little_endian:
+        async for chunk in chunks:
+            yield chunk
+        return
+    vr = _WORD_VRS.get(header.bits_allocated, header.pixel_data_vr)
+    kept = b""
+    async for chunk in chunks:
+        data = kept + chunk
+        whole = len(data) - len(data) % 8  # no word is longer
+        kept = data[whole:]
+        yield swapped(data[:whole], vr)
+    yield swapped(kept, vr)
+
+
+async def pixels_of_tag(file: StoredFile, tag: int, offset: int, length: int) -> AsyncIterator[bytes]:
+    """A range of the value of little endian native Pixel Data; raises NotFound where that is another element.
+
+    The element's head is read before the first byte, in the same operation.
+    """
+    value_offset = file.frame_table().value_offset
+    skipped = value_offset - file.header_bytes if offset == 0 else 0
+    async for chunk in file.read(value_offset + offset - skipped, length + skipped):
+        if skipped and unpack("<HH", chunk[:4]) != divmod(tag, 1 << 16):
+            raise NotFound("The instance has no such bulk value.")
+        yield chunk[skipped:]
+        skipped = 0

@@ -1,0 +1,56 @@
+"""The frames of a stored instance, and what decodes them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydicom.dataset import Dataset
+
+from shared.services.retrieve.file_header import Header, read_header_of
+from shared.services.retrieve.frames import frame_ranges
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile
+
+if TYPE_CHECKING:
+    from shared.imaging.decoding import DecodedFrame
+    from shared.imaging.image_pixels import ImagePixels
+
+_KEYWORDS: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A file that has Pixel Data, its header, and how the bytes of its frames make images."""
+
+    file: StoredFile
+    header: Header
+    pixels: "ImagePixels"
+    max_decoded_bytes: int
+
+    def check(self, work: PixelWork, frame_numbers: Iterable[int]) -> None:
+        """Raises NotFound for a frame that does not exist, numbers from 1, NotAcceptable for one that is too large."""
+        for number in frame_numbers:
+            ranges = frame_ranges(self.file.frame_table(), number)
+            work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
+
+    def decode(self, frame: bytes) -> "DecodedFrame":
+        """What the bytes of a frame, as they are stored, decode to; takes its time. Raises NotAcceptable."""
+        from shared.imaging.decoding import decode_frame
+
+        return decode_frame(
+            frame,
+            self.file.transfer_syntax_uid,
+            self.pixels,
+            max_frame_bytes=self.max_decoded_bytes,
+            vr=self.header.pixel_data_vr or "OB",
+        )
+
+
+async def open_image(file: StoredFile, work: PixelWork) -> StoredImage:
+    """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where they make no image."""
+    from shared.imaging.image_pixels import ImagePixels
+
+    file.frame_table()
+    header = await read_header_of(file, work)
+    pixels = ImagePixels.of(Dataset(header.elements()), _KEYWORDS[header.pixel_data_tag])
+    return StoredImage(file, header, pixels, work.max_decoded_bytes)

@@ -1,0 +1,24 @@
+"""An instance's metadata as it was kept when it was stored, from its row or from a blob of its own."""
+
+import asyncio
+import zlib
+
+from shared.archive.records import InstanceMetadata
+from shared.storage import keys
+from shared.storage.archive import Archive
+
+
+async def stored_metadata(archive: Archive, record: InstanceMetadata, service_url: str) -> bytes:
+    """The metadata as the text of a JSON object.
+
+    BulkDataURIs are made absolute, under `service_url`, ``scheme://host/version``. Raises NotFound when the instance
+    has been deleted meanwhile.
+    """
+    if record.metadata is not None:
+        text = zlib.decompress(record.metadata)
+    else:
+        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.version))
+        text = await asyncio.to_thread(zlib.decompress, stored)
+    # A quote inside a JSON string is escaped, so these bytes are a member's name and the begin of its value.
+    absolute = f'"BulkDataURI":"{service_url}/{record.identifiers.path}/'
+    return text.replace(b'"BulkDataURI":"', absolute.encode())

@@ -1,0 +1,164 @@
+"""A whole instance in another transfer syntax than it is stored in; frames are transcoded while it is sent."""
+
+from collections.abc import AsyncIterator, Mapping
+from struct import pack
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from shared.dicom.element_values import NOTHING_INHERITED
+from shared.dicom.explicit_vr import explicit_vr_little_endian
+from shared.dicom.parsing import DicomFileError
+from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
+from shared.errors import NotAcceptable
+from shared.services.retrieve.file_header import Header, read_header_of
+from shared.services.retrieve.frames import read_together
+from shared.services.retrieve.native_pixels import little_endian_pixels
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_image import StoredImage, open_image
+from shared.services.retrieve.transcoding import TranscodedFrame, transcoded_frames
+from shared.web.content import Content, begun, in_memory
+from shared.web.representations import DICOM
+
+_MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
+_FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
+_ITEM: Final = b"\xfe\xff\x00\xe0"
+_UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+Replaced = Mapping[int, tuple[str, bytes] | None]
+
+
+async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid: str) -> Content:
+    """The Part 10 file of an instance in another transfer syntax; its first frame is transcoded when this returns.
+
+    Without Pixel Data an instance has nothing that a compressed transfer syntax would be for: it comes in Explicit VR
+    Little Endian. Raises NotAcceptable for what cannot be transcoded.
+    """
+    table = file.frames
+    if table is None:
+        header = await read_header_of(file, work)
+        beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
+        return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
+    file = await read_together(file, range(1, table.frame_count + 1))
+    if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
+        return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
+    header = await read_header_of(file, work)
+    around = await _around(header, work, transfer_syntax_uid, {})
+    pixels = little_endian_pixels(file, header)
+    return _with_native(file, header, header.bits_allocated, table.value_bytes, around, pixels)
+
+
+async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid: str) -> Content:
+    from shared.imaging.transcoded_attributes import transcoded_attributes
+
+    file, header, table = image.file, image.header, image.file.frame_table()
+    if not table.frame_count:
+        raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")
+    if table.frame_count != header.frame_count:
+        raise NotAcceptable("The instance cannot be transcoded: it has fewer frames than Number of Frames says.")
+    numbers = range(1, table.frame_count + 1)
+    frames = await begun(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
+    first = await anext(frames)
+    replaced = transcoded_attributes(header.data_set, first.pixels, file.transfer_syntax_uid)
+    around = await _around(header, work, transfer_syntax_uid, replaced)
+    if transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
+        return _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))
+    size_bytes = table.frame_count * first.pixels.frame_bytes
+    if first.pixels.bits_allocated == 1 and first.pixels.rows * first.pixels.columns % 8:
+        raise NotAcceptable("Frames of single bits that do not fill whole bytes cannot be transcoded.")
+    return _with_native(file, header, first.pixels.bits_allocated, size_bytes, around, _data(first, frames))
+
+
+async def _around(header: Header, work: PixelWork, transfer_syntax_uid: str, replaced: Replaced) -> tuple[bytes, bytes]:
+    """What comes before the Pixel Data element, and after it."""
+    tag = header.pixel_data_tag or _UNDEFINED_LENGTH
+    elements = header.elements()
+    first, last = (
+        Dataset({number: element for number, element in elements.items() if (number < tag) is is_before})
+        for is_before in (True, False)
+    )
+    inherited = NOTHING_INHERITED.by(header.data_set)
+
+    def write() -> tuple[bytes, bytes]:
+        return (
+            header.meta.transcoded(transfer_syntax_uid)
+            + explicit_vr_little_endian(first, replaced=replaced, limits=header.limits),
+            explicit_vr_little_endian(last, inherited=inherited, limits=header.limits),
+        )
+
+    try:
+        return await work.run(write)
+    except DicomFileError as error:
+        raise NotAcceptable(f"The instance cannot be transcoded: {error}") from error
+
+
+def _with_native(
+    file: StoredFile,
+    header: Header,
+    bits_allocated: int,
+    value_bytes: int,
+    around: tuple[bytes, bytes],
+    pixels: AsyncIterator[bytes],
+) -> Content:
+    padding = b"\0" * (value_bytes % 2)
+    if value_bytes > _MAX_NATIVE_BYTES:
+        raise NotAcceptable("The instance has more than 4 GiB of pixels, which only fit it compressed.")
+    vr = _FLOAT_VRS.get(header.pixel_data_tag, "OW" if bits_allocated > 8 else "OB")
+    head = _head(header.pixel_data_tag, vr, value_bytes + len(padding))
+    beginning, end = around
+
+    async def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
+        yield beginning + head
+        async for chunk in pixels:
+            yield chunk
+        yield padding + end
+
+    size_bytes = len(beginning) + len(head) + value_bytes + len(padding) + len(end)
+    return Content(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, size_bytes, read, is_ranged=False)
+
+
+def _encapsulated(
+    file: StoredFile,
+    header: Header,
+    transfer_syntax_uid: str,
+    around: tuple[bytes, bytes],
+    items: AsyncIterator[bytes],
+) -> Content:
+    """With an empty Basic Offset Table, since frames are sent before all are encoded, and a fragment for each."""
+    beginning, end = around
+    head = _head(header.pixel_data_tag, "OB", _UNDEFINED_LENGTH) + _ITEM + pack("<L", 0)
+
+    async def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
+        yield beginning + head
+        async for item in items:
+            yield item
+        yield _SEQUENCE_END + end
+
+    return Content(file.path, DICOM, transfer_syntax_uid, None, read, is_ranged=False)
+
+
+async def _checked(frames: AsyncIterator[TranscodedFrame]) -> AsyncIterator[TranscodedFrame]:
+    """The same frames. Raises NotAcceptable where one is of another kind than the first, which the header describes."""
+    first = None
+    async for frame in frames:
+        first = first or frame.pixels
+        if frame.pixels != first:
+            raise NotAcceptable("The frames decode to images of different kinds.")
+        yield frame
+
+
+async def _data(first: TranscodedFrame, others: AsyncIterator[TranscodedFrame]) -> AsyncIterator[bytes]:
+    yield first.data
+    async for frame in others:
+        yield frame.data
+
+
+async def _items(first: TranscodedFrame, others: AsyncIterator[TranscodedFrame]) -> AsyncIterator[bytes]:
+    async for data in _data(first, others):
+        yield _ITEM + pack("<L", len(data)) + data
+
+
+def _head(tag: int, vr: str, length: int) -> bytes:
+    return pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)

@@ -1,0 +1,80 @@
+"""Frames of an instance in another transfer syntax than it is stored in (PS3.18 8.7.3), each by itself."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from shared.errors import NotAcceptable
+from shared.services.prefetch import fetch_ahead
+from shared.services.retrieve.frames import frame_path, read_frames, read_together
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_image import StoredImage, open_image
+from shared.web.content import Content, in_memory
+
+if TYPE_CHECKING:
+    from shared.imaging.decoding import DecodedFrame
+    from shared.imaging.image_pixels import ImagePixels
+
+_AHEAD: Final = 1  # frames transcoded before the client wants them
+_COPIES: Final = 4  # of a frame that are held while it is transcoded
+
+
+@dataclass(frozen=True, slots=True)
+class TranscodedFrame:
+    """A frame in the transfer syntax that is asked for, and what its image is there."""
+
+    data: bytes
+    pixels: "ImagePixels"
+
+
+async def frames_in(
+    file: StoredFile, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str, media_type: str
+) -> AsyncIterator[Content]:
+    """Frames by number from 1, in the order asked for.
+
+    Raises at the first step NotFound for one that does not exist, and NotAcceptable when it comes to one that cannot
+    be transcoded.
+    """
+    image = await open_image(await read_together(file, frame_numbers), work)
+    async with aclosing(transcoded_frames(image, work, frame_numbers, transfer_syntax_uid)) as frames:
+        numbers = iter(frame_numbers)
+        async for frame in frames:
+            yield in_memory(frame_path(file, next(numbers)), media_type, transfer_syntax_uid, frame.data)
+
+
+async def transcoded_frames(
+    image: StoredImage, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
+) -> AsyncGenerator[TranscodedFrame, None]:
+    """Frames by number from 1, in that order; the next is under way while one is used. Raises as `frames_in`."""
+    image.check(work, frame_numbers)
+
+    async def transcode(numbered: tuple[int, bytes]) -> TranscodedFrame:
+        frame_number, data = numbered
+        async with work.holding(_COPIES * image.pixels.frame_bytes):
+            try:
+                return await work.run(lambda: _transcoded(image.decode(data), transfer_syntax_uid))
+            except NotAcceptable as error:
+                raise NotAcceptable(f"Frame {frame_number} cannot be transcoded: {error}") from error
+
+    async with aclosing(fetch_ahead(read_frames(image.file, frame_numbers), transcode, lambda: _AHEAD)) as frames:
+        async for frame in frames:
+            yield frame
+
+
+def _transcoded(frame: "DecodedFrame", transfer_syntax_uid: str) -> TranscodedFrame:
+    from shared.imaging.encoding import encode_frame, pixels_encoded
+
+    if transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN:
+        return TranscodedFrame(_native(frame), frame.pixels)
+    return TranscodedFrame(encode_frame(frame, transfer_syntax_uid), pixels_encoded(frame.pixels, transfer_syntax_uid))
+
+
+def _native(frame: "DecodedFrame") -> bytes:
+    from numpy import packbits
+
+    if frame.pixels.bits_allocated == 1:
+        return packbits(frame.samples, axis=None, bitorder="little").tobytes()  # PS3.5 8.1.1
+    return frame.samples.tobytes()

@@ -1,0 +1,198 @@
+"""Which studies a search has to look at: those that the most selective of its keys proposes, newest first.
+
+A key that singles out (an identifier) is followed as it is. Of others, a few postings of each are looked at: where one
+of them has no more, its studies are all there are to match. Otherwise the key that is the most selective by nature is
+followed down its lists, page by page, only as far as the answer needs.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.archive.records import StudyRecord, terms_of
+from shared.archive.terms import EVERY_STUDY_LOOKUP, Lookup, Term, lookup_of
+from shared.dicom.attributes import KEY_BY_PATH, SEARCHABLE, TAG, Level
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.search.matching import AnyOf
+from shared.search.query import SearchQuery
+from shared.services.prefetch import fetch_ahead
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import Posting, in_index
+from shared.storage.properties import PAGE_ROWS
+
+_AHEAD: Final = 16  # studies read before their turn
+_FEW: Final = 100
+_REPAIRED: Final = 8  # stale postings that one search removes
+
+_STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
+_INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
+
+# The keywords whose postings are followed in preference, most selective first; the first ones single out.
+_SELECTIVE: Final = (
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "AccessionNumber",
+    "RequestAttributesSequence.RequestedProcedureID",
+    "RequestAttributesSequence.ScheduledProcedureStepID",
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "StudyDate",
+    "PerformedProcedureStepStartDate",
+)
+_SINGLING_OUT: Final = _SELECTIVE[:6]
+_BY_SELECTIVITY: Final = dict.fromkeys((*_SELECTIVE, *sorted(key.keyword for key in SEARCHABLE)))
+_RANK: Final = {keyword: rank for rank, keyword in enumerate(_BY_SELECTIVITY)}
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Effort:
+    """What a search has read so far, what it may read at most, and the stale postings that it came across.
+
+    `wanted` is how many results it still looks for; `is_sparse`: not every study that was proposed had one.
+    """
+
+    max_postings: int
+    max_studies: int
+    postings: int = 0
+    studies: int = 0
+    is_cut: bool = False
+    wanted: int = 0
+    is_sparse: bool = False
+    stale: list[tuple[Term, Posting]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, settings: Settings, wanted: int) -> "Effort":
+        """That of a search that begins now, and looks for so many results."""
+        return cls(settings.max_searched_postings, settings.max_searched_studies, wanted=wanted)
+
+    def ahead(self) -> int:
+        """How many studies to read before it is known whether they are needed; no more than are, while all match."""
+        return _AHEAD if self.is_sparse else max(0, min(_AHEAD, self.wanted - 1))
+
+    def allows(self, *, postings: int = 0, studies: int = 0) -> bool:
+        """Count what is about to be read, and tell whether it may be; if not, the search is cut."""
+        self.postings += postings
+        self.studies += studies
+        self.is_cut |= self.postings > self.max_postings or self.studies > self.max_studies
+        return not self.is_cut
+
+    def note_stale(self, posting: Posting, study: StudyRecord | None) -> None:
+        """Note a posting of a study that does not have the value that it says."""
+        if posting.value is None or len(self.stale) == _REPAIRED:
+            return
+        term = Term(posting.partition_key.partition("=")[0], posting.value, posting.series_instance_uid)
+        is_of_study = study is not None and study.created == posting.created
+        # Whether an instance is there is not the study's to say.
+        if not is_of_study or not (
+            posting.series_instance_uid or in_index([term]) <= in_index(terms_of(study) if study else ())
+        ):
+            self.stale.append((term, posting))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A study that may match, and the posting that proposed it, if one did."""
+
+    study: StudyRecord
+    posting: Posting | None = None
+
+
+async def candidates(
+    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, effort: Effort
+) -> AsyncGenerator[Candidate, None]:
+    """Studies that may match, newest first, each once; fewer than all when the effort is cut."""
+    asked = query.keys.get(_STUDY_UID)
+    uids = {scope.study_instance_uid} if scope else set(asked.forms) if isinstance(asked, AnyOf) else None
+    is_of_instances = query.level is Level.INSTANCE and _INSTANCE_UID in query.keys
+    if uids is not None and not is_of_instances:
+        found = await in_parallel(archive.catalog.read_outline(uid) for uid in sorted(uids))
+        for study in sorted(filter(None, found), key=lambda study: study.created, reverse=True):
+            yield Candidate(study)
+        return
+
+    async def read(posting: Posting) -> Candidate | None:
+        study = await archive.catalog.read_outline(posting.study_instance_uid)
+        # One of another time is left of a request that died: the study has its own, and is to be found once.
+        if study is None or posting.created != study.created:
+            effort.note_stale(posting, None)
+            effort.is_sparse = True
+            return None
+        return Candidate(study, posting)
+
+    postings = _counted(_postings(archive, query), uids, effort)
+    async with aclosing(fetch_ahead(postings, read, effort.ahead)) as studies:
+        async for candidate in studies:
+            if candidate is not None:
+                yield candidate
+
+
+async def _counted(
+    postings: AsyncIterator[tuple[Posting, bool]], uids: Collection[str] | None, effort: Effort
+) -> AsyncIterator[Posting]:
+    """The postings of studies to be read, as long as the effort allows; those of one instance each."""
+    last = None
+    async for posting, is_accepted in postings:
+        if not effort.allows(postings=1):
+            return
+        if not is_accepted or (uids is not None and posting.study_instance_uid not in uids):
+            continue
+        proposed = (posting.order, posting.series_instance_uid)
+        if proposed != last:
+            if not effort.allows(studies=1):
+                return
+            last = proposed
+            yield posting
+
+
+async def _postings(archive: Archive, query: SearchQuery) -> AsyncIterator[tuple[Posting, bool]]:
+    """The postings of the key that is followed, each with whether its value may match."""
+    lookups = [lookup for key, matcher in query.keys.items() if (lookup := lookup_of(key, matcher)) is not None]
+    lookups.sort(key=lambda lookup: (lookup.is_of_everything, _RANK[lookup.keyword]))
+    followed = lookups[0] if lookups else EVERY_STUDY_LOOKUP
+    if not (followed.is_exact and (len(lookups) < 2 or followed.keyword in _SINGLING_OUT)):
+        found = await asyncio.gather(*(_few(archive, lookup) for lookup in lookups))
+        few = [(postings, lookup) for postings, lookup in zip(found, lookups, strict=True) if postings is not None]
+        if few:
+            postings, followed = min(few, key=lambda one: len(one[0]))
+            _logger.debug("Searching by all of the %d postings of %s.", len(postings), followed.keyword)
+            for posting in postings:
+                yield posting, _accepts(followed, posting)
+            return
+    _logger.debug("Searching by %d lists of %s.", len(followed.lists), followed.keyword)
+    async for posting in archive.terms.read(followed.keyword, followed.lists, page_rows=_page_rows(query, followed)):
+        yield posting, _accepts(followed, posting)
+
+
+def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
+    """How many rows of each list to read at once: together about twice what the answer takes of them."""
+    wanted = query.offset + query.limit + 1
+    if len(lookup.lists) > 1:
+        wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
+    return PAGE_ROWS if lookup.is_of_everything else min(wanted, PAGE_ROWS)
+
+
+def _accepts(lookup: Lookup, posting: Posting) -> bool:
+    return posting.value is None or lookup.accepts(posting.value)
+
+
+async def _few(archive: Archive, lookup: Lookup) -> Sequence[Posting] | None:
+    """All postings of a key, if they are few."""
+    if lookup.is_of_everything:
+        return None
+    if lookup.spans:
+        return await archive.terms.read_spans(lookup.keyword, lookup.spans, _FEW)
+    found: list[Posting] = []
+    async with aclosing(archive.terms.read(lookup.keyword, lookup.lists, page_rows=_FEW + 1)) as postings:
+        async for posting in postings:
+            found.append(posting)
+            if len(found) > _FEW:
+                return None
+    return found

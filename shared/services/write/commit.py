@@ -1,0 +1,193 @@
+"""Entering instances into the catalog, whoever else is changing the same study.
+
+Requests of this process that store into one study share transactions: while one is under way, what others have ready
+gathers, and the next takes all that fits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.archive.records import InstanceRecord, NewInstance, terms_of, terms_of_instance, with_instances
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.services.write.back_pressure import BackPressure
+from shared.services.write.contention import attempts
+from shared.services.write.intent import Intent
+from shared.services.write.needless_postings import remove_needless_postings
+from shared.storage.archive import Archive
+from shared.storage.catalog import (
+    CommitRefused,
+    CommitUnanswered,
+    InstanceExists,
+    StudyChanged,
+    fits_transaction,
+    value_bytes,
+)
+from shared.storage.parallel import in_parallel
+
+_REFUSALS: Final = 5  # by a storage that is overloaded or not reached
+_ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
+
+Existing = dict[str, InstanceRecord]
+"""Instances that were there already, as they stand in the catalog, by the version that lost to them."""
+
+
+@dataclass(eq=False)
+class _Batch:
+    """What one request has ready for one study; `done` is the outcome."""
+
+    instances: Sequence[NewInstance]
+    intent: Intent
+    done: asyncio.Future[Existing]
+
+
+class StudyCommits:
+    """The commits of one process, a queue for each study."""
+
+    def __init__(self, archive: Archive, pressure: BackPressure) -> None:
+        self._archive = archive
+        self._pressure = pressure
+        self._queues: dict[str, deque[_Batch]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
+        """Enter instances of one study, distinct and no more than fit a transaction, into index and catalog.
+
+        Returns those that were there already; all others are entered and found by searches from now on. Raises
+        StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
+        """
+        study_instance_uid = instances[0].record.identifiers.study_instance_uid
+        batch = _Batch(instances, intent, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(study_instance_uid)
+        if queue is None:
+            queue = self._queues[study_instance_uid] = deque()
+            worker = asyncio.create_task(self._work(study_instance_uid, queue))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        queue.append(batch)
+        try:
+            # Others may share the transaction: it goes on without a request that is given up.
+            return await asyncio.shield(batch.done)
+        except asyncio.CancelledError:
+            if batch in queue:
+                queue.remove(batch)
+            raise
+
+    async def _work(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+        try:
+            while queue:
+                async with self._archive.study_lock(study_instance_uid):
+                    if queue:
+                        await self._commit_next(study_instance_uid, queue)
+        finally:
+            del self._queues[study_instance_uid]
+            for batch in queue:
+                batch.done.cancel()
+
+    async def _commit_next(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+        group = _next_group(queue)
+        records = [instance.record for batch in group for instance in batch.instances]
+        try:
+            taken = await self._pressure.transactions.take(value_bytes(records) + len(records) * _ROW_BYTES)
+            try:
+                existing = await _commit(self._archive, study_instance_uid, group)
+            finally:
+                self._pressure.transactions.give_back(taken)
+        except BaseException as error:
+            for batch in group:
+                batch.done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for batch in group:
+            versions = {instance.record.version for instance in batch.instances}
+            batch.done.set_result({version: record for version, record in existing.items() if version in versions})
+
+
+def _next_group(queue: deque[_Batch]) -> list[_Batch]:
+    """Take the first batch of a queue, and of the others all that fit the transaction and hold no instance again."""
+    group = [queue.popleft()]
+    records = [instance.record for instance in group[0].instances]
+    seen: set[InstanceIdentifiers] = {record.identifiers for record in records}
+    for batch in list(queue):
+        more = [instance.record for instance in batch.instances]
+        identifiers = {record.identifiers for record in more}
+        if seen.isdisjoint(identifiers) and fits_transaction([*records, *more]):
+            queue.remove(batch)
+            group.append(batch)
+            records += more
+            seen |= identifiers
+    return group
+
+
+async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Batch]) -> Existing:
+    """Enter the instances of a group, which fit a transaction, under the first one's intent."""
+    intent = group[0].intent
+    instances = [instance for batch in group for instance in batch.instances]
+    existing: Existing = {}
+    created = None
+    written: frozenset[Term] = frozenset()
+    refusals = 0
+    async for _ in attempts():
+        before = await archive.catalog.read_study(study_instance_uid)
+        posted = before.record.posted if before else frozenset()
+        single = _terms_of_instances(instances)
+        if created is not None and (before is None or before.record.created != created):
+            # No study came to be, or still is, of that time: nobody else writes its postings.
+            await archive.terms.remove(study_instance_uid, created, written | single)
+            written = frozenset()
+        created = before.record.created if before else intent.new_time()
+        after = with_instances(before.record if before else None, instances, created)
+        terms = terms_of(after)
+        new, needless = terms - posted, (posted | written) - terms
+        if before is None or new or needless:
+            # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
+            await intent.declare(new | needless | (single if len(group) > 1 else frozenset()), created)
+        written |= new
+        await archive.terms.add(study_instance_uid, created, new | single)
+        marks = await archive.terms.mark(study_instance_uid, created, needless)
+        records = [instance.record for instance in instances]
+        try:
+            await archive.catalog.commit(before, replace(after, posted=terms), added=records)
+        except CommitUnanswered as error:
+            if await _not_in_catalog(archive, instances, existing):
+                # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
+                raise error.cause from None
+        except CommitRefused as error:
+            refusals += 1
+            if refusals == _REFUSALS:
+                raise error.cause from None
+            continue
+        except StudyChanged:
+            continue
+        except InstanceExists:
+            instances = await _not_in_catalog(archive, instances, existing)
+            if instances:
+                continue
+            await remove_needless_postings(archive, study_instance_uid, created={created}, terms=written)
+            return existing
+        await archive.terms.remove_marked(study_instance_uid, created, marks)
+        return existing
+    raise AssertionError("attempts() ends by raising")
+
+
+def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
+    return frozenset(term for instance in instances for term in terms_of_instance(instance.record.identifiers))
+
+
+async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
+    """The instances that still have to be entered; those of others that stand in their place go to `existing`.
+
+    One that stands there in our own version was entered by a transaction whose answer was lost.
+    """
+    found = await in_parallel(archive.catalog.read_instance(i.record.identifiers) for i in instances)
+    missing = []
+    for instance, row in zip(instances, found, strict=True):
+        if row is None:
+            missing.append(instance)
+        elif row.version != instance.record.version:
+            existing[instance.record.version] = row
+    return missing

@@ -1,0 +1,187 @@
+"""The Delete transaction of Microsoft's service: a study, a series or an instance goes, with everything below it."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from shared.archive.records import InstanceRecord, terms_of, terms_of_instance, without_instances
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.errors import NotFound
+from shared.services.write.contention import attempts
+from shared.services.write.intent import Intent
+from shared.services.write.needless_postings import remove_needless_postings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyChanged, StudyVersion, fills_transaction
+from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
+from shared.storage.postings import PostingMark
+
+_ANSWER_SECONDS: Final = 120.0  # Azure's front end ends an exchange of which it has seen nothing for 230 s
+_CLEANED_AT_ONCE: Final = 2  # transactions whose postings and blobs are removed at once
+
+
+async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
+    """Remove the instances of `resource` from the catalog, then from the index, then their blobs.
+
+    Returns once nothing finds or retrieves them. Postings and blobs that are not removed `answer_seconds` after it
+    began are left to maintenance. Instances that are stored into the resource meanwhile may stay.
+
+    Raises NotFound when there is nothing to delete, and StudyContended when other requests kept changing the study.
+    Wherever it ends: what is gone by then stays gone, and maintenance removes the rest.
+    """
+    answer_at = asyncio.get_running_loop().time() + answer_seconds
+    study, instances = await _found(archive, resource)
+    if study is None or not instances:
+        raise NotFound(f"There is no such {resource.level}.")
+    intent = Intent.new(archive, secrets.token_hex(16), "delete", resource)
+    removed = await _remove_rows(archive, intent, study, instances)
+    try:
+        async with asyncio.timeout_at(answer_at):
+            await _clean_up(archive, intent, removed)
+    except TimeoutError:
+        await intent.hand_over()
+    else:
+        await intent.withdraw()
+
+
+async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
+    """Go on with a delete that was cut off; what was stored after it began stays. Raises StudyContended."""
+    resource = ResourceIdentifiers.of_path(entry.resource)
+    study, found = await _found(archive, resource)
+    instances = [instance for instance in found if instance.stored < entry.started]
+    intent = Intent(archive, entry, is_written=True)
+    await _clean_up(archive, intent, await _remove_rows(archive, intent, study, instances))
+
+
+async def _found(
+    archive: Archive, resource: ResourceIdentifiers
+) -> tuple[StudyVersion | None, Sequence[InstanceRecord]]:
+    study_instance_uid = resource.study_instance_uid
+    study = await archive.catalog.read_study(study_instance_uid)
+    if study is None:
+        return None, []
+    if resource.series_instance_uid is not None and resource.sop_instance_uid is not None:
+        one = InstanceIdentifiers(study_instance_uid, resource.series_instance_uid, resource.sop_instance_uid)
+        found = await archive.catalog.read_instance(one)
+        return study, [found] if found else []
+    rows = archive.catalog.read_instances(study_instance_uid, resource.series_instance_uid)
+    return study, [row async for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """Instances whose rows are gone, and what is left of them.
+
+    `rows` went in our transaction, and with them the need for `terms` of the study first stored at `created`; `marks`
+    are those postings as they stood before, None where the study was to go. `gone` are instances that were gone
+    already: by another's transaction, or by ours whose answer was lost. `is_last`: the study has gone, too.
+    """
+
+    rows: Sequence[InstanceRecord] = ()
+    gone: Sequence[InstanceRecord] = ()
+    created: datetime | None = None
+    terms: frozenset[Term] = frozenset()
+    marks: Sequence[PostingMark] | None = None
+    is_last: bool = False
+
+
+async def _remove_rows(
+    archive: Archive, intent: Intent, study: StudyVersion | None, instances: Sequence[InstanceRecord]
+) -> list[_Removed]:
+    """Remove instances of a study from the catalog, transaction by transaction."""
+    # The postings of a study that has gone are nobody else's: they need no marks.
+    goes = study is not None and len(instances) == study.record.instance_count
+    removed = []
+    for batch in _transactions(instances):
+        async with archive.study_lock(batch[0].identifiers.study_instance_uid):
+            study, one = await _remove(archive, intent, study, batch, with_marks=not goes)
+        removed.append(one)
+    return removed
+
+
+async def _remove(
+    archive: Archive,
+    intent: Intent,
+    study: StudyVersion | None,
+    batch: Sequence[InstanceRecord],
+    *,
+    with_marks: bool,
+) -> tuple[StudyVersion | None, _Removed]:
+    """Remove a transaction's worth of instances; the study as it stands then."""
+    gone: list[InstanceRecord] = []
+    async for attempt in attempts():
+        if attempt or study is None:
+            study = await archive.catalog.read_study(batch[0].identifiers.study_instance_uid)
+            rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
+            versions = {row.version for row in rows if row is not None}
+            gone += [instance for instance in batch if instance.version not in versions]
+            batch = [instance for instance in batch if instance.version in versions]
+        if study is None or not batch:
+            return study, _Removed(gone=gone)
+        created, posted = study.record.created, study.record.posted
+        try:
+            after = without_instances(study.record, batch)
+        except KeyError:  # the study was read before another request stored some of them
+            continue
+        kept = terms_of(after) if after else frozenset()
+        terms = (posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
+        await intent.declare(posted, created)
+        marks = None
+        if after is not None:
+            if with_marks:
+                marks = await archive.terms.mark(study.record.study_instance_uid, created, terms)
+            after = replace(after, posted=posted & kept)
+        try:
+            study = await archive.catalog.commit(study, after, removed=batch)
+        except StudyChanged:
+            continue
+        return study, _Removed(batch, gone, created, terms, marks, is_last=after is None)
+    raise AssertionError("attempts() ends by raising")
+
+
+async def _clean_up(archive: Archive, intent: Intent, removed: Sequence[_Removed]) -> None:
+    """Remove what the instances have left in the index and their blobs."""
+    gone = frozenset(one.created for one in removed if one.is_last)
+    await in_parallel((_clean_up_after(archive, intent, one, gone) for one in removed), at_once=_CLEANED_AT_ONCE)
+
+
+async def _clean_up_after(
+    archive: Archive, intent: Intent, removed: _Removed, studies_gone: frozenset[datetime | None]
+) -> None:
+    """Remove the postings, then the blobs: while a blob is there, it can be told which postings its instance has."""
+    instances = [*removed.rows, *removed.gone]
+    study_instance_uid = instances[0].identifiers.study_instance_uid
+    unsure = removed.terms
+    if removed.created is not None and removed.created in studies_gone:
+        await archive.terms.remove(study_instance_uid, removed.created, removed.terms)
+        unsure = frozenset()
+    elif removed.created is not None and removed.marks is not None:
+        # A store that found one of the instances there still has written its posting once more.
+        unsure = await archive.terms.remove_marked(study_instance_uid, removed.created, removed.marks)
+    await remove_needless_postings(
+        archive,
+        study_instance_uid,
+        created=intent.created,
+        terms=unsure | (intent.terms if removed.gone else frozenset()),
+        instances=[
+            *(row.identifiers for row in removed.rows if not unsure.isdisjoint(terms_of_instance(row.identifiers))),
+            *(instance.identifiers for instance in removed.gone),
+        ],
+    )
+    await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])
+
+
+def _transactions(instances: Sequence[InstanceRecord]) -> Iterator[list[InstanceRecord]]:
+    batch: list[InstanceRecord] = []
+    for instance in instances:
+        batch.append(instance)
+        if fills_transaction(batch):
+            yield batch
+            batch = []
+    if batch:
+        yield batch

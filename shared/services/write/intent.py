@@ -1,0 +1,82 @@
+"""What a request is about to do to a study, written to the journal before it is done."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+from shared.archive.terms import Term
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.storage.archive import Archive
+from shared.storage.journal import JournalEntry
+
+
+class Intent:
+    """A request's journal entry for one resource; it is written anew when there is more that may be left behind."""
+
+    def __init__(self, archive: Archive, entry: JournalEntry, *, is_written: bool = False) -> None:
+        self._archive = archive
+        self._entry = entry
+        self._is_written = is_written
+        self._writing = asyncio.Lock()
+        self._unused_time = None if is_written else entry.started
+
+    @classmethod
+    def new(
+        cls,
+        archive: Archive,
+        request_id: str,
+        transaction: Literal["store", "delete"],
+        resource: ResourceIdentifiers,
+    ) -> Self:
+        """The intent of a request that begins now."""
+        return cls(archive, JournalEntry(request_id, transaction, datetime.now(UTC), resource.path))
+
+    @property
+    def started(self) -> datetime:
+        """When the request began to store into the resource, or to delete it."""
+        return self._entry.started
+
+    @property
+    def created(self) -> frozenset[datetime]:
+        """The times that were declared."""
+        return self._entry.created
+
+    def new_time(self) -> datetime:
+        """A time for a study to have been first stored at, another one with each call; no other request has it."""
+        time, self._unused_time = self._unused_time or datetime.now(UTC), None
+        return time
+
+    @property
+    def terms(self) -> frozenset[Term]:
+        """The terms that were declared."""
+        return self._entry.terms
+
+    async def declare(self, terms: Iterable[Term] = (), created: datetime | None = None) -> None:
+        """Return once the journal says that postings of these terms may be left, of a study first stored at `created`.
+
+        That is when the request began unless it is given.
+        """
+        async with self._writing:
+            declared = replace(
+                self._entry,
+                created=self._entry.created | {created or self._entry.started},
+                terms=self._entry.terms.union(terms),
+            )
+            if not self._is_written or declared != self._entry:
+                await self._archive.journal.write(declared)
+                self._entry, self._is_written = declared, True
+
+    async def hand_over(self) -> None:
+        """Leave what is left to do to maintenance, which need not wait until this request must be dead."""
+        async with self._writing:
+            self._entry = replace(self._entry, is_over=True)
+            await self._archive.journal.write(self._entry)
+
+    async def withdraw(self) -> None:
+        """Forget the entry: nothing is left to be done."""
+        async with self._writing:
+            if self._is_written:
+                await self._archive.journal.remove(self._entry.request_id, [self._entry.resource])
+                self._is_written = False

@@ -1,0 +1,61 @@
+"""Removing postings of a study that it no longer needs, or never came to need."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from shared.archive.records import terms_of, terms_of_instance
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.services.write.contention import attempts
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyChanged
+from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import in_index
+
+
+async def remove_needless_postings(
+    archive: Archive,
+    study_instance_uid: str,
+    *,
+    created: Iterable[datetime],
+    terms: Iterable[Term] = (),
+    instances: Iterable[InstanceIdentifiers] = (),
+) -> None:
+    """Remove the postings of `terms` and `instances` that nothing needs, of a study first stored at any of `created`.
+
+    A term is needed that the study's record has, and that of an instance that has a row. The times are those of the
+    study as it stands or stood, or proposed by the caller or by requests that are dead: nobody else writes postings of
+    them. Raises StudyContended.
+    """
+    created, terms = frozenset(created), frozenset(terms)
+    named = {
+        InstanceIdentifiers(study_instance_uid, term.series_instance_uid, term.value)
+        for term in terms
+        if term.series_instance_uid
+    }
+    single = {one: terms_of_instance(one) for one in {*instances, *named}}
+    asked = terms.union(*single.values())
+    if not asked:
+        return
+    async for _ in attempts():
+        study = await archive.catalog.read_study(study_instance_uid)
+        for time in created - ({study.record.created} if study else set()):
+            await archive.terms.remove(study_instance_uid, time, asked)
+        if study is None or study.record.created not in created:
+            return
+        rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
+        needed = in_index(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
+        needless = {term for term in asked if in_index([term]).isdisjoint(needed)}
+        marks = await archive.terms.mark(study_instance_uid, study.record.created, needless)
+        if not marks:
+            return
+        dropped = in_index(needless)
+        posted = frozenset(term for term in study.record.posted if in_index([term]).isdisjoint(dropped))
+        try:
+            # A store that has written them, and not yet made its transaction, fails with it and writes them anew.
+            await archive.catalog.commit(study, replace(study.record, posted=posted))
+        except StudyChanged:
+            continue
+        if not await archive.terms.remove_marked(study_instance_uid, study.record.created, marks):
+            return

@@ -1,0 +1,280 @@
+"""The Store transaction (PS3.18 10.5, STOW-RS): from the parts as they arrive to instances that are durable and found.
+
+A part's bytes go to storage while the rest of it arrives, and several parts are under way at once. Nothing is visible
+before the catalog's transaction makes it so; a request that ends badly removes what it had not committed.
+"""
+
+import asyncio
+import logging
+import secrets
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from shared.archive.records import InstanceRecord, NewInstance, split_by_level, terms_of, with_instances
+from shared.dicom.attributes import TAG
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
+from shared.dicom.dicom_json_text import json_texts
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.validation import ApiVersion, validate
+from shared.errors import BadRequest, Unavailable
+from shared.failures import described
+from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
+from shared.services.write.back_pressure import BackPressure
+from shared.services.write.commit import StudyCommits
+from shared.services.write.contention import StudyContended
+from shared.services.write.intent import Intent
+from shared.services.write.upload import InstanceUpload
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from shared.storage.catalog import MAX_ROW_VALUE_BYTES, fills_transaction
+from shared.storage.parallel import in_parallel
+from shared.web.media_types import parse_media_type
+from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+
+_PART_BYTES: Final = 256 * 1024  # about what a complete part takes beside its bytes: most are its attributes
+
+# Scripts put the second on files that are DICOM all the same.
+_PART_TYPES: Final = ("application/dicom", "application/octet-stream")
+
+_logger = logging.getLogger(__name__)
+
+
+class StoreService:
+    """Stores instances. One a process: it bounds what all requests together have under way."""
+
+    def __init__(self, archive: Archive, settings: Settings) -> None:
+        self.archive = archive
+        self.limits = DicomFileLimits(
+            max_header_bytes=settings.max_header_bytes, max_inflated_bytes=settings.max_inflated_bytes
+        )
+        self.max_request_seconds = settings.max_request_seconds
+        self.pressure = BackPressure()
+        self.commits = StudyCommits(archive, self.pressure)
+
+    async def store(
+        self, events: AsyncIterator[Event], *, study_instance_uid: str | None, version: ApiVersion
+    ) -> list[Outcome]:
+        """Store the instances of a request, given as the events of its parts; the outcomes are in the parts' order.
+
+        `study_instance_uid` is the study that the request names, if it does. Raises what `events` raises; instances
+        that are not committed by then are removed.
+        """
+        request = _StoreRequest(self, study_instance_uid, version)
+        try:
+            # Maintenance counts on it that no request is at work for longer.
+            async with asyncio.timeout(self.max_request_seconds):
+                async for event in events:
+                    await request.receive(event)
+                return await request.complete()
+        except TimeoutError:
+            await request.abandon()
+            raise Unavailable(f"The request took longer than {self.max_request_seconds} seconds.") from None
+        except BaseException:
+            await request.abandon()
+            raise
+
+
+class _StoreRequest:
+    """A request: its parts under way, what it means to do, what waits for a commit, what has become of each part."""
+
+    def __init__(self, service: StoreService, study_instance_uid: str | None, version: ApiVersion) -> None:
+        self._service = service
+        self._archive = service.archive
+        self._pressure = service.pressure
+        self._study_instance_uid = study_instance_uid
+        self._version: ApiVersion = version
+        self._request_id = secrets.token_hex(16)
+        self._upload: InstanceUpload | None = None
+        self._headers = Headers()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._intents: dict[str, Intent] = {}
+        self._unfinished: Counter[str] = Counter()
+        self._seen: set[InstanceIdentifiers] = set()
+        self._uncommitted: dict[str, InstanceRecord] = {}
+        self._pending: dict[str, list[NewInstance]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    async def receive(self, event: Event) -> None:
+        match event:
+            case PartBegin(headers=headers):
+                version = f"{self._request_id}{len(self._outcomes):06x}"
+                self._outcomes[version] = Failed(FailureReason.PROCESSING_FAILURE, ("The part was not processed.",))
+                self._headers = headers
+                self._upload = InstanceUpload(self._archive.blobs, self._pressure, self._service.limits, version)
+            case PartData(data=data) if self._upload is not None:
+                await self._upload.receive(data)
+            case PartEnd() if self._upload is not None:
+                taken = await self._pressure.received.take(self._upload.held_bytes + _PART_BYTES)
+                upload, self._upload = self._upload, None
+                finishing = asyncio.create_task(self._finish(upload, self._headers))
+                finishing.add_done_callback(lambda _: self._pressure.received.give_back(taken))
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                self._tasks = [*(task for task in self._tasks if not task.done()), finishing]
+
+    async def complete(self) -> list[Outcome]:
+        """Wait for the parts under way and commit what is pending: what has become of each part, in their order."""
+        await asyncio.gather(*self._tasks)
+        await in_parallel(map(self._commit, list(self._pending)))
+        await self._withdraw()
+        return list(self._outcomes.values())
+
+    async def abandon(self) -> None:
+        """Remove what is not committed. Where even that fails, the journal entry stays and maintenance does it."""
+        if self._upload is not None:
+            await self._upload.abandon()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._remove_blobs(list(self._uncommitted.values()))
+        try:
+            await self._withdraw()
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
+            _logger.error("Store %s is left to maintenance, its entry stays: %s", self._request_id, described(error))
+
+    async def _withdraw(self) -> None:
+        """Forget the journal entries, but those of studies that something may be left of."""
+        finished = [intent for study, intent in self._intents.items() if not self._unfinished[study]]
+        await in_parallel(intent.withdraw() for intent in finished)
+
+    async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
+        failed = await self._make_ready(upload, headers)
+        if failed is not None:
+            self._outcomes[upload.version] = failed
+
+    async def _make_ready(self, upload: InstanceUpload, headers: Headers) -> Failed | None:
+        """Write a complete part's blobs and put it up for a commit, which is made once there is enough for one."""
+        if (comment := _part_type_comment(headers)) is not None:
+            await upload.abandon()
+            return Failed(FailureReason.PROCESSING_FAILURE, (comment,))
+        try:
+            instance = await upload.finish()
+        except DicomFileError as error:
+            return Failed(FailureReason.PROCESSING_FAILURE, (str(error),))
+        examined = self._examine(instance)
+        if isinstance(examined, Failed):
+            await upload.abandon()
+            return examined
+        self._outcomes[upload.version] = examined
+        new, metadata, frames = await asyncio.to_thread(_new_instance, examined.identifiers, instance, upload)
+        record = new.record
+        await self._declare(new)
+        self._uncommitted[record.version] = record
+        await upload.publish(keys.instance_blob(record.identifiers, record.version))
+        if record.metadata is None:
+            await self._archive.blobs.put(keys.metadata_blob(record.identifiers, record.version), metadata)
+        if record.frames is None:
+            await self._archive.blobs.put(keys.frames_blob(record.identifiers, record.version), frames)
+        study_instance_uid = record.identifiers.study_instance_uid
+        pending = self._pending.setdefault(study_instance_uid, [])
+        pending.append(new)
+        if fills_transaction([instance.record for instance in pending]):
+            await self._commit(study_instance_uid)
+        return None
+
+    def _examine(self, instance: DicomInstance) -> Stored | Failed:
+        """Whether the instance may be stored; `Stored` is what to answer once it is."""
+
+        def failed(reason: FailureReason, *comments: str) -> Failed:
+            return Failed(reason, comments, instance.sop_class_uid, instance.sop_instance_uid)
+
+        findings = validate(instance.metadata, self._version)
+        identifiers = instance.identifiers
+        if findings.errors or identifiers is None:
+            return failed(FailureReason.VALIDATION_FAILED, *(finding.comment for finding in findings.errors))
+        if self._study_instance_uid not in (None, identifiers.study_instance_uid):
+            return failed(FailureReason.STUDY_MISMATCH, "The instance belongs to another study than the request names.")
+        if identifiers in self._seen:
+            return failed(FailureReason.INSTANCE_EXISTS, "The request holds an instance of this UID twice.")
+        self._seen.add(identifiers)
+        return Stored(identifiers, instance.sop_class_uid, findings.warnings)
+
+    async def _declare(self, new: NewInstance) -> None:
+        """Return once the journal says that the request stores into this study."""
+        study_instance_uid = new.record.identifiers.study_instance_uid
+        intent = self._intents.get(study_instance_uid)
+        if intent is None:
+            resource = ResourceIdentifiers(study_instance_uid)
+            intent = Intent.new(self._archive, self._request_id, "store", resource)
+            self._intents[study_instance_uid] = intent
+            # That a study of its own has; what others add to it, the commit declares.
+            await intent.declare(terms_of(with_instances(None, [new], intent.started)))
+        await intent.declare()
+
+    async def _commit(self, study_instance_uid: str) -> None:
+        """Enter what is pending for a study, and settle the outcomes of what could not be."""
+        instances = self._pending.pop(study_instance_uid)
+        records = {instance.record.version: instance.record for instance in instances}
+        # Without an answer, the commit may have succeeded, and may have left postings: maintenance is to see.
+        self._unfinished[study_instance_uid] += 1
+        for version in records:
+            del self._uncommitted[version]
+        try:
+            existing = await self._service.commits.commit(instances, self._intents[study_instance_uid])
+        except StudyContended as error:
+            for record in records.values():
+                self._fail(record, FailureReason.PROCESSING_FAILURE, str(error))
+            return
+        self._unfinished[study_instance_uid] -= 1
+        for version, there in existing.items():
+            self._fail(records[version], FailureReason.INSTANCE_EXISTS, _exists_comment(records[version], there))
+        await self._remove_blobs([records[version] for version in existing])
+
+    def _fail(self, record: InstanceRecord, reason: FailureReason, comment: str) -> None:
+        self._outcomes[record.version] = Failed(
+            reason, (comment,), record.sop_class_uid, record.identifiers.sop_instance_uid
+        )
+
+    async def _remove_blobs(self, records: Sequence[InstanceRecord]) -> None:
+        """Remove blobs that nobody sees; where that fails, maintenance does it."""
+        try:
+            await self._archive.blobs.delete([name for record in records for name in keys.blobs_of(record)])
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message
+            self._unfinished.update(record.identifiers.study_instance_uid for record in records)
+            _logger.error("Store %s leaves blobs to maintenance: %s", self._request_id, described(error))
+
+
+def _part_type_comment(headers: Headers) -> str | None:
+    """What is wrong with a part's Content-Type; a part without one is taken for what the request says it is."""
+    content_type = headers.get("Content-Type")
+    if content_type is None:
+        return None
+    try:
+        name = parse_media_type(content_type).name
+    except BadRequest as error:
+        return str(error)
+    return None if name in _PART_TYPES else "The part's Content-Type is not application/dicom."
+
+
+def _exists_comment(record: InstanceRecord, existing: InstanceRecord) -> str:
+    if record.sha256 == existing.sha256:
+        return "The instance is stored already, with identical content."
+    return "An instance of this UID is stored already, with different content."
+
+
+def _new_instance(
+    identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
+) -> tuple[NewInstance, bytes, bytes]:
+    """What to enter of an instance, with its metadata and frame table in storage form. Takes a while."""
+    # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
+    syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
+    compressor = zlib.compressobj()
+    texts = json_texts(dict(sorted({**instance.metadata, **syntax}.items())))
+    metadata = b"".join([*map(compressor.compress, texts), compressor.flush()])
+    frames = instance.frames.to_bytes() if instance.frames else b""
+    record = InstanceRecord(
+        identifiers,
+        upload.version,
+        metadata if len(metadata) <= MAX_ROW_VALUE_BYTES else None,
+        sop_class_uid=instance.sop_class_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        size_bytes=upload.size_bytes,
+        header_bytes=instance.header_bytes,
+        sha256=upload.sha256,
+        stored=datetime.now(UTC),
+        frames=frames if len(frames) <= MAX_ROW_VALUE_BYTES else None,
+    )
+    return NewInstance(record, *split_by_level(instance.metadata)), metadata, frames

@@ -1,0 +1,142 @@
+"""One instance on its way into storage: parsed and hashed as its bytes pass, invisible until it is published."""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
+from shared.storage import keys
+from shared.storage.blobs import InstanceBlobs
+
+_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before it is known where to put it
+
+
+class InstanceUpload:
+    """Takes a Part 10 file in chunks and stages it. Ends with `finish`, and then `publish`, or with `abandon`.
+
+    A file that is not DICOM, or names itself by no valid UIDs, is read to its end without being kept.
+    """
+
+    def __init__(self, blobs: InstanceBlobs, pressure: BackPressure, limits: DicomFileLimits, version: str) -> None:
+        self.version = version
+        self.size_bytes = 0
+        self._blobs = blobs
+        self._pressure = pressure
+        self._reader = DicomFileReader(limits=limits)
+        self._digest = hashlib.sha256()
+        self._block = bytearray()
+        self._staged: list[asyncio.Task[None]] = []
+        self._failure: DicomFileError | None = None
+        self._is_arriving = True
+        self._noted_bytes = 0
+        self._has_large_header = False
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the bytes stored."""
+        return self._digest.hexdigest()
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes of the file are in memory, those that are being staged apart."""
+        return len(self._block) + self._reader.held_bytes
+
+    async def receive(self, chunk: bytes) -> None:
+        """Take the next bytes; waits when too much is under way. Raises when storage failed."""
+        if self._failure is not None:
+            return
+        try:
+            # Parsing a header takes milliseconds; after it, a chunk is only looked through.
+            parsing = not self._reader.is_header_read
+            kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
+        except DicomFileError as error:
+            self._failure = error
+            self._block.clear()
+            self._arrived()
+            return
+        self._keep(kept)
+        await self._watch_header()
+        identity = self._reader.identity
+        if identity is not None and identity.identifiers is None:
+            self._block.clear()
+        while identity is not None and identity.identifiers and len(self._block) > self._pressure.block_bytes:
+            block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
+            with memoryview(self._block) as held, held[:block_bytes] as beginning:
+                block = bytes(beginning)
+            del self._block[:block_bytes]
+            await self._stage(keys.instance_blob(identity.identifiers, self.version), block)
+        self._note_arriving()
+
+    async def finish(self) -> DicomInstance:
+        """The whole file has been received: what it is. Raises DicomFileError when it is no DICOM file, or cut."""
+        self._arrived()
+        try:
+            if self._failure is not None:
+                raise self._failure
+            rest, instance = await asyncio.to_thread(self._reader.finish)
+        except DicomFileError:
+            await self.abandon()
+            raise
+        self._keep(rest)
+        return instance
+
+    async def publish(self, name: str) -> None:
+        """Make the finished file visible as the blob `name`, of its own identifiers and version."""
+        if not self._staged:
+            async with self._pressure.uploads:
+                await self._blobs.put(name, bytes(self._block))
+            return
+        await self._stage(name, bytes(self._block))
+        await asyncio.gather(*self._staged)
+        await self._blobs.commit(name, len(self._staged))
+
+    async def abandon(self) -> None:
+        """Wait for what is under way and drop the rest; staged blocks expire by themselves."""
+        self._arrived()
+        self._block.clear()
+        await asyncio.gather(*self._staged, return_exceptions=True)
+
+    def _keep(self, content: bytes) -> None:
+        self._digest.update(content)
+        self._block += content
+        self.size_bytes += len(content)
+
+    async def _watch_header(self) -> None:
+        """Have one file at a time hold more than a little of its header."""
+        is_large = self._reader.held_bytes > _LARGE_HEADER_BYTES
+        if is_large and not self._has_large_header:
+            await self._pressure.large_header.acquire()
+            self._has_large_header = True
+        elif not is_large and self._has_large_header:
+            self._release_header()
+
+    def _note_arriving(self) -> None:
+        size_bytes = len(self._block) if self._is_arriving else 0
+        self._pressure.arriving_bytes += size_bytes - self._noted_bytes
+        self._noted_bytes = size_bytes
+
+    def _arrived(self) -> None:
+        self._is_arriving = False
+        self._note_arriving()
+        if self._has_large_header:
+            self._release_header()
+
+    def _release_header(self) -> None:
+        self._has_large_header = False
+        self._pressure.large_header.release()
+
+    async def _stage(self, name: str, block: bytes) -> None:
+        for task in self._staged:
+            if task.done():
+                task.result()
+        await self._pressure.uploads.acquire()
+        staging = self._blobs.stage(name, len(self._staged), block)
+        self._staged.append(asyncio.create_task(self._then_release(staging)))
+
+    async def _then_release(self, operation: Coroutine[Any, Any, None]) -> None:
+        try:
+            await operation
+        finally:
+            self._pressure.uploads.release()

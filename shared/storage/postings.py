@@ -1,0 +1,210 @@
+"""The index: lists of studies by searchable attribute and value.
+
+A posting only proposes a study; whoever reads it matches the study's own rows. So a posting too many costs a read and
+one too few would hide a study: postings are written before the catalog says that the study has the term, and removed
+only after it no longer does, and then only if nobody has written them anew in between. All rows of a posting change in
+one transaction, so its first row stands for all of them.
+"""
+
+import heapq
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.archive.terms import Span, Term, lists_of
+from shared.storage.parallel import in_parallel
+from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
+from shared.storage.properties import PAGE_ROWS
+
+_TRANSACTION_ROWS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PostingMark:
+    """A posting as it stood at some time, for `remove_marked`; without `etag`, however it stands."""
+
+    term: Term
+    etag: str | None = None
+
+
+class Terms:
+    """The table of postings."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+        """Write a study's postings, those of a partition in one transaction, or few."""
+
+        async def write(places: Sequence[_Place]) -> None:
+            entities = [entity for place in places for entity in place.entities]
+            options = {"mode": UpdateMode.REPLACE}
+            if len(entities) == 1:
+                await self._table.upsert_entity(entities[0], **options)
+            else:
+                await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
+
+        places = (_Place.of(created, study_instance_uid, PostingMark(term)) for term in terms)
+        await in_parallel(map(write, _transactions(places)))
+
+    async def read(
+        self, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
+    ) -> AsyncGenerator[Posting, None]:
+        """The postings of several lists of one attribute, newest study first; twice where two lists have one.
+
+        A page of each list is read first, `page_rows` an operation, and more of one only when its turn comes.
+        """
+        sources = [self._rows(*rows_of_list(keyword, name), page_rows) for name in lists]
+
+        async def head(number: int) -> tuple[str, str, int, Posting] | None:
+            posting = await anext(sources[number], None)
+            return None if posting is None else (posting.order, posting.series_instance_uid, number, posting)
+
+        heads = [found for found in await in_parallel(map(head, range(len(lists)))) if found is not None]
+        heapq.heapify(heads)
+        while heads:
+            *_, number, posting = heads[0]
+            yield posting
+            following = await head(number)
+            if following is None:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, following)
+
+    async def read_term(self, term: Term) -> AsyncIterator[Posting]:
+        """The postings of one term, newest study first; of an instance's, those of any series."""
+        async for posting in self.read(term.keyword, lists_of(term)[:1]):
+            yield posting
+
+    async def read_spans(self, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
+        """The postings of all values in any of the spans, newest study first; None if they are more than `most`."""
+        found = []
+        for span in spans:
+            async for posting in self._rows(*rows_of_span(keyword, span), most + 1):
+                found.append(posting)
+                if len(found) > most:
+                    return None
+        return sorted(found, key=lambda posting: posting.order)
+
+    async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
+        """Every posting there is with its term, whose value is cut if it is long; 1,000 rows an operation."""
+        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey"]):
+            posting = posting_of(entity["PartitionKey"], entity["RowKey"])
+            term = term_of(posting)
+            if term is not None:
+                yield term, posting
+
+    async def existing(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
+        """Those of `terms` that the study has a posting of."""
+
+        async def look(term: Term) -> Term | None:
+            try:
+                await self._table.get_entity(*key_of(created, study_instance_uid, term), select=["RowKey"])
+            except ResourceNotFoundError:
+                return None
+            return term
+
+        return frozenset(term for term in await in_parallel(map(look, terms)) if term is not None)
+
+    async def mark(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
+        """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
+
+        async def note(term: Term) -> PostingMark | None:
+            try:
+                key = key_of(created, study_instance_uid, term)
+                entity = await self._table.get_entity(*key, select=["PartitionKey"])
+            except ResourceNotFoundError:
+                return None
+            return PostingMark(term, str(entity.metadata["etag"]))
+
+        return [mark for mark in await in_parallel(note(term) for term in terms) if mark is not None]
+
+    async def remove_marked(
+        self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]
+    ) -> frozenset[Term]:
+        """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
+        places = (_Place.of(created, study_instance_uid, mark) for mark in marks)
+        return frozenset().union(*await in_parallel(map(self._remove, _transactions(places))))
+
+    async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+        """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
+        await self.remove_marked(study_instance_uid, created, map(PostingMark, terms))
+
+    async def _remove(self, places: Sequence["_Place"]) -> frozenset[Term]:
+        """Remove postings of one partition, those that are there; the terms of those that are not as they were marked.
+
+        Where one of them stands in the way of the others, each is removed for itself.
+        """
+        operations = [operation for place in places for operation in place.removal()]
+        try:
+            if len(operations) == 1:
+                ((_, entity, condition),) = operations
+                await self._table.delete_entity(entity, **condition)
+            else:
+                await self._table.submit_transaction(operations)
+        except (ResourceModifiedError, TableTransactionError) as error:
+            if error.status_code not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND):
+                raise
+            if len(places) > 1:
+                return frozenset().union(*await in_parallel(self._remove([place]) for place in places))
+            if error.status_code == HTTPStatus.PRECONDITION_FAILED:
+                return frozenset({places[0].mark.term})
+        return frozenset()
+
+    async def _rows(self, partition_key: str, first: str, end: str, page_rows: int) -> AsyncIterator[Posting]:
+        entities = self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": partition_key, "first": first, "end": end},
+            select=["PartitionKey", "RowKey"],
+            results_per_page=page_rows,
+        )
+        async for entity in entities:
+            yield posting_of(entity["PartitionKey"], entity["RowKey"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A posting and where it stands: its rows, of which the first stands for all."""
+
+    mark: PostingMark
+    partition_key: str
+    row_keys: Sequence[str]
+
+    @classmethod
+    def of(cls, created: datetime, study_instance_uid: str, mark: PostingMark) -> Self:
+        return cls(mark, *rows_of(created, study_instance_uid, mark.term))
+
+    @property
+    def entities(self) -> list[dict[str, str]]:
+        return [{"PartitionKey": self.partition_key, "RowKey": row_key} for row_key in self.row_keys]
+
+    def removal(self) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
+        etag = self.mark.etag
+        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        for entity in self.entities:
+            yield "delete", entity, condition
+            condition = {}
+
+
+def _transactions(places: Iterable[_Place]) -> Iterator[list[_Place]]:
+    """Postings of one partition together, as many as a transaction has room for, and each once."""
+    partitions: dict[str, dict[str, _Place]] = {}
+    for place in places:
+        partitions.setdefault(place.partition_key, {})[place.row_keys[0]] = place
+    for of_partition in partitions.values():
+        group: list[_Place] = []
+        rows = 0
+        for place in of_partition.values():
+            rows += len(place.row_keys)
+            if rows > _TRANSACTION_ROWS:
+                yield group
+                group, rows = [], len(place.row_keys)
+            group.append(place)
+        yield group

@@ -1,0 +1,100 @@
+"""Which representations the resources of an instance, a series and a study have, in the order of preference.
+
+What is stored comes first, so that nothing is transcoded for a client that takes it as well (PS3.18 8.7.3).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from shared.dicom.transfer_syntaxes import (
+    DECODABLE,
+    DEFLATED,
+    ENCODABLE,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    OCTET_STREAM,
+    frame_media_type,
+    frame_transfer_syntax,
+)
+from shared.web.media_types import Offer
+
+DICOM: Final = "application/dicom"
+ZIP: Final = "application/zip"
+DICOM_XML: Final = "application/dicom+xml"
+
+STORE_RESPONSE: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
+
+METADATA: Final = (*STORE_RESPONSE, Offer(DICOM_XML, True))
+"""Those of metadata: an array of all instances, or a part for each."""
+
+DOCUMENTS: Final = {
+    "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
+    "1.2.840.10008.5.1.4.1.1.104.2": "text/xml",
+    "1.2.840.10008.5.1.4.1.1.104.3": "model/stl",
+    "1.2.840.10008.5.1.4.1.1.104.4": "model/obj",
+    "1.2.840.10008.5.1.4.1.1.104.5": "model/mtl",
+}
+"""The SOP classes whose instances hold a document (PS3.3 A.45), with its media type."""
+
+PICTURES: Final = ("image/jpeg", "image/png", "image/gif")
+"""What images are rendered in, the default first; several frames together in the last only."""
+
+
+def instance_offers(transfer_syntax_uid: str) -> list[Offer]:
+    """Those of an instance stored in a transfer syntax."""
+    uids = [transfer_syntax_uid, *_transcoded(frozenset({transfer_syntax_uid}))]
+    return [Offer(DICOM, is_multipart, frozenset({uid})) for uid in uids for is_multipart in (True, False)]
+
+
+def several_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
+    """Those of a study or series whose instances are stored in these transfer syntaxes."""
+    transcoded = (Offer(DICOM, True, frozenset({uid})) for uid in _transcoded(transfer_syntax_uids))
+    return [Offer(DICOM, True, transfer_syntax_uids), *transcoded, Offer(ZIP, False)]
+
+
+def frame_offers(transfer_syntax_uid: str, *, are_several: bool) -> list[Offer]:
+    """Those of frames of an instance stored in a transfer syntax; several do not go without parts."""
+    stored = (
+        EXPLICIT_VR_LITTLE_ENDIAN if transfer_syntax_uid in DEFLATED else frame_transfer_syntax(transfer_syntax_uid)
+    )
+    uids = [stored, *(uid for uid in _transcoded(frozenset({transfer_syntax_uid})) if uid != stored)]
+    return [
+        # The standard's media type of the frame first; the octets of it are what viewers ask for.
+        Offer(media_type, is_multipart, frozenset({uid}))
+        for uid in uids
+        for is_multipart in ((True,) if are_several else (True, False))
+        for media_type in dict.fromkeys((frame_media_type(uid), OCTET_STREAM))
+    ]
+
+
+def bulk_value_offers(media_type: str) -> list[Offer]:
+    """Those of a bulk value of a media type."""
+    return [
+        Offer(name, is_multipart)
+        for is_multipart in (True, False)
+        for name in dict.fromkeys((OCTET_STREAM, media_type))
+    ]
+
+
+def rendered_offers(media_type: str | None) -> list[Offer]:
+    """Those of a rendered resource: pictures or, of what is a document or a video, its `media_type`.
+
+    Alone first, as it suits a page that shows it.
+    """
+    media_types = (media_type,) if media_type else PICTURES
+    return [Offer(name, is_multipart) for is_multipart in (False, True) for name in media_types]
+
+
+def uri_offers(transfer_syntax_uid: str, media_type: str | None, *, is_rendered: bool) -> list[Offer]:
+    """Those of an instance for the URI Service, which has no parts: an image is rendered by default (PS3.18 9.5)."""
+    rendered = [offer for offer in rendered_offers(media_type) if not offer.is_multipart] if is_rendered else []
+    files = [offer for offer in instance_offers(transfer_syntax_uid) if not offer.is_multipart]
+    return files + rendered if media_type else rendered + files
+
+
+def _transcoded(transfer_syntax_uids: frozenset[str]) -> Iterator[str]:
+    """The transfer syntaxes that instances stored in these can all be sent in, but for one that all are stored in."""
+    for uid in ENCODABLE:
+        if transfer_syntax_uids != {uid} and all(
+            stored in DECODABLE or stored == uid for stored in transfer_syntax_uids
+        ):
+            yield uid

@@ -1,0 +1,60 @@
+"""What a request of the URI Service names in its query (PS3.18 9.4 and 9.5)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shared.dicom.identifiers import InstanceIdentifiers, is_uid
+from shared.errors import BadRequest
+
+_UIDS: Final = ("studyUID", "seriesUID", "objectUID")
+_REFUSED: Final = ("anonymize", "presentationUID", "presentationSeriesUID")
+_MAX_FRAME_DIGITS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class UriRequest:
+    """The instance, the media types that are asked for, in the form of an Accept header, and a frame number from 1."""
+
+    identifiers: InstanceIdentifiers
+    content_types: Sequence[str]
+    frame_number: int | None
+
+
+def parse_uri_request(query: Iterable[tuple[str, str]]) -> UriRequest:
+    """The request that the decoded names and values of a query make; names are taken in any case.
+
+    `transferSyntax` is that of the application/dicom asked for. Raises BadRequest, naming the parameter, for one that
+    is missing, invalid, or asks for what would be wrong to leave out: an anonymous instance, a presentation state.
+    """
+    texts = {name.lower(): value.strip() for name, value in query}
+    if texts.get("requesttype", "").upper() != "WADO":
+        raise BadRequest("The parameter requestType must be WADO.")
+    for name in _REFUSED:
+        if texts.get(name.lower()):
+            raise BadRequest(f"The parameter {name} is not supported.")
+    for name in _UIDS:
+        if not is_uid(texts.get(name.lower(), "")):
+            raise BadRequest(f"The parameter {name} must be a UID.")
+    return UriRequest(
+        InstanceIdentifiers(*(texts[name.lower()] for name in _UIDS)),
+        _content_types(texts.get("contenttype", ""), texts.get("transfersyntax", "")),
+        _frame_number(texts.get("framenumber")),
+    )
+
+
+def _content_types(content_type: str, transfer_syntax: str) -> Sequence[str]:
+    if not transfer_syntax:
+        return [content_type]
+    if not is_uid(transfer_syntax) and transfer_syntax != "*":
+        raise BadRequest("The parameter transferSyntax must be a UID, or *.")
+    asked = content_type or "application/dicom"
+    return [f'{name.strip()}; transfer-syntax="{transfer_syntax}"' for name in asked.split(",")]
+
+
+def _frame_number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_FRAME_DIGITS and int(text)):
+        raise BadRequest("The parameter frameNumber must be a whole number from 1.")
+    return int(text)

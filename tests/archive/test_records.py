@@ -1,0 +1,124 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.archive.records import (
+    InstanceRecord,
+    NewInstance,
+    StudyRecord,
+    split_by_level,
+    terms_of,
+    terms_of_instance,
+    with_instances,
+    without_instances,
+)
+from shared.archive.terms import EVERY_STUDY, Term
+from shared.dicom.attributes import TAG
+from shared.dicom.identifiers import InstanceIdentifiers
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def new_instance(
+    series: str, instance: str, *, modality: str = "CT", patient: str = "ID1", **facts: str
+) -> NewInstance:
+    record = InstanceRecord(
+        InstanceIdentifiers("1", series, instance),
+        version=f"v{instance}",
+        sop_class_uid=facts.get("sop_class_uid", "1.2.840.1"),
+        transfer_syntax_uid=facts.get("transfer_syntax_uid", "1.2.840.10008.1.2.1"),
+        size_bytes=1,
+        header_bytes=1,
+        sha256="",
+        stored=FIRST,
+        metadata=b"",
+        frames=b"",
+    )
+    study = {TAG["PatientID"]: {"vr": "LO", "Value": [patient]}, TAG["StudyInstanceUID"]: {"vr": "UI", "Value": ["1"]}}
+    attributes = {
+        TAG["Modality"]: {"vr": "CS", "Value": [modality]},
+        TAG["SeriesInstanceUID"]: {"vr": "UI", "Value": [series]},
+    }
+    return NewInstance(record, study, attributes)
+
+
+def stored(*instances: NewInstance) -> StudyRecord:
+    return with_instances(None, instances, FIRST)
+
+
+def test_storing_counts_instances_by_series_and_keeps_when_the_study_began() -> None:
+    study = stored(new_instance("2", "1"), new_instance("2", "2"))
+    study = with_instances(study, [new_instance("3", "3", modality="MR", sop_class_uid="9.9")], LATER)
+    assert study.created == FIRST
+    assert study.instance_count == 3
+    assert {uid: series.instance_count for uid, series in study.series.items()} == {"2": 2, "3": 1}
+    assert study.modalities == ["CT", "MR"]
+    assert study.sop_classes == ["1.2.840.1", "9.9"]
+
+
+def test_what_is_stored_latest_wins() -> None:
+    study = stored(new_instance("2", "1", patient="old"), new_instance("2", "2", patient="new"))
+    assert study.attributes[TAG["PatientID"]]["Value"] == ["new"]
+
+
+def test_removing_takes_series_and_study_away_with_their_last_instance() -> None:
+    instances = [new_instance("2", "1"), new_instance("2", "2"), new_instance("3", "3", modality="MR")]
+    study = without_instances(stored(*instances), [instances[0].record, instances[2].record])
+    assert study is not None
+    assert {uid: series.instance_count for uid, series in study.series.items()} == {"2": 1}
+    assert study.modalities == ["CT"]
+    assert without_instances(study, [instances[1].record]) is None
+
+
+def test_storing_and_removing_the_same_leaves_the_same() -> None:
+    before = stored(new_instance("2", "1"))
+    added = [new_instance("3", "2", modality="MR"), new_instance("2", "3", transfer_syntax_uid="1.2.840.10008.1.2.5")]
+    after = without_instances(with_instances(before, added, LATER), [instance.record for instance in added])
+    assert after is not None
+    assert after.series == before.series
+    assert after.transfer_syntaxes == before.transfer_syntaxes
+
+
+def test_terms_are_of_every_level_but_the_single_instances() -> None:
+    study = stored(new_instance("2", "1"), new_instance("3", "2", modality="MR"))
+    assert terms_of(study) == {
+        EVERY_STUDY,
+        Term("PatientID", "id1"),
+        Term("SeriesInstanceUID", "2"),
+        Term("SeriesInstanceUID", "3"),
+        Term("Modality", "ct"),
+        Term("Modality", "mr"),
+        Term("SOPClassUID", "1.2.840.1"),
+    }
+    assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}
+
+
+def test_terms_do_not_depend_on_what_was_posted() -> None:
+    study = stored(new_instance("2", "1"))
+    assert terms_of(replace(study, posted=frozenset({Term("PatientID", "gone")}))) == terms_of(study)
+
+
+def test_attributes_go_to_the_level_they_belong_to() -> None:
+    metadata: dict[str, Any] = {
+        TAG["PatientName"]: {"vr": "PN", "Value": [{"Alphabetic": "A"}]},
+        TAG["Modality"]: {"vr": "CS", "Value": ["CT"]},
+        TAG["Rows"]: {"vr": "US", "Value": [1]},
+        "00091001": {"vr": "LO", "Value": ["private"]},
+    }
+    study, series = split_by_level(metadata)
+    assert set(study) == {TAG["PatientName"]}
+    assert set(series) == {TAG["Modality"]}
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        {"vr": "SQ", "Value": [{"00091001": {"vr": "UN", "BulkDataURI": "bulkdata/00101002/1/00091001"}}]},
+        {"vr": "SQ", "Value": [{"00100020": {"vr": "LO", "Value": ["x" * 5000]}}]},
+    ],
+)
+def test_what_leads_to_an_instance_or_is_oversized_stays_with_the_instance(attribute: dict[str, Any]) -> None:
+    assert split_by_level({TAG["OtherPatientIDsSequence"]: attribute}) == ({}, {})

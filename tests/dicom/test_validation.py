@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+
+from shared.dicom.attributes import TAG
+from shared.dicom.validation import ApiVersion, validate
+
+VALID: dict[str, Any] = {
+    TAG["SOPClassUID"]: {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.7"]},
+    TAG["SOPInstanceUID"]: {"vr": "UI", "Value": ["1.2.3"]},
+    TAG["StudyDate"]: {"vr": "DA", "Value": ["20200131"]},
+    TAG["PatientName"]: {"vr": "PN", "Value": [{"Alphabetic": "Doe^John", "Ideographic": "山田"}]},
+    TAG["PatientID"]: {"vr": "LO", "Value": ["ID1"]},
+    TAG["StudyInstanceUID"]: {"vr": "UI", "Value": ["1.2"]},
+    TAG["SeriesInstanceUID"]: {"vr": "UI", "Value": ["1.2"]},
+}
+
+
+def changed(keyword: str, attribute: dict[str, Any] | None) -> dict[str, Any]:
+    metadata = {**VALID, TAG[keyword]: attribute}
+    return {tag: attribute for tag, attribute in metadata.items() if attribute is not None}
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_valid_instance_has_nothing_found(version: ApiVersion) -> None:
+    findings = validate(VALID, version)
+    assert findings.errors == findings.warnings == ()
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        None,
+        {"vr": "UI"},
+        {"vr": "UI", "Value": ["1.2."]},
+        {"vr": "UI", "Value": ["1" * 65]},
+        {"vr": "UI", "Value": ["a"]},
+        {"vr": "UI", "Value": ["1.2", "1.3"]},
+    ],
+)
+def test_uids_are_required(version: ApiVersion, keyword: str, attribute: dict[str, Any] | None) -> None:
+    findings = validate(changed(keyword, attribute), version)
+    assert [finding.tag for finding in findings.errors] == [TAG[keyword]]
+    tag = TAG[keyword].lower()
+    assert findings.errors[0].comment.startswith(f"DICOM100: ({tag[:4]},{tag[4:]}) - {keyword} ")
+    assert findings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "attribute", "is_error"),
+    [
+        ("v1", None, True),
+        ("v2", None, True),
+        ("v1", {"vr": "LO"}, True),
+        ("v2", {"vr": "LO"}, False),
+        ("v1", {"vr": "LO", "Value": ["x" * 65]}, True),
+        ("v2", {"vr": "LO", "Value": ["x" * 65]}, True),
+    ],
+)
+def test_patient_id_may_be_empty_in_v2_but_must_be_there(
+    version: ApiVersion, attribute: dict[str, Any] | None, is_error: bool
+) -> None:
+    findings = validate(changed("PatientID", attribute), version)
+    assert [finding.tag for finding in findings.errors] == ([TAG["PatientID"]] if is_error else [])
+    assert findings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "attribute"),
+    [
+        ("StudyDate", {"vr": "DA", "Value": ["2020-01-31"]}),
+        ("StudyDate", {"vr": "DA", "Value": ["20200230"]}),
+        ("StudyDate", {"vr": "UN", "BulkDataURI": "bulkdata/00080020"}),
+        ("AccessionNumber", {"vr": "SH", "Value": ["x" * 17]}),
+        ("StudyDescription", {"vr": "LO", "Value": ["a\x07b"]}),
+        ("PatientName", {"vr": "PN", "Value": [{"Alphabetic": "a^b^c^d^e^f"}]}),
+        ("PatientName", {"vr": "PN", "Value": [{"Phonetic": "x" * 65}]}),
+        ("Modality", {"vr": "CS", "Value": ["ct"]}),
+    ],
+)
+def test_other_searchable_attributes_fail_in_v1_and_warn_in_v2(keyword: str, attribute: dict[str, Any]) -> None:
+    strict, lenient = validate(changed(keyword, attribute), "v1"), validate(changed(keyword, attribute), "v2")
+    assert [finding.tag for finding in strict.errors] == [TAG[keyword]] == [f.tag for f in lenient.warnings]
+    assert strict.warnings == lenient.errors == ()
+
+
+def test_values_are_not_repeated() -> None:
+    findings = validate(changed("StudyDescription", {"vr": "LO", "Value": ["Secret" * 20]}), "v2")
+    assert "Secret" not in findings.warnings[0].comment

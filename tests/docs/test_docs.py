@@ -1,0 +1,157 @@
+"""The documents say what the code does."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from azure.functions.decorators.function_app import Function
+
+from local.server import routes_of
+from shared.archive.terms import is_indexed
+from shared.dicom.attributes import SEARCHABLE
+from shared.dicom.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
+from shared.openapi import statuses
+from shared.openapi.statuses import Statuses
+from shared.search.query_values import matched_by
+from shared.settings import Settings
+from shared.web import cross_origin
+from shared.web.permissions import ROLES, SCOPES, Permission
+from shared.web.store_response import FailureReason
+
+ROOT = Path(__file__).parents[2]
+CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table under the header row that begins with `heading`, backquotes removed."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith(f"| {heading} |"):
+            next(lines)
+            break
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
+    return found
+
+
+def test_the_conformance_statement_lists_every_route_and_no_other(functions: list[Function]) -> None:
+    documented = [(name, set(methods.split(", ")), route) for name, methods, route in rows(CONFORMANCE, "function")]
+    registered = [(route.function_name, set(route.methods), route.template) for route in routes_of(functions)]
+    assert documented == registered
+
+
+def test_the_conformance_statement_lists_every_failure_reason() -> None:
+    documented = {name: int(code) for code, name, _ in rows(CONFORMANCE, "code")}
+    assert documented == {reason.name: reason.value for reason in FailureReason}
+
+
+@pytest.mark.parametrize(
+    ("heading", "table"),
+    [
+        ("Sign-in", statuses.SIGN_IN),
+        ("Store (STOW-RS)", statuses.STORE),
+        ("Retrieve (WADO-RS)", statuses.RETRIEVE),
+        ("Search (QIDO-RS)", statuses.SEARCH),
+        ("Delete", statuses.DELETE),
+    ],
+)
+def test_the_conformance_statement_lists_every_status(heading: str, table: Statuses) -> None:
+    _, _, section = CONFORMANCE.partition(f"\n## {heading}\n")
+    documented = {int(status): when for status, when in rows(section, "status")}
+    assert documented == table
+
+
+def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
+    documented = {tuple(row) for row in rows(CONFORMANCE, "attribute")}
+    assert documented == {
+        (key.keyword, ".".join(key.path), key.level.name.lower(), ", ".join(matched_by(key.vr))) for key in SEARCHABLE
+    }
+    assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["StudyInstanceUID", "InstanceNumber"]
+
+
+def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_transcoded() -> None:
+    *documented, (others, *_) = rows(CONFORMANCE, "transfer syntax")
+    assert others == "any other"
+    assert {uid for uid, _, transcoded_from, _ in documented if transcoded_from == "yes"} == DECODABLE
+    assert {uid for uid, *_, transcoded_to in documented if transcoded_to == "yes"} == set(ENCODABLE)
+    assert all(frame_media_type(uid) == media_type for uid, media_type, *_ in documented)
+
+
+def test_the_conformance_statement_lists_the_roles_and_scopes() -> None:
+    permitted = {"GET, HEAD": Permission.READ, "every method": Permission.READ | Permission.WRITE}
+    documented = rows(CONFORMANCE, "app role")
+    assert {role: permitted[methods] for role, _, methods in documented} == ROLES
+    assert {scope: permitted[methods] for _, scope, methods in documented} == SCOPES
+
+
+def test_the_conformance_statement_lists_the_headers_that_pages_may_read() -> None:
+    exposed = cross_origin.sharing_headers(frozenset({"*"}), None)["Access-Control-Expose-Headers"].split(", ")
+    listed = re.search(r"errors too, allow their origin and expose ([\w\s,-]+)\.", CONFORMANCE)
+    assert listed
+    assert re.split(r",\s+|\s+and\s+", listed[1]) == exposed
+
+
+def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
+    documented = {
+        name: (default, meaning)
+        for name, default, meaning in rows((ROOT / "docs/configuration.md").read_text(), "variable")
+    }
+    expected = {}
+    for setting in fields(Settings):
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+        expected[setting.name.upper()] = (default, setting.metadata["meaning"].replace("`", ""))
+    assert documented == expected
+
+
+def links() -> Iterator[tuple[str, str]]:
+    """The documents and their links, but those to other sites; code holds none."""
+    for document in DOCUMENTS:
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if "://" not in target:
+                yield str(document.relative_to(ROOT)), target
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a document."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(("document", "target"), sorted(set(links())))
+def test_links_lead_somewhere(document: str, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    file = (ROOT / document).parent / path if path else ROOT / document
+    assert file.resolve().exists()
+    assert not anchor or anchor in anchors(file)
+
+
+def test_every_make_word_of_the_readme_exists() -> None:
+    words = set(re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert words
+    assert words <= targets
+
+
+def test_the_layout_of_the_readme_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    block = text[text.index("## Layout") :].split("```")[1]
+    names = re.findall(r"^ *([\w./]+)", block, re.MULTILINE)
+    assert len(names) > 8
+    assert not [name for name in names if not list(ROOT.rglob(name.rstrip("/").rpartition("/")[2] or name))]
+
+
+def test_the_messages_that_are_explained_are_those_of_the_service() -> None:
+    sources = "".join(path.read_text() for folder in ("functions", "shared") for path in ROOT.glob(f"{folder}/**/*.py"))
+    said = re.sub(r"\{[^{}]*\}|\"\s+f?\"", "", sources)
+    messages = [message for _, message, _ in rows((ROOT / "docs/debugging.md").read_text(), "status") if message]
+    assert len(messages) > 20
+    # An ellipsis stands for what differs from case to case.
+    assert not [message for message in messages if not all(part.strip() in said for part in message.split("…"))]

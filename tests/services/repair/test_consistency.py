@@ -1,0 +1,322 @@
+"""Damage of every kind is told as what it is, mended where it can be, and nothing else is touched or told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from local import azurite
+from local.ports import free_ports
+from shared.archive.records import terms_of_instance
+from shared.archive.terms import Term
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.services.repair.consistency import Difference, Examined, Kind, repair
+from shared.services.write.delete import delete
+from shared.storage import keys
+from shared.storage.catalog import Catalog
+from shared.web.store_response import Stored
+from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_VERSION, Damage, surplus_posting_that_is_listed
+from tests.services.write.test_store import files_of, store
+from tests.support.invariants import check_study
+from tests.support.raw_archive import RawArchive, opened
+from tests.support.served_instances import dataset, new_uid, part10
+
+FOR_A_PERSON = {
+    Kind.FOREIGN_BLOB,
+    Kind.MISSING_BLOB,
+    Kind.WRONG_SIZE,
+    Kind.WRONG_HASH,
+    Kind.WRONG_METADATA,
+    Kind.UNREADABLE_ROW,
+}
+EACH = [(kind, damage) for kind, damages in DAMAGES.items() for damage in damages]
+
+
+def name(value: object) -> str:
+    return value.name if isinstance(value, Kind) else getattr(value, "__name__", "")
+
+
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[azurite.Azurite]:
+    with azurite.running(free_ports(3), None) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shared_raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
+    async with opened(own_azurite.connection_string) as raw:
+        yield raw
+
+
+@pytest_asyncio.fixture
+async def raw(shared_raw: RawArchive) -> RawArchive:
+    """An empty archive."""
+    await shared_raw.empty()
+    return shared_raw
+
+
+async def new_study(raw: RawArchive) -> str:
+    study = new_uid()
+    await store(raw.stores, *files_of(study, 2), *files_of(study, 1))
+    return study
+
+
+async def repair_twice_at_once(raw: RawArchive, found: list[Difference]) -> None:
+    for difference in found:
+        await asyncio.gather(*(repair(archive, raw.settings, difference) for archive in (raw.archive, raw.other)))
+
+
+def test_every_kind_can_be_planted() -> None:
+    assert set(DAMAGES) == set(Kind) - {Kind.EMPTY_STUDY, Kind.BUSY_STUDY}  # which have tests of their own
+
+
+@pytest.mark.parametrize(("kind", "damage"), EACH, ids=name)
+async def test_damage_is_told_and_mended(raw: RawArchive, kind: Kind, damage: Damage) -> None:
+    study, healthy = await new_study(raw), await new_study(raw)
+    before = await raw.everything_of(healthy)
+    rows = await raw.instances(study)
+    await damage(raw, study)
+    damaged = await raw.everything_of(study)
+    found = await raw.differences(deep=True)
+    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(kind, study)]
+    assert "left^over" not in f"{found}{found[0].sentence}".lower()
+    await repair_twice_at_once(raw, found)
+    if kind in FOR_A_PERSON:
+        assert await raw.differences(deep=True) == found
+        assert await raw.everything_of(study) == damaged
+    else:
+        assert await raw.differences(deep=True) == []
+        assert await raw.instances(study) == rows
+        assert await check_study(raw.archive, raw.container, study) == 3
+    assert await raw.everything_of(healthy) == before
+
+
+async def test_a_wrong_hash_takes_a_deep_look(raw: RawArchive) -> None:
+    study = await new_study(raw)
+    await DAMAGES[Kind.WRONG_HASH][0](raw, study)
+    assert await raw.kinds() == []
+    assert await raw.kinds(deep=True) == [(Kind.WRONG_HASH, study)]
+
+
+@pytest.mark.parametrize("has_series_rows", [True, False])
+async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: bool) -> None:
+    study, healthy = await new_study(raw), await new_study(raw)
+    for row in await raw.instances(study):
+        identifiers = row.identifiers
+        await raw.container.delete_blob(keys.instance_blob(identifiers, row.version))
+        await raw.remove_row(study, keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid))
+        (term,) = terms_of_instance(identifiers)
+        await raw.remove_posting(term, study)
+        if not has_series_rows:
+            await raw.remove_row(study, keys.series_row(identifiers.series_instance_uid))
+    found = await raw.differences()
+    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(Kind.EMPTY_STUDY, study)]
+    await repair_twice_at_once(raw, found)
+    assert await raw.differences() == []
+    assert await raw.everything_of(study) == {}
+    assert await check_study(raw.archive, raw.container, healthy) == 3
+
+
+async def test_series_rows_alone_go(raw: RawArchive) -> None:
+    study = await new_study(raw)
+    (row, *_) = await raw.instances(study)
+    lost = new_uid()
+    entity = await raw.row(study, keys.series_row(row.identifiers.series_instance_uid))
+    await raw.replace_row({**entity, "PartitionKey": lost})
+    found = await raw.differences()
+    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(Kind.NO_STUDY_ROW, lost)]
+    await repair_twice_at_once(raw, found)
+    assert await raw.differences() == []
+    assert await raw.everything_of(lost) == {}
+
+
+async def test_more_series_than_a_transaction_holds_are_mended(raw: RawArchive) -> None:
+    study = new_uid()
+    await store(raw.stores, *(file for _ in range(95) for file in files_of(study, 1)))
+    before = await raw.archive.catalog.read_study(study)
+    assert before is not None
+    for series in before.record.series:
+        await raw.remove_row(study, keys.series_row(series))
+    found = await raw.differences()
+    assert [difference.kind for difference in found] == [Kind.NO_SERIES_ROW] * 95
+    await repair(raw.archive, raw.settings, found[0])
+    assert await raw.differences() == []
+    after = await raw.archive.catalog.read_study(study)
+    assert after is not None
+    assert after.record == before.record
+
+
+async def test_a_rebuilt_study_row_is_what_it_was(raw: RawArchive) -> None:
+    study = await new_study(raw)
+    before = await raw.row(study, "study")
+    await raw.remove_row(study, "study")
+    await repair(raw.archive, raw.settings, (await raw.differences())[0])
+    assert await raw.row(study, "study") == before
+
+
+async def test_blobs_of_a_study_without_any_row_are_orphans(raw: RawArchive) -> None:
+    study, names = new_uid(), [f"{series}/1.{number}_{OTHER_VERSION}.dcm" for series in ("1", "1.2") for number in "12"]
+    for blob in names:
+        await raw.container.upload_blob(f"{study}/{blob}", b"orphan")
+    await raw.container.upload_blob("notes.txt", b"mine")
+    found = await raw.differences()
+    orphans = [difference.concerns for difference in found if difference.kind is Kind.ORPHAN_BLOB]
+    assert sorted(orphans) == sorted(f"{study}/{blob}" for blob in names)
+    assert [difference.concerns for difference in found if difference.kind is not Kind.ORPHAN_BLOB] == ["notes.txt"]
+    await repair_twice_at_once(raw, found)
+    assert [blob async for blob in raw.container.list_blob_names()] == ["notes.txt"]
+
+
+async def test_postings_of_a_study_that_is_gone_are_removed(raw: RawArchive) -> None:
+    study = new_uid()
+    await raw.posting(Term("PatientName", "left^over"), study, datetime.now(UTC))
+    await raw.posting(Term("SOPInstanceUID", "1.2.3", "1.2"), study, datetime.now(UTC))
+    found = await raw.differences()
+    assert [difference.concerns for difference in found] == ["PatientName", "SOPInstanceUID"]
+    await repair_twice_at_once(raw, found)
+    assert await raw.everything_of(study) == {}
+
+
+async def test_a_request_that_may_be_alive_excuses_its_blobs_and_postings(raw: RawArchive) -> None:
+    study = await new_study(raw)
+    for damage in (*DAMAGES[Kind.ABANDONED_REQUEST], *DAMAGES[Kind.SURPLUS_POSTING]):
+        await damage(raw, study)
+    await raw.container.upload_blob(f"{study}/1.2/1.3_{'ab' * 16}000000.dcm", b"not committed")
+    assert {kind for kind, _ in await raw.kinds()} == {Kind.ABANDONED_REQUEST, Kind.ORPHAN_BLOB, Kind.SURPLUS_POSTING}
+    told = await raw.differences()
+    (entry,) = [entry async for entry in raw.archive.journal.read()]
+    assert await raw.differences(now=entry.started) == []
+    before = await raw.everything_of(study)
+    for difference in told:
+        await repair(raw.archive, raw.settings, difference, now=entry.started)
+    assert await raw.everything_of(study) == before
+
+
+async def test_everything_at_once_is_mended(raw: RawArchive) -> None:
+    damages = [planted[0] for kind, planted in DAMAGES.items() if kind not in FOR_A_PERSON]
+    studies = [await new_study(raw) for _ in damages]
+    for damage, study in zip(damages, studies, strict=True):
+        await damage(raw, study)
+    await repair_twice_at_once(raw, await raw.differences())
+    assert await raw.differences(deep=True) == []
+    for study in studies:
+        assert await check_study(raw.archive, raw.container, study) == 3
+
+
+class Gate:
+    """Holds an operation of one process' store until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: object, operation: str) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        original = getattr(store, operation)
+
+        async def held(*arguments: Any, **named: Any) -> Any:
+            self.reached.set()
+            await self.open.wait()
+            return await original(*arguments, **named)
+
+        monkeypatch.setattr(store, operation, held)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_store_at_work_is_left_alone(raw: RawArchive, monkeypatch: pytest.MonkeyPatch, is_new: bool) -> None:
+    study = new_uid() if is_new else await new_study(raw)
+    before = 0 if is_new else 3
+    gate = Gate(monkeypatch, raw.archive.catalog, "commit")
+    storing = asyncio.create_task(store(raw.stores, *files_of(study, 3)))
+    await gate.reached.wait()
+    blobs = [name async for name in raw.container.list_blob_names()]
+    assert len(blobs) == before + 3
+    assert await raw.differences(deep=True) == []
+    for blob in blobs:
+        await repair(raw.other, raw.settings, Difference(Kind.ORPHAN_BLOB, study, blob))
+    async for term, posting in raw.archive.terms.read_every_term():
+        await repair(raw.other, raw.settings, Difference(Kind.SURPLUS_POSTING, study, term[0], (term, posting)))
+    gate.open.set()
+    assert [type(outcome) for outcome in await storing] == [Stored] * 3
+    assert await raw.differences(deep=True) == []
+    assert await check_study(raw.archive, raw.container, study) == before + 3
+
+
+@pytest.mark.parametrize(("store_name", "operation"), [("blobs", "delete"), ("catalog", "commit")])
+async def test_a_delete_at_work_is_left_alone(
+    raw: RawArchive, monkeypatch: pytest.MonkeyPatch, store_name: str, operation: str
+) -> None:
+    study = await new_study(raw)
+    series = (await raw.instances(study))[0].identifiers.series_instance_uid
+    gate = Gate(monkeypatch, getattr(raw.archive, store_name), operation)
+    deleting = asyncio.create_task(delete(raw.archive, ResourceIdentifiers(study, series)))
+    await gate.reached.wait()
+    assert await raw.differences(deep=True) == []
+    gate.open.set()
+    await deleting
+    assert await raw.differences(deep=True) == []
+
+
+async def test_a_posting_that_a_store_relies_on_is_written_anew(
+    raw: RawArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = await new_study(raw)
+    await surplus_posting_that_is_listed(raw, study)
+    found = await raw.differences()
+    gate = Gate(monkeypatch, raw.archive.catalog, "commit")
+    storing = asyncio.create_task(store(raw.stores, part10(dataset(StudyInstanceUID=study, PatientName="Left^Over"))))
+    await gate.reached.wait()  # it has read by now that the term is posted
+    for difference in found:
+        await repair(raw.other, raw.settings, difference, now=datetime.now(UTC) + LONG_AGO)
+    assert [kind for kind, _ in await raw.kinds()] == []
+    gate.open.set()
+    await storing
+    assert await check_study(raw.archive, raw.container, study) == 4
+
+
+async def test_nothing_differs_in_normal_use(raw: RawArchive) -> None:
+    studies = [new_uid() for _ in range(6)]
+    is_over = asyncio.Event()
+
+    async def use(study: str) -> None:
+        for _ in range(4):
+            await asyncio.gather(*(store(raw.stores, *files_of(study, 3)) for _ in range(2)))
+            for row in (await raw.instances(study))[:2]:
+                resource = ResourceIdentifiers(study, row.identifiers.series_instance_uid)
+                await asyncio.gather(delete(raw.archive, resource), return_exceptions=True)
+        if study in studies[:2]:
+            await delete(raw.archive, ResourceIdentifiers(study))
+
+    async def watch() -> list[Difference]:
+        found = []
+        while not is_over.is_set():
+            found += [difference for difference in await raw.differences() if difference.kind is not Kind.BUSY_STUDY]
+        return found
+
+    watching = asyncio.create_task(watch())
+    await asyncio.gather(*map(use, studies))
+    is_over.set()
+    assert await watching == []
+    examined = Examined()
+    assert await raw.differences(examined=examined) == []
+    rows = [row for study in studies for row in await raw.instances(study)]
+    postings = [posting async for _, posting in raw.archive.terms.read_every_term()]
+    assert examined == Examined(4, len(rows), len(rows), len(postings))
+    assert len(rows) > 12
+
+
+async def test_a_study_that_never_stands_still_is_said_to_be_busy(
+    raw: RawArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = await new_study(raw)
+    await DAMAGES[Kind.WRONG_COUNTS][0](raw, study)
+    read_instances = Catalog.read_instances
+
+    async def change_meanwhile(catalog: Catalog, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+        async for row in read_instances(catalog, *arguments, **named):
+            yield row
+        await raw.replace_row(await raw.row(study, "study"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "read_instances", change_meanwhile)
+        assert await raw.kinds() == [(Kind.BUSY_STUDY, study)]
+    assert await raw.kinds() == [(Kind.WRONG_COUNTS, study)]

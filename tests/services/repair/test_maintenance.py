@@ -1,0 +1,55 @@
+"""Maintenance while requests are alive and other runs are at work. What it makes of crashes: test_crash_points."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from azure.storage.blob.aio import ContainerClient
+
+from shared.services.repair.maintenance import replay_journal
+from shared.services.write.store import StoreService
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from tests.crashes.test_crash_points import LATER
+from tests.services.write.test_store import files_of, store
+from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
+from tests.support.served_instances import new_uid
+from tests.support.storage_policies import TRANSACTION, StopAt, die_at
+
+
+async def die_before_the_commit(monkeypatch: pytest.MonkeyPatch, settings: Settings, files: list[bytes]) -> None:
+    """Store in a process that dies when all blobs are written and no instance is entered."""
+
+    async def request(archive: Archive) -> None:
+        await store(StoreService(archive, settings), *files)
+
+    assert await die_at(StopAt(TRANSACTION, is_done=False), monkeypatch, settings, request)
+
+
+async def test_requests_that_may_be_alive_are_left_alone(
+    archive: Archive, settings: Settings, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    await die_before_the_commit(monkeypatch, settings, files_of(study, 1))
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC))).settled_entries == 0
+    assert await requests_in_journal(archive) == 1
+    assert len(await blobs_of_study(container, study)) == 1
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)).settled_entries == 1
+
+
+async def test_runs_that_meet_do_no_harm(
+    stores: StoreService,
+    archive: Archive,
+    settings: Settings,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = new_uid()
+    files = files_of(study, 4)
+    await store(stores, *files[:2])
+    await die_before_the_commit(monkeypatch, settings, files[2:])
+    later = datetime.now(UTC) + LATER
+    await asyncio.gather(*(replay_journal(archive, settings, now=later) for _ in range(3)))
+    assert await check_study(archive, container, study) == 2
+    assert len(await blobs_of_study(container, study)) == 2
+    assert await requests_in_journal(archive) == 0

@@ -1,0 +1,91 @@
+"""Files of instances that go while they are sent."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+import pytest
+from azure.core.exceptions import ResourceModifiedError
+from azure.storage.blob.aio import ContainerClient
+
+from shared.archive.records import InstanceMetadata, InstanceRecord
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.errors import Unavailable
+from shared.services.retrieve.instances import files_in, find_instances
+from shared.services.retrieve.metadata import find_metadata, json_array
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.write.delete import delete
+from shared.services.write.store import StoreService
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from tests.services.write.test_store import files_of, store
+from tests.support.served_instances import dataset, new_uid, part10
+
+Record = TypeVar("Record", bound=InstanceMetadata)
+
+WORK = PixelWork(Settings().max_decoded_bytes)
+
+
+async def each(records: Iterable[Record]) -> AsyncIterator[Record]:
+    for record in records:
+        yield record
+
+
+async def stored(stores: StoreService, archive: Archive, count: int) -> list[InstanceRecord]:
+    study = new_uid()
+    await store(stores, *files_of(study, count))
+    records = find_instances(archive, ResourceIdentifiers(study), with_frames=True)
+    return [record async for record in records]
+
+
+@pytest.mark.parametrize("syntax", [None, "1.2.840.10008.1.2.5"])
+async def test_one_that_is_deleted_meanwhile_is_left_out(
+    stores: StoreService, archive: Archive, syntax: str | None
+) -> None:
+    records = await stored(stores, archive, 6)
+    gone = records[3].identifiers
+    await delete(archive, ResourceIdentifiers(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
+    sent = [content.path async for content in files_in(archive, each(records), WORK, syntax)]
+    assert sent == [record.identifiers.path for record in records if record.identifiers != gone]
+
+
+async def test_one_whose_file_is_missing_ends_the_answer(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    records = await stored(stores, archive, 6)
+    await container.delete_blob(keys.instance_blob(records[3].identifiers, records[3].version))
+    files = files_in(archive, each(records), WORK, None)
+    sent = [(await anext(files)).path for _ in range(3)]
+    assert sent == [record.identifiers.path for record in records[:3]]
+    with pytest.raises(Unavailable):
+        await anext(files)
+
+
+async def test_one_that_goes_in_its_midst_is_cut(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    await store(stores, part10(dataset(StudyInstanceUID=study, Rows=3000, Columns=3000, PixelData=bytes(9_000_000))))
+    (record,) = [record async for record in find_instances(archive, ResourceIdentifiers(study))]
+    (content,) = [content async for content in files_in(archive, each([record]), WORK, None)]
+    chunks = content.all()
+    assert len(await anext(chunks)) < record.size_bytes
+    await container.delete_blob(keys.instance_blob(record.identifiers, record.version))
+    with pytest.raises(ResourceModifiedError):
+        [chunk async for chunk in chunks]
+
+
+async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    long_text = "".join(new_uid() for _ in range(10_000))
+    await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
+    records = [record async for record in find_metadata(archive, ResourceIdentifiers(study))]
+    assert records[0].metadata is None
+    await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].version))
+    with pytest.raises(Unavailable):
+        [text async for text in json_array(archive, each(records), "http://host/v2")]
+    one = records[0].identifiers
+    await delete(archive, ResourceIdentifiers(one.study_instance_uid))
+    assert [text async for text in json_array(archive, each(records), "http://host/v2")] == []

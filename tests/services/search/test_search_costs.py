@@ -1,0 +1,127 @@
+"""What searches read does not grow with the archive; counted on made-up archives, which are like stored ones."""
+
+import json
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID
+
+from benchmarks.archive_of_studies import MadeStudy, made_study, write_studies
+from benchmarks.measured_storage import Cost, measured_archive
+from benchmarks.search import sorted_archives
+from benchmarks.searches import searches
+from local import azurite
+from local.ports import free_ports
+from shared.search.query import parse_search
+from shared.services.repair.consistency import Kind
+from shared.services.search import candidates
+from shared.settings import Settings
+from tests.services.write.test_store import store
+from tests.support.raw_archive import Entity, RawArchive, opened
+
+NUMBERS = range(80)
+OF_A_STORE = {"version", "stored", "sha256", "size", "header", "created"}
+
+
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[azurite.Azurite]:
+    with azurite.running(free_ports(3), None) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
+    """An empty archive."""
+    async with opened(own_azurite.connection_string) as archive:
+        await archive.empty()
+        yield archive
+
+
+def part10_files(made: MadeStudy) -> Iterator[bytes]:
+    for record, metadata in zip(made.instances, made.metadata, strict=True):
+        image = Dataset.from_json(metadata)
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = UID(record.transfer_syntax_uid)
+        buffer = BytesIO()
+        dcmwrite(buffer, image, enforce_file_format=True)
+        yield buffer.getvalue()
+
+
+async def everything(raw: RawArchive) -> list[Entity]:
+    """All rows, without what each store makes anew."""
+
+    def comparable(value: Any) -> Any:
+        return json.loads(zlib.decompress(value)) if isinstance(value, bytes) else value
+
+    entities = [entity for name in ("catalog", "terms") async for entity in raw.tables[name].list_entities()]
+    rows = [{name: comparable(entity[name]) for name in entity if name not in OF_A_STORE} for entity in entities]
+    for row in rows:
+        row["RowKey"] = re.sub(r"\d{17}:", "(newest first):", row["RowKey"])
+    return sorted(rows, key=lambda row: (row["PartitionKey"], row["RowKey"]))
+
+
+async def test_the_rows_that_are_made_are_those_of_a_store(raw: RawArchive) -> None:
+    numbers = range(4)
+    for made in map(made_study, numbers):
+        await store(raw.stores, *part10_files(made))
+    stored = await everything(raw)
+    await raw.empty()
+    await write_studies(numbers, raw.settings.storage_connection_string)
+    made_rows = await everything(raw)
+    assert len(stored) > 100 * len(numbers)
+    assert made_rows == stored
+
+
+async def test_of_an_archive_that_is_made_nothing_is_missing_but_its_files(raw: RawArchive) -> None:
+    await write_studies(range(10), raw.settings.storage_connection_string)
+    instances = sum(len(made_study(number).instances) for number in range(10))
+    assert [kind for kind, _ in await raw.kinds()] == [Kind.MISSING_BLOB] * instances
+
+
+async def costs(settings: Settings) -> dict[str, Cost]:
+    async with measured_archive(settings) as (archive, storage):
+        return {
+            one.name: await storage.cost(archive, parse_search(one.query, one.level, settings), settings)
+            for one in searches()
+        }
+
+
+async def test_sorted_tables_are_asked_and_answer_as_azurite(raw: RawArchive) -> None:
+    await write_studies(NUMBERS, raw.settings.storage_connection_string)
+    async with sorted_archives([len(NUMBERS)]) as archives:
+        async for settings in archives:
+            assert await costs(settings) == await costs(raw.settings)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def growing() -> list[dict[str, Cost]]:
+    """What searches cost in an archive and in one four times as large, both large for pages as short as these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "_FEW", 10)
+        async with sorted_archives([1000, 4000]) as archives:
+            return [await costs(replace(settings, default_search_limit=5)) async for settings in archives]
+
+
+def grows(archives: list[dict[str, Cost]], name: str) -> bool:
+    """Whether a result costs more in the larger one than in the smaller, and than a look at some values, too, takes."""
+    small, large = (costs[name] for costs in archives)
+    return large.entities_of_a_result > 1.5 * max(
+        small.entities_of_a_result, 8
+    ) or large.requests_of_a_result > 1.5 * max(small.requests_of_a_result, 8)
+
+
+@pytest.mark.parametrize("name", [one.name for one in searches() if one.is_bounded])
+def test_a_larger_archive_does_not_make_a_search_read_more(growing: list[dict[str, Cost]], name: str) -> None:
+    assert not grows(growing, name)
+
+
+def test_one_that_has_to_look_through_the_archive_would_be_seen(growing: list[dict[str, Cost]]) -> None:
+    assert grows(growing, "AccessionNumber, `*` and 7 digits")

@@ -1,0 +1,254 @@
+"""Tokens that are accepted and tokens that are not, and how often the authority is asked for its keys."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import base64url_decode
+
+from shared.errors import Unauthorized, Unavailable
+from shared.services.sign_in.authority import Authority
+from shared.services.sign_in.tokens import permission_of
+from shared.settings import SettingsError
+from shared.web.permissions import Permission
+from tests.support.token_issuer import (
+    AUDIENCE,
+    DAY,
+    ISSUER,
+    OWNER,
+    READER,
+    Issuer,
+    claims,
+    encoded,
+    issuing,
+    jwk,
+    public_pem,
+    rsa_key,
+    token,
+)
+
+AUDIENCES = ["other", AUDIENCE]
+BOTH = Permission.READ | Permission.WRITE
+NOW = int(time.time())  # tokens of tables are made long before they are sent
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with issuing() as running:
+        yield running
+
+
+@pytest.fixture
+def authority(issuer: Issuer) -> Authority:
+    return Authority(issuer.url)
+
+
+def hs256_with_the_public_key() -> str:
+    """What a verifier takes for its own that lets the token choose how its key is used (PyJWT would not sign it)."""
+    signed = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': 'first'})}.{encoded(claims(**OWNER))}"
+    signature = hmac.new(public_pem("first"), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{encoded(signature)}"
+
+
+def unsigned() -> str:
+    return f"{encoded({'alg': 'none', 'kid': 'first'})}.{encoded(claims(**OWNER))}."
+
+
+def altered() -> str:
+    head, _, signature = token(**READER).split(".")
+    return f"{head}.{encoded(claims(**OWNER))}.{signature}"
+
+
+def cut() -> str:
+    head, body, signature = token(**OWNER).split(".")
+    return f"{head}.{body}.{encoded(base64url_decode(signature)[:-1])}"
+
+
+REFUSED = {
+    "nothing": ("", "can be read"),
+    "no token": ("abc", "can be read"),
+    "three words": ("a.b.c", "can be read"),
+    "not ASCII": ("é.é.é", "can be read"),
+    "deep": (f"{encoded(b'[' * 30_000)}.e30.e30", "can be read"),
+    "no object": (f"{encoded(b'[]')}.{encoded(b'[]')}.AAAA", "can be read"),
+    "a kid that is no text": (f"{encoded({'alg': 'RS256', 'kid': 7})}.e30.e30", "can be read"),
+    "no kid": (jwt.encode(claims(**OWNER), rsa_key("first"), "RS256"), "does not publish"),
+    "unknown kid": (token(kid="unknown", **OWNER), "does not publish"),
+    "another's key": (token("second", kid="first", **OWNER), "signature"),
+    "altered": (altered(), "signature"),
+    "cut": (cut(), "signature"),
+    "unsigned": (unsigned(), "algorithm"),
+    "HS256": (hs256_with_the_public_key(), "algorithm"),
+    "RS512": (token(algorithm="RS512", **OWNER), "algorithm"),
+    "expired": (token(exp=NOW - 120, **OWNER), "expired"),
+    "not yet valid": (token(nbf=NOW + DAY, **OWNER), "not valid yet"),
+    "issued later": (token(iat=NOW + DAY, **OWNER), "not valid yet"),
+    "another issuer": (token(iss="https://sts.example.org/other/", **OWNER), "issuer"),
+    "issuer without its slash": (token(iss=ISSUER.rstrip("/"), **OWNER), "issuer"),
+    "another audience": (token(aud="api://other", **OWNER), "audience"),
+    "audiences in one": (token(aud=f"{AUDIENCE},other", **OWNER), "audience"),
+    "no audience": (token(aud=None, **OWNER), "lacks"),
+    "no issuer": (token(iss=None, **OWNER), "lacks"),
+    "no expiry": (token(exp=None, **OWNER), "lacks"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_refused(authority: Authority, name: str) -> None:
+    given_token, reason = REFUSED[name]
+    with pytest.raises(Unauthorized, match=reason) as raised:
+        await permission_of(given_token, authority, AUDIENCES)
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("given_token", "permission"),
+    [
+        (token(**OWNER), BOTH),
+        (token(**READER), Permission.READ),
+        (token(scp="Dicom.ReadWrite"), BOTH),
+        (token(), Permission(0)),
+        (token(aud=["unknown", "other"], **OWNER), BOTH),
+        (token(algorithm="PS256", **OWNER), BOTH),
+    ],
+)
+async def test_accepted(authority: Authority, given_token: str, permission: Permission) -> None:
+    assert await permission_of(given_token, authority, AUDIENCES) == permission
+
+
+async def test_clocks_may_differ_by_some_seconds(authority: Authority) -> None:
+    now = int(time.time())
+    for given_token in (token(exp=now - 5, **OWNER), token(nbf=now + 30, iat=now + 30, **OWNER)):
+        assert await permission_of(given_token, authority, AUDIENCES) == BOTH
+
+
+@given(
+    text=st.one_of(
+        st.text(), st.lists(st.binary(max_size=40), min_size=3, max_size=3).map(lambda p: ".".join(map(encoded, p)))
+    )
+)
+def test_any_text_is_refused(text: str) -> None:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, pytest.raises((Unauthorized, Unavailable)):
+        runner.run(permission_of(text, Authority("http://127.0.0.1:9"), AUDIENCES))
+
+
+async def test_es256_with_its_own_curve_alone(issuer: Issuer) -> None:
+    keys = {"P-256": ec.generate_private_key(ec.SECP256R1()), "P-384": ec.generate_private_key(ec.SECP384R1())}
+    issuer.publish(*({**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": name} for name, key in keys.items()))
+    authority = Authority(issuer.url)
+    for name, algorithm in (("P-256", "ES256"), ("P-384", "ES384")):
+        signed = jwt.encode(claims(**OWNER), keys[name], algorithm, {"kid": name})
+        if name == "P-256":
+            assert await permission_of(signed, authority, AUDIENCES) == BOTH
+        else:
+            with pytest.raises(Unauthorized, match="does not publish"):
+                await permission_of(signed, authority, AUDIENCES)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [({"alg": "PS256"}, "algorithm"), ({"use": "enc"}, "does not publish"), ({"n": "!"}, "does not")],
+)
+async def test_a_key_is_used_for_what_it_is_published_for(issuer: Issuer, members: dict[str, str], reason: str) -> None:
+    issuer.publish(
+        jwk("first", **members), {"kty": "oct", "k": "c2VjcmV0", "kid": "shared"}, {"kid": "odd"}, jwk("second")
+    )
+    authority = Authority(issuer.url)
+    with pytest.raises(Unauthorized, match=reason):
+        await permission_of(token(**OWNER), authority, AUDIENCES)
+    assert await permission_of(token("second", **OWNER), authority, AUDIENCES) == BOTH
+
+
+async def test_keys_are_fetched_once(issuer: Issuer, authority: Authority) -> None:
+    await asyncio.gather(*(permission_of(token(**OWNER), authority, AUDIENCES) for _ in range(20)))
+    assert issuer.fetches == 1
+
+
+async def test_made_up_keys_do_not_become_requests_to_the_authority(issuer: Issuer, authority: Authority) -> None:
+    await permission_of(token(**OWNER), authority, AUDIENCES)
+    for number in range(50):
+        with pytest.raises(Unauthorized):
+            await permission_of(token(kid=f"made-up-{number}", **OWNER), authority, AUDIENCES)
+    assert issuer.fetches == 1
+
+
+async def test_a_rotated_key_is_found_and_the_old_one_forgotten(issuer: Issuer) -> None:
+    authority = Authority(issuer.url, min_seconds_between_fetches=0)
+    await permission_of(token(**OWNER), authority, AUDIENCES)
+    issuer.publish(jwk("second"))
+    assert await permission_of(token("second", **OWNER), authority, AUDIENCES) == BOTH
+    assert issuer.fetches == 2
+    with pytest.raises(Unauthorized):
+        await permission_of(token(**OWNER), authority, AUDIENCES)
+
+
+async def test_keys_that_are_old_are_used_while_they_are_fetched_again(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.services.sign_in.authority._MAX_AGE_SECONDS", 0)
+    authority = Authority(issuer.url, min_seconds_between_fetches=0)
+    await permission_of(token(**OWNER), authority, AUDIENCES)
+    issuer.documents["/keys"] = None
+    for _ in range(3):
+        assert await permission_of(token(**OWNER), authority, AUDIENCES) == BOTH
+        await asyncio.sleep(0.1)
+    assert issuer.fetches > 1
+    issuer.publish(jwk("second"))
+    with pytest.raises(Unauthorized):
+        await permission_of(token(kid="unknown"), authority, AUDIENCES)
+    with pytest.raises(Unauthorized):
+        await permission_of(token(**OWNER), authority, AUDIENCES)
+
+
+BROKEN: dict[str, Any] = {
+    "discovery fails": ("/tenant/.well-known/openid-configuration", None),
+    "discovery is no object": ("/tenant/.well-known/openid-configuration", []),
+    "discovery names no keys": ("/tenant/.well-known/openid-configuration", {"issuer": ISSUER}),
+    "keys are elsewhere": (
+        "/tenant/.well-known/openid-configuration",
+        {"issuer": ISSUER, "jwks_uri": "http://keys.example.org/keys"},
+    ),
+    "keys fail": ("/keys", None),
+    "keys are none": ("/keys", {"keys": []}),
+    "keys are no list": ("/keys", {"keys": 7}),
+    "a key is no object": ("/keys", {"keys": ["x"]}),
+    "keys are secrets": ("/keys", {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "first"}]}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_authority_that_cannot_be_used_is_unavailable(
+    issuer: Issuer, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, document = BROKEN[name]
+    whole = issuer.documents[path]
+    issuer.documents[path] = document
+    authority = Authority(issuer.url, min_seconds_between_fetches=0)
+    with pytest.raises(Unavailable):
+        await permission_of(token(**OWNER), authority, AUDIENCES)
+    assert "AUTHORITY" in caplog.text
+    assert "c2VjcmV0" not in caplog.text
+    issuer.documents[path] = whole
+    assert await permission_of(token(**OWNER), authority, AUDIENCES) == BOTH
+
+
+async def test_an_authority_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        await permission_of(token(**OWNER), Authority("http://127.0.0.1:9"), AUDIENCES)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "sts.example.org", "http://sts.example.org", "https://", "https://[", "file:///etc"]
+)
+def test_the_authority_is_reached_by_https(url: str) -> None:
+    with pytest.raises(SettingsError, match="AUTHORITY"):
+        Authority(url)

@@ -1,0 +1,229 @@
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from azure.storage.blob.aio import ContainerClient
+
+from shared.archive.records import StudyRecord
+from shared.dicom.identifiers import ResourceIdentifiers
+from shared.errors import Unavailable
+from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
+from shared.services.repair.maintenance import replay_journal
+from shared.services.retrieve.metadata import find_metadata, json_array
+from shared.services.write.back_pressure import MAX_BLOCK_BYTES
+from shared.services.write.delete import delete
+from shared.services.write.store import StoreService
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from shared.storage.catalog import StudyChanged, StudyVersion
+from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
+from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+
+
+async def events(files: Iterable[bytes], *, chunk_bytes: int = 65536, fails: bool = False) -> AsyncIterator[Event]:
+    for file in files:
+        yield PartBegin(Headers({"Content-Type": "application/dicom"}))
+        for start in range(0, len(file), chunk_bytes):
+            yield PartData(file[start : start + chunk_bytes])
+        yield PartEnd()
+    if fails:
+        yield PartBegin(Headers())
+        yield PartData(next(iter(files))[:200])
+        raise MultipartTruncated("cut", 0)
+    yield MessageEnd()
+
+
+async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
+    return await stores.store(events(files), study_instance_uid=None, version="v2")
+
+
+def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
+    """Instances that are numbered one after the other, as devices do."""
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}
+    return [part10(dataset(**uids, SOPInstanceUID=uid)) for uid in numbered_uids(count)]
+
+
+async def test_a_large_study_takes_several_transactions(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    outcomes = await store(stores, *files_of(study, 250))
+    assert [type(outcome) for outcome in outcomes] == [Stored] * 250
+    assert await check_study(archive, container, study) == 250
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_outcomes_are_in_the_order_of_the_parts(stores: StoreService) -> None:
+    study = new_uid()
+    first, second = files_of(study, 2)
+    outcomes = await store(stores, b"not DICOM", first, first, second)
+    assert [type(outcome) for outcome in outcomes] == [Failed, Stored, Failed, Stored]
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)]
+    assert reasons == [FailureReason.PROCESSING_FAILURE, FailureReason.INSTANCE_EXISTS]
+
+
+@pytest.mark.parametrize("size", [MAX_BLOCK_BYTES - 600, MAX_BLOCK_BYTES + 1, 2 * MAX_BLOCK_BYTES + 12345])
+async def test_a_large_instance_goes_in_blocks(
+    stores: StoreService, archive: Archive, container: ContainerClient, size: int
+) -> None:
+    study = new_uid()
+    pixels = random.Random(1).randbytes(size)
+    file = part10(dataset(StudyInstanceUID=study, PixelData=pixels + bytes(size % 2)))
+    assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
+    (row,) = [row async for row in archive.catalog.read_instances(study)]
+    assert row.size_bytes == len(file)
+    (name,) = await blobs_of_study(container, study)
+    assert await archive.blobs.read_all(name) == file
+    assert await check_study(archive, container, study) == 1
+
+
+async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    text = random.Random(1).randbytes(400_000).hex()
+    file = part10(dataset(StudyInstanceUID=study, TextValue=text, PixelData=None))
+    assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
+    assert len(await blobs_of_study(container, study)) == 2
+    assert await check_study(archive, container, study) == 1
+    records = find_metadata(archive, ResourceIdentifiers(study))
+    (metadata,) = json.loads(b"".join([text async for text in json_array(archive, records, "http://host/v2")]))
+    assert metadata["0040A160"]["Value"] == [text]
+    await delete(archive, ResourceIdentifiers(study))
+    assert await check_study(archive, container, study) == 0
+
+
+@pytest_asyncio.fixture(scope="session")
+async def processes(settings: Settings) -> AsyncIterator[list[StoreService]]:
+    """Store services that share nothing but the storage, as those of several processes."""
+    archives = [await Archive.open(settings) for _ in range(3)]
+    yield [StoreService(archive, settings) for archive in archives]
+    for archive in archives:
+        await archive.close()
+
+
+async def test_stores_that_meet_on_a_study_all_succeed_and_the_count_is_exact(
+    processes: list[StoreService], archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    requests = [(stores, files_of(study, 3)) for stores in processes for _ in range(3)]
+    outcomes = await asyncio.gather(*(store(stores, *files) for stores, files in requests))
+    assert all(isinstance(outcome, Stored) for request in outcomes for outcome in request)
+    assert await check_study(archive, container, study) == 27
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_of_stores_of_the_same_instance_one_wins_and_the_others_leave_no_blob(
+    processes: list[StoreService], archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    files = files_of(study, 2)
+    outcomes = await asyncio.gather(*(store(stores, *files) for stores in processes for _ in range(2)))
+    for index in range(2):
+        won = [request[index] for request in outcomes if isinstance(request[index], Stored)]
+        assert len(won) == 1
+    assert await check_study(archive, container, study) == 2
+
+
+async def test_a_request_that_breaks_off_leaves_nothing(
+    stores: StoreService, archive: Archive, container: ContainerClient
+) -> None:
+    study = new_uid()
+    large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * MAX_BLOCK_BYTES)))
+    with pytest.raises(MultipartTruncated):
+        await stores.store(events([large, *files_of(study, 3)], fails=True), study_instance_uid=None, version="v2")
+    assert await check_study(archive, container, study) == 0
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_storage_that_fails_before_the_commit_leaves_nothing(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Unavailable("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(archive.blobs), "put", fail)
+        with pytest.raises(Unavailable):
+            await store(stores, *files_of(study, 3))
+    assert await check_study(archive, container, study) == 0
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_a_commit_whose_answer_is_lost_is_recognised(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    commit = type(archive.catalog).commit
+    calls = 0
+
+    async def commit_and_lose_the_answer(
+        catalog: object, before: StudyVersion | None, after: StudyRecord | None, **rows: object
+    ) -> object:
+        nonlocal calls
+        calls += 1
+        result = await commit(archive.catalog, before, after, **rows)  # type: ignore[arg-type]
+        if calls == 1:
+            raise StudyChanged  # what the SDK's own second attempt would find
+        return result
+
+    monkeypatch.setattr(type(archive.catalog), "commit", commit_and_lose_the_answer)
+    outcomes = await store(stores, *files_of(study, 3))
+    assert [type(outcome) for outcome in outcomes] == [Stored] * 3
+    assert await check_study(archive, container, study) == 3
+
+
+async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_journal_entry(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    commit = type(archive.catalog).commit
+
+    async def commit_and_fail(
+        catalog: object, before: StudyVersion | None, after: StudyRecord | None, **rows: object
+    ) -> None:
+        await commit(archive.catalog, before, after, **rows)  # type: ignore[arg-type]
+        raise Unavailable("timed out")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(archive.catalog), "commit", commit_and_fail)
+        with pytest.raises(Unavailable):
+            await store(stores, *files_of(study, 2))
+    assert await check_study(archive, container, study) == 2
+    entries = [entry async for entry in archive.journal.read()]
+    assert [entry.resource for entry in entries] == [f"studies/{study}"]
+    await archive.journal.remove(entries[0].request_id, [entries[0].resource])
+
+
+async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
+    stores: StoreService,
+    archive: Archive,
+    settings: Settings,
+    container: ContainerClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = new_uid()
+    files = files_of(study, 2)
+
+    async def changed(*_: object, **__: object) -> None:
+        raise StudyChanged
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(archive.catalog), "commit", changed)
+        patched.setattr("shared.services.write.contention._BACKOFF_SECONDS", 0)
+        outcomes = await store(stores, *files)
+    assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)] == [272, 272]
+    assert await archive.catalog.read_study(study) is None
+    assert [type(outcome) for outcome in await store(stores, *files)] == [Stored] * 2
+    # what the failed ones left behind may be in the index, and is declared in the journal
+    assert await requests_in_journal(archive) == 1
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC) + timedelta(hours=2))).settled_entries == 1
+    assert await check_study(archive, container, study) == 2
+    assert await requests_in_journal(archive) == 0

@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.storage import keys
+
+FORBIDDEN = set(":/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+@pytest.mark.property
+@given(st.text())
+def test_escaping_is_reversible_and_leaves_nothing_forbidden(text: str) -> None:
+    escaped = keys.escape(text)
+    assert not FORBIDDEN & set(escaped)
+    assert "%" not in set(escaped) - set(text)
+    assert keys.unescape(escaped) == text
+
+
+@pytest.mark.property
+@given(st.text(), st.text())
+def test_the_escape_of_a_prefix_is_the_prefix_of_the_escape(prefix: str, rest: str) -> None:
+    assert keys.escape(prefix + rest).startswith(keys.escape(prefix))
+
+
+def test_instance_rows_of_a_series_do_not_reach_into_another_whose_uid_begins_alike() -> None:
+    first, end = keys.instance_rows("1.2")
+    inside = keys.instance_row("1.2", "5")
+    assert first <= inside < end
+    for other in ("1.20", "1.2.3", "1.1", "1"):
+        assert not first <= keys.instance_row(other, "5") < end
+    assert keys.uids_of_instance_row(inside) == ("1.2", "5")
+
+
+def test_summary_rows_are_the_series_and_the_study_but_no_instance() -> None:
+    first, end = keys.summary_rows()
+    assert first <= keys.series_row("1") < keys.STUDY_ROW < end
+    assert not first <= keys.instance_row("9", "9") < end
+    assert keys.series_of_row(keys.series_row("1.2")) == "1.2"
+
+
+def test_all_blobs_of_a_study_have_its_uid_and_a_slash_as_prefix() -> None:
+    identifiers = InstanceIdentifiers("1", "2", "3")
+    names = [name(identifiers, "abc") for name in (keys.instance_blob, keys.metadata_blob, keys.frames_blob)]
+    assert names == ["1/2/3_abc.dcm", "1/2/3_abc.metadata", "1/2/3_abc.frames"]
+    assert {keys.instance_of_blob(name) for name in names} == {(identifiers, "abc")}
+
+
+def test_journal_shards_spread_requests() -> None:
+    assert len({keys.journal_shard(f"{number:08x}{'0' * 24}") for number in range(64)}) == 16

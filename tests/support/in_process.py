@@ -1,0 +1,31 @@
+"""The app in this process, for tests that look at what it does beside answering."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from azure.functions.decorators.function_app import Function
+
+from functions.edge import app
+from local.server import Host, routes_of
+from shared.settings import Settings
+from shared.storage.archive import Archive
+
+
+@asynccontextmanager
+async def app_client(
+    functions: Iterable[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch, **changed: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app's v2 URL, on an archive that is open, with some settings changed."""
+    settings = Settings(anonymous_access=True, **changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "_archive", archive)
+        patch.setattr(app, "_store", None)
+        patch.setattr(app, "_pixel_work", None)
+        patch.setattr(app, "settings", lambda: settings)
+        patch.setattr("functions.edge.request.settings", lambda: settings)
+        transport = httpx.ASGITransport(Host(routes_of(functions)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2", timeout=60) as client:
+            yield client

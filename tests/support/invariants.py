@@ -1,0 +1,47 @@
+"""What always holds of an archive, checked on what is really stored."""
+
+from azure.storage.blob.aio import ContainerClient
+
+from shared.archive.records import terms_of, terms_of_instance
+from shared.services.repair.consistency import examine
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+
+
+async def blobs_of_study(container: ContainerClient, study_instance_uid: str) -> set[str]:
+    return {name async for name in container.list_blob_names(name_starts_with=f"{study_instance_uid}/")}
+
+
+async def check_study(archive: Archive, container: ContainerClient, study_instance_uid: str) -> int:
+    """Check a study's counts, postings and blobs against its instance rows; how many instances it has."""
+    rows = [row async for row in archive.catalog.read_instances(study_instance_uid, with_metadata=True)]
+    study = await archive.catalog.read_study(study_instance_uid)
+    assert await blobs_of_study(container, study_instance_uid) == {name for row in rows for name in keys.blobs_of(row)}
+    if study is None:
+        assert rows == []
+        return 0
+    record = study.record
+    counted = {uid: series.instance_count for uid, series in record.series.items()}
+    assert counted == {uid: sum(row.identifiers.series_instance_uid == uid for row in rows) for uid in counted}
+    assert record.instance_count == len(rows) > 0
+    assert record.transfer_syntaxes == {row.transfer_syntax_uid for row in rows}
+    assert record.sop_classes == sorted({row.sop_class_uid for row in rows})
+    needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
+    assert terms_of(record) <= record.posted
+    for term in needed:
+        assert study_instance_uid in [posting.study_instance_uid async for posting in archive.terms.read_term(term)], (
+            term
+        )
+    return len(rows)
+
+
+async def requests_in_journal(archive: Archive) -> int:
+    return len([entry async for entry in archive.journal.read()])
+
+
+async def check_archive(archive: Archive, settings: Settings) -> None:
+    """Check everything that holds of a whole archive once no request is in flight and maintenance has run."""
+    assert await requests_in_journal(archive) == 0
+    differences = [difference async for difference in examine(archive, settings)]
+    assert differences == [], differences

@@ -1,0 +1,102 @@
+"""An archive on an Azurite of its own, with the SDKs' clients beside it, for damage that no service would do."""
+
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+from azure.storage.blob.aio import ContainerClient
+
+from shared.archive.records import InstanceRecord
+from shared.archive.terms import Term
+from shared.services.repair.consistency import Difference, Kind, examine
+from shared.services.write.store import StoreService
+from shared.settings import Settings
+from shared.storage.archive import Archive
+
+Entity = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RawArchive:
+    archive: Archive
+    other: Archive
+    """The same archive as another process has opened it."""
+    settings: Settings
+    stores: StoreService
+    container: ContainerClient
+    tables: dict[str, TableClient]
+
+    async def row(self, study: str, row_key: str) -> Entity:
+        return dict(await self.tables["catalog"].get_entity(study, row_key))
+
+    async def replace_row(self, entity: Entity) -> None:
+        await self.tables["catalog"].upsert_entity(entity, mode=UpdateMode.REPLACE)
+
+    async def remove_row(self, study: str, row_key: str) -> None:
+        await self.tables["catalog"].delete_entity(study, row_key)
+
+    async def change_packed(self, study: str, row_key: str, name: str, value: Any) -> None:
+        await self.replace_row(
+            {**await self.row(study, row_key), f"{name}0": zlib.compress(json.dumps(value).encode())}
+        )
+
+    async def posting(self, term: Term, study: str, created: datetime) -> None:
+        await self.archive.terms.add(study, created, [term])
+
+    async def remove_posting(self, term: Term, study: str) -> None:
+        await self.archive.terms.remove(study, await self.created(study), [term])
+
+    async def created(self, study: str) -> datetime:
+        created: datetime = (await self.row(study, "study"))["created"]
+        return created
+
+    async def instances(self, study: str) -> list[InstanceRecord]:
+        return [row async for row in self.archive.catalog.read_instances(study)]
+
+    async def differences(self, **options: Any) -> list[Difference]:
+        return [difference async for difference in examine(self.archive, self.settings, **options)]
+
+    async def kinds(self, **options: Any) -> list[tuple[Kind, str | None]]:
+        return [(difference.kind, difference.study_instance_uid) for difference in await self.differences(**options)]
+
+    async def everything_of(self, study: str) -> dict[str, Any]:
+        """Every row, posting and blob of a study, with its ETag."""
+        found: dict[str, Any] = {}
+        for name, table in self.tables.items():
+            async for entity in table.list_entities():
+                if study in f"{entity['PartitionKey']} {entity['RowKey']}":
+                    found[f"{name} {entity['PartitionKey']} {entity['RowKey']}"] = entity.metadata["etag"]
+        async for blob in self.container.list_blobs(name_starts_with=f"{study}/"):
+            found[blob.name] = blob.etag
+        return found
+
+    async def empty(self) -> None:
+        for table in self.tables.values():
+            partitions: dict[str, list[Entity]] = {}
+            async for entity in table.list_entities(select=["PartitionKey", "RowKey"]):
+                partitions.setdefault(entity["PartitionKey"], []).append(entity)
+            batches = [rows[at : at + 100] for rows in partitions.values() for at in range(0, len(rows), 100)]
+            for batch in batches:
+                await table.submit_transaction([("delete", row) for row in batch])
+        await self.archive.blobs.delete([name async for name in self.container.list_blob_names()])
+
+
+@asynccontextmanager
+async def opened(connection_string: str) -> AsyncIterator[RawArchive]:
+    settings = Settings(storage_connection_string=connection_string, create_storage=True)
+    archive, other = await Archive.open(settings), await Archive.open(settings)
+    names = ("catalog", "terms", "journal")
+    tables = {name: TableClient.from_connection_string(connection_string, name) for name in names}
+    container = ContainerClient.from_connection_string(connection_string, "dicom")
+    yield RawArchive(archive, other, settings, StoreService(archive, settings), container, tables)
+    for opened_archive in (archive, other):
+        await opened_archive.close()
+    await container.close()
+    for table in tables.values():
+        await table.close()

@@ -1,0 +1,75 @@
+"""Instances for tests of the served app, each with UIDs of its own unless told otherwise."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import count
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from tests.support import patient_values
+
+
+def new_uid() -> str:
+    return f"2.25.{uuid4().int}"
+
+
+def numbered_uids(length: int) -> list[str]:
+    """UIDs that no other test has, one after the other, as a device numbers its instances."""
+    beginning = new_uid()
+    return [f"{beginning}.{number}" for number in range(1, length + 1)]
+
+
+def uids_of(name: str) -> Iterator[str]:
+    """UIDs that no other name has, and the same in each run: for tests that are called after them."""
+    return (f"2.25.{uuid5(NAMESPACE_OID, f'{name} {number}').int}" for number in count())
+
+
+def dataset(**attributes: object) -> Dataset:
+    """A small grey image; `attributes` by keyword take the place of its own, None leaves one out."""
+    image = Dataset()
+    values = {
+        "SOPClassUID": SecondaryCaptureImageStorage,
+        "SOPInstanceUID": new_uid(),
+        "StudyDate": "20260101",
+        "Modality": "OT",
+        "PatientName": "Test^Case",
+        "PatientID": "ID",
+        "StudyInstanceUID": new_uid(),
+        "SeriesInstanceUID": new_uid(),
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": 4,
+        "Columns": 4,
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "PixelRepresentation": 0,
+        "PixelData": bytes(range(16)),
+        **attributes,
+    }
+    for keyword, value in values.items():
+        if value is not None:
+            setattr(image, keyword, value)
+    patient_values.remember(values["PatientName"], values["PatientID"])
+    if "PixelData" in image:
+        image["PixelData"].VR = "OB"
+    return image
+
+
+def part10(image: Dataset) -> bytes:
+    """The data set as a Part 10 file in Explicit VR Little Endian."""
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = image.get("SOPClassUID", SecondaryCaptureImageStorage)
+    image.file_meta.MediaStorageSOPInstanceUID = image.get("SOPInstanceUID", "1.2.3")
+    buffer = BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def path_of(image: Dataset) -> str:
+    """The path of an instance below the service's URL."""
+    return f"/studies/{image.StudyInstanceUID}/series/{image.SeriesInstanceUID}/instances/{image.SOPInstanceUID}"

@@ -1,0 +1,197 @@
+"""Storage that a process dies on, or that fails now and then: transports for the SDKs' clients.
+
+An operation is one HTTP request, reads included: a table transaction is one, a blob batch is one. Transports stand
+beneath the SDKs' retries, so what is tried again meets them again. (The SDKs' `per_retry_policies` do not serve: they
+reach neither the blob clients nor the clients of single tables.)
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from enum import Enum
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+import pytest
+from aiohttp import web
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import AioHttpTransport
+
+from shared.settings import Settings
+from shared.storage import account
+from shared.storage.archive import Archive
+from tests.support.storage_operations import operation_of
+
+TRANSACTION: Final = "POST catalog"
+"""The operation by which instances are entered or removed."""
+
+
+class Died(BaseException):
+    """The process is no more: not even its cleaning up happens."""
+
+
+class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
+    """Ends the process at an operation: that one is not sent, or carried out and never answered.
+
+    `operation` is its number, counted from 1, or what it is (see `operation_of`). From then on nothing is sent, and
+    nothing that was under way is answered.
+    """
+
+    def __init__(self, operation: int | str, *, is_done: bool) -> None:
+        super().__init__()
+        self.has_died = False
+        self._count = 0
+        self._operation = operation
+        self._is_done = is_done
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        self._check_alive()
+        self._count += 1
+        if self._operation in (self._count, operation_of(request)):
+            self.has_died = True
+            if self._is_done:
+                await super().send(request, **{**options, "stream": False})
+        else:
+            response = await super().send(request, **options)
+            if not self.has_died:
+                return response
+            response.internal_response.close()
+        raise Died
+
+    def _check_alive(self) -> None:
+        if self.has_died:
+            raise Died
+
+
+class Fault(Enum):
+    """What may become of an operation: refused with a status, or one of these."""
+
+    TOO_MANY_REQUESTS = 429
+    FAILING = 500
+    BUSY = 503
+    NOT_SENT = "not sent"
+    ANSWER_LOST = "carried out, and then the connection was reset"
+    TIMED_OUT = "carried out, and answered 500 all the same, as OperationTimedOut may be"
+    SLOW = "carried out late"
+
+
+class Faults(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
+    """Does to each operation what `next_fault` says, None: nothing. `seen` are the faults there were.
+
+    `refusing_url` leads to a server as `refusing_server` gives.
+    """
+
+    def __init__(self, next_fault: Callable[[], Fault | None], refusing_url: str, *, delay_seconds: float = 2) -> None:
+        super().__init__()
+        self.seen: list[Fault] = []
+        self._next_fault = next_fault
+        self._refusing_url = refusing_url
+        self._delay_seconds = delay_seconds
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        fault = self._next_fault()
+        if fault is None:
+            return await super().send(request, **options)
+        self.seen.append(fault)
+        match fault:
+            case Fault.NOT_SENT:
+                raise ServiceRequestError("Connection refused")
+            case Fault.ANSWER_LOST:
+                await super().send(request, **{**options, "stream": False})
+                # What the SDK makes of a connection that is reset while it waits.
+                raise ServiceRequestError("Connection reset by peer")
+            case Fault.TIMED_OUT:
+                await super().send(request, **{**options, "stream": False})
+                return await self._refuse(500, request, options)
+            case Fault.SLOW:
+                await asyncio.sleep(self._delay_seconds)
+                return await super().send(request, **options)
+            case _:
+                return await self._refuse(int(fault.value), request, options)
+
+    async def _refuse(self, status: int, request: Any, options: dict[str, Any]) -> Any:
+        url = request.url
+        request.url = f"{self._refusing_url}/{status}"
+        try:
+            return await super().send(request, **options)
+        finally:
+            request.url = url
+
+
+def some_faults(random: Random, rate: float) -> Callable[[], Fault | None]:
+    """A share `rate` of operations fails, one way as often as another."""
+    return lambda: random.choice(list(Fault)) if random.random() < rate else None
+
+
+def fault_at(operation: int, fault: Fault) -> Callable[[], Fault | None]:
+    """The n-th operation fails, counted from 1, and no other."""
+    numbers = count(1)
+    return lambda: fault if next(numbers) == operation else None
+
+
+@asynccontextmanager
+async def refusing_server() -> AsyncIterator[str]:
+    """The URL of a server that answers a request to ``/{status}`` with it, in the words of Azure's storage."""
+    codes = {429: "TooManyRequests", 500: "OperationTimedOut", 503: "ServerBusy"}
+
+    async def refuse(request: web.Request) -> web.Response:
+        await request.read()
+        status = int(request.match_info["status"])
+        code = codes[status]
+        if "json" in request.headers.get("Accept", ""):
+            problem = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": "Try again."}}}
+            return web.json_response(problem, status=status)
+        text = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>Try again.</Message></Error>"
+        headers = {"x-ms-error-code": code}
+        return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
+
+    app = web.Application(client_max_size=1024**3)
+    app.router.add_route("*", "/{status}", refuse)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield "http://127.0.0.1:{1}".format(*runner.addresses[0])
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def archive_through(
+    transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch, settings: Settings, *, retries: int = 4
+) -> AsyncIterator[Archive]:
+    """An archive of its own, whose operations all go through `transport`, tried again without waiting."""
+    options = {
+        "transport": transport,
+        "retry_total": retries,
+        "initial_backoff": 0,
+        "increment_base": 0,
+        "random_jitter_range": 0,
+        "retry_backoff_factor": 0,
+    }
+    with monkeypatch.context() as patched:
+        for name, value in options.items():
+            patched.setitem(account._CLIENT_OPTIONS, name, value)
+        opened = await Archive.open(replace(settings, create_storage=False))
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def die_at(
+    transport: StopAt,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    request: Callable[[Archive], Awaitable[object]],
+) -> bool:
+    """Run a request in a process that `transport` ends, to the end of all its tasks; whether it did die."""
+    before = asyncio.all_tasks()
+    async with archive_through(transport, monkeypatch, settings) as mortal:
+        with suppress(Died):
+            await request(mortal)
+        while others := asyncio.all_tasks() - before:
+            await asyncio.gather(*others, return_exceptions=True)
+    return transport.has_died

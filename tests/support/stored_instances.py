@@ -1,0 +1,98 @@
+"""Instances that a test knows in full, and the question whether the archive has one wholly or not at all."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from azure.storage.blob.aio import ContainerClient
+
+from shared.dicom.attributes import TAG, Level
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.errors import NotFound
+from shared.search.query import parse_search
+from shared.services.retrieve.instances import as_stored, find_instance
+from shared.services.search.search import search
+from shared.settings import Settings
+from shared.storage import keys
+from shared.storage.archive import Archive
+from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+
+
+@dataclass(frozen=True)
+class KnownInstance:
+    """An instance and the bytes of its file. All of a study have one Patient ID, which no other study has."""
+
+    identifiers: InstanceIdentifiers
+    patient_id: str
+    file: bytes
+
+    @property
+    def resource(self) -> ResourceIdentifiers:
+        uids = self.identifiers
+        return ResourceIdentifiers(uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
+
+
+def known_instance(study: str, series: str, instance: str, **attributes: object) -> KnownInstance:
+    uids = InstanceIdentifiers(study, series, instance)
+    image = dataset(
+        StudyInstanceUID=study,
+        SeriesInstanceUID=series,
+        SOPInstanceUID=uids.sop_instance_uid,
+        PatientID=study[-16:],
+        **attributes,
+    )
+    return KnownInstance(uids, study[-16:], part10(image))
+
+
+def known_instances(study: str, series: str, count: int, **attributes: object) -> list[KnownInstance]:
+    """Instances that are numbered one after the other, so that one transaction enters them into the index."""
+    return [known_instance(study, series, uid, **attributes) for uid in numbered_uids(count)]
+
+
+def large_instance(study: str, block_bytes: int) -> KnownInstance:
+    """An instance of two blocks, whose metadata do not fit a row."""
+    random = Random(1)
+    text = random.randbytes(200_000).hex()
+    return known_instance(study, new_uid(), new_uid(), TextValue=text, PixelData=random.randbytes(block_bytes + 2))
+
+
+async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes:
+    """The file as a client retrieves it; raises NotFound."""
+    content = as_stored(archive, await find_instance(archive, identifiers))
+    return b"".join([chunk async for chunk in content.all()])
+
+
+async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:
+    """The UIDs, of the level, that a search finds."""
+    tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
+    results = await search(archive, parse_search(query, level, settings), None, "http://host/v2", settings)
+    return [result[tag]["Value"][0] for result in results.results]
+
+
+async def is_there(archive: Archive, settings: Settings, instance: KnownInstance) -> bool:
+    """Whether the archive has an instance: row, bytes and searches agree on it."""
+    uids = instance.identifiers
+    hits = await found(archive, settings, Level.INSTANCE, f"SOPInstanceUID={uids.sop_instance_uid}")
+    try:
+        file = await retrieved(archive, uids)
+    except NotFound:
+        assert hits == []
+        return False
+    assert file == instance.file
+    assert hits == [uids.sop_instance_uid]
+    studies = await found(archive, settings, Level.STUDY, f"PatientID={instance.patient_id}")
+    assert studies == [uids.study_instance_uid]
+    return True
+
+
+async def is_wholly_there(
+    archive: Archive, settings: Settings, container: ContainerClient, instance: KnownInstance
+) -> bool:
+    """The same, once nothing is left to be cleaned up: then row and blobs agree, too."""
+    row = await archive.catalog.read_instance(instance.identifiers)
+    prefix = keys.blob_prefix(instance.resource)
+    blobs = {name async for name in container.list_blob_names(name_starts_with=prefix)}
+    assert blobs == set(keys.blobs_of(row) if row else ())
+    there = await is_there(archive, settings, instance)
+    assert there == (row is not None)
+    return there

@@ -1,0 +1,58 @@
+"""A served app beneath which one can look: what its storage really keeps, whatever its answers say."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import ContainerClient
+
+from local.azurite import connection_string
+from shared.settings import Settings
+from shared.storage.archive import Archive
+from tests.conftest import Server, serving
+from tests.support.invariants import check_study, requests_in_journal
+
+
+@dataclass(frozen=True)
+class WatchedServer(Server):
+    """A served app with an archive of its own. Not for tests that are coroutines: it runs a loop for each look."""
+
+    def check(self) -> dict[str, int]:
+        """Check every study of which anything is kept, and that no request is in the journal; their instance counts."""
+        # `served` gives Azurite the ports that follow the server's.
+        connection = connection_string((httpx.URL(self.base_url).port or 0) + 1)
+
+        async def run() -> dict[str, int]:
+            archive = await Archive.open(Settings(storage_connection_string=connection))
+            try:
+                async with (
+                    ContainerClient.from_connection_string(connection, "dicom") as container,
+                    TableServiceClient.from_connection_string(connection) as tables,
+                ):
+                    return await _check(archive, container, tables)
+            finally:
+                await archive.close()
+
+        # With a factory of its own, the runner leaves the loop of the tests that are coroutines in place.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(run())
+
+
+@contextmanager
+def watched(log: Path, **environment: str) -> Iterator[WatchedServer]:
+    """The app, served as `make run` serves it but for what the environment says, with nothing stored."""
+    with serving(log, **environment) as server:
+        yield WatchedServer(server.base_url, server.log)
+
+
+async def _check(archive: Archive, container: ContainerClient, tables: TableServiceClient) -> dict[str, int]:
+    rows = tables.get_table_client("catalog").list_entities(select=["PartitionKey"])
+    studies = {str(row["PartitionKey"]) async for row in rows}
+    studies |= {name.partition("/")[0] async for name in container.list_blob_names()}
+    counts = {uid: await check_study(archive, container, uid) for uid in sorted(studies)}
+    assert await requests_in_journal(archive) == 0
+    return counts

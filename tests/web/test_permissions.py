@@ -1,0 +1,57 @@
+from typing import Any
+
+import pytest
+
+from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, needed_by, permitted_by, permitting
+
+READ, WRITE = Permission.READ, Permission.WRITE
+
+
+@pytest.mark.parametrize(
+    ("claims", "permitted"),
+    [
+        ({}, NOTHING),
+        ({"roles": []}, NOTHING),
+        ({"roles": ["DICOM Data Owner"]}, READ | WRITE),
+        ({"roles": ["DICOM Data Reader"]}, READ),
+        ({"roles": ["DICOM Data Reader", "DICOM Data Owner", "Other"]}, READ | WRITE),
+        ({"roles": "DICOM Data Reader"}, READ),
+        ({"roles": ["dicom data owner"]}, NOTHING),
+        ({"roles": ["DICOM Data Owner and more"]}, NOTHING),
+        ({"roles": "Other DICOM Data Owner"}, NOTHING),
+        ({"roles": [{"DICOM Data Owner": 1}, 1, None]}, NOTHING),
+        ({"roles": {"DICOM Data Owner": 1}}, NOTHING),
+        ({"scp": "Dicom.ReadWrite"}, READ | WRITE),
+        ({"scp": "openid Dicom.Read"}, READ),
+        ({"scp": ["Dicom.Read", "Dicom.ReadWrite"]}, READ | WRITE),
+        ({"scope": "Dicom.Read"}, READ),
+        ({"scope": "openid profile"}, NOTHING),
+        ({"scp": "Dicom.ReadWrite.All"}, NOTHING),
+        ({"scp": 7}, NOTHING),
+        # A user's app may do what both may.
+        ({"scp": "Dicom.ReadWrite", "roles": ["DICOM Data Reader"]}, READ),
+        ({"scp": "Dicom.Read", "roles": ["DICOM Data Owner"]}, READ),
+        ({"scp": "Dicom.ReadWrite", "roles": ["DICOM Data Owner"]}, READ | WRITE),
+        ({"scp": "Dicom.ReadWrite", "roles": ["Other"]}, NOTHING),
+        ({"scp": "Other", "roles": ["DICOM Data Owner"]}, NOTHING),
+        ({"scope": "email", "roles": ["DICOM Data Owner"]}, NOTHING),
+        ({"wids": ["DICOM Data Owner"], "groups": ["DICOM Data Owner"]}, NOTHING),
+    ],
+)
+def test_what_claims_permit(claims: dict[str, Any], permitted: Permission) -> None:
+    assert permitted_by(claims) == permitted
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "ANYTHING"])
+def test_what_does_not_only_read_needs_to_write(method: str) -> None:
+    assert needed_by(method) == WRITE
+
+
+def test_what_only_reads_needs_to_read() -> None:
+    assert needed_by("GET") == needed_by("HEAD") == READ
+    assert needed_by("OPTIONS") == NOTHING
+
+
+def test_what_would_permit_is_named() -> None:
+    assert permitting(WRITE, ROLES) == ["DICOM Data Owner"]
+    assert permitting(READ, SCOPES) == ["Dicom.Read", "Dicom.ReadWrite"]
