@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
-from shared.multipart import Headers, MultipartDecoder, MultipartEncoder, Part, PartData, encode_parts
+from shared.multipart import Headers, MessageEnd, MultipartDecoder, MultipartEncoder, PartBegin, PartData, PartEnd
 
 _BODY_BYTES = 64 * 1024**2
 _CHUNK_BYTES = 64 * 1024
@@ -37,6 +37,14 @@ def _in_chunks(data: bytes) -> list[bytes]:
     return [data[begin : begin + _CHUNK_BYTES] for begin in range(0, len(data), _CHUNK_BYTES)]
 
 
+def _encoded(bodies: list[bytes]) -> Iterator[bytes]:
+    encoder = MultipartEncoder(_BOUNDARY, type="application/dicom")
+    for body in bodies:
+        for event in (PartBegin(_HEADERS), PartData(body), PartEnd()):
+            yield encoder.send(event)
+    yield encoder.send(MessageEnd())
+
+
 def _decode(chunks: list[bytes]) -> None:
     decoder = MultipartDecoder(_BOUNDARY)
     decoded_bytes = 0
@@ -50,8 +58,7 @@ def _decode(chunks: list[bytes]) -> None:
 
 
 def _encode(chunks: list[bytes]) -> None:
-    parts = (Part(_HEADERS, chunk) for chunk in chunks)
-    for _ in encode_parts(parts, MultipartEncoder(_BOUNDARY, type="application/dicom")):
+    for _ in _encoded(chunks):
         pass
 
 
@@ -68,8 +75,7 @@ def main() -> None:
     """Print a line for each kind of body decoded, in chunks and at once, and one for encoding."""
     print(f"{platform.platform()}, {platform.python_implementation()} {platform.python_version()}")
     for name, body in _bodies():
-        encoder = MultipartEncoder(_BOUNDARY, type="application/dicom")
-        message = b"".join(encode_parts([Part(_HEADERS, body)], encoder))
+        message = b"".join(_encoded([body]))
         _report(f"decode {name}", _decode, _in_chunks(message))
         _report(f"decode {name}, in one chunk", _decode, [message])
     _report("encode parts of 64 KiB", _encode, _in_chunks(body))

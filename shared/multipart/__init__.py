@@ -16,13 +16,10 @@ from shared.multipart.decoder import (
     MultipartLimits,
     MultipartMisuse,
     MultipartTruncated,
-    Part,
     PartBegin,
     PartData,
     PartEnd,
     decode_events,
-    decode_parts,
-    encode_parts,
     new_boundary,
 )
 
@@ -38,12 +35,9 @@ __all__ = [
     "MultipartLimits",
     "MultipartMisuse",
     "MultipartTruncated",
-    "Part",
     "PartBegin",
     "PartData",
     "PartEnd",
     "decode_events",
-    "decode_parts",
-    "encode_parts",
     "new_boundary",
 ]

@@ -116,14 +116,6 @@ NeedData = Enum("NeedData", ["NEED_DATA"])
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A whole part, in memory."""
-
-    headers: Headers
-    body: bytes
-
-
 _State = Enum("_State", ["PREAMBLE", "HEADERS", "BODY", "EPILOGUE"])
 
 
@@ -366,25 +358,3 @@ async def decode_events(chunks: AsyncIterable[bytes], decoder: MultipartDecoder)
     decoder.receive_data(b"")
     for event in decoder.events():
         yield event
-
-
-def decode_parts(body: bytes, decoder: MultipartDecoder) -> list[Part]:
-    """The parts of a whole message; raises as the decoder does, and then gives none."""
-    decoder.receive_data(body)
-    decoder.receive_data(b"")
-    parts: list[tuple[Headers, list[bytes]]] = []
-    for event in decoder.events():
-        if isinstance(event, PartBegin):
-            parts.append((event.headers, []))
-        elif isinstance(event, PartData):
-            parts[-1][1].append(event.data)
-    return [Part(headers, b"".join(pieces)) for headers, pieces in parts]
-
-
-def encode_parts(parts: Iterable[Part], encoder: MultipartEncoder) -> Iterator[bytes]:
-    """The message of the parts, in chunks; a part is asked for when those before it were taken."""
-    for part in parts:
-        for event in (PartBegin(part.headers), PartData(part.body), PartEnd()):
-            if encoded := encoder.send(event):
-                yield encoded
-    yield encoder.send(MessageEnd())

@@ -19,13 +19,12 @@ from shared.multipart import (
     MultipartLimits,
     MultipartMisuse,
     MultipartTruncated,
-    Part,
     PartBegin,
     PartData,
     PartEnd,
     decode_events,
-    decode_parts,
 )
+from tests.support.multipart_parts import Part, decode_parts
 
 
 def part(body: bytes, **headers: str) -> Part:

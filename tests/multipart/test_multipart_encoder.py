@@ -1,6 +1,6 @@
 """The encoder: the decoder's table of messages the other way round; what it refuses; what other decoders make of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import HTTP
 
@@ -16,15 +16,13 @@ from shared.multipart import (
     MultipartDecoder,
     MultipartEncoder,
     MultipartMisuse,
-    Part,
     PartBegin,
     PartData,
     PartEnd,
-    decode_parts,
-    encode_parts,
     new_boundary,
 )
 from tests.multipart.test_multipart_decoder import MESSAGES, Message, bare, dicom
+from tests.support.multipart_parts import decode_parts, encode_parts
 
 BEGIN = PartBegin(Headers())
 DATA = PartData(b"DICM")
@@ -76,19 +74,6 @@ def test_line_end_after_a_body_belongs_to_the_delimiter() -> None:
 
 def test_data_is_not_copied() -> None:
     assert sent(BEGIN).send(DATA) is DATA.data
-
-
-def test_parts_are_asked_for_one_by_one_and_no_chunk_is_empty() -> None:
-    asked: list[bytes] = []
-
-    def parts() -> Iterator[Part]:
-        for body in (b"A", b"", b"C"):
-            asked.append(body)
-            yield bare(body)
-
-    seen = [(chunk, len(asked)) for chunk in encode_parts(parts(), encoder())]
-    between = b"\r\n--b\r\n\r\n"
-    assert seen == [(b"--b\r\n\r\n", 1), (b"A", 1), (between, 2), (between, 3), (b"C", 3), (b"\r\n--b--\r\n", 3)]
 
 
 # Order
