@@ -4,23 +4,15 @@ Not done here: parameters of a Content-Type (see media_types), multiparts within
 judgement of what a part holds. Only CRLF ends a line, and no byte of a body is changed: bodies are pixel data.
 """
 
-from shared.multipart.decoder import (
-    NEED_DATA,
-    Event,
-    Headers,
-    MessageEnd,
-    MultipartDecoder,
-    MultipartEncoder,
+from shared.multipart.decoder import MultipartDecoder, decode_events
+from shared.multipart.encoder import MultipartEncoder, new_boundary
+from shared.multipart.events import NEED_DATA, Event, Headers, MessageEnd, PartBegin, PartData, PartEnd
+from shared.multipart.limits import (
     MultipartError,
     MultipartLimitExceeded,
     MultipartLimits,
     MultipartMisuse,
     MultipartTruncated,
-    PartBegin,
-    PartData,
-    PartEnd,
-    decode_events,
-    new_boundary,
 )
 
 __all__ = [
