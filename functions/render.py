@@ -12,8 +12,8 @@ from functions.edge.answers import content_response, multipart_response, not_mod
 from functions.edge.request import accepted, frame_numbers, instance_identifiers, resource, service_url, transaction
 from functions.edge.routes import FRAMES, INSTANCE, METHODS, SERIES, STUDY
 from shared.errors import NotFound
+from shared.web.content_negotiation import Offer, negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.media_types import Offer, negotiate
 from shared.web.rendering_parameters import RenderingParameters, parse
 from shared.web.representations import rendered_offers
 

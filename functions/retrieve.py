@@ -8,8 +8,8 @@ from functions.edge import app
 from functions.edge.answers import content_response, multipart_response, not_modified
 from functions.edge.request import accepted, instance_identifiers, resource, service_url, transaction
 from functions.edge.routes import INSTANCE, METHODS, SERIES, STUDY
+from shared.web.content_negotiation import negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.media_types import negotiate
 from shared.web.representations import ZIP, instance_offers, several_offers
 
 bp = func.Blueprint()

@@ -13,8 +13,8 @@ from functions.edge.answers import content_response, multipart_response, not_mod
 from functions.edge.request import accepted, frame_numbers, instance_identifiers, service_url, transaction
 from functions.edge.routes import FRAMES, INSTANCE, METHODS
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
+from shared.web.content_negotiation import Offer, negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.media_types import Offer, negotiate
 from shared.web.representations import bulk_value_offers, frame_offers
 
 if TYPE_CHECKING:

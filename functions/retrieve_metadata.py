@@ -11,8 +11,8 @@ from functions.edge import app
 from functions.edge.answers import accepts_gzip, multipart_response, not_modified, text_response
 from functions.edge.request import accepted, instance_identifiers, resource, service_url, transaction
 from functions.edge.routes import INSTANCE, METHODS, SERIES, STUDY
+from shared.web.content_negotiation import negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.media_types import negotiate
 from shared.web.representations import METADATA
 
 if TYPE_CHECKING:

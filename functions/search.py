@@ -15,7 +15,7 @@ from functions.edge.request import accepted, resource, service_url, transaction
 from shared.dicom.attributes import TAG, Level
 from shared.errors import BadRequest
 from shared.search.query import parse_search
-from shared.web.media_types import negotiate
+from shared.web.content_negotiation import negotiate
 from shared.web.representations import DICOM_XML, METADATA
 
 if TYPE_CHECKING:

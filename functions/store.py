@@ -21,7 +21,8 @@ from shared.multipart import (
     PartEnd,
     decode_events,
 )
-from shared.web.media_types import boundary_of, negotiate, parse_media_type
+from shared.web.content_negotiation import negotiate
+from shared.web.media_types import boundary_of, parse_media_type
 from shared.web.representations import STORE_RESPONSE
 from shared.web.store_response import status_of, store_response
 

@@ -8,8 +8,8 @@ from functions.edge import app
 from functions.edge.answers import content_response, not_modified
 from functions.edge.request import service_url, transaction
 from functions.edge.routes import METHODS
+from shared.web.content_negotiation import accept_of, negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.media_types import accept_of, negotiate
 from shared.web.rendering_parameters import parse_uri
 from shared.web.representations import DICOM, uri_offers
 from shared.web.uri_request import parse_uri_request

@@ -21,8 +21,9 @@ from shared.multipart import (
     new_boundary,
 )
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
+from shared.web.content_negotiation import Offer
 from shared.web.entity_tags import names_tag
-from shared.web.media_types import Offer, format_media_type
+from shared.web.media_types import format_media_type
 
 if TYPE_CHECKING:
     from shared.web.content import Content

@@ -24,8 +24,9 @@ from shared.dicom.validation import ApiVersion
 from shared.errors import BadRequest, DicomWebError, NotAcceptable, NotFound, PayloadTooLarge
 from shared.failures import described
 from shared.settings import SettingsError
+from shared.web.content_negotiation import accept_of
 from shared.web.cross_origin import allowed_origins
-from shared.web.media_types import MediaType, accept_of
+from shared.web.media_types import MediaType
 
 VERSIONS: Final[tuple[ApiVersion, ...]] = ("v1", "v2")
 

@@ -17,7 +17,7 @@ from shared.openapi.parameters import (
 from shared.openapi.resources import RANGES, RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
-from shared.web.media_types import Offer
+from shared.web.content_negotiation import Offer
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, needed_by, permitting
 from shared.web.representations import DICOM
 

@@ -8,7 +8,8 @@ from shared.dicom.identifiers import MAX_UID_LENGTH
 from shared.search.query import FUZZY
 from shared.search.query_values import matched_by
 from shared.settings import Settings
-from shared.web.media_types import Offer, format_media_type
+from shared.web.content_negotiation import Offer
+from shared.web.media_types import format_media_type
 from shared.web.rendering_parameters import DEFAULT_QUALITY, MAX_VIEWPORT_PIXELS, IccProfile, WindowFunction
 
 Parameter = Mapping[str, Any]

@@ -20,7 +20,7 @@ from shared.openapi.parameters import (
 )
 from shared.openapi.statuses import Statuses
 from shared.settings import Settings
-from shared.web.media_types import Offer
+from shared.web.content_negotiation import Offer
 from shared.web.representations import (
     DICOM,
     DOCUMENTS,

@@ -15,7 +15,7 @@ from shared.dicom.transfer_syntaxes import (
     frame_media_type,
     frame_transfer_syntax,
 )
-from shared.web.media_types import Offer
+from shared.web.content_negotiation import Offer
 
 DICOM: Final = "application/dicom"
 ZIP: Final = "application/zip"

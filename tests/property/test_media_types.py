@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import BadRequest, NotAcceptable
-from shared.web.media_types import (
-    Offer,
-    accept_of,
-    boundary_of,
-    format_media_type,
-    negotiate,
-    parse_accept,
-    parse_media_type,
-)
+from shared.web.content_negotiation import Offer, accept_of, negotiate, parse_accept
+from shared.web.media_types import boundary_of, format_media_type, parse_media_type
 
 pytestmark = pytest.mark.property
 

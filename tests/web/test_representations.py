@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import NotAcceptable
-from shared.web.media_types import Offer, negotiate, parse_accept
+from shared.web.content_negotiation import Offer, negotiate, parse_accept
 from shared.web.representations import (
     bulk_value_offers,
     frame_offers,
