@@ -10,6 +10,7 @@ import httpx
 
 from dicomweb_cli.connection import reason_of
 from dicomweb_cli.sources import Instance
+from shared.web.store_response import ATTRIBUTES
 
 Fate = Enum("Fate", ["STORED", "ALREADY_THERE", "FAILED"])
 
@@ -34,10 +35,10 @@ def outcomes(batch: Sequence[Instance], response: httpx.Response) -> dict[int, O
     one item, they belong together; else the files are to be sent again, fewer at a time.
     """
     answer = _data_set(response)
-    stored, failed = _items(answer, "00081199"), _items(answer, "00081198")
-    by_uid = {_value(item, "00081155"): _stored(item) for item in stored}
-    by_uid |= {_value(item, "00081155"): _failed(item) for item in failed}
-    unnamed = [item for item in failed if not _value(item, "00081155")]
+    stored, failed = _items(answer, "ReferencedSOPSequence"), _items(answer, "FailedSOPSequence")
+    by_uid = {_value(item, "ReferencedSOPInstanceUID"): _stored(item) for item in stored}
+    by_uid |= {_value(item, "ReferencedSOPInstanceUID"): _failed(item) for item in failed}
+    unnamed = [item for item in failed if not _value(item, "ReferencedSOPInstanceUID")]
     told = {
         place: by_uid[instance.identifiers.sop_instance_uid]
         for place, instance in enumerate(batch)
@@ -63,18 +64,22 @@ def _only(response: httpx.Response, stored: list[Any], failed: list[Any]) -> Out
 
 
 def _stored(item: Mapping[str, Any]) -> Outcome:
-    return Outcome(Fate.STORED, _value(item, "00081196"), _comments(item))
+    return Outcome(Fate.STORED, _value(item, "WarningReason"), _comments(item))
 
 
 def _failed(item: Mapping[str, Any]) -> Outcome:
-    reason, comments = _value(item, "00081197"), _comments(item)
+    reason, comments = _value(item, "FailureReason"), _comments(item)
     exists = reason in _EXISTS and not any(_DIFFERS in comment for comment in comments)
     return Outcome(Fate.ALREADY_THERE if exists else Fate.FAILED, reason, comments)
 
 
 def _comments(item: Mapping[str, Any]) -> tuple[str, ...]:
     """Error Comments (0000,0902) of an item and of its FailedAttributesSequence (0074,1048)."""
-    return tuple(str(words) for one in (item, *_items(item, "00741048")) if (words := _value(one, "00000902")))
+    return tuple(
+        str(words)
+        for one in (item, *_items(item, "FailedAttributesSequence"))
+        if (words := _value(one, "ErrorComment"))
+    )
 
 
 def _data_set(response: httpx.Response) -> dict[str, Any]:
@@ -88,10 +93,11 @@ def _data_set(response: httpx.Response) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _items(data_set: Mapping[str, Any], tag: str) -> list[Any]:
+def _items(data_set: Mapping[str, Any], keyword: str) -> list[Any]:
+    tag, _ = ATTRIBUTES[keyword]
     attribute = data_set.get(tag)
     return (attribute.get("Value") or []) if isinstance(attribute, dict) else []
 
 
-def _value(data_set: Mapping[str, Any], tag: str) -> Any:
-    return next(iter(_items(data_set, tag)), None)
+def _value(data_set: Mapping[str, Any], keyword: str) -> Any:
+    return next(iter(_items(data_set, keyword)), None)

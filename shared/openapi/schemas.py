@@ -1,11 +1,12 @@
 """The schemas of what answers hold: the DICOM JSON Model (PS3.18 F), the Store Instances Response, errors, health."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydicom.valuerep import STANDARD_VR
 
-from shared.web.store_response import VALIDATION_WARNING, FailureReason
+from shared.web.failure_reasons import VALIDATION_WARNING, FailureReason
+from shared.web.store_response import ATTRIBUTES
 
 Schema = Mapping[str, Any]
 
@@ -74,37 +75,48 @@ def _attribute_schema() -> Schema:
 
 
 def _store_instances_response() -> Schema:
-    comments = _sequence({"00000902": _attribute("LO", _TEXT)}, ["00000902"], "Comments on what was wrong.")
-    identifiers = {"00081150": _attribute("UI", _TEXT), "00081155": _attribute("UI", _TEXT)}
     reasons = {
         "enum": [reason.value for reason in FailureReason],
         "description": ", ".join(f"{reason.value} {reason.name}" for reason in FailureReason),
     }
-    failed = {**identifiers, "00081197": _attribute("US", reasons), "00741048": comments}
-    warning = _attribute("US", {"const": VALIDATION_WARNING})
-    stored = {**identifiers, "00081190": _attribute("UR", _TEXT), "00081196": warning, "00741048": comments}
+    identifiers = _attribute("ReferencedSOPClassUID", _TEXT) | _attribute("ReferencedSOPInstanceUID", _TEXT)
+    comment = _attribute("ErrorComment", _TEXT)
+    comments = _sequence("FailedAttributesSequence", comment, {}, "Comments on what was wrong.")
+    failed = _sequence(
+        "FailedSOPSequence",
+        _attribute("FailureReason", reasons) | comments,
+        identifiers,
+        "What failed, with the reason.",
+    )
+    stored = _sequence(
+        "ReferencedSOPSequence",
+        identifiers | _attribute("RetrieveURL", _TEXT) | comments,
+        _attribute("WarningReason", {"const": VALIDATION_WARNING}),
+        "What is stored, and where.",
+    )
+    url = _attribute("RetrieveURL", {"type": "string", "format": "uri"})
     return {
-        **_object(
-            {
-                "00081190": _attribute("UR", {"type": "string", "format": "uri"}),
-                "00081198": _sequence(failed, ["00081197", "00741048"], "What failed, with the reason."),
-                "00081199": _sequence(stored, [*identifiers, "00081190", "00741048"], "What is stored, and where."),
-            },
-            "What became of each instance (PS3.18 I.2.2).",
-        ),
+        **_object(url | failed | stored, "What became of each instance (PS3.18 I.2.2)."),
         "required": [],
-        "anyOf": [{"required": ["00081198"]}, {"required": ["00081199"]}],
+        "anyOf": [{"required": list(failed)}, {"required": list(stored)}],
     }
 
 
-def _attribute(vr: str, value: Schema) -> Schema:
-    return _object({"vr": {"const": vr}, "Value": {"type": "array", "items": value, "minItems": 1, "maxItems": 1}})
+def _attribute(keyword: str, value: Schema) -> dict[str, Schema]:
+    """An attribute of one value, by its tag."""
+    tag, vr = ATTRIBUTES[keyword]
+    values = {"type": "array", "items": value, "minItems": 1, "maxItems": 1}
+    return {tag: _object({"vr": {"const": vr}, "Value": values})}
 
 
-def _sequence(attributes: Mapping[str, Schema], required: Sequence[str], description: str) -> Schema:
-    item = {**_object(attributes), "required": list(required)}
-    whole = _object({"vr": {"const": "SQ"}, "Value": {"type": "array", "items": item, "minItems": 1}}, description)
-    return {**whole, "required": ["vr"]}
+def _sequence(
+    keyword: str, required: Mapping[str, Schema], optional: Mapping[str, Schema], description: str
+) -> dict[str, Schema]:
+    """A sequence, by its tag, of items that have these attributes; it may be empty."""
+    tag, vr = ATTRIBUTES[keyword]
+    item = {**_object({**optional, **required}), "required": list(required)}
+    values = {"type": "array", "items": item, "minItems": 1}
+    return {tag: {**_object({"vr": {"const": vr}, "Value": values}, description), "required": ["vr"]}}
 
 
 def _object(properties: Mapping[str, Schema], description: str | None = None) -> dict[str, Any]:

@@ -1,26 +1,27 @@
-"""The Store Instances Response (PS3.18 10.5.3 and I.2.2), with the status and reason codes of Microsoft's service."""
+"""The Store Instances Response (PS3.18 10.5.3 and I.2.2), with the statuses of Microsoft's service."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
+from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.dicom.validation import Finding
+from shared.web.failure_reasons import VALIDATION_WARNING, FailureReason
 
-
-class FailureReason(IntEnum):
-    """Why an instance was not stored: Failure Reason (0008,1197). Kept in step with the conformance statement."""
-
-    PROCESSING_FAILURE = 0x0110  # 272: not DICOM, or could not be processed
-    VALIDATION_FAILED = 0xA900  # 43264: data set does not match SOP class; here: a required attribute is not valid
-    STUDY_MISMATCH = 0xA901  # 43265: of another study than the request names
-    INSTANCE_EXISTS = 0xB00E  # 45070: stored already
-
-
-VALIDATION_WARNING = 1
-"""Warning Reason (0008,1196) of an instance that is stored although searchable attributes are not valid (v2)."""
+ATTRIBUTES: Final = {
+    "ErrorComment": ("00000902", "LO"),
+    "ReferencedSOPClassUID": ("00081150", "UI"),
+    "ReferencedSOPInstanceUID": ("00081155", "UI"),
+    "RetrieveURL": (TAG["RetrieveURL"], "UR"),
+    "WarningReason": ("00081196", "US"),
+    "FailureReason": ("00081197", "US"),
+    "FailedSOPSequence": ("00081198", "SQ"),
+    "ReferencedSOPSequence": ("00081199", "SQ"),
+    "FailedAttributesSequence": ("00741048", "SQ"),
+}
+"""Tag and VR of what a response holds, by keyword."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +65,41 @@ def store_response(outcomes: Sequence[Outcome], service_url: str) -> dict[str, A
     """The response's data set in the DICOM JSON Model; `service_url` is ``scheme://host/version``, no final slash."""
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
-    response: dict[str, Any] = {}
     studies = {outcome.identifiers.study_instance_uid for outcome in stored}
+    response: dict[str, Any] = {}
     if len(studies) == 1:
-        response["00081190"] = _attribute("UR", f"{service_url}/{ResourceIdentifiers(studies.pop()).path}")
+        response |= _attribute("RetrieveURL", f"{service_url}/{ResourceIdentifiers(studies.pop()).path}")
     if failed:
-        response["00081198"] = {"vr": "SQ", "Value": [_failed_item(outcome) for outcome in failed]}
+        response |= _attribute("FailedSOPSequence", *map(_failed_item, failed))
     if stored:
-        response["00081199"] = {"vr": "SQ", "Value": [_stored_item(outcome, service_url) for outcome in stored]}
+        response |= _attribute("ReferencedSOPSequence", *(_stored_item(outcome, service_url) for outcome in stored))
     return response
 
 
 def _stored_item(outcome: Stored, service_url: str) -> dict[str, Any]:
     item = {
-        "00081150": _attribute("UI", outcome.sop_class_uid),
-        "00081155": _attribute("UI", outcome.identifiers.sop_instance_uid),
-        "00081190": _attribute("UR", f"{service_url}/{outcome.identifiers.path}"),
+        **_attribute("ReferencedSOPClassUID", outcome.sop_class_uid),
+        **_attribute("ReferencedSOPInstanceUID", outcome.identifiers.sop_instance_uid),
+        **_attribute("RetrieveURL", f"{service_url}/{outcome.identifiers.path}"),
     }
     if outcome.warnings:
-        item["00081196"] = _attribute("US", VALIDATION_WARNING)
+        item |= _attribute("WarningReason", VALIDATION_WARNING)
     # Microsoft's v2 has the sequence in every item, empty where there is nothing to say.
-    item["00741048"] = _comments(tuple(finding.comment for finding in outcome.warnings))
-    return item
+    comments = (_attribute("ErrorComment", finding.comment) for finding in outcome.warnings)
+    return item | _attribute("FailedAttributesSequence", *comments)
 
 
 def _failed_item(outcome: Failed) -> dict[str, Any]:
     item: dict[str, Any] = {}
     if outcome.sop_class_uid:
-        item["00081150"] = _attribute("UI", outcome.sop_class_uid)
+        item |= _attribute("ReferencedSOPClassUID", outcome.sop_class_uid)
     if outcome.sop_instance_uid:
-        item["00081155"] = _attribute("UI", outcome.sop_instance_uid)
-    item["00081197"] = _attribute("US", int(outcome.reason))
-    item["00741048"] = _comments(outcome.comments)
-    return item
+        item |= _attribute("ReferencedSOPInstanceUID", outcome.sop_instance_uid)
+    item |= _attribute("FailureReason", int(outcome.reason))
+    comments = (_attribute("ErrorComment", comment) for comment in outcome.comments)
+    return item | _attribute("FailedAttributesSequence", *comments)
 
 
-def _comments(comments: tuple[str, ...]) -> dict[str, Any]:
-    """A FailedAttributesSequence of Error Comments, or an empty one."""
-    if not comments:
-        return {"vr": "SQ"}
-    return {"vr": "SQ", "Value": [{"00000902": _attribute("LO", comment)} for comment in comments]}
-
-
-def _attribute(vr: str, value: str | int) -> dict[str, Any]:
-    return {"vr": vr, "Value": [value]}
+def _attribute(keyword: str, *values: Any) -> dict[str, Any]:
+    tag, vr = ATTRIBUTES[keyword]
+    return {tag: {"vr": vr, "Value": list(values)} if values else {"vr": vr}}

@@ -8,7 +8,8 @@ import pytest
 from dicomweb_cli.sources import Instance, Source
 from dicomweb_cli.store_answer import Fate, Outcome, outcomes
 from shared.dicom.identifiers import InstanceIdentifiers
-from shared.web.store_response import Failed, FailureReason, Stored, store_response
+from shared.web.failure_reasons import FailureReason
+from shared.web.store_response import Failed, Stored, store_response
 
 STORED = Outcome(Fate.STORED)
 

@@ -22,7 +22,8 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+from shared.web.failure_reasons import FailureReason
+from shared.web.store_response import Failed, Outcome, Stored
 from tests.services.write.test_store import store
 from tests.support.invariants import check_archive, requests_in_journal
 from tests.support.served_instances import new_uid

@@ -33,7 +33,8 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage
-from shared.web.store_response import Failed, FailureReason, Stored
+from shared.web.failure_reasons import FailureReason
+from shared.web.store_response import Failed, Stored
 from tests.crashes.test_crash_points import LATER
 from tests.services.write.test_store import store
 from tests.support.invariants import check_archive

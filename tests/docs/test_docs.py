@@ -17,8 +17,8 @@ from shared.openapi.statuses import Statuses
 from shared.search.query_values import matched_by
 from shared.settings import Settings
 from shared.web import cross_origin
+from shared.web.failure_reasons import FailureReason
 from shared.web.permissions import ROLES, SCOPES, Permission
-from shared.web.store_response import FailureReason
 
 ROOT = Path(__file__).parents[2]
 CONFORMANCE = (ROOT / "docs/conformance.md").read_text()

@@ -17,8 +17,8 @@ from shared.openapi.document import document
 from shared.openapi.resources import RESOURCES
 from shared.search.query import CONTROLS, REPRESENTATION
 from shared.settings import Settings
+from shared.web.failure_reasons import FailureReason
 from shared.web.permissions import ROLES, SCOPES
-from shared.web.store_response import FailureReason
 
 OPEN = Settings(anonymous_access=True)
 CLOSED = Settings(authority="https://login.example.org", audience="dicom")

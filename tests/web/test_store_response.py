@@ -4,7 +4,8 @@ import pytest
 
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Finding
-from shared.web.store_response import Failed, FailureReason, Outcome, Stored, status_of, store_response
+from shared.web.failure_reasons import FailureReason
+from shared.web.store_response import Failed, Outcome, Stored, status_of, store_response
 
 STORED = Stored(InstanceIdentifiers("1", "2", "3"), "1.2.840.1")
 ELSEWHERE = Stored(InstanceIdentifiers("9", "2", "3"), "1.2.840.1")

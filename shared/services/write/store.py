@@ -32,8 +32,9 @@ from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import MAX_ROW_VALUE_BYTES, fills_transaction
 from shared.storage.parallel import in_parallel
+from shared.web.failure_reasons import FailureReason
 from shared.web.media_types import parse_media_type
-from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+from shared.web.store_response import Failed, Outcome, Stored
 
 _PART_BYTES: Final = 256 * 1024  # about what a complete part takes beside its bytes: most are its attributes
 

@@ -20,7 +20,8 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion
-from shared.web.store_response import Failed, FailureReason, Outcome, Stored
+from shared.web.failure_reasons import FailureReason
+from shared.web.store_response import Failed, Outcome, Stored
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
