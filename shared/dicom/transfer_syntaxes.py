@@ -1,5 +1,9 @@
-"""Transfer syntaxes (PS3.6 A): which of them lie how in a file, and what a frame in them is sent as."""
+"""Transfer syntaxes (PS3.5 A, PS3.6 A): one table says what is known of each, and all else is derived from it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
@@ -7,74 +11,113 @@ EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
 
-RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
-JPEG_LS_LOSSLESS: Final = "1.2.840.10008.1.2.4.80"
-JPEG_2000_LOSSLESS: Final = "1.2.840.10008.1.2.4.90"
-
-NATIVE: Final = frozenset(
-    {
-        IMPLICIT_VR_LITTLE_ENDIAN,
-        EXPLICIT_VR_LITTLE_ENDIAN,
-        EXPLICIT_VR_BIG_ENDIAN,
-        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    }
-)
-"""Those whose Pixel Data is not encapsulated (PS3.5 A.4)."""
-
-DEFLATED: Final = frozenset(
-    {
-        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate (PS3.5 A.7)
-        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
-    }
-)
-"""Those whose whole data set is compressed, so that nothing in it has a place in the file."""
-
-_FAMILY: Final = "1.2.840.10008.1.2."
-
-DECODABLE: Final = NATIVE | frozenset(
-    _FAMILY + suffix
-    for suffix in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "4.201", "4.202", "4.203", "5")
-)
-"""Those whose frames can be made native, and so be encoded otherwise, or rendered."""
-
-ENCODABLE: Final = (EXPLICIT_VR_LITTLE_ENDIAN, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS)
-"""Those in which instances and frames can be sent that are stored in another, in the order of preference."""
-
-LOSSY_METHODS: Final = {
-    _FAMILY + "4.50": "ISO_10918_1",
-    _FAMILY + "4.51": "ISO_10918_1",
-    _FAMILY + "4.81": "ISO_14495_1",
-    _FAMILY + "4.91": "ISO_15444_1",
-    _FAMILY + "4.203": "ISO_15444_15",
-}
-"""Those that may have lost something, with the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1)."""
-
 OCTET_STREAM: Final = "application/octet-stream"
 
-_FRAME_MEDIA_TYPES: Final = {
-    "image/dicom-rle": ("5",),
-    "image/jpeg": ("4.50", "4.51", "4.57", "4.70"),
-    "image/jls": ("4.80", "4.81"),
-    "image/jp2": ("4.90", "4.91"),
-    "image/jpx": ("4.92", "4.93"),
-    "image/jphc": ("4.201", "4.202", "4.203"),
-    "image/jxl": ("4.110", "4.111", "4.112"),
-    "video/mpeg": ("4.100", "4.100.1", "4.101", "4.101.1"),
-    "video/mp4": tuple(f"4.{number}{suffix}" for number in range(102, 107) for suffix in ("", ".1")),
-    "video/H265": ("4.107", "4.108"),
-}
-FRAME_MEDIA_TYPES: Final = (OCTET_STREAM, *_FRAME_MEDIA_TYPES)
+
+class PixelCoding(StrEnum):
+    """How the pixels of a frame are encoded, of what there is a codec for here."""
+
+    NATIVE = "native"  # PS3.5 8.1: not encapsulated
+    RLE = "RLE"
+    JPEG = "JPEG"  # of DCT: the lossy processes
+    JPEG_LOSSLESS = "JPEG lossless"
+    JPEG_LS = "JPEG-LS"
+    JPEG_2000 = "JPEG 2000"  # HTJ2K is read by the same codec
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSyntax:
+    """A transfer syntax.
+
+    `frame_media_type` is what a frame is sent as the way it is stored. `coding` is None where frames cannot be decoded
+    here. `encoding_preference` is the rank among those that frames are encoded in, 1 first; 0 is not among them.
+    `lossy_method` is the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) of one that may have lost something.
+    In one that `is_deflated` the whole data set is compressed, so that nothing in it has a place in the file.
+    """
+
+    uid: str
+    frame_media_type: str = OCTET_STREAM
+    coding: PixelCoding | None = None
+    encoding_preference: int = 0
+    lossy_method: str = ""
+    is_deflated: bool = False
+
+
+_JPEG, _JPEG_LS, _JPEG_2000, _HTJ2K = "image/jpeg", "image/jls", "image/jp2", "image/jphc"
+_PART_2, _JPEG_XL, _MPEG_2, _MPEG_4, _HEVC = "image/jpx", "image/jxl", "video/mpeg", "video/mp4", "video/H265"
+
+# By media type, in the order in which they are documented.
+TRANSFER_SYNTAXES: Final = (
+    TransferSyntax(IMPLICIT_VR_LITTLE_ENDIAN, coding=PixelCoding.NATIVE),
+    TransferSyntax(EXPLICIT_VR_LITTLE_ENDIAN, coding=PixelCoding.NATIVE, encoding_preference=1),
+    TransferSyntax(EXPLICIT_VR_BIG_ENDIAN, coding=PixelCoding.NATIVE),
+    TransferSyntax(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, coding=PixelCoding.NATIVE, is_deflated=True),
+    TransferSyntax("1.2.840.10008.1.2.4.95", is_deflated=True),  # JPIP Referenced Deflate (PS3.5 A.7)
+    TransferSyntax("1.2.840.10008.1.2.4.205", is_deflated=True),  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
+    TransferSyntax("1.2.840.10008.1.2.5", "image/dicom-rle", PixelCoding.RLE, encoding_preference=4),
+    TransferSyntax("1.2.840.10008.1.2.4.50", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.51", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.57", _JPEG, PixelCoding.JPEG_LOSSLESS),
+    TransferSyntax("1.2.840.10008.1.2.4.70", _JPEG, PixelCoding.JPEG_LOSSLESS),
+    TransferSyntax("1.2.840.10008.1.2.4.80", _JPEG_LS, PixelCoding.JPEG_LS, encoding_preference=3),
+    TransferSyntax("1.2.840.10008.1.2.4.81", _JPEG_LS, PixelCoding.JPEG_LS, lossy_method="ISO_14495_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.90", _JPEG_2000, PixelCoding.JPEG_2000, encoding_preference=2),
+    TransferSyntax("1.2.840.10008.1.2.4.91", _JPEG_2000, PixelCoding.JPEG_2000, lossy_method="ISO_15444_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.92", _PART_2),
+    TransferSyntax("1.2.840.10008.1.2.4.93", _PART_2),
+    TransferSyntax("1.2.840.10008.1.2.4.201", _HTJ2K, PixelCoding.JPEG_2000),
+    TransferSyntax("1.2.840.10008.1.2.4.202", _HTJ2K, PixelCoding.JPEG_2000),
+    TransferSyntax("1.2.840.10008.1.2.4.203", _HTJ2K, PixelCoding.JPEG_2000, lossy_method="ISO_15444_15"),
+    TransferSyntax("1.2.840.10008.1.2.4.110", _JPEG_XL),
+    TransferSyntax("1.2.840.10008.1.2.4.111", _JPEG_XL),
+    TransferSyntax("1.2.840.10008.1.2.4.112", _JPEG_XL),
+    TransferSyntax("1.2.840.10008.1.2.4.100", _MPEG_2),
+    TransferSyntax("1.2.840.10008.1.2.4.100.1", _MPEG_2),
+    TransferSyntax("1.2.840.10008.1.2.4.101", _MPEG_2),
+    TransferSyntax("1.2.840.10008.1.2.4.101.1", _MPEG_2),
+    TransferSyntax("1.2.840.10008.1.2.4.102", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.102.1", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.103", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.103.1", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.104", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.104.1", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.105", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.105.1", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.106", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.106.1", _MPEG_4),
+    TransferSyntax("1.2.840.10008.1.2.4.107", _HEVC),
+    TransferSyntax("1.2.840.10008.1.2.4.108", _HEVC),
+)
+"""Those that something is known of here; of any other, frames are sent as they are stored, as octets."""
+
+NATIVE: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.coding is PixelCoding.NATIVE)
+"""Those whose Pixel Data is not encapsulated (PS3.5 A.4)."""
+
+DEFLATED: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.is_deflated)
+"""Those whose whole data set is compressed."""
+
+DECODABLE: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.coding)
+"""Those whose frames can be made native, and so be encoded otherwise, or rendered."""
+
+ENCODABLE: Final = tuple(
+    row.uid for row in sorted(TRANSFER_SYNTAXES, key=lambda row: row.encoding_preference) if row.encoding_preference
+)
+"""Those in which instances and frames can be sent that are stored in another, in the order of preference."""
+
+LOSSY_METHODS: Final[Mapping[str, str]] = MappingProxyType(
+    {row.uid: row.lossy_method for row in TRANSFER_SYNTAXES if row.lossy_method}
+)
+"""Those that may have lost something, with the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1)."""
+
+FRAME_MEDIA_TYPES: Final = tuple(dict.fromkeys(row.frame_media_type for row in TRANSFER_SYNTAXES))
 """All that frames are sent as."""
 
-_MEDIA_TYPE_BY_UID: Final = {
-    _FAMILY + suffix: media_type for media_type, suffixes in _FRAME_MEDIA_TYPES.items() for suffix in suffixes
-}
+_FRAME_MEDIA_TYPE_BY_UID: Final = {row.uid: row.frame_media_type for row in TRANSFER_SYNTAXES}
 
 
 def frame_media_type(transfer_syntax_uid: str) -> str:
     """The media type of a frame as it is stored in a transfer syntax; a native one's is `application/octet-stream`."""
-    return _MEDIA_TYPE_BY_UID.get(transfer_syntax_uid, OCTET_STREAM)
+    return _FRAME_MEDIA_TYPE_BY_UID.get(transfer_syntax_uid, OCTET_STREAM)
 
 
 def frame_transfer_syntax(transfer_syntax_uid: str) -> str:

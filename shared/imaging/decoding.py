@@ -5,8 +5,9 @@ the data set says. Which codec reads what is fixed here, so that a frame looks t
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from shared.dicom.transfer_syntaxes import NATIVE
+from shared.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, PixelCoding
 from shared.errors import NotAcceptable
 from shared.imaging import libjpeg
 from shared.imaging.codestreams import (
@@ -53,8 +54,8 @@ class DecodedFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Coding:
-    """How a transfer syntax is decoded.
+class Decoding:
+    """How frames are decoded.
 
     `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it is given.
     `codec_bytes` is what the codec holds of a sample, `converts_ybr` whether YBR_FULL is turned into RGB.
@@ -67,23 +68,23 @@ class _Coding:
     converts_ybr: bool = False
 
 
-_FAMILY: Final = "1.2.840.10008.1.2."
 for _uid in libjpeg.DECODER_DEPENDENCIES:
     get_decoder(_uid).add_plugin(libjpeg.PLUGIN, (libjpeg.__name__, libjpeg.decode_frame.__name__))
-_JPEG: Final = _Coding(jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", codec_bytes=4, converts_ybr=True)
-_JPEG_LOSSLESS: Final = _Coding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4)
-# Not pyjpegls: one byte of a frame changed can keep it busy for twenty seconds.
-_JPEG_LS: Final = _Coding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4)
-_JPEG_2000: Final = _Coding(jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4)
-_CODINGS: Final = {
-    **dict.fromkeys(NATIVE, _Coding()),
-    _FAMILY + "5": _Coding(plugin="pylibjpeg"),
-    **{_FAMILY + suffix: _JPEG for suffix in ("4.50", "4.51")},
-    **{_FAMILY + suffix: _JPEG_LOSSLESS for suffix in ("4.57", "4.70")},
-    **{_FAMILY + suffix: _JPEG_LS for suffix in ("4.80", "4.81")},
-    **{_FAMILY + suffix: _JPEG_2000 for suffix in ("4.90", "4.91", "4.201", "4.202", "4.203")},
+_JPEG: Final = Decoding(jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", codec_bytes=4, converts_ybr=True)
+_JPEG_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
+_BY_CODING: Final = {
+    PixelCoding.NATIVE: Decoding(),
+    PixelCoding.RLE: Decoding(plugin="pylibjpeg"),
+    PixelCoding.JPEG: _JPEG,
+    PixelCoding.JPEG_LOSSLESS: Decoding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4),
+    # Not pyjpegls: one byte of a frame changed can keep it busy for twenty seconds.
+    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4),
+    PixelCoding.JPEG_2000: Decoding(jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4),
 }
-_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
+DECODINGS: Final[Mapping[str, Decoding]] = MappingProxyType(
+    {row.uid: _BY_CODING[row.coding] for row in TRANSFER_SYNTAXES if row.coding}
+)
+"""The transfer syntaxes to decode, by UID."""
 
 
 def decode_frame(
@@ -102,25 +103,25 @@ def decode_frame(
     Raises NotAcceptable where the codec does not exist, would use more than `max_frame_bytes`, or fails, and where
     `frame` is not of the size that `pixels` says.
     """
-    coding = _CODINGS.get(transfer_syntax_uid)
-    if coding is None:
+    decoding = DECODINGS.get(transfer_syntax_uid)
+    if decoding is None:
         raise NotAcceptable(f"Frames in {UID(transfer_syntax_uid).name} cannot be decoded.")
     if pixels.keyword == "PixelData" and pixels.bits_allocated == 64:
         raise NotAcceptable("Images of integers of 64 bits are not supported.")
     sample_count = pixels.rows * pixels.columns * pixels.samples_per_pixel
-    codec_bytes = sample_count * max(coding.codec_bytes, pixels.bits_allocated // 8)
+    codec_bytes = sample_count * max(decoding.codec_bytes, pixels.bits_allocated // 8)
     _check_bytes(codec_bytes, max_frame_bytes)
     if len(frame) > _MAX_EXPANSION * pixels.frame_bytes + _MAX_HEADER_BYTES:
         raise NotAcceptable("The frame is far longer than its pixels could be.")
-    if coding.read_header is not None:
-        header = coding.read_header(frame)
-        _check_header(header, coding, pixels)
+    if decoding.read_header is not None:
+        header = decoding.read_header(frame)
+        _check_header(header, decoding, pixels)
         _check_bytes(codec_bytes + header.blocks * _BLOCK_BYTES + (header.tiles - 1) * _TILE_BYTES, max_frame_bytes)
         # What a JP2 file says beside its codestream, of palettes among others, is not for images of DICOM.
         frame = frame[header.offset :]
         if header.process == EXTENDED and header.bits_per_sample > 8:
-            coding = _EXTENDED_12_BITS
-    return _decoded(frame, coding, transfer_syntax_uid, pixels, vr)
+            decoding = _JPEG_EXTENDED_12_BITS
+    return _decoded(frame, decoding, transfer_syntax_uid, pixels, vr)
 
 
 def _check_bytes(codec_bytes: int, max_frame_bytes: int) -> None:
@@ -128,8 +129,8 @@ def _check_bytes(codec_bytes: int, max_frame_bytes: int) -> None:
         raise NotAcceptable(f"Decoding the frame would take {codec_bytes} bytes, over the limit of {max_frame_bytes}.")
 
 
-def _check_header(header: CodestreamHeader, coding: _Coding, pixels: ImagePixels) -> None:
-    if header.process not in coding.processes:
+def _check_header(header: CodestreamHeader, decoding: Decoding, pixels: ImagePixels) -> None:
+    if header.process not in decoding.processes:
         raise NotAcceptable("The frame is not encoded as its transfer syntax says.")
     announced = (header.rows, header.columns, header.components)
     if announced != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
@@ -138,7 +139,7 @@ def _check_header(header: CodestreamHeader, coding: _Coding, pixels: ImagePixels
         raise NotAcceptable("The frame has samples of more bits than Bits Allocated says.")
 
 
-def _decoded(frame: bytes, coding: _Coding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> DecodedFrame:
+def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> DecodedFrame:
     options: dict[str, Any] = {
         "rows": pixels.rows,
         "columns": pixels.columns,
@@ -155,10 +156,10 @@ def _decoded(frame: bytes, coding: _Coding, transfer_syntax_uid: str, pixels: Im
     }
     try:
         samples, properties = get_decoder(UID(transfer_syntax_uid)).as_array(
-            encapsulate([frame]) if coding.plugin else frame,
+            encapsulate([frame]) if decoding.plugin else frame,
             index=0,
-            raw=not coding.converts_ybr,
-            decoding_plugin=coding.plugin,
+            raw=not decoding.converts_ybr,
+            decoding_plugin=decoding.plugin,
             **options,
         )
     except BaseException as error:

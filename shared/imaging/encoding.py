@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 from pydicom.pixels.encoders.base import get_encoder
-from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID
 
+from shared.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, PixelCoding
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
@@ -25,7 +26,7 @@ _BITS_ALLOCATED: Final = (8, 16)  # PS3.5 Tables 8.2.2-1 to 8.2.4-1; what JPEG 2
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How images are encoded in a transfer syntax.
+    """How frames are encoded.
 
     `plugin` names pydicom's codec. `min_side` is the least number of rows and of columns that it encodes.
     `is_of_precision` is whether what it writes says how many bits of a sample are used; there are at least `min_bits`,
@@ -43,15 +44,20 @@ class Encoding:
     planar_configuration: int = 0
 
 
+_BY_CODING: Final = {
+    PixelCoding.RLE: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
+    PixelCoding.JPEG_LS: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
+    # OpenJPEG halves the image five times, whatever its size.
+    PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
+}
 ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
     {
-        RLELossless: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
-        JPEGLSLossless: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
-        # OpenJPEG halves the image five times, whatever its size.
-        JPEG2000Lossless: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
+        row.uid: _BY_CODING[row.coding]
+        for row in TRANSFER_SYNTAXES
+        if row.encoding_preference and row.coding and row.coding is not PixelCoding.NATIVE
     }
 )
-"""The transfer syntaxes to encode in, by UID."""
+"""The transfer syntaxes to encode in, by UID; a native one needs no codec."""
 
 
 def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels:

@@ -10,11 +10,13 @@ from struct import pack
 
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
 from shared.dicom.transfer_syntaxes import DECODABLE
+from shared.dicom.transfer_syntaxes import NATIVE as NATIVE_SYNTAXES
 from shared.errors import NotAcceptable
-from shared.imaging.decoding import DecodedFrame, decode_frame
+from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
 from tests.support.bundled_files import bundled_frame, bundled_frames, decodable_paths, stored_frame
 
@@ -185,6 +187,16 @@ class TestNativeFrames:
     def test_that_are_short_are_refused(self) -> None:
         with pytest.raises(NotAcceptable, match="Explicit VR Little Endian"):
             decoded(bytes(5), GRAY_8)
+
+
+def test_the_transfer_syntaxes_called_decodable_are_those_with_a_codec() -> None:
+    assert DECODINGS.keys() == DECODABLE
+
+
+@pytest.mark.parametrize("syntax", [pytest.param(syntax, marks=marks(syntax)) for syntax in DECODINGS])
+def test_every_codec_is_there(syntax: str) -> None:
+    plugin = DECODINGS[syntax].plugin
+    assert plugin in get_decoder(UID(syntax)).available_plugins if plugin else syntax in NATIVE_SYNTAXES
 
 
 class TestRefusals:

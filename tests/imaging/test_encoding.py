@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from shared.dicom.transfer_syntaxes import ENCODABLE, NATIVE
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.encoding import ENCODINGS, encode_frame, pixels_encoded
@@ -63,6 +65,11 @@ def assert_comes_back(frame: DecodedFrame, syntax: str) -> None:
     assert len(encoded) % 2 == 0
     for samples in by_other_codecs(encoded, syntax, pixels):
         np.testing.assert_array_equal(samples, frame.samples)
+
+
+def test_the_transfer_syntaxes_called_encodable_are_those_with_a_codec() -> None:
+    assert {*ENCODINGS} == {*ENCODABLE} - NATIVE
+    assert all(encoding.plugin in get_encoder(UID(syntax)).available_plugins for syntax, encoding in ENCODINGS.items())
 
 
 @pytest.mark.parametrize("syntax", ENCODINGS)
