@@ -9,18 +9,12 @@ from pydicom.dataset import Dataset
 
 from shared.errors import DicomWebError, NotAcceptable
 from shared.imaging.animation import animated_gif, durations_ms
-from shared.imaging.color import (
-    SRGB_PROFILE,
-    Palette,
-    color_picture,
-    color_profile,
-    in_srgb,
-    palette_of,
-    palette_picture,
-)
+from shared.imaging.color import color_picture
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.frame_attributes import FrameAttributes
 from shared.imaging.grayscale import gray_levels
+from shared.imaging.icc_profiles import SRGB_PROFILE, color_profile, in_srgb
+from shared.imaging.palette import Palette, palette_of, palette_picture
 from shared.imaging.scaling import pixel_aspect_ratio, scaled
 from shared.web.rendering_parameters import IccProfile, RenderingParameters, Window
 

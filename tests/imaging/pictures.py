@@ -1,17 +1,22 @@
-"""Frames made of numbers, and what they look like rendered."""
+"""Frames made of numbers, or of bundled files, and what they look like rendered."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 
-from shared.imaging.decoding import DecodedFrame
+from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
 from shared.imaging.pictures import render
 from shared.web.rendering_parameters import RenderingParameters, Window
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def frame_of(
@@ -43,6 +48,17 @@ def data_set(**attributes: Any) -> Dataset:
     for keyword, value in attributes.items():
         setattr(made, keyword, value)
     return made
+
+
+def bundled(name: str) -> tuple[DecodedFrame, Dataset]:
+    described = pydicom.dcmread(FILES / name)
+    pixels = ImagePixels.of(described)
+    syntax = described.file_meta.TransferSyntaxUID
+    is_native = not syntax.is_encapsulated
+    value = described.PixelData
+    frame = value[: pixels.frame_bytes] if is_native else get_frame(value, 0, number_of_frames=1)
+    del described.PixelData
+    return decode_frame(frame, syntax, pixels, max_frame_bytes=10**8), described
 
 
 def opened(data: bytes) -> Image.Image:
