@@ -14,7 +14,7 @@ from functions.edge.routes import FRAMES, INSTANCE, METHODS, SERIES, STUDY
 from shared.errors import NotFound
 from shared.web.content_negotiation import Offer, negotiate
 from shared.web.entity_tags import entity_tag
-from shared.web.rendering_parameters import RenderingParameters, parse
+from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameters, parse
 from shared.web.representations import rendered_offers
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ async def _picture(
     numbers: Sequence[int] | None,
     is_thumbnail: bool,
 ) -> "Content":
-    from shared.services.retrieve.render import THUMBNAIL_PIXELS, picture
+    from shared.services.retrieve.render import picture
 
     archive, work = await app.archive(), app.pixel_work()
     thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None

@@ -15,6 +15,9 @@ from shared.errors import BadRequest
 MAX_VIEWPORT_PIXELS: Final = 8192
 """How wide, and how high, a client may have an image rendered."""
 
+THUMBNAIL_PIXELS: Final = 128
+"""The side of the square that a thumbnail fits in, where the client asks for no viewport."""
+
 DEFAULT_QUALITY: Final = 90
 """Of lossy images, from 1 to 100, where the client asks for none."""
 

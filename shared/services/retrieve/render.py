@@ -20,8 +20,6 @@ from shared.web.content import Content, in_memory
 from shared.web.rendering_parameters import RenderingParameters
 from shared.web.representations import DOCUMENTS
 
-THUMBNAIL_PIXELS: Final = 128
-
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
 _COPIES: Final = 6  # of a frame that are held while it is rendered
