@@ -1,41 +1,25 @@
 """The query of a Search transaction (PS3.18 8.3.4 and 10.6.1): from the raw query string to what has to match."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from shared.dicom.attributes import BY_KEYWORD, DATES_WITH_TIMES, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
-from shared.dicom.comparable_values import comparable_values
+from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
+from shared.search.attribute_names import path_of, vr_of
 from shared.search.matching import AnyOf, Matcher, Range, Requirements
-from shared.search.query_values import matcher_of, matcher_of_any_vr
+from shared.search.moments import Moments, combined_ranges
+from shared.search.query_values import MatchingOptions, matcher_of
 from shared.settings import Settings
 
-_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_KEYWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-_NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
 REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
 CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 FUZZY: Final = ("PatientName", "ReferringPhysicianName")
+_NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
 _STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
-_MAX_PATH_LENGTH: Final = 65  # sequences that are stored nest 64 deep
 _UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Range matching of a date and its time together (PS3.4 C.2.2.2.5); a date without a time is that of its start."""
-
-    date_tag: str
-    time_tag: str
-    range: Range
-
-    def matches(self, attributes: Mapping[str, Any]) -> bool:
-        """Whether a data set's date and time lie in the range."""
-        dates, times = ([*comparable_values(attributes.get(tag, {}))] for tag in (self.date_tag, self.time_tag))
-        return any(self.range.matches(date + time) for date in dates for time in times or ["000000.000000"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +41,24 @@ class SearchQuery:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """A parameter that names an attribute. `path` is None where no attribute has that name."""
+
+    name: str
+    path: tuple[str, ...] | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """The parameters of a query string, by what they are: `controls` by name in lower case, `fields` to include."""
+
+    controls: Mapping[str, str]
+    fields: Sequence[str]
+    attributes: Sequence[_Attribute]
+
+
 def parse_search(query_string: str, level: Level, settings: Settings, *, is_within_study: bool = False) -> SearchQuery:
     """Parse the query of a search for resources of `level`.
 
@@ -64,67 +66,52 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower level,
     stands twice or has a value that its VR does not allow.
     """
-    controls: dict[str, str] = {}
-    asked: dict[MatchingKey, list[str]] = {}
-    include: list[str] = []
-    named = []
-    for name, value in _parameters(query_string, settings.max_query_length):
-        control = name.lower()
-        if control == "includefield":
-            include.extend(value.split(","))
-        elif control in CONTROLS:
-            if control in controls:
-                raise BadRequest(f"The parameter {control} is given twice.")
-            controls[control] = value
-        elif control not in REPRESENTATION:
-            named.append((name, _path(name), value))
-    is_fuzzy = _boolean("fuzzymatching", controls)
-    options = {
-        "has_empty": _boolean("emptyvaluematching", controls),
-        "is_multiple": _boolean("multiplevaluematching", controls),
-    }
-    studies = [value for _, path, value in named if path == _STUDY]
-    is_within_study |= isinstance(matcher_of("StudyInstanceUID", "UI", studies, is_fuzzy=False, **options), AnyOf)
-    keys: dict[tuple[str, ...], MatchingKey] = {}
-    # Universal matching (PS3.4 C.2.2.2.3) asks for an attribute, whichever it is.
-    searched = {path for _, path, value in named if value.strip("*")}
-    returned = set()
-    for name, path, value in named:
-        if path is not None and path not in searched:
-            returned.add(path[0])
-            continue
-        key = _key(name, path, level, is_within_study)
-        asked.setdefault(keys.setdefault(key.path, key), []).append(value)
-    found = {
-        key: matcher_of(key.keyword, key.vr, texts, is_fuzzy=is_fuzzy and key.keyword in FUZZY, **options)
-        if key.vr
-        else matcher_of_any_vr(key.keyword, texts, **options)
-        for key, texts in asked.items()
-    }
-    matchers = {key: matcher for key, matcher in found.items() if matcher is not None}
-    combined = _combined(matchers, asked)
-    times = {moments.time_tag for _, moments in combined}
-    for key, matcher in matchers.items():
-        if isinstance(matcher, Range) and "" < matcher.last < matcher.first and key.path[0] not in times:
-            raise BadRequest(f"The parameter {key.keyword} is a range that ends before it begins.")
-    alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in times}
+    given = _parameters(query_string, settings.max_query_length)
+    options = MatchingOptions(
+        is_fuzzy=_boolean("fuzzymatching", given.controls),
+        has_empty=_boolean("emptyvaluematching", given.controls),
+        is_multiple=_boolean("multiplevaluematching", given.controls),
+    )
+    is_within_study |= _is_of_studies(given.attributes, options)
+    asked = _asked(given.attributes, level, is_within_study)
+    matchers = _matchers(asked, options)
+    moments = combined_ranges(matchers, asked)
+    # Times of combined ranges are not matched by themselves; their dates are, as the archive is searched by those.
+    combined = {found.time_tag for several in moments.values() for found in several}
+    alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in combined}
+    _check_ranges(alone)
     return SearchQuery(
         level=level,
         keys={key: matcher for key, matcher in alone.items() if key.path in KEY_BY_PATH},
         requirements={
             at: _requirements({key.path: matcher for key, matcher in alone.items() if key.level is at}) for at in Level
         },
-        moments={at: tuple(moments for level, moments in combined if level is at) for at in Level},
-        include_tags=frozenset(
-            {tag for field in include if (tag := _include_tag(field))} | {key.path[0] for key in asked} | returned
-        ),
-        include_all="all" in (field.strip().lower() for field in include),
-        limit=_number("limit", controls.get("limit"), settings.default_search_limit, 1, settings.max_search_limit),
-        offset=_number("offset", controls.get("offset"), 0, 0, None),
+        moments=moments,
+        include_tags=_include_tags(given.fields) | {each.path[0] for each in given.attributes if each.path},
+        include_all="all" in (field.strip().lower() for field in given.fields),
+        limit=_number("limit", given.controls, settings.default_search_limit, 1, settings.max_search_limit),
+        offset=_number("offset", given.controls, 0, 0, None),
     )
 
 
-def _parameters(query_string: str, max_length: int) -> list[tuple[str, str]]:
+def _parameters(query_string: str, max_length: int) -> _Parameters:
+    controls: dict[str, str] = {}
+    fields: list[str] = []
+    attributes = []
+    for name, value in _decoded(query_string, max_length):
+        known = name.lower()
+        if known == "includefield":
+            fields.extend(value.split(","))
+        elif known in CONTROLS:
+            if known in controls:
+                raise BadRequest(f"The parameter {known} is given twice.")
+            controls[known] = value
+        elif known not in REPRESENTATION:
+            attributes.append(_Attribute(name, path_of(name), value))
+    return _Parameters(controls, fields, attributes)
+
+
+def _decoded(query_string: str, max_length: int) -> list[tuple[str, str]]:
     if len(query_string) > max_length:
         raise BadRequest(f"The query string is longer than {max_length} characters.")
     try:
@@ -133,11 +120,30 @@ def _parameters(query_string: str, max_length: int) -> list[tuple[str, str]]:
         raise BadRequest("The query string is not UTF-8, percent-encoded.") from None
 
 
+def _is_of_studies(attributes: Iterable[_Attribute], options: MatchingOptions) -> bool:
+    """Whether the query names the studies that it is about."""
+    uids = [each.value for each in attributes if each.path == _STUDY]
+    return isinstance(matcher_of("StudyInstanceUID", "UI", uids, options), AnyOf)
+
+
+def _asked(attributes: Sequence[_Attribute], level: Level, is_within_study: bool) -> dict[MatchingKey, list[str]]:
+    """The values that keys have to match; what is named by keyword and by tag is one key."""
+    # Universal matching (PS3.4 C.2.2.2.3) asks for an attribute to be returned, whichever it is.
+    matched = {each.path for each in attributes if each.path is None or each.value.strip("*")}
+    keys: dict[tuple[str, ...], MatchingKey] = {}
+    asked: dict[MatchingKey, list[str]] = {}
+    for each in attributes:
+        if each.path in matched:
+            key = _key(each.name, each.path, level, is_within_study)
+            asked.setdefault(keys.setdefault(key.path, key), []).append(each.value)
+    return asked
+
+
 def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study: bool) -> MatchingKey:
     """What a parameter's name, whose tags are `path`, asks to match."""
     key = KEY_BY_PATH.get(path or ())
     if key is None and path is not None and is_within_study:
-        key = MatchingKey(name, path, _vr(path[-1]), level_of(path[0]))
+        key = MatchingKey(name, path, vr_of(path[-1]), level_of(path[0]))
         if key.vr in _UNMATCHED_VRS:
             raise BadRequest(f"The parameter {name} cannot be matched: its VR is {key.vr}.")
     if key is None or key.level > level:
@@ -147,58 +153,19 @@ def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study:
     return key
 
 
-def _path(name: str) -> tuple[str, ...] | None:
-    """The tags that a name gives by keyword or tag; None where one of them is no attribute."""
-    parts = name.split(".")
-    if len(parts) > _MAX_PATH_LENGTH:
-        return None
-    tags = [_tag(part) for part in parts]
-    return None if None in tags else tuple(tag for tag in tags if tag is not None)
-
-
-def _tag(name: str) -> str | None:
-    if known := BY_KEYWORD.get(name):
-        return known.tag
-    if _TAG.fullmatch(name):
-        return name.upper()
-    if not _KEYWORD.fullmatch(name):
-        return None
-    from pydicom.datadict import tag_for_keyword  # the whole dictionary, needed for the rare keyword only
-
-    tag = tag_for_keyword(name)
-    return None if tag is None else f"{tag:08X}"
-
-
-def _vr(tag: str) -> str:
-    from pydicom.datadict import dictionary_VR
-
-    try:
-        return dictionary_VR(int(tag, 16))[:2]  # of "US or SS" the first: numbers are compared alike
-    except KeyError:
-        return ""  # of a private attribute the VR is not known
-
-
-def _combined(
-    matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, list[str]]
-) -> list[tuple[Level, Moments]]:
-    """Ranges of a date and of its time, both given as ranges, as one of moments."""
-    ranges = {
-        key.path[0]: (key.level, matcher)
-        for key, matcher in matchers.items()
-        if len(key.path) == 1 and isinstance(matcher, Range) and "-" in asked[key][0]
+def _matchers(asked: Mapping[MatchingKey, Sequence[str]], options: MatchingOptions) -> dict[MatchingKey, Matcher]:
+    exact = replace(options, is_fuzzy=False)
+    found = {
+        key: matcher_of(key.keyword, key.vr, texts, options if key.keyword in FUZZY else exact)
+        for key, texts in asked.items()
     }
-    found = []
-    for date_tag, time_tag in DATES_WITH_TIMES:
-        if date_tag in ranges and time_tag in ranges:
-            level, dates = ranges[date_tag]
-            _, times = ranges[time_tag]
-            # The end of a range that is open is open, whatever the time says.
-            first = dates.first and dates.first + (times.first or "000000.000000")
-            last = dates.last and dates.last + (times.last or "235959.999999")
-            if first and last and first > last:
-                raise BadRequest(f"The range of the parameters {date_tag} and {time_tag} ends before it begins.")
-            found.append((level, Moments(date_tag, time_tag, Range(first, last))))
-    return found
+    return {key: matcher for key, matcher in found.items() if matcher is not None}
+
+
+def _check_ranges(matchers: Mapping[MatchingKey, Matcher]) -> None:
+    for key, matcher in matchers.items():
+        if isinstance(matcher, Range) and "" < matcher.last < matcher.first:
+            raise BadRequest(f"The parameter {key.keyword} is a range that ends before it begins.")
 
 
 def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
@@ -214,20 +181,24 @@ def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
     return {tag: _requirements(found) if isinstance(found, dict) else found for tag, found in tree.items()}
 
 
-def _include_tag(field: str) -> str | None:
-    """The tag of the attribute that an `includefield` names, of a path its first; None for `all` and an empty one."""
-    field = field.strip()
-    if not field or field.lower() == "all":
-        return None
-    path = _path(field)
-    if path is None:
-        raise BadRequest("The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all.")
-    return path[0]
+def _include_tags(fields: Iterable[str]) -> frozenset[str]:
+    """The tags of the attributes that `includefield` names, of a path its first; `all` and an empty one name none."""
+    tags = set()
+    for field in fields:
+        name = field.strip()
+        if not name or name.lower() == "all":
+            continue
+        path = path_of(name)
+        if path is None:
+            raise BadRequest("The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all.")
+        tags.add(path[0])
+    return frozenset(tags)
 
 
-def _number(name: str, text: str | None, default: int, least: int, most: int | None) -> int:
-    if text is None:
+def _number(name: str, controls: Mapping[str, str], default: int, least: int, most: int | None) -> int:
+    if name not in controls:
         return default
+    text = controls[name]
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
     if number < least or (most is not None and number > most):
         allowed = f"from {least} to {most}" if most is not None else f"from {least} up"

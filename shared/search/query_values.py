@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.comparable_values import (
@@ -49,25 +50,39 @@ def matched_by(vr: str) -> list[str]:
     return ["value", *(form for form, vrs in _FORMS.items() if vr in vrs)]
 
 
-def matcher_of(
-    keyword: str, vr: str, texts: Sequence[str], *, is_fuzzy: bool, has_empty: bool, is_multiple: bool
-) -> Matcher | None:
-    """What the values of a key, as often as the query gives it, ask for; None for universal matching.
+@dataclass(frozen=True, slots=True)
+class MatchingOptions:
+    """How values are matched (PS3.18 8.3.4).
 
     `is_fuzzy`: names by the beginnings of their words. `has_empty`: ``""`` asks for no value. `is_multiple`: several
-    values are separated by backslashes, and all of them have to be there. Raises BadRequest for what the VR does not
-    allow, naming the parameter.
+    values are separated by backslashes, and all of them have to be there.
     """
-    if has_empty and list(texts) == [_EMPTY]:
+
+    is_fuzzy: bool
+    has_empty: bool
+    is_multiple: bool
+
+
+def matcher_of(keyword: str, vr: str, texts: Sequence[str], options: MatchingOptions) -> Matcher | None:
+    """What the values of a key, as often as the query gives it, ask for; None for universal matching.
+
+    Where the VR is not known, "", each VR reads the values that can, and text has to. Raises BadRequest for what the
+    VR does not allow, naming the parameter.
+    """
+    return _of_vr(keyword, vr, texts, options) if vr else _of_any_vr(keyword, texts, options)
+
+
+def _of_vr(keyword: str, vr: str, texts: Sequence[str], options: MatchingOptions) -> Matcher | None:
+    if options.has_empty and list(texts) == [_EMPTY]:
         return Empty()
-    has_all = is_multiple and vr != "UI"
-    values = [value for text in texts for value in _split(vr, text, is_multiple) if value]
+    has_all = options.is_multiple and vr != "UI"
+    values = [value for text in texts for value in _split(vr, text, options.is_multiple) if value]
     asked = [value for value in values if value.strip("*")]
     if not asked or (len(asked) < len(values) and not has_all):
         return None
-    if len(values) > 1 and vr not in LISTED_VRS and not is_multiple:
+    if len(values) > 1 and vr not in LISTED_VRS and not options.is_multiple:
         raise BadRequest(f"The parameter {keyword} takes one value.")
-    matchers = [matcher for value in asked if (matcher := _matcher(keyword, vr, value, is_fuzzy)) is not None]
+    matchers = [matcher for value in asked if (matcher := _matcher(keyword, vr, value, options.is_fuzzy)) is not None]
     if len(matchers) < 2:
         return next(iter(matchers), None)
     alternatives = [matcher for matcher in matchers if isinstance(matcher, ValueMatcher)]
@@ -76,15 +91,11 @@ def matcher_of(
     return EachOf(tuple(alternatives)) if has_all else _either(alternatives)
 
 
-def matcher_of_any_vr(keyword: str, texts: Sequence[str], *, has_empty: bool, is_multiple: bool) -> Matcher | None:
-    """As `matcher_of`, for an attribute whose VR is not known: as each VR reads the values that can.
-
-    Raises BadRequest where text cannot.
-    """
+def _of_any_vr(keyword: str, texts: Sequence[str], options: MatchingOptions) -> Matcher | None:
     found: dict[str, ValueMatcher | EachOf | NameGroups] = {}
     for vr in ("LO", *sorted(_MATCHED_VRS - {"LO"})):
         try:
-            matcher = matcher_of(keyword, vr, texts, is_fuzzy=False, has_empty=has_empty, is_multiple=is_multiple)
+            matcher = _of_vr(keyword, vr, texts, options)
         except BadRequest:
             if vr == "LO":
                 raise

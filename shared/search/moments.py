@@ -1,0 +1,50 @@
+"""Range matching of a date and its time together (PS3.4 C.2.2.2.5)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.dicom.attributes import DATES_WITH_TIMES, Level, MatchingKey
+from shared.dicom.comparable_values import comparable_values
+from shared.errors import BadRequest
+from shared.search.matching import Matcher, Range
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """A range of a date and its time together; a date without a time is that of its start."""
+
+    date_tag: str
+    time_tag: str
+    range: Range
+
+    def matches(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether a data set's date and time lie in the range."""
+        dates, times = ([*comparable_values(attributes.get(tag, {}))] for tag in (self.date_tag, self.time_tag))
+        return any(self.range.matches(date + time) for date in dates for time in times or ["000000.000000"])
+
+
+def combined_ranges(
+    matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, Sequence[str]]
+) -> dict[Level, tuple[Moments, ...]]:
+    """A date and its time, both `asked` for as ranges, as one range of moments; by level, for each level.
+
+    Raises BadRequest for one that ends before it begins.
+    """
+    ranges = {
+        key.path[0]: (key.level, matcher)
+        for key, matcher in matchers.items()
+        if len(key.path) == 1 and isinstance(matcher, Range) and "-" in asked[key][0]
+    }
+    found: dict[Level, tuple[Moments, ...]] = dict.fromkeys(Level, ())
+    for date_tag, time_tag in DATES_WITH_TIMES:
+        if date_tag in ranges and time_tag in ranges:
+            level, dates = ranges[date_tag]
+            _, times = ranges[time_tag]
+            # The end of a range that is open is open, whatever the time says.
+            first = dates.first and dates.first + (times.first or "000000.000000")
+            last = dates.last and dates.last + (times.last or "235959.999999")
+            if first and last and first > last:
+                raise BadRequest(f"The range of the parameters {date_tag} and {time_tag} ends before it begins.")
+            found[level] += (Moments(date_tag, time_tag, Range(first, last)),)
+    return found
