@@ -1,6 +1,5 @@
 """The function that answers OPTIONS for all resources: what a browser asks before a page of another origin may."""
 
-import re
 from collections import defaultdict
 from functools import cache
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from functions.edge.registered import http_functions
 from functions.edge.request import transaction
 from shared.errors import NotFound
 from shared.web.cross_origin import allowed_origins, preflight_headers, sharing_headers
+from shared.web.route_templates import match
 
 bp = func.Blueprint()
 
@@ -34,21 +34,15 @@ async def answer_preflight(req: Request) -> Response:
 
 def _methods_of(path: str) -> list[str]:
     """The methods of the functions whose templates a path fits, in alphabetical order; none where none does."""
-    path = path.removesuffix("/")
-    return sorted({method for pattern, methods in _resources() if pattern.fullmatch(path) for method in methods})
+    fitting = (methods for template, methods in _resources() if match(template, path) is not None)
+    return sorted(set().union(*fitting))
 
 
 @cache
-def _resources() -> list[tuple[re.Pattern[str], set[str]]]:
-    """The route templates of all other functions, as expressions, with their methods."""
+def _resources() -> list[tuple[str, set[str]]]:
+    """The route templates of all other functions with their methods."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for function in http_functions():
         if function.name != "AnswerPreflight":
             found[function.route] |= set(function.methods)
-    return [(_pattern(template), methods | {"OPTIONS"}) for template, methods in found.items()]
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    """What the host takes for a path of the template: literals in any case, a value for each parameter."""
-    rest = re.sub(r"/\{\*\w+\}$", "(/.*)?", template)
-    return re.compile(re.sub(r"\{\w+\}", "[^/]+", rest), re.IGNORECASE)
+    return [(template, methods | {"OPTIONS"}) for template, methods in found.items()]

@@ -2,8 +2,7 @@
 
 Functions are tried in the alphabetical order of their names, without regard to case, and the first whose template and
 methods fit answers; a literal segment has no precedence over a parameter. Where none fits the answer is 404, for an
-unlisted method, too: HEAD and OPTIONS reach only functions that list them. Only the template forms that the app uses
-are known: literals, ``{name}`` for a whole segment and a final ``{*name}``.
+unlisted method, too: HEAD and OPTIONS reach only functions that list them.
 """
 
 import re
@@ -12,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-_PARAMETER: Final = re.compile(r"\{(\*?)([A-Za-z_][A-Za-z0-9_]*)\}")
+from shared.web.route_templates import PARAMETER, match
+
 _ENCODED_SLASH: Final = re.compile("(%2f)", re.IGNORECASE)
 
 
@@ -33,31 +33,14 @@ class Route:
         for index, segment in enumerate(segments):
             if not segment:
                 raise RouteError(f"{self.function_name}: the route {self.template!r} has an empty segment.")
-            parameter = _PARAMETER.fullmatch(segment)
+            parameter = PARAMETER.fullmatch(segment)
             if parameter is None and set(segment) & set("{}*?"):
                 raise RouteError(f"{self.function_name}: the segment {segment!r} is of a form not known here.")
             if parameter and parameter[1] and index < len(segments) - 1:
                 raise RouteError(f"{self.function_name}: {segment!r} is not the last segment.")
-        names = [name.lower() for _, name in _PARAMETER.findall(self.template)]
+        names = [name.lower() for _, name in PARAMETER.findall(self.template)]
         if len(names) != len(set(names)):
             raise RouteError(f"{self.function_name}: the route {self.template!r} names a parameter twice.")
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """The parameters of a decoded path, or None; literals match without regard to case, one final slash is free."""
-        given = path.removeprefix("/").removesuffix("/").split("/")
-        parameters: dict[str, str] = {}
-        for index, segment in enumerate(self.template.split("/")):
-            parameter = _PARAMETER.fullmatch(segment)
-            if parameter and parameter[1]:
-                rest = "/".join(given[index:])
-                return {**parameters, parameter[2]: rest} if rest else parameters
-            if index >= len(given) or not given[index]:
-                return None
-            if parameter:
-                parameters[parameter[2]] = given[index]
-            elif segment.lower() != given[index].lower():
-                return None
-        return parameters if len(given) == self.template.count("/") + 1 else None
 
 
 def ordered(routes: Iterable[Route]) -> list[Route]:
@@ -68,7 +51,7 @@ def ordered(routes: Iterable[Route]) -> list[Route]:
 def find(routes: Iterable[Route], method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
     """The route that answers, of routes in the host's order, and its parameters; None: 404."""
     for route in routes:
-        if method.upper() in route.methods and (parameters := route.match(path)) is not None:
+        if method.upper() in route.methods and (parameters := match(route.template, path)) is not None:
             return route, parameters
     return None
 
@@ -86,10 +69,10 @@ def hidden(routes: Iterable[Route]) -> list[tuple[str, str]]:
     pairs = []
     for index, second in enumerate(tried):
         # A value that is no literal of any template stands for each parameter.
-        spelled = _PARAMETER.sub("0.0", second.template)
+        spelled = PARAMETER.sub("0.0", second.template)
         pairs += [
             (first.function_name, second.function_name)
             for first in tried[:index]
-            if first.methods & second.methods and first.match(spelled) is not None
+            if first.methods & second.methods and match(first.template, spelled) is not None
         ]
     return pairs
