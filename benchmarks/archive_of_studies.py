@@ -16,15 +16,9 @@ from typing import Any, Final, cast
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.archive.records import (
-    InstanceRecord,
-    NewInstance,
-    StudyRecord,
-    split_by_level,
-    terms_of,
-    terms_of_instance,
-    with_instances,
-)
+from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.study import StudyRecord, split_by_level, with_instances
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.dicom.attributes import BY_KEYWORD, TAG
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.catalog import Catalog

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from benchmarks.archive_of_studies import DAYS, FIRST_DAY, made_study
-from shared.archive.records import DicomJson
+from shared.archive.instance import DicomJson
 from shared.dicom.attributes import TAG, Level
 
 _KNOWN_STUDIES: Final = (1, 40, 77)  # every archive that is measured has them

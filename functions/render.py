@@ -18,7 +18,7 @@ from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameter
 from shared.web.representations import rendered_offers
 
 if TYPE_CHECKING:
-    from shared.archive.records import InstanceRecord
+    from shared.archive.instance import InstanceRecord
     from shared.web.content import Content
 
 bp = func.Blueprint()

@@ -18,7 +18,7 @@ from shared.web.entity_tags import entity_tag
 from shared.web.representations import bulk_value_offers, frame_offers
 
 if TYPE_CHECKING:
-    from shared.archive.records import InstanceRecord
+    from shared.archive.instance import InstanceRecord
     from shared.services.retrieve.stored_file import StoredFile
     from shared.web.content import Content
 

@@ -16,7 +16,7 @@ from shared.web.entity_tags import entity_tag
 from shared.web.representations import METADATA
 
 if TYPE_CHECKING:
-    from shared.archive.records import InstanceMetadata
+    from shared.archive.instance import InstanceMetadata
 
 bp = func.Blueprint()
 

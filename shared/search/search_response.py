@@ -7,7 +7,8 @@ request's path does not fix them, and what `includefield` and the matching keys 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.archive.records import DicomJson, SeriesRecord, StudyRecord
+from shared.archive.instance import DicomJson
+from shared.archive.study import SeriesRecord, StudyRecord
 from shared.dicom.attributes import ATTRIBUTES, TAG, Level, level_of
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.search.query import SearchQuery

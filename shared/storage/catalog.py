@@ -14,7 +14,8 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.records import InstanceMetadata, InstanceRecord, SeriesRecord, StudyRecord
+from shared.archive.instance import InstanceMetadata, InstanceRecord
+from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.storage import keys

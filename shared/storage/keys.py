@@ -8,7 +8,7 @@ escape of a prefix is the prefix of the escape.
 import re
 from typing import Final
 
-from shared.archive.records import InstanceRecord
+from shared.archive.instance import InstanceRecord
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 STUDY_ROW: Final = "study"

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from shared.archive.records import split_by_level
+from shared.archive.study import split_by_level
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
 from shared.dicom.dicom_json_text import DeflatedItems
 from tests.support.part10_files import chunks, image, part10, part10_of, read, read_bulk_value, read_chunks

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from shared.archive.records import NewInstance, with_instances, without_instances
+from shared.archive.instance import NewInstance
+from shared.archive.study import with_instances, without_instances
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.archive import Archive
 from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction

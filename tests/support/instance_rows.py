@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from shared.archive.records import InstanceRecord, NewInstance, StudyRecord, with_instances
+from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.study import StudyRecord, with_instances
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers
 

@@ -2,7 +2,7 @@
 
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.records import terms_of, terms_of_instance
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.services.repair.consistency import examine
 from shared.settings import Settings
 from shared.storage import keys

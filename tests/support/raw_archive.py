@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.records import InstanceRecord
+from shared.archive.instance import InstanceRecord
 from shared.archive.terms import Term
 from shared.services.repair.consistency import Difference, Kind, examine
 from shared.services.write.store import StoreService

@@ -38,7 +38,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from shared.archive.records import InstanceRecord, SeriesRecord, terms_of, terms_of_instance
+from shared.archive.instance import InstanceRecord
+from shared.archive.study import SeriesRecord
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from shared.archive.records import terms_of, terms_of_instance
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.services.write.needless_postings import remove_needless_postings

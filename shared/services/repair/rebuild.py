@@ -9,15 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.archive.records import (
-    DicomJson,
-    InstanceRecord,
-    SeriesRecord,
-    StudyRecord,
-    split_by_level,
-    terms_of,
-    terms_of_instance,
-)
+from shared.archive.instance import DicomJson, InstanceRecord
+from shared.archive.study import SeriesRecord, StudyRecord, split_by_level
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.errors import NotFound
 from shared.services.retrieve.stored_metadata import stored_metadata

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final, TypeVar
 
-from shared.archive.records import InstanceMetadata, InstanceRecord
+from shared.archive.instance import InstanceMetadata, InstanceRecord
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
 from shared.services.prefetch import fetch_ahead

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from shared.archive.records import InstanceMetadata
+from shared.archive.instance import InstanceMetadata
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
 from shared.services.retrieve.instances import at_least_one, is_deleted

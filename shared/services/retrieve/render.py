@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from shared.archive.records import InstanceRecord
+from shared.archive.instance import InstanceRecord
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import ResourceIdentifiers

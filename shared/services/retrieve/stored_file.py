@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from shared.archive.records import InstanceRecord
+from shared.archive.instance import InstanceRecord
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound

@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 
-from shared.archive.records import InstanceMetadata
+from shared.archive.instance import InstanceMetadata
 from shared.storage import keys
 from shared.storage.archive import Archive
 

@@ -12,10 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.archive.records import StudyRecord, terms_of
-from shared.archive.terms import EVERY_STUDY_LOOKUP, Lookup, Term, lookup_of
+from shared.archive.study import StudyRecord
+from shared.archive.study_terms import terms_of
+from shared.archive.terms import Term
 from shared.dicom.attributes import KEY_BY_PATH, SEARCHABLE, TAG, Level
 from shared.dicom.identifiers import ResourceIdentifiers
+from shared.search.lookups import EVERY_STUDY_LOOKUP, Lookup, lookup_of
 from shared.search.matching import AnyOf
 from shared.search.query import SearchQuery
 from shared.services.prefetch import fetch_ahead

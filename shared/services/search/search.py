@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
-from shared.archive.records import InstanceMetadata, StudyRecord
+from shared.archive.instance import InstanceMetadata
+from shared.archive.study import StudyRecord
 from shared.dicom.attributes import KEY_BY_PATH, TAG, Level
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound

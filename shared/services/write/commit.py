@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shared.archive.records import InstanceRecord, NewInstance, terms_of, terms_of_instance, with_instances
+from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.study import with_instances
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.services.write.back_pressure import BackPressure

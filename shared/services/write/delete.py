@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from shared.archive.records import InstanceRecord, terms_of, terms_of_instance, without_instances
+from shared.archive.instance import InstanceRecord
+from shared.archive.study import without_instances
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from shared.archive.records import terms_of, terms_of_instance
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.services.write.contention import attempts

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.archive.records import InstanceRecord, NewInstance, split_by_level, terms_of, with_instances
+from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.study import split_by_level, with_instances
+from shared.archive.study_terms import terms_of
 from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.dicom_json_text import json_texts

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.archive.records import InstanceRecord, terms_of_instance
+from shared.archive.instance import InstanceRecord
+from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.services.repair.consistency import Kind
 from shared.storage import keys

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from local import azurite
 from local.ports import free_ports
-from shared.archive.records import terms_of_instance
+from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.services.repair.consistency import Difference, Examined, Kind, repair

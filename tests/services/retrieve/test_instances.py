@@ -7,7 +7,7 @@ import pytest
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.records import InstanceMetadata, InstanceRecord
+from shared.archive.instance import InstanceMetadata, InstanceRecord
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.services.retrieve.instances import files_in, find_instances

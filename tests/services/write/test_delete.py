@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.records import terms_of_instance
+from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term, has_beginnings
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.records import StudyRecord
+from shared.archive.study import StudyRecord
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd

@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.archive.records import (
-    InstanceRecord,
-    NewInstance,
-    StudyRecord,
-    split_by_level,
-    terms_of,
-    terms_of_instance,
-    with_instances,
-    without_instances,
-)
+from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.study import StudyRecord, split_by_level, with_instances, without_instances
+from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers

@@ -1,4 +1,4 @@
-"""What the archive knows of an instance, a series and a study, and how storing and removing instances changes it.
+"""What the archive knows of a study and its series, and how storing and removing instances changes it.
 
 A study's record is derived from its series' records, and theirs from the instances stored: counts, modalities, SOP
 classes and index terms are recomputed with each change, so they cannot drift. Pure; the catalog keeps the records.
@@ -6,59 +6,17 @@ classes and index terms are recomputed with each change, so they cannot drift. P
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from shared.archive.terms import EVERY_STUDY, Term, is_posted
-from shared.dicom.attributes import BY_TAG, SEARCHABLE, TAG, Level, MatchingKey, level_of
-from shared.dicom.comparable_values import comparable_values
+from shared.archive.instance import DicomJson, InstanceRecord, NewInstance
+from shared.archive.terms import Term
+from shared.dicom.attributes import BY_TAG, TAG, Level, level_of
 from shared.dicom.dicom_json_text import DeflatedItems
-from shared.dicom.identifiers import InstanceIdentifiers
-
-DicomJson = Mapping[str, Any]
-"""A data set in the DICOM JSON Model (PS3.18 F.2): tag to ``{"vr": …, "Value": […]}``."""
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceMetadata:
-    """An instance's metadata in storage form, None when it is too large for a row and stands in a blob of its own.
-
-    `version` is new for every store of the same identifiers.
-    """
-
-    identifiers: InstanceIdentifiers
-    version: str
-    metadata: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceRecord(InstanceMetadata):
-    """A stored instance. Sizes are bytes of its blob.
-
-    `header_bytes` is where Pixel Data begins, or the whole size where there is none. `metadata` and `frames` are in
-    storage form: empty when not read or not there, None when they stand in a blob of their own.
-    """
-
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    size_bytes: int
-    header_bytes: int
-    sha256: str
-    stored: datetime
-    frames: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewInstance:
-    """An instance about to enter the catalog, with the attributes it gives to its study and series."""
-
-    record: InstanceRecord
-    study_attributes: DicomJson
-    series_attributes: DicomJson
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,38 +125,6 @@ def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> 
         if after.instance_count:
             series[after.series_instance_uid] = after
     return replace(study, series=series) if series else None
-
-
-def terms_of(study: StudyRecord) -> frozenset[Term]:
-    """Every index term of a study but those of its single instances, for all levels (see `terms_of_instance`)."""
-    sources: list[tuple[Level, DicomJson]] = [
-        (Level.STUDY, study.attributes),
-        *((Level.SERIES, series.attributes) for series in study.series.values()),
-        # Of what only instances have, the study knows their classes.
-        (Level.INSTANCE, {TAG["SOPClassUID"]: {"vr": "UI", "Value": study.sop_classes}}),
-    ]
-    return frozenset({EVERY_STUDY, *(term for level, attributes in sources for term in _terms(level, attributes))})
-
-
-def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
-    """The index terms that a single instance has for itself."""
-    return frozenset({Term("SOPInstanceUID", identifiers.sop_instance_uid, identifiers.series_instance_uid)})
-
-
-def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
-    for key in SEARCHABLE:
-        if key.level is level and is_posted(key):
-            for attribute in _attributes_at(attributes, key):
-                for form in comparable_values(attribute):
-                    yield Term(key.keyword, form)
-
-
-def _attributes_at(attributes: DicomJson, key: MatchingKey) -> Iterator[DicomJson]:
-    found = [attributes[key.path[0]]] if key.path[0] in attributes else []
-    for tag in key.path[1:]:
-        items = [item for sequence in found for item in sequence.get("Value", ()) if isinstance(item, Mapping)]
-        found = [item[tag] for item in items if tag in item]
-    yield from found
 
 
 def _counted(counts: Mapping[str, int], key: str, change: int) -> dict[str, int]:

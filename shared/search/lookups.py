@@ -1,0 +1,112 @@
+"""Where in the index to look: the lists that hold every study that may match a key of a search. Pure.
+
+Lists of beginnings are only kept of some lengths, so a list may hold values that do not match: those are passed over.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shared.archive.terms import (
+    DATE_LENGTHS,
+    EVERY_STUDY,
+    HOUR_LENGTH,
+    LONG_NAME_LENGTH,
+    SAME_LISTS,
+    TEXT_LENGTHS,
+    Span,
+    is_indexed,
+)
+from shared.dicom.attributes import MatchingKey
+from shared.dicom.comparable_values import words_of
+from shared.search.matching import AnyOf, EachOf, Either, Matcher, NameGroups, Range, ValueMatcher, Wildcard, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where to find the studies that may match: `lists` hold them all, and `accepts` tells by the value which may.
+
+    Where the values that match lie between two, `spans` hold them all, too, by value: where they are few, that is less
+    to read.
+    """
+
+    keyword: str
+    lists: tuple[str, ...]
+    spans: tuple[Span, ...]
+    accepts: Callable[[str], bool]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it asks for whole values."""
+        return all(name.startswith("=") for name in self.lists)
+
+    @property
+    def is_of_everything(self) -> bool:
+        """Whether every study that has the attribute has to be looked at."""
+        return self.lists == ("^",)
+
+
+EVERY_STUDY_LOOKUP: Final = Lookup(EVERY_STUDY.keyword, (f"={EVERY_STUDY.value}",), (), lambda _: True)
+
+
+def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
+    """Where the studies are that may match a key; None where the index cannot say."""
+    if not is_indexed(key):
+        return None
+    match matcher:
+        case EachOf():
+            matcher = max(matcher.matchers, key=lambda one: len(one.prefix) if isinstance(one, Wildcard) else 100)
+        case NameGroups():
+            matcher = next(group for group in matcher.groups if group is not None)
+    if not isinstance(matcher, ValueMatcher):
+        return None
+    parts = list(_parts(key.vr, matcher))
+    spans = [span for _, span in parts]
+    return Lookup(
+        SAME_LISTS.get(key.keyword, key.keyword),
+        tuple(sorted({name for names, _ in parts for name in names})),
+        tuple(span for span in spans if span is not None) if None not in spans else (),
+        matcher.matches,
+    )
+
+
+def _parts(vr: str, matcher: ValueMatcher) -> Iterator[tuple[list[str], Span | None]]:
+    match matcher:
+        case AnyOf():
+            yield [f"={form}" for form in matcher.forms], None
+        case Either():
+            for one in matcher.matchers:
+                yield from _parts(vr, one)
+        case Range() if vr == "DA":
+            yield [f"^{beginning}" for beginning in _dates("", matcher)], Span(matcher.first, matcher.last)
+        case Range():
+            hours = [f"{hour:02d}" for hour in range(24)]
+            within = Range(matcher.first[:HOUR_LENGTH], matcher.last[:HOUR_LENGTH])
+            yield [f"^{hour}" for hour in hours if within.matches(hour)], Span(matcher.first, matcher.last)
+        case Wildcard():
+            prefix = matcher.prefix.rstrip("^ ") if vr == "PN" else matcher.prefix
+            is_whole = vr != "PN" or len(prefix) >= LONG_NAME_LENGTH
+            beginning = prefix if is_whole else next(iter(words_of(prefix)), "")
+            yield [f"^{_kept(beginning)}"], Span(prefix, prefix) if prefix else None
+        case Words():
+            yield [f"^{_kept(max(matcher.beginnings, key=len))}"], None
+
+
+def _kept(beginning: str) -> str:
+    """The longest beginning of this one of which there is a list."""
+    return beginning[: max((length for length in TEXT_LENGTHS if length <= len(beginning)), default=0)]
+
+
+def _dates(beginning: str, asked: Range) -> Iterator[str]:
+    """The beginnings that together stand for the dates of a range: whole centuries to months, and parts of months."""
+    first = f"{beginning:0<4}0101" if len(beginning) <= 4 else f"{beginning}01"
+    last = f"{beginning:9<4}1231" if len(beginning) <= 4 else f"{beginning}31"
+    if (asked.last and first > asked.last) or last < asked.first:
+        return
+    if len(beginning) == DATE_LENGTHS[-1] or (asked.matches(first) and asked.matches(last)):
+        yield beginning
+    else:
+        following = range(1, 13) if len(beginning) == 4 else range(10)
+        width = 2 if len(beginning) == 4 else 1
+        for number in following:
+            yield from _dates(f"{beginning}{number:0{width}d}", asked)
