@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, split_by_level, with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.dicom.attributes import BY_KEYWORD, TAG
@@ -69,7 +69,7 @@ class MadeStudy:
     """A study as an archive has it, its instances and each one's metadata."""
 
     record: StudyRecord
-    instances: Sequence[InstanceRecord]
+    instances: Sequence[NewInstance]
     metadata: Sequence[dict[str, Any]]
 
 
@@ -101,7 +101,7 @@ def made_study(number: int) -> MadeStudy:
             metadata.append(_metadata(attributes))
             new.append(_new_instance(random, attributes, metadata[-1], created))
     study = with_instances(None, new, created)
-    return MadeStudy(replace(study, posted=terms_of(study)), [instance.record for instance in new], metadata)
+    return MadeStudy(replace(study, posted=terms_of(study)), new, metadata)
 
 
 async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[Entity], list[Entity]]]:
@@ -110,7 +110,7 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
         made = made_study(number)
         record = made.record
         catalog, terms = _Rows(), _Rows()
-        single = {term for instance in made.instances for term in terms_of_instance(instance.identifiers)}
+        single = {term for instance in made.instances for term in terms_of_instance(instance.facts.identifiers)}
         await Terms(cast(TableClient, terms)).add(record.study_instance_uid, record.created, {*record.posted, *single})
         await Catalog(cast(TableClient, catalog)).commit(None, record, added=made.instances)
         yield catalog.entities, terms.entities
@@ -218,16 +218,17 @@ def _new_instance(
     transfer_syntax_uid = random.choice(_TRANSFER_SYNTAXES)
     stored = {**metadata, TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [transfer_syntax_uid]}}
     size_bytes = random.randrange(100_000, 600_000)
-    record = InstanceRecord(
+    facts = InstanceFacts(
         InstanceIdentifiers(*(attributes[f"{level}InstanceUID"] for level in ("Study", "Series", "SOP"))),
         f"{random.getrandbits(128):032x}000000",
-        zlib.compress(json.dumps(dict(sorted(stored.items())), ensure_ascii=False, separators=(",", ":")).encode()),
         sop_class_uid=attributes["SOPClassUID"],
         transfer_syntax_uid=transfer_syntax_uid,
         size_bytes=size_bytes,
         header_bytes=size_bytes,
         sha256=f"{random.getrandbits(256):064x}",
         stored=created,
-        frames=b"",
+        has_metadata_blob=False,
+        has_frames_blob=False,
     )
-    return NewInstance(record, *split_by_level(metadata))
+    text = json.dumps(dict(sorted(stored.items())), ensure_ascii=False, separators=(",", ":"))
+    return NewInstance(facts, zlib.compress(text.encode()), b"", *split_by_level(metadata))

@@ -29,7 +29,7 @@ def searches() -> list[Search]:
         _value(study.attributes, keyword) for keyword in ("PatientID", "AccessionNumber", "PatientName", "StudyDate")
     )
     series_uid = min(study.series)
-    instance_uid = made[0].instances[0].identifiers.sop_instance_uid
+    instance_uid = made[0].instances[0].facts.identifiers.sop_instance_uid
     uids = ",".join(one.record.study_instance_uid for one in made)
     day = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
     middle, end = FIRST_DAY + timedelta(days=DAYS // 2), FIRST_DAY + timedelta(days=DAYS)

@@ -18,7 +18,7 @@ from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameter
 from shared.web.representations import rendered_offers
 
 if TYPE_CHECKING:
-    from shared.archive.instance import InstanceRecord
+    from shared.archive.instance import InstanceWithFrames
     from shared.web.content import Content
 
 bp = func.Blueprint()
@@ -116,7 +116,7 @@ async def _render_instance(req: Request, numbers: Sequence[int] | None, *, is_th
     from shared.web.content import begun
 
     parameters = parse(req.query_params.multi_items())
-    record = await find_instance(await app.archive(), instance_identifiers(req), with_frames=True)
+    record = await find_instance(await app.archive(), instance_identifiers(req))
     if not can_be_rendered(record, is_thumbnail=is_thumbnail):
         raise NotFound("The instance has nothing that can be rendered.")
     offer = negotiate(accepted(req), _offers(record, is_thumbnail))
@@ -130,7 +130,7 @@ async def _render_instance(req: Request, numbers: Sequence[int] | None, *, is_th
     return multipart_response(req, offer, await begun(pictures()))
 
 
-def _offers(record: "InstanceRecord", is_thumbnail: bool) -> list[Offer]:
+def _offers(record: "InstanceWithFrames", is_thumbnail: bool) -> list[Offer]:
     from shared.services.retrieve.render import media_type_as_it_is
 
     return rendered_offers(None if is_thumbnail else media_type_as_it_is(record))
@@ -139,12 +139,12 @@ def _offers(record: "InstanceRecord", is_thumbnail: bool) -> list[Offer]:
 async def _answer(
     req: Request,
     offer: Offer,
-    record: "InstanceRecord",
+    record: "InstanceWithFrames",
     parameters: RenderingParameters,
     numbers: Sequence[int] | None,
     is_thumbnail: bool,
 ) -> Response:
-    facts = (record.version, offer.media_type, offer.is_multipart, repr(parameters), numbers, is_thumbnail)
+    facts = (record.blob_version, offer.media_type, offer.is_multipart, repr(parameters), numbers, is_thumbnail)
     tag = entity_tag(*facts, service_url(req))
     if answer := not_modified(req, tag):
         return answer
@@ -153,7 +153,7 @@ async def _answer(
 
 async def _picture(
     offer: Offer,
-    record: "InstanceRecord",
+    record: "InstanceWithFrames",
     parameters: RenderingParameters,
     numbers: Sequence[int] | None,
     is_thumbnail: bool,

@@ -39,27 +39,34 @@ async def retrieve_instance(req: Request) -> Response:
     from shared.services.retrieve.instances import file_in, find_instance
 
     archive = await app.archive()
-    record = await find_instance(archive, instance_identifiers(req), with_frames=True)
+    record = await find_instance(archive, instance_identifiers(req))
     offer = negotiate(accepted(req), instance_offers(record.transfer_syntax_uid))
     (uid,) = offer.transfer_syntax_uids
-    tag = entity_tag(record.version, uid, offer.is_multipart, service_url(req))
+    tag = entity_tag(record.blob_version, uid, offer.is_multipart, service_url(req))
     if answer := not_modified(req, tag):
         return answer
     return await content_response(req, offer, await file_in(archive, record, app.pixel_work(), uid), tag)
 
 
 async def _retrieve_several(req: Request) -> Response:
-    from shared.services.retrieve.instances import files_in, find_instances, find_transfer_syntaxes
+    from shared.services.retrieve.instances import (
+        files_as_stored,
+        files_in,
+        find_instances,
+        find_instances_with_frames,
+        find_transfer_syntaxes,
+    )
     from shared.services.retrieve.zip_archive import zip_archive
     from shared.web.content import begun
 
     archive = await app.archive()
     stored = await find_transfer_syntaxes(archive, resource(req))
     offer = negotiate(accepted(req), several_offers(stored))
-    is_stored = offer.transfer_syntax_uids in (stored, frozenset())
-    uid = None if is_stored else next(iter(offer.transfer_syntax_uids))
-    records = find_instances(archive, resource(req), with_frames=not is_stored)
-    opened = files_in(archive, records, app.pixel_work(), uid)
+    if offer.transfer_syntax_uids in (stored, frozenset()):
+        opened = files_as_stored(archive, find_instances(archive, resource(req)))
+    else:
+        (uid,) = offer.transfer_syntax_uids
+        opened = files_in(archive, find_instances_with_frames(archive, resource(req)), app.pixel_work(), uid)
     files = opened if req.method == "HEAD" else await begun(opened)
     if offer.media_type == ZIP:
         name = (resource(req).series_instance_uid or resource(req).study_instance_uid) + ".zip"

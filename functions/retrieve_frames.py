@@ -18,7 +18,7 @@ from shared.web.entity_tags import entity_tag
 from shared.web.representations import bulk_value_offers, frame_offers
 
 if TYPE_CHECKING:
-    from shared.archive.instance import InstanceRecord
+    from shared.archive.instance import InstanceWithFrames
     from shared.services.retrieve.stored_file import StoredFile
     from shared.web.content import Content
 
@@ -33,7 +33,7 @@ async def retrieve_frames(req: Request) -> Response:
     from shared.services.retrieve.instances import find_instance
 
     numbers = frame_numbers(req)
-    record = await find_instance(await app.archive(), instance_identifiers(req), with_frames=True)
+    record = await find_instance(await app.archive(), instance_identifiers(req))
     return await _answer_frames(req, record, numbers)
 
 
@@ -47,9 +47,9 @@ async def retrieve_bulkdata(req: Request) -> Response:
     from shared.services.retrieve.stored_file import open_file
 
     archive, work = await app.archive(), app.pixel_work()
-    record = await find_instance(archive, instance_identifiers(req), with_frames=True)
+    record = await find_instance(archive, instance_identifiers(req))
     path = (req.path_params.get("path") or "").upper()
-    tag = entity_tag(record.version, "bulkdata", path, req.headers.get("accept"), service_url(req))
+    tag = entity_tag(record.blob_version, "bulkdata", path, req.headers.get("accept"), service_url(req))
     if answer := not_modified(req, tag):
         return answer
     file = await open_file(archive, record, work)
@@ -63,13 +63,13 @@ async def retrieve_bulkdata(req: Request) -> Response:
     return await content_response(req, offer, content, tag)
 
 
-async def _answer_frames(req: Request, record: "InstanceRecord", numbers: Sequence[int]) -> Response:
+async def _answer_frames(req: Request, record: "InstanceWithFrames", numbers: Sequence[int]) -> Response:
     from shared.services.retrieve.stored_file import open_file
     from shared.web.content import begun
 
     offer = negotiate(accepted(req), frame_offers(record.transfer_syntax_uid, are_several=len(numbers) > 1))
     (uid,) = offer.transfer_syntax_uids
-    tag = entity_tag(record.version, list(numbers), offer.media_type, offer.is_multipart, uid, service_url(req))
+    tag = entity_tag(record.blob_version, list(numbers), offer.media_type, offer.is_multipart, uid, service_url(req))
     if answer := not_modified(req, tag):
         return answer
     file = await open_file(await app.archive(), record, app.pixel_work())

@@ -42,10 +42,10 @@ async def retrieve_series_metadata(req: Request) -> Response:
 @transaction
 async def retrieve_instance_metadata(req: Request) -> Response:
     """The metadata of an instance."""
-    from shared.services.retrieve.instances import find_instance
+    from shared.services.retrieve.instances import find_instance_metadata
 
-    record = await find_instance(await app.archive(), instance_identifiers(req), with_metadata=True)
-    return await _answer(req, record.version, _only(record))
+    record = await find_instance_metadata(await app.archive(), instance_identifiers(req))
+    return await _answer(req, record.blob_version, _only(record))
 
 
 async def _retrieve_several(req: Request) -> Response:

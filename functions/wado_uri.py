@@ -29,12 +29,12 @@ async def retrieve_by_uri(req: Request) -> Response:
     asked = parse_uri_request(query)
     parameters = parse_uri(query)
     archive, work = await app.archive(), app.pixel_work()
-    record = await find_instance(archive, asked.identifiers, with_frames=True)
+    record = await find_instance(archive, asked.identifiers)
     shown_as = media_type_as_it_is(record)
     offers = uri_offers(record.transfer_syntax_uid, shown_as, is_rendered=can_be_rendered(record))
     offer = negotiate(accept_of(req.headers.get("accept"), asked.content_types), offers)
     tag = entity_tag(
-        record.version, repr(offer.media_type), sorted(offer.transfer_syntax_uids), query, service_url(req)
+        record.blob_version, repr(offer.media_type), sorted(offer.transfer_syntax_uids), query, service_url(req)
     )
     if answer := not_modified(req, tag):
         return answer

@@ -1,8 +1,9 @@
-"""What the archive knows of an instance. Pure; the catalog keeps it."""
+"""What the archive knows of an instance: a type for each selection of its row. Pure; the catalog keeps it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from shared.dicom.identifiers import InstanceIdentifiers
@@ -11,39 +12,57 @@ DicomJson = Mapping[str, Any]
 """A data set in the DICOM JSON Model (PS3.18 F.2): tag to ``{"vr": …, "Value": […]}``."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceMetadata:
-    """An instance's metadata in storage form, None when it is too large for a row and stands in a blob of its own.
+class Elsewhere(Enum):
+    """In place of a value that is too large for a row."""
 
-    `version` is new for every store of the same identifiers.
+    IN_BLOB = "in a blob of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    """What is known of a stored file. Sizes are bytes of its blob, `sha256` is hexadecimal.
+
+    `blob_version` is new for every store of the same identifiers. `header_bytes` is where Pixel Data begins, or the
+    whole size where there is none.
     """
 
     identifiers: InstanceIdentifiers
-    version: str
-    metadata: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceRecord(InstanceMetadata):
-    """A stored instance. Sizes are bytes of its blob.
-
-    `header_bytes` is where Pixel Data begins, or the whole size where there is none. `metadata` and `frames` are in
-    storage form: empty when not read or not there, None when they stand in a blob of their own.
-    """
-
+    blob_version: str
     sop_class_uid: str
     transfer_syntax_uid: str
     size_bytes: int
     header_bytes: int
     sha256: str
     stored: datetime
-    frames: bytes | None
+    has_metadata_blob: bool
+    has_frames_blob: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceWithFrames(InstanceFacts):
+    """The same, and the frame table in storage form; None where the instance has no frames."""
+
+    frames: bytes | Elsewhere | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMetadata:
+    """An instance's metadata in storage form, and which store of the instance they are of."""
+
+    identifiers: InstanceIdentifiers
+    blob_version: str
+    metadata: bytes | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """An instance about to enter the catalog, with the attributes it gives to its study and series."""
+    """An instance about to enter the catalog, with the attributes it gives to its study and series.
 
-    record: InstanceRecord
+    `metadata` and `frames`, in storage form, are what its row is to hold: nothing of what stands in a blob.
+    """
+
+    facts: InstanceFacts
+    metadata: bytes
+    frames: bytes
     study_attributes: DicomJson
     series_attributes: DicomJson

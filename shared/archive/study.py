@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from shared.archive.instance import DicomJson, InstanceRecord, NewInstance
+from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
 from shared.archive.terms import Term
 from shared.dicom.attributes import BY_TAG, TAG, Level, level_of
 from shared.dicom.dicom_json_text import DeflatedItems
@@ -92,15 +92,15 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
     Attributes of study and series become those of the last of `added`: what is stored latest, wins.
     """
     for instance in added:
-        identifiers = instance.record.identifiers
+        identifiers = instance.facts.identifiers
         if study is None:
             study = StudyRecord(identifiers.study_instance_uid, now, {}, {})
         before = study.series.get(identifiers.series_instance_uid)
         after = SeriesRecord(
             identifiers.series_instance_uid,
             instance.series_attributes,
-            _counted(before.sop_classes if before else {}, instance.record.sop_class_uid, +1),
-            _counted(before.transfer_syntaxes if before else {}, instance.record.transfer_syntax_uid, +1),
+            _counted(before.sop_classes if before else {}, instance.facts.sop_class_uid, +1),
+            _counted(before.transfer_syntaxes if before else {}, instance.facts.transfer_syntax_uid, +1),
         )
         series = {**study.series, after.series_instance_uid: after}
         study = replace(study, attributes=instance.study_attributes, series=series)
@@ -109,7 +109,7 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
     return study
 
 
-def without_instances(study: StudyRecord, removed: Iterable[InstanceRecord]) -> StudyRecord | None:
+def without_instances(study: StudyRecord, removed: Iterable[InstanceFacts]) -> StudyRecord | None:
     """The record of a study after `removed` are gone; None when nothing is left.
 
     Raises KeyError when they are more than the record counts.

@@ -11,34 +11,36 @@ from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.instance import InstanceMetadata, InstanceRecord
+from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
 from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
-from shared.storage.properties import PAGE_ROWS, PROPERTY_BYTES, joined, names_of, packed, split, unpacked
-
-MAX_ROW_VALUE_BYTES: Final = 192 * 1024
-"""Largest metadata or frame table of a row; a larger one belongs in a blob."""
+from shared.storage.catalog_rows import (
+    FACTS,
+    FACTS_AND_FRAMES,
+    FACTS_AND_METADATA,
+    METADATA,
+    OUTLINE,
+    instance_entity,
+    instance_facts,
+    instance_facts_and_metadata,
+    instance_key,
+    instance_metadata,
+    instance_with_frames,
+    series_entity,
+    series_record,
+    study_entity,
+    study_record,
+)
+from shared.storage.properties import PAGE_ROWS, unpacked
 
 _TRANSACTION_ROWS: Final = 100
 _TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
-_ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
-
-_FACTS: Final = ("version", "sop_class", "transfer_syntax", "size", "header", "sha256", "stored")
-_ELSEWHERE: Final = ("metadata_blob", "frames_blob")
-_METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
-_FRAMES: Final = tuple(f"frames{index}" for index in range(_ROW_PROPERTIES))
-_OUTLINE: Final = [
-    "PartitionKey",
-    "RowKey",
-    "created",
-    *names_of("attributes", "sop_classes", "transfer_syntaxes"),
-]
 
 
 class StudyChanged(Exception):
@@ -73,22 +75,32 @@ class StudyVersion:
     etag: str
 
 
-def fits_transaction(instances: Sequence[InstanceRecord]) -> bool:
-    """Whether one transaction has room for all of these, of one study."""
-    series = {instance.identifiers.series_instance_uid for instance in instances}
-    return 1 + len(series) + len(instances) <= _TRANSACTION_ROWS and value_bytes(instances) <= _TRANSACTION_VALUE_BYTES
+def fits_transaction(instances: Sequence[NewInstance]) -> bool:
+    """Whether one transaction has room to enter all of these, of one study."""
+    rows = _rows_of([instance.facts.identifiers for instance in instances])
+    return rows <= _TRANSACTION_ROWS and value_bytes(instances) <= _TRANSACTION_VALUE_BYTES
 
 
-def value_bytes(instances: Iterable[InstanceRecord]) -> int:
+def fills_transaction(instances: Sequence[NewInstance]) -> bool:
+    """Whether one transaction may not have room to enter a further instance beside these, all of one study."""
+    identifiers = [instance.facts.identifiers for instance in instances]
+    return fills_removal(identifiers) or value_bytes(instances) > _TRANSACTION_VALUE_BYTES
+
+
+def fills_removal(instances: Sequence[InstanceIdentifiers]) -> bool:
+    """Whether one transaction may not have room to remove a further instance beside these, all of one study."""
+    # The next instance may bring its series' row.
+    return _rows_of(instances) + 2 > _TRANSACTION_ROWS
+
+
+def value_bytes(instances: Iterable[NewInstance]) -> int:
     """Size of what the rows of these instances hold beside the file's facts."""
-    return sum(len(instance.metadata or b"") + len(instance.frames or b"") for instance in instances)
+    return sum(len(instance.metadata) + len(instance.frames) for instance in instances)
 
 
-def fills_transaction(instances: Sequence[InstanceRecord]) -> bool:
-    """Whether one transaction may not have room for a further instance beside these, all of one study."""
-    series = {instance.identifiers.series_instance_uid for instance in instances}
-    # The study has a row, and the next instance may bring its series' row.
-    return 1 + len(series) + len(instances) + 2 > _TRANSACTION_ROWS or value_bytes(instances) > _TRANSACTION_VALUE_BYTES
+def _rows_of(instances: Sequence[InstanceIdentifiers]) -> int:
+    """How many rows change with these instances of one study, its own and those of their series among them."""
+    return 1 + len({identifiers.series_instance_uid for identifiers in instances}) + len(instances)
 
 
 class Catalog:
@@ -105,10 +117,10 @@ class Catalog:
     async def read_outline(self, study_instance_uid: str) -> StudyRecord | None:
         """A study with all its series as searches need it: without `posted`, which is longer than all else."""
         series: dict[str, SeriesRecord] = {}
-        async for entity in self._rows(study_instance_uid, *keys.summary_rows(), _OUTLINE):
+        async for entity in self._rows(study_instance_uid, *keys.summary_rows(), OUTLINE):
             if entity["RowKey"] == keys.STUDY_ROW:
-                return _study_record(entity, series, frozenset())
-            record = _series_record(entity)
+                return study_record(study_instance_uid, entity, series, frozenset())
+            record = series_record(entity)
             series[record.series_instance_uid] = record
         return None
 
@@ -119,9 +131,10 @@ class Catalog:
         async for entity in self._rows(study_instance_uid, first, end):
             if entity["RowKey"] == keys.STUDY_ROW:
                 posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
-                return StudyVersion(_study_record(entity, series, posted), entity.metadata["etag"]), series
-            record = _series_record(entity)
-            series[record.series_instance_uid] = record
+                record = study_record(study_instance_uid, entity, series, posted)
+                return StudyVersion(record, entity.metadata["etag"]), series
+            one = series_record(entity)
+            series[one.series_instance_uid] = one
         return None, series
 
     async def has_rows(self, study_instance_uid: str) -> bool:
@@ -138,17 +151,20 @@ class Catalog:
             if entity["PartitionKey"] != last:
                 yield (last := entity["PartitionKey"])
 
-    async def read_instance(
-        self, identifiers: InstanceIdentifiers, *, with_metadata: bool = False, with_frames: bool = False
-    ) -> InstanceRecord | None:
-        """An instance, with what is asked for beside the file's facts; None when there is no such instance."""
-        row = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
-        select = _instance_properties(with_metadata, with_frames)
-        try:
-            entity = await self._table.get_entity(identifiers.study_instance_uid, row, select=select)
-        except ResourceNotFoundError:
-            return None
-        return _instance_record(entity)
+    async def read_instance(self, identifiers: InstanceIdentifiers) -> InstanceFacts | None:
+        """An instance; None when there is no such instance."""
+        entity = await self._instance(identifiers, FACTS)
+        return instance_facts(identifiers.study_instance_uid, entity) if entity is not None else None
+
+    async def read_instance_with_frames(self, identifiers: InstanceIdentifiers) -> InstanceWithFrames | None:
+        """An instance with its frame table; None when there is no such instance."""
+        entity = await self._instance(identifiers, FACTS_AND_FRAMES)
+        return instance_with_frames(identifiers.study_instance_uid, entity) if entity is not None else None
+
+    async def read_instance_metadata(self, identifiers: InstanceIdentifiers) -> InstanceMetadata | None:
+        """The metadata of an instance; None when there is no such instance."""
+        entity = await self._instance(identifiers, METADATA)
+        return instance_metadata(identifiers.study_instance_uid, entity) if entity is not None else None
 
     async def read_version(self, resource: ResourceIdentifiers) -> str | None:
         """What changes with every transaction that changes a study or a series; None when there is no such resource."""
@@ -161,36 +177,40 @@ class Catalog:
         return str(entity.metadata["etag"])
 
     async def read_instances(
-        self,
-        study_instance_uid: str,
-        series_instance_uid: str | None = None,
-        *,
-        with_metadata: bool = False,
-        with_frames: bool = False,
-        page_rows: int = PAGE_ROWS,
-    ) -> AsyncIterator[InstanceRecord]:
-        """The instances of a study or of one series, by series and instance UID, a page of rows an operation."""
-        first, end = keys.instance_rows(series_instance_uid)
-        select = _instance_properties(with_metadata, with_frames)
-        async for entity in self._rows(study_instance_uid, first, end, select, page_rows):
-            yield _instance_record(entity)
+        self, study_instance_uid: str, series_instance_uid: str | None = None
+    ) -> AsyncIterator[InstanceFacts]:
+        """The instances of a study or of one series, by series and instance UID, 1,000 an operation."""
+        async for entity in self._instances(study_instance_uid, series_instance_uid, FACTS):
+            yield instance_facts(study_instance_uid, entity)
+
+    async def read_instances_with_frames(
+        self, study_instance_uid: str, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
+    ) -> AsyncIterator[InstanceWithFrames]:
+        """The same with their frame tables, `page_rows` an operation."""
+        async for entity in self._instances(study_instance_uid, series_instance_uid, FACTS_AND_FRAMES, page_rows):
+            yield instance_with_frames(study_instance_uid, entity)
 
     async def read_metadata(
         self, study_instance_uid: str, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[InstanceMetadata]:
-        """The metadata of the instances that `read_instances` has, without the facts, which take half of the time."""
-        first, end = keys.instance_rows(series_instance_uid)
-        async for entity in self._rows(study_instance_uid, first, end, ["RowKey", "version", *_METADATA], page_rows):
-            identifiers = InstanceIdentifiers(study_instance_uid, *keys.uids_of_instance_row(entity["RowKey"]))
-            yield InstanceMetadata(identifiers, entity["version"], joined(entity, "metadata") or None)
+        """The metadata of the same instances, without the facts, which take half of the time."""
+        async for entity in self._instances(study_instance_uid, series_instance_uid, METADATA, page_rows):
+            yield instance_metadata(study_instance_uid, entity)
+
+    async def read_instances_and_metadata(
+        self, study_instance_uid: str
+    ) -> AsyncIterator[tuple[InstanceFacts, InstanceMetadata]]:
+        """The instances of a study, each with its metadata, 1,000 an operation."""
+        async for entity in self._instances(study_instance_uid, None, FACTS_AND_METADATA):
+            yield instance_facts_and_metadata(study_instance_uid, entity)
 
     async def commit(
         self,
         before: StudyVersion | None,
         after: StudyRecord | None,
         *,
-        added: Iterable[InstanceRecord] = (),
-        removed: Iterable[InstanceRecord] = (),
+        added: Iterable[NewInstance] = (),
+        removed: Iterable[InstanceFacts] = (),
     ) -> StudyVersion | None:
         """Take a study from one version to the next, all or nothing, in one transaction.
 
@@ -203,8 +223,8 @@ class Catalog:
             *_series_operations(
                 study_instance_uid, before.record.series if before else {}, after.series if after else {}
             ),
-            *(("create", _instance_entity(instance)) for instance in added),
-            *(("delete", _instance_key(instance.identifiers)) for instance in removed),
+            *(("create", instance_entity(instance)) for instance in added),
+            *(("delete", instance_key(instance.identifiers)) for instance in removed),
         ]
         try:
             # Without the SDK's retry: once carried out, and undone by another, a transaction must not be made again.
@@ -223,6 +243,19 @@ class Catalog:
         """Ask for a row that does not exist; raises the SDK's error when storage does not answer."""
         async for _ in self._rows("", "", ""):
             return
+
+    async def _instance(self, identifiers: InstanceIdentifiers, select: list[str]) -> Mapping[str, Any] | None:
+        key = instance_key(identifiers)
+        try:
+            entity: Mapping[str, Any] = await self._table.get_entity(key["PartitionKey"], key["RowKey"], select=select)
+        except ResourceNotFoundError:
+            return None
+        return entity
+
+    def _instances(
+        self, study_instance_uid: str, series_instance_uid: str | None, select: list[str], page_rows: int = PAGE_ROWS
+    ) -> AsyncIterator[Any]:
+        return self._rows(study_instance_uid, *keys.instance_rows(series_instance_uid), select, page_rows)
 
     def _rows(
         self, partition: str, first: str, end: str, select: list[str] | None = None, page_rows: int = PAGE_ROWS
@@ -250,11 +283,11 @@ def _record_of(version: StudyVersion | None) -> StudyRecord:
 
 def _study_operation(before: StudyVersion | None, after: StudyRecord | None) -> tuple[Any, ...]:
     if before is None:
-        return "create", _study_entity(_record_of(StudyVersion(after, "") if after else None))
+        return "create", study_entity(_record_of(StudyVersion(after, "") if after else None))
     lock = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
     if after is None:
         return "delete", {"PartitionKey": before.record.study_instance_uid, "RowKey": keys.STUDY_ROW}, lock
-    return "update", _study_entity(after), {"mode": UpdateMode.REPLACE, **lock}
+    return "update", study_entity(after), {"mode": UpdateMode.REPLACE, **lock}
 
 
 def _series_operations(
@@ -263,85 +296,6 @@ def _series_operations(
     changed = [series for uid, series in after.items() if before.get(uid) != series]
     gone = [uid for uid in before if uid not in after]
     return [
-        *(("upsert", _series_entity(study_instance_uid, series), {"mode": UpdateMode.REPLACE}) for series in changed),
+        *(("upsert", series_entity(study_instance_uid, series), {"mode": UpdateMode.REPLACE}) for series in changed),
         *(("delete", {"PartitionKey": study_instance_uid, "RowKey": keys.series_row(uid)}) for uid in gone),
     ]
-
-
-def _study_entity(study: StudyRecord) -> dict[str, Any]:
-    return {
-        "PartitionKey": study.study_instance_uid,
-        "RowKey": keys.STUDY_ROW,
-        "created": study.created,
-        **packed("attributes", study.attributes),
-        **packed("posted", sorted(study.posted)),
-    }
-
-
-def _study_record(
-    entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
-) -> StudyRecord:
-    return StudyRecord(entity["PartitionKey"], entity["created"], unpacked(entity, "attributes"), series, posted)
-
-
-def _series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, Any]:
-    return {
-        "PartitionKey": study_instance_uid,
-        "RowKey": keys.series_row(series.series_instance_uid),
-        **packed("attributes", series.attributes),
-        **packed("sop_classes", series.sop_classes),
-        **packed("transfer_syntaxes", series.transfer_syntaxes),
-    }
-
-
-def _series_record(entity: Mapping[str, Any]) -> SeriesRecord:
-    return SeriesRecord(
-        keys.series_of_row(entity["RowKey"]),
-        unpacked(entity, "attributes"),
-        unpacked(entity, "sop_classes"),
-        unpacked(entity, "transfer_syntaxes"),
-    )
-
-
-def _instance_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
-    return {
-        "PartitionKey": identifiers.study_instance_uid,
-        "RowKey": keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid),
-    }
-
-
-def _instance_entity(instance: InstanceRecord) -> dict[str, Any]:
-    return {
-        **_instance_key(instance.identifiers),
-        "version": instance.version,
-        "sop_class": instance.sop_class_uid,
-        "transfer_syntax": instance.transfer_syntax_uid,
-        "size": EntityProperty(instance.size_bytes, EdmType.INT64),
-        "header": EntityProperty(instance.header_bytes, EdmType.INT64),
-        "sha256": instance.sha256,
-        "stored": instance.stored,
-        "metadata_blob": instance.metadata is None,
-        "frames_blob": instance.frames is None,
-        **split("metadata", instance.metadata or b""),
-        **split("frames", instance.frames or b""),
-    }
-
-
-def _instance_record(entity: Mapping[str, Any]) -> InstanceRecord:
-    return InstanceRecord(
-        InstanceIdentifiers(entity["PartitionKey"], *keys.uids_of_instance_row(entity["RowKey"])),
-        entity["version"],
-        None if entity["metadata_blob"] else joined(entity, "metadata"),
-        sop_class_uid=entity["sop_class"],
-        transfer_syntax_uid=entity["transfer_syntax"],
-        size_bytes=entity["size"].value,
-        header_bytes=entity["header"].value,
-        sha256=entity["sha256"],
-        stored=entity["stored"],
-        frames=None if entity["frames_blob"] else joined(entity, "frames"),
-    )
-
-
-def _instance_properties(with_metadata: bool, with_frames: bool) -> list[str]:
-    asked = (_METADATA if with_metadata else ()) + (_FRAMES if with_frames else ())
-    return ["PartitionKey", "RowKey", *_FACTS, *_ELSEWHERE, *asked]

@@ -8,7 +8,7 @@ escape of a prefix is the prefix of the escape.
 import re
 from typing import Final
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 STUDY_ROW: Final = "study"
@@ -76,19 +76,19 @@ def entry_of_journal_row(row_key: str) -> tuple[str, str]:
     return request_id, unescape(resource)
 
 
-def instance_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+def instance_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
     """Name of the blob that holds an instance's Part 10 file as one store wrote it."""
-    return f"{_blob_stem(identifiers, version)}.dcm"
+    return f"{_blob_stem(identifiers, blob_version)}.dcm"
 
 
-def metadata_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+def metadata_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
     """Name of the blob that holds an instance's metadata where a catalog row cannot."""
-    return f"{_blob_stem(identifiers, version)}.metadata"
+    return f"{_blob_stem(identifiers, blob_version)}.metadata"
 
 
-def frames_blob(identifiers: InstanceIdentifiers, version: str) -> str:
+def frames_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
     """Name of the blob that holds an instance's frame table where a catalog row cannot."""
-    return f"{_blob_stem(identifiers, version)}.frames"
+    return f"{_blob_stem(identifiers, blob_version)}.frames"
 
 
 def blob_prefix(resource: ResourceIdentifiers) -> str:
@@ -102,24 +102,23 @@ def blob_prefix(resource: ResourceIdentifiers) -> str:
 
 
 def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
-    """The instance that a blob's name, whichever of its blobs, belongs to, and the version."""
+    """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
     study_instance_uid, series_instance_uid, rest = name.split("/")
     stem, _, _ = rest.rpartition(".")
-    sop_instance_uid, _, version = stem.rpartition("_")
-    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), version
+    sop_instance_uid, _, blob_version = stem.rpartition("_")
+    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), blob_version
 
 
-def blobs_of(instance: InstanceRecord) -> list[str]:
+def blobs_of(instance: InstanceFacts) -> list[str]:
     """Names of all blobs that belong to an instance."""
-    names = [instance_blob(instance.identifiers, instance.version)]
-    if instance.metadata is None:
-        names.append(metadata_blob(instance.identifiers, instance.version))
-    if instance.frames is None:
-        names.append(frames_blob(instance.identifiers, instance.version))
+    names = [instance_blob(instance.identifiers, instance.blob_version)]
+    if instance.has_metadata_blob:
+        names.append(metadata_blob(instance.identifiers, instance.blob_version))
+    if instance.has_frames_blob:
+        names.append(frames_blob(instance.identifiers, instance.blob_version))
     return names
 
 
-def _blob_stem(identifiers: InstanceIdentifiers, version: str) -> str:
-    return (
-        f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}/{identifiers.sop_instance_uid}_{version}"
-    )
+def _blob_stem(identifiers: InstanceIdentifiers, blob_version: str) -> str:
+    series = f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}"
+    return f"{series}/{identifiers.sop_instance_uid}_{blob_version}"

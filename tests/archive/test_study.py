@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, split_by_level, with_instances, without_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
@@ -18,24 +18,24 @@ LATER = datetime(2026, 2, 1, tzinfo=UTC)
 def new_instance(
     series: str, instance: str, *, modality: str = "CT", patient: str = "ID1", **facts: str
 ) -> NewInstance:
-    record = InstanceRecord(
+    known = InstanceFacts(
         InstanceIdentifiers("1", series, instance),
-        version=f"v{instance}",
+        blob_version=f"v{instance}",
         sop_class_uid=facts.get("sop_class_uid", "1.2.840.1"),
         transfer_syntax_uid=facts.get("transfer_syntax_uid", "1.2.840.10008.1.2.1"),
         size_bytes=1,
         header_bytes=1,
         sha256="",
         stored=FIRST,
-        metadata=b"",
-        frames=b"",
+        has_metadata_blob=False,
+        has_frames_blob=False,
     )
     study = {TAG["PatientID"]: {"vr": "LO", "Value": [patient]}, TAG["StudyInstanceUID"]: {"vr": "UI", "Value": ["1"]}}
     attributes = {
         TAG["Modality"]: {"vr": "CS", "Value": [modality]},
         TAG["SeriesInstanceUID"]: {"vr": "UI", "Value": [series]},
     }
-    return NewInstance(record, study, attributes)
+    return NewInstance(known, b"", b"", study, attributes)
 
 
 def stored(*instances: NewInstance) -> StudyRecord:
@@ -59,17 +59,17 @@ def test_what_is_stored_latest_wins() -> None:
 
 def test_removing_takes_series_and_study_away_with_their_last_instance() -> None:
     instances = [new_instance("2", "1"), new_instance("2", "2"), new_instance("3", "3", modality="MR")]
-    study = without_instances(stored(*instances), [instances[0].record, instances[2].record])
+    study = without_instances(stored(*instances), [instances[0].facts, instances[2].facts])
     assert study is not None
     assert {uid: series.instance_count for uid, series in study.series.items()} == {"2": 1}
     assert study.modalities == ["CT"]
-    assert without_instances(study, [instances[1].record]) is None
+    assert without_instances(study, [instances[1].facts]) is None
 
 
 def test_storing_and_removing_the_same_leaves_the_same() -> None:
     before = stored(new_instance("2", "1"))
     added = [new_instance("3", "2", modality="MR"), new_instance("2", "3", transfer_syntax_uid="1.2.840.10008.1.2.5")]
-    after = without_instances(with_instances(before, added, LATER), [instance.record for instance in added])
+    after = without_instances(with_instances(before, added, LATER), [instance.facts for instance in added])
     assert after is not None
     assert after.series == before.series
     assert after.transfer_syntaxes == before.transfer_syntaxes

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from shared.archive.instance import NewInstance
+from shared.archive.instance import Elsewhere, InstanceMetadata, NewInstance
 from shared.archive.study import with_instances, without_instances
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.archive import Archive
@@ -12,7 +12,7 @@ from tests.support.instance_rows import new_instance, new_uid, study_of
 
 async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyVersion:
     new = [new_instance(study, series, instance) for series, instance in instances]
-    version = await archive.catalog.commit(None, study_of(*new), added=[instance.record for instance in new])
+    version = await archive.catalog.commit(None, study_of(*new), added=new)
     assert version is not None
     return version
 
@@ -20,14 +20,18 @@ async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> S
 async def test_what_is_committed_is_read_back(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=bytes(range(256)) * 700)
-    version = await archive.catalog.commit(None, study_of(instance), added=[instance.record])
+    version = await archive.catalog.commit(None, study_of(instance), added=[instance])
     assert await archive.catalog.read_study(study) == version
     identifiers = InstanceIdentifiers(study, "2", "3")
-    everything = await archive.catalog.read_instance(identifiers, with_metadata=True, with_frames=True)
-    assert everything == instance.record
-    facts = await archive.catalog.read_instance(identifiers)
-    assert facts is not None
-    assert (facts.metadata, facts.frames, facts.size_bytes) == (b"", b"", 2**33)
+    assert await archive.catalog.read_instance(identifiers) == instance.facts
+    metadata = await archive.catalog.read_instance_metadata(identifiers)
+    assert metadata == InstanceMetadata(identifiers, "a", instance.metadata)
+    assert [row async for row in archive.catalog.read_metadata(study)] == [metadata]
+    assert [row async for row in archive.catalog.read_instances_and_metadata(study)] == [(instance.facts, metadata)]
+    framed = await archive.catalog.read_instance_with_frames(identifiers)
+    assert framed is not None
+    assert (framed.frames, framed.size_bytes) == (b"f", 2**33)
+    assert [row async for row in archive.catalog.read_instances_with_frames(study)] == [framed]
 
 
 async def test_what_does_not_exist_is_none(archive: Archive) -> None:
@@ -37,14 +41,16 @@ async def test_what_does_not_exist_is_none(archive: Archive) -> None:
     assert [row async for row in archive.catalog.read_instances(study)] == []
 
 
-async def test_values_in_a_blob_of_their_own_are_none(archive: Archive) -> None:
+async def test_values_in_a_blob_of_their_own_are_elsewhere(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=None)
-    await archive.catalog.commit(None, study_of(instance), added=[instance.record])
-    record = await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "3"))
-    assert record is not None
-    assert record.metadata is None
-    assert record.frames == b""
+    await archive.catalog.commit(None, study_of(instance), added=[instance])
+    identifiers = InstanceIdentifiers(study, "2", "3")
+    facts = await archive.catalog.read_instance(identifiers)
+    assert facts is not None
+    assert (facts.has_metadata_blob, facts.has_frames_blob) == (True, False)
+    metadata = await archive.catalog.read_instance_metadata(identifiers)
+    assert metadata == InstanceMetadata(identifiers, "a", Elsewhere.IN_BLOB)
 
 
 async def test_instances_of_a_study_and_of_a_series_come_in_order(archive: Archive) -> None:
@@ -64,9 +70,7 @@ async def test_an_existing_instance_stops_the_whole_transaction(archive: Archive
     before = await stored(archive, study, ("2", "1"))
     added = [new_instance(study, "2", "2"), new_instance(study, "2", "1", version="b")]
     with pytest.raises(InstanceExists):
-        await archive.catalog.commit(
-            before, with_instances(before.record, added, before.record.created), added=[i.record for i in added]
-        )
+        await archive.catalog.commit(before, with_instances(before.record, added, before.record.created), added=added)
     assert await archive.catalog.read_study(study) == before
     assert await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "2")) is None
 
@@ -76,7 +80,7 @@ async def test_a_study_that_came_into_being_meanwhile_has_changed(archive: Archi
     await stored(archive, study, ("2", "1"))
     instance = new_instance(study, "2", "2")
     with pytest.raises(StudyChanged):
-        await archive.catalog.commit(None, study_of(instance), added=[instance.record])
+        await archive.catalog.commit(None, study_of(instance), added=[instance])
 
 
 async def test_of_two_that_meet_on_a_study_one_succeeds(archive: Archive) -> None:
@@ -87,7 +91,7 @@ async def test_of_two_that_meet_on_a_study_one_succeeds(archive: Archive) -> Non
         instance = new_instance(study, "2", uid)
         after = with_instances(before.record, [instance], before.record.created)
         try:
-            await archive.catalog.commit(before, after, added=[instance.record])
+            await archive.catalog.commit(before, after, added=[instance])
         except StudyChanged:
             return False
         return True
@@ -121,7 +125,7 @@ async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
     instance = new_instance(study, "2", "2")
     after = with_instances(before.record, [instance], before.record.created)
     with pytest.raises(StudyChanged):
-        await archive.catalog.commit(before, after, added=[instance.record])
+        await archive.catalog.commit(before, after, added=[instance])
     with pytest.raises(StudyChanged):
         await archive.catalog.commit(before, None, removed=rows)
 
@@ -132,11 +136,11 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
     study = new_uid()
     large = bytes(190 * 1024) if series_each == 1 else b"m"
     instances: list[NewInstance] = []
-    while not fills_transaction([instance.record for instance in instances]):
+    while not fills_transaction(instances):
         number = len(instances)
         series = "2" if series_each == 1 else f"2.{number}"
         instances.append(new_instance(study, series, str(number), metadata=large))
-    await archive.catalog.commit(None, study_of(*instances), added=[instance.record for instance in instances])
+    await archive.catalog.commit(None, study_of(*instances), added=instances)
     version = await archive.catalog.read_study(study)
     assert version is not None
     assert version.record.instance_count == len(instances) > 10
@@ -145,7 +149,7 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
 async def test_the_most_small_instances_of_a_series_in_a_transaction(archive: Archive) -> None:
     study = new_uid()
     instances: list[NewInstance] = []
-    while not fills_transaction([instance.record for instance in instances]):
+    while not fills_transaction(instances):
         instances.append(new_instance(study, "2", str(len(instances))))
-    await archive.catalog.commit(None, study_of(*instances), added=[instance.record for instance in instances])
+    await archive.catalog.commit(None, study_of(*instances), added=instances)
     assert len(instances) >= 96

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers
@@ -15,26 +15,32 @@ def new_uid() -> str:
 
 
 def new_instance(
-    study: str, series: str, instance: str, *, version: str = "a", metadata: bytes | None = b"m", patient: str = "ID1"
+    study: str,
+    series: str,
+    instance: str,
+    *,
+    version: str = "a",
+    metadata: bytes | None = b"m",
+    patient: str = "ID1",
 ) -> NewInstance:
-    """An instance of Modality OT, too large for 32 bits."""
-    record = InstanceRecord(
+    """An instance of Modality OT, too large for 32 bits; `metadata` None: in a blob of its own."""
+    facts = InstanceFacts(
         InstanceIdentifiers(study, series, instance),
-        version=version,
+        blob_version=version,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         size_bytes=2**33,
         header_bytes=5,
         sha256="0" * 64,
         stored=datetime(2026, 1, 1, tzinfo=UTC),
-        metadata=metadata,
-        frames=b"f",
+        has_metadata_blob=metadata is None,
+        has_frames_blob=False,
     )
     study_attributes = {
         TAG["PatientID"]: {"vr": "LO", "Value": [patient]},
         TAG["StudyInstanceUID"]: {"vr": "UI", "Value": [study]},
     }
-    return NewInstance(record, study_attributes, {TAG["Modality"]: {"vr": "CS", "Value": ["OT"]}})
+    return NewInstance(facts, metadata or b"", b"f", study_attributes, {TAG["Modality"]: {"vr": "CS", "Value": ["OT"]}})
 
 
 def study_of(*instances: NewInstance) -> StudyRecord:

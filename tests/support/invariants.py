@@ -15,7 +15,7 @@ async def blobs_of_study(container: ContainerClient, study_instance_uid: str) ->
 
 async def check_study(archive: Archive, container: ContainerClient, study_instance_uid: str) -> int:
     """Check a study's counts, postings and blobs against its instance rows; how many instances it has."""
-    rows = [row async for row in archive.catalog.read_instances(study_instance_uid, with_metadata=True)]
+    rows = [row async for row in archive.catalog.read_instances(study_instance_uid)]
     study = await archive.catalog.read_study(study_instance_uid)
     assert await blobs_of_study(container, study_instance_uid) == {name for row in rows for name in keys.blobs_of(row)}
     if study is None:

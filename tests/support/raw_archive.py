@@ -12,7 +12,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts
 from shared.archive.terms import Term
 from shared.services.repair.consistency import Difference, Kind, examine
 from shared.services.write.store import StoreService
@@ -56,7 +56,7 @@ class RawArchive:
         created: datetime = (await self.row(study, "study"))["created"]
         return created
 
-    async def instances(self, study: str) -> list[InstanceRecord]:
+    async def instances(self, study: str) -> list[InstanceFacts]:
         return [row async for row in self.archive.catalog.read_instances(study)]
 
     async def differences(self, **options: Any) -> list[Difference]:

@@ -33,12 +33,12 @@ import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts, InstanceMetadata
 from shared.archive.study import SeriesRecord
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
@@ -234,17 +234,17 @@ class _Study:
     def _difference(self, kind: Kind, concerns: str | None = None) -> Difference:
         return Difference(kind, self._uid, concerns or ResourceIdentifiers(self._uid).path)
 
-    async def _of_metadata(self) -> tuple[list[InstanceRecord], list[Difference]]:
-        """The instances, rid of the metadata, and what is wrong with that."""
+    async def _of_metadata(self) -> tuple[list[InstanceFacts], list[Difference]]:
+        """The instances, and what is wrong with their metadata."""
         rows, found = [], []
-        async for row in self._archive.catalog.read_instances(self._uid, with_metadata=True):
-            if not await _has_its_metadata(self._archive, row):
+        async for row, metadata in self._archive.catalog.read_instances_and_metadata(self._uid):
+            if not await _is_its_own(self._archive, metadata):
                 found.append(self._difference(Kind.WRONG_METADATA, row.identifiers.path))
-            rows.append(row if row.metadata is None else replace(row, metadata=b""))
+            rows.append(row)
         return rows, found
 
     def _of_rows(
-        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord], rows: Sequence[InstanceRecord]
+        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord], rows: Sequence[InstanceFacts]
     ) -> list[Difference]:
         if study is None:
             return [self._difference(Kind.NO_STUDY_ROW)] if rows or series else []
@@ -266,7 +266,7 @@ class _Study:
             *(self._difference(Kind.UNLISTED_TERM, keyword) for keyword in sorted(term.keyword for term in unlisted)),
         ]
 
-    async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceRecord]) -> list[Difference]:
+    async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceFacts]) -> list[Difference]:
         record = study.record
         needed, single = terms_of(record), single_terms(rows)
         existing = await self._archive.terms.existing(self._uid, record.created, {*needed, *single, *record.posted})
@@ -283,9 +283,9 @@ class _Study:
                 found.append(_surplus(term, posting))
         return found
 
-    async def _of_blobs(self, rows: Sequence[InstanceRecord], sizes: Mapping[str, int]) -> list[Difference]:
+    async def _of_blobs(self, rows: Sequence[InstanceFacts], sizes: Mapping[str, int]) -> list[Difference]:
         expected = {name for row in rows for name in keys.blobs_of(row)}
-        right = {keys.instance_blob(row.identifiers, row.version): row.size_bytes for row in rows}
+        right = {keys.instance_blob(row.identifiers, row.blob_version): row.size_bytes for row in rows}
         unexpected = [name for name in sizes if name not in expected]
         unowned = await lasting_orphans(self._archive, list(filter(_is_ours, unexpected)), self._last_alive)
         return [
@@ -295,8 +295,8 @@ class _Study:
             *(self._difference(Kind.ORPHAN_BLOB, name) for name in unowned),
         ]
 
-    async def _of_hashes(self, rows: Sequence[InstanceRecord], sizes: Mapping[str, int]) -> list[Difference]:
-        names = {keys.instance_blob(row.identifiers, row.version): row for row in rows}
+    async def _of_hashes(self, rows: Sequence[InstanceFacts], sizes: Mapping[str, int]) -> list[Difference]:
+        names = {keys.instance_blob(row.identifiers, row.blob_version): row for row in rows}
         return [
             self._difference(Kind.WRONG_HASH, name)
             for name, row in names.items()
@@ -308,10 +308,11 @@ def _etag(study: StudyVersion | None) -> str | None:
     return study.etag if study else None
 
 
-async def _has_its_metadata(archive: Archive, row: InstanceRecord) -> bool:
-    expected = row.identifiers
+async def _is_its_own(archive: Archive, kept: InstanceMetadata) -> bool:
+    """Whether metadata can be read and are of the instance that they are kept with."""
+    expected = kept.identifiers
     try:
-        metadata = json.loads(await stored_metadata(archive, row, ""))
+        metadata = json.loads(await stored_metadata(archive, kept, ""))
         found = [metadata[TAG[keyword]]["Value"] for keyword in _IDENTIFYING]
     except NotFound:  # the missing blob is told of for itself
         return True

@@ -114,6 +114,6 @@ async def _orphans(archive: Archive, study_instance_uid: str, last_alive: dateti
     # read has its rows in place.
     names = [name async for name in archive.blobs.list(keys.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
     alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
-    versions = {row.version async for row in archive.catalog.read_instances(study_instance_uid)}
-    unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in versions]
+    blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_instance_uid)}
+    unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in blob_versions]
     return await orphans(archive, unexpected, spared=alive)

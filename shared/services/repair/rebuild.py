@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.archive.instance import DicomJson, InstanceRecord
+from shared.archive.instance import DicomJson, InstanceFacts
 from shared.archive.study import SeriesRecord, StudyRecord, split_by_level
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
@@ -22,7 +22,7 @@ from shared.storage.catalog import StudyChanged
 _SERIES_OF_A_TRANSACTION: Final = 90  # of the 100 rows that it may hold
 
 
-def counts_of(rows: Iterable[InstanceRecord]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+def counts_of(rows: Iterable[InstanceFacts]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
     """The counts by SOP class and by transfer syntax of each series that has instances."""
     counted: dict[str, tuple[Counter[str], Counter[str]]] = {}
     for row in rows:
@@ -32,7 +32,7 @@ def counts_of(rows: Iterable[InstanceRecord]) -> dict[str, tuple[dict[str, int],
     return {uid: (dict(classes), dict(syntaxes)) for uid, (classes, syntaxes) in counted.items()}
 
 
-def single_terms(rows: Iterable[InstanceRecord]) -> frozenset[Term]:
+def single_terms(rows: Iterable[InstanceFacts]) -> frozenset[Term]:
     """The terms of single instances."""
     return frozenset(term for row in rows for term in terms_of_instance(row.identifiers))
 
@@ -81,7 +81,7 @@ async def _is_rebuilt(archive: Archive, study_instance_uid: str) -> bool:
 
 
 async def _next_series(
-    archive: Archive, before: Mapping[str, SeriesRecord], rows: Sequence[InstanceRecord]
+    archive: Archive, before: Mapping[str, SeriesRecord], rows: Sequence[InstanceFacts]
 ) -> dict[str, SeriesRecord]:
     """The series as they should be, or as near to it as one transaction gets."""
     counts = counts_of(rows)
@@ -110,17 +110,17 @@ def _counts(series: SeriesRecord) -> tuple[Mapping[str, int], Mapping[str, int]]
     return series.sop_classes, series.transfer_syntaxes
 
 
-async def _attributes(archive: Archive, rows: Iterable[InstanceRecord]) -> tuple[DicomJson, DicomJson]:
+async def _attributes(archive: Archive, rows: Iterable[InstanceFacts]) -> tuple[DicomJson, DicomJson]:
     """The study-level and series-level attributes of the instance stored last whose metadata can be read."""
     for row in sorted(rows, key=lambda row: row.stored, reverse=True):
         with suppress(NotFound, ValueError, zlib.error):
-            found = await archive.catalog.read_instance(row.identifiers, with_metadata=True)
+            found = await archive.catalog.read_instance_metadata(row.identifiers)
             if found is not None:
                 return split_by_level(json.loads(await stored_metadata(archive, found, "")))
     return {}, {}
 
 
-async def _created(archive: Archive, rows: Iterable[InstanceRecord]) -> datetime:
+async def _created(archive: Archive, rows: Iterable[InstanceFacts]) -> datetime:
     """When a study that lost its row was first stored: as its postings say, which stay its own then."""
     times = [datetime.now(UTC)]
     for row in rows:

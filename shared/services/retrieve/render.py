@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts, InstanceWithFrames
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import ResourceIdentifiers
@@ -27,43 +27,43 @@ _ANIMATED: Final = "image/gif"
 _PAGE_ROWS: Final = 16  # the first instance will do, unless it has no pixels
 
 
-def media_type_as_it_is(record: InstanceRecord) -> str | None:
+def media_type_as_it_is(record: InstanceFacts) -> str | None:
     """The media type in which an instance is shown as it comes, of a document or a video; None for an image."""
     if is_video(record.transfer_syntax_uid):
         return frame_media_type(record.transfer_syntax_uid)
     return DOCUMENTS.get(record.sop_class_uid)
 
 
-def can_be_rendered(record: InstanceRecord, *, is_thumbnail: bool = False) -> bool:
-    """Whether there is something to show of an instance, the record read `with_frames`: as a thumbnail, only images."""
+def can_be_rendered(record: InstanceWithFrames, *, is_thumbnail: bool = False) -> bool:
+    """Whether there is something to show of an instance: as a thumbnail, only images."""
     if media_type_as_it_is(record) is not None:
         return not is_thumbnail
-    return record.frames != b"" or record.transfer_syntax_uid in DEFLATED
+    return record.frames is not None or record.transfer_syntax_uid in DEFLATED
 
 
 def renderable_instances(
     archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool = False
-) -> AsyncIterator[InstanceRecord]:
-    """The instances of a study or series that can be rendered, by series and instance UID, read `with_frames`.
+) -> AsyncIterator[InstanceWithFrames]:
+    """The instances of a study or series that can be rendered, by series and instance UID.
 
     Raises NotFound, at the first step, where there is none.
     """
     study, series = resource.study_instance_uid, resource.series_instance_uid
-    records = archive.catalog.read_instances(study, series, with_frames=True, page_rows=_PAGE_ROWS)
+    records = archive.catalog.read_instances_with_frames(study, series, page_rows=_PAGE_ROWS)
     shown = (record async for record in records if can_be_rendered(record, is_thumbnail=is_thumbnail))
     return at_least_one(shown, f"There is no such {resource.level}, or nothing in it that can be rendered.")
 
 
 async def picture(
     archive: Archive,
-    record: InstanceRecord,
+    record: InstanceWithFrames,
     work: PixelWork,
     media_type: str,
     parameters: RenderingParameters,
     frame_numbers: Sequence[int] | None,
     thumbnail_pixels: int | None = None,
 ) -> Content:
-    """What is shown of an instance, the record read `with_frames`, in a media type that is among its own.
+    """What is shown of an instance, in a media type that is among its own.
 
     `frame_numbers` begin at 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
     that does not exist, NotAcceptable for one that cannot be decoded or rendered, or not so, and BadRequest for a

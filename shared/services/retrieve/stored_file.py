@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import Elsewhere, InstanceFacts, InstanceWithFrames
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
@@ -39,12 +39,12 @@ class StoredFile:
         return self.frames
 
 
-async def open_file(archive: Archive, record: InstanceRecord, work: PixelWork) -> StoredFile:
-    """The file of an instance, the record read `with_frames`.
+async def open_file(archive: Archive, record: InstanceWithFrames, work: PixelWork) -> StoredFile:
+    """The file of an instance.
 
     Raises NotFound when the instance was deleted meanwhile, NotAcceptable when it inflates to too much.
     """
-    blob = keys.instance_blob(record.identifiers, record.version)
+    blob = keys.instance_blob(record.identifiers, record.blob_version)
     if record.transfer_syntax_uid in DEFLATED:
         return await _inflated(archive, record, work)
 
@@ -52,23 +52,23 @@ async def open_file(archive: Archive, record: InstanceRecord, work: PixelWork) -
         return archive.blobs.read(blob, offset, length)
 
     table = record.frames
-    if table is None:
-        table = await archive.blobs.read_all(keys.frames_blob(record.identifiers, record.version))
+    if table is Elsewhere.IN_BLOB:
+        table = await archive.blobs.read_all(keys.frames_blob(record.identifiers, record.blob_version))
     return StoredFile(
         record.identifiers.path,
         record.transfer_syntax_uid,
         record.header_bytes,
         record.size_bytes,
-        FrameTable.from_bytes(table) if table else None,
+        FrameTable.from_bytes(table) if table is not None else None,
         read,
     )
 
 
-async def _inflated(archive: Archive, record: InstanceRecord, work: PixelWork) -> StoredFile:
+async def _inflated(archive: Archive, record: InstanceFacts, work: PixelWork) -> StoredFile:
     from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file
 
     work.check(record.size_bytes)
-    deflated = await archive.blobs.read_all(keys.instance_blob(record.identifiers, record.version))
+    deflated = await archive.blobs.read_all(keys.instance_blob(record.identifiers, record.blob_version))
     limits = DicomFileLimits(max_inflated_bytes=work.max_decoded_bytes)
     try:
         data, instance = await work.run(lambda: inflate_file(deflated, limits=limits))

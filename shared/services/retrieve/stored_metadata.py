@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 
-from shared.archive.instance import InstanceMetadata
+from shared.archive.instance import Elsewhere, InstanceMetadata
 from shared.storage import keys
 from shared.storage.archive import Archive
 
@@ -14,11 +14,11 @@ async def stored_metadata(archive: Archive, record: InstanceMetadata, service_ur
     BulkDataURIs are made absolute, under `service_url`, ``scheme://host/version``. Raises NotFound when the instance
     has been deleted meanwhile.
     """
-    if record.metadata is not None:
-        text = zlib.decompress(record.metadata)
-    else:
-        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.version))
+    if record.metadata is Elsewhere.IN_BLOB:
+        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.blob_version))
         text = await asyncio.to_thread(zlib.decompress, stored)
+    else:
+        text = zlib.decompress(record.metadata)
     # A quote inside a JSON string is escaped, so these bytes are a member's name and the begin of its value.
     absolute = f'"BulkDataURI":"{service_url}/{record.identifiers.path}/'
     return text.replace(b'"BulkDataURI":"', absolute.encode())

@@ -173,7 +173,7 @@ async def _instances(
     if isinstance(uids, AnyOf):
         for series, uid in product(series_instance_uids, sorted(uids.forms)):
             identifiers = InstanceIdentifiers(study.study_instance_uid, series, uid)
-            found = await archive.catalog.read_instance(identifiers, with_metadata=True)
+            found = await archive.catalog.read_instance_metadata(identifiers)
             if found is not None:
                 yield found
         return

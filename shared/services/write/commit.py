@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
@@ -33,8 +33,8 @@ from shared.storage.parallel import in_parallel
 _REFUSALS: Final = 5  # by a storage that is overloaded or not reached
 _ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
 
-Existing = dict[str, InstanceRecord]
-"""Instances that were there already, as they stand in the catalog, by the version that lost to them."""
+Existing = dict[str, InstanceFacts]
+"""Instances that were there already, as they stand in the catalog, by the blob version that lost to them."""
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class StudyCommits:
         Returns those that were there already; all others are entered and found by searches from now on. Raises
         StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
         """
-        study_instance_uid = instances[0].record.identifiers.study_instance_uid
+        study_instance_uid = instances[0].facts.identifiers.study_instance_uid
         batch = _Batch(instances, intent, asyncio.get_running_loop().create_future())
         queue = self._queues.get(study_instance_uid)
         if queue is None:
@@ -91,9 +91,9 @@ class StudyCommits:
 
     async def _commit_next(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
         group = _next_group(queue)
-        records = [instance.record for batch in group for instance in batch.instances]
+        instances = [instance for batch in group for instance in batch.instances]
         try:
-            taken = await self._pressure.transactions.take(value_bytes(records) + len(records) * _ROW_BYTES)
+            taken = await self._pressure.transactions.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
             try:
                 existing = await _commit(self._archive, study_instance_uid, group)
             finally:
@@ -105,22 +105,21 @@ class StudyCommits:
                 raise
             return
         for batch in group:
-            versions = {instance.record.version for instance in batch.instances}
-            batch.done.set_result({version: record for version, record in existing.items() if version in versions})
+            own = {instance.facts.blob_version for instance in batch.instances}
+            batch.done.set_result({version: facts for version, facts in existing.items() if version in own})
 
 
 def _next_group(queue: deque[_Batch]) -> list[_Batch]:
     """Take the first batch of a queue, and of the others all that fit the transaction and hold no instance again."""
     group = [queue.popleft()]
-    records = [instance.record for instance in group[0].instances]
-    seen: set[InstanceIdentifiers] = {record.identifiers for record in records}
+    instances = list(group[0].instances)
+    seen: set[InstanceIdentifiers] = {instance.facts.identifiers for instance in instances}
     for batch in list(queue):
-        more = [instance.record for instance in batch.instances]
-        identifiers = {record.identifiers for record in more}
-        if seen.isdisjoint(identifiers) and fits_transaction([*records, *more]):
+        identifiers = {instance.facts.identifiers for instance in batch.instances}
+        if seen.isdisjoint(identifiers) and fits_transaction([*instances, *batch.instances]):
             queue.remove(batch)
             group.append(batch)
-            records += more
+            instances += batch.instances
             seen |= identifiers
     return group
 
@@ -151,9 +150,8 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
         written |= new
         await archive.terms.add(study_instance_uid, created, new | single)
         marks = await archive.terms.mark(study_instance_uid, created, needless)
-        records = [instance.record for instance in instances]
         try:
-            await archive.catalog.commit(before, replace(after, posted=terms), added=records)
+            await archive.catalog.commit(before, replace(after, posted=terms), added=instances)
         except CommitUnanswered as error:
             if await _not_in_catalog(archive, instances, existing):
                 # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
@@ -177,7 +175,7 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
 
 
 def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
-    return frozenset(term for instance in instances for term in terms_of_instance(instance.record.identifiers))
+    return frozenset(term for instance in instances for term in terms_of_instance(instance.facts.identifiers))
 
 
 async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
@@ -185,11 +183,11 @@ async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], ex
 
     One that stands there in our own version was entered by a transaction whose answer was lost.
     """
-    found = await in_parallel(archive.catalog.read_instance(i.record.identifiers) for i in instances)
+    found = await in_parallel(archive.catalog.read_instance(i.facts.identifiers) for i in instances)
     missing = []
     for instance, row in zip(instances, found, strict=True):
         if row is None:
             missing.append(instance)
-        elif row.version != instance.record.version:
-            existing[instance.record.version] = row
+        elif row.blob_version != instance.facts.blob_version:
+            existing[instance.facts.blob_version] = row
     return missing

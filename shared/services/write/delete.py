@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts
 from shared.archive.study import without_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
@@ -18,7 +18,7 @@ from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage import keys
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyVersion, fills_transaction
+from shared.storage.catalog import StudyChanged, StudyVersion, fills_removal
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
@@ -62,7 +62,7 @@ async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
 
 async def _found(
     archive: Archive, resource: ResourceIdentifiers
-) -> tuple[StudyVersion | None, Sequence[InstanceRecord]]:
+) -> tuple[StudyVersion | None, Sequence[InstanceFacts]]:
     study_instance_uid = resource.study_instance_uid
     study = await archive.catalog.read_study(study_instance_uid)
     if study is None:
@@ -84,8 +84,8 @@ class _Removed:
     already: by another's transaction, or by ours whose answer was lost. `is_last`: the study has gone, too.
     """
 
-    rows: Sequence[InstanceRecord] = ()
-    gone: Sequence[InstanceRecord] = ()
+    rows: Sequence[InstanceFacts] = ()
+    gone: Sequence[InstanceFacts] = ()
     created: datetime | None = None
     terms: frozenset[Term] = frozenset()
     marks: Sequence[PostingMark] | None = None
@@ -93,7 +93,7 @@ class _Removed:
 
 
 async def _remove_rows(
-    archive: Archive, intent: Intent, study: StudyVersion | None, instances: Sequence[InstanceRecord]
+    archive: Archive, intent: Intent, study: StudyVersion | None, instances: Sequence[InstanceFacts]
 ) -> list[_Removed]:
     """Remove instances of a study from the catalog, transaction by transaction."""
     # The postings of a study that has gone are nobody else's: they need no marks.
@@ -110,19 +110,19 @@ async def _remove(
     archive: Archive,
     intent: Intent,
     study: StudyVersion | None,
-    batch: Sequence[InstanceRecord],
+    batch: Sequence[InstanceFacts],
     *,
     with_marks: bool,
 ) -> tuple[StudyVersion | None, _Removed]:
     """Remove a transaction's worth of instances; the study as it stands then."""
-    gone: list[InstanceRecord] = []
+    gone: list[InstanceFacts] = []
     async for attempt in attempts():
         if attempt or study is None:
             study = await archive.catalog.read_study(batch[0].identifiers.study_instance_uid)
             rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
-            versions = {row.version for row in rows if row is not None}
-            gone += [instance for instance in batch if instance.version not in versions]
-            batch = [instance for instance in batch if instance.version in versions]
+            versions = {row.blob_version for row in rows if row is not None}
+            gone += [instance for instance in batch if instance.blob_version not in versions]
+            batch = [instance for instance in batch if instance.blob_version in versions]
         if study is None or not batch:
             return study, _Removed(gone=gone)
         created, posted = study.record.created, study.record.posted
@@ -178,11 +178,11 @@ async def _clean_up_after(
     await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])
 
 
-def _transactions(instances: Sequence[InstanceRecord]) -> Iterator[list[InstanceRecord]]:
-    batch: list[InstanceRecord] = []
+def _transactions(instances: Sequence[InstanceFacts]) -> Iterator[list[InstanceFacts]]:
+    batch: list[InstanceFacts] = []
     for instance in instances:
         batch.append(instance)
-        if fills_transaction(batch):
+        if fills_removal([one.identifiers for one in batch]):
             yield batch
             batch = []
     if batch:

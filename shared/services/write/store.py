@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.archive.instance import InstanceRecord, NewInstance
+from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import split_by_level, with_instances
 from shared.archive.study_terms import terms_of
 from shared.dicom.attributes import TAG
@@ -32,7 +32,8 @@ from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
-from shared.storage.catalog import MAX_ROW_VALUE_BYTES, fills_transaction
+from shared.storage.catalog import fills_transaction
+from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
 from shared.web.failure_reasons import FailureReason
 from shared.web.media_types import parse_media_type
@@ -97,7 +98,7 @@ class _StoreRequest:
         self._intents: dict[str, Intent] = {}
         self._unfinished: Counter[str] = Counter()
         self._seen: set[InstanceIdentifiers] = set()
-        self._uncommitted: dict[str, InstanceRecord] = {}
+        self._uncommitted: dict[str, InstanceFacts] = {}
         self._pending: dict[str, list[NewInstance]] = {}
         self._outcomes: dict[str, Outcome] = {}
 
@@ -146,7 +147,7 @@ class _StoreRequest:
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
         failed = await self._make_ready(upload, headers)
         if failed is not None:
-            self._outcomes[upload.version] = failed
+            self._outcomes[upload.blob_version] = failed
 
     async def _make_ready(self, upload: InstanceUpload, headers: Headers) -> Failed | None:
         """Write a complete part's blobs and put it up for a commit, which is made once there is enough for one."""
@@ -161,20 +162,20 @@ class _StoreRequest:
         if isinstance(examined, Failed):
             await upload.abandon()
             return examined
-        self._outcomes[upload.version] = examined
+        self._outcomes[upload.blob_version] = examined
         new, metadata, frames = await asyncio.to_thread(_new_instance, examined.identifiers, instance, upload)
-        record = new.record
+        facts = new.facts
         await self._declare(new)
-        self._uncommitted[record.version] = record
-        await upload.publish(keys.instance_blob(record.identifiers, record.version))
-        if record.metadata is None:
-            await self._archive.blobs.put(keys.metadata_blob(record.identifiers, record.version), metadata)
-        if record.frames is None:
-            await self._archive.blobs.put(keys.frames_blob(record.identifiers, record.version), frames)
-        study_instance_uid = record.identifiers.study_instance_uid
+        self._uncommitted[facts.blob_version] = facts
+        await upload.publish(keys.instance_blob(facts.identifiers, facts.blob_version))
+        if facts.has_metadata_blob:
+            await self._archive.blobs.put(keys.metadata_blob(facts.identifiers, facts.blob_version), metadata)
+        if facts.has_frames_blob:
+            await self._archive.blobs.put(keys.frames_blob(facts.identifiers, facts.blob_version), frames)
+        study_instance_uid = facts.identifiers.study_instance_uid
         pending = self._pending.setdefault(study_instance_uid, [])
         pending.append(new)
-        if fills_transaction([instance.record for instance in pending]):
+        if fills_transaction(pending):
             await self._commit(study_instance_uid)
         return None
 
@@ -197,7 +198,7 @@ class _StoreRequest:
 
     async def _declare(self, new: NewInstance) -> None:
         """Return once the journal says that the request stores into this study."""
-        study_instance_uid = new.record.identifiers.study_instance_uid
+        study_instance_uid = new.facts.identifiers.study_instance_uid
         intent = self._intents.get(study_instance_uid)
         if intent is None:
             resource = ResourceIdentifiers(study_instance_uid)
@@ -210,33 +211,33 @@ class _StoreRequest:
     async def _commit(self, study_instance_uid: str) -> None:
         """Enter what is pending for a study, and settle the outcomes of what could not be."""
         instances = self._pending.pop(study_instance_uid)
-        records = {instance.record.version: instance.record for instance in instances}
+        ours = {instance.facts.blob_version: instance.facts for instance in instances}
         # Without an answer, the commit may have succeeded, and may have left postings: maintenance is to see.
         self._unfinished[study_instance_uid] += 1
-        for version in records:
+        for version in ours:
             del self._uncommitted[version]
         try:
             existing = await self._service.commits.commit(instances, self._intents[study_instance_uid])
         except StudyContended as error:
-            for record in records.values():
-                self._fail(record, FailureReason.PROCESSING_FAILURE, str(error))
+            for facts in ours.values():
+                self._fail(facts, FailureReason.PROCESSING_FAILURE, str(error))
             return
         self._unfinished[study_instance_uid] -= 1
         for version, there in existing.items():
-            self._fail(records[version], FailureReason.INSTANCE_EXISTS, _exists_comment(records[version], there))
-        await self._remove_blobs([records[version] for version in existing])
+            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, _exists_comment(ours[version], there))
+        await self._remove_blobs([ours[version] for version in existing])
 
-    def _fail(self, record: InstanceRecord, reason: FailureReason, comment: str) -> None:
-        self._outcomes[record.version] = Failed(
-            reason, (comment,), record.sop_class_uid, record.identifiers.sop_instance_uid
+    def _fail(self, facts: InstanceFacts, reason: FailureReason, comment: str) -> None:
+        self._outcomes[facts.blob_version] = Failed(
+            reason, (comment,), facts.sop_class_uid, facts.identifiers.sop_instance_uid
         )
 
-    async def _remove_blobs(self, records: Sequence[InstanceRecord]) -> None:
+    async def _remove_blobs(self, instances: Sequence[InstanceFacts]) -> None:
         """Remove blobs that nobody sees; where that fails, maintenance does it."""
         try:
-            await self._archive.blobs.delete([name for record in records for name in keys.blobs_of(record)])
+            await self._archive.blobs.delete([name for facts in instances for name in keys.blobs_of(facts)])
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
-            self._unfinished.update(record.identifiers.study_instance_uid for record in records)
+            self._unfinished.update(facts.identifiers.study_instance_uid for facts in instances)
             _logger.error("Store %s leaves blobs to maintenance: %s", self._request_id, described(error))
 
 
@@ -252,8 +253,8 @@ def _part_type_comment(headers: Headers) -> str | None:
     return None if name in _PART_TYPES else "The part's Content-Type is not application/dicom."
 
 
-def _exists_comment(record: InstanceRecord, existing: InstanceRecord) -> str:
-    if record.sha256 == existing.sha256:
+def _exists_comment(facts: InstanceFacts, existing: InstanceFacts) -> str:
+    if facts.sha256 == existing.sha256:
         return "The instance is stored already, with identical content."
     return "An instance of this UID is stored already, with different content."
 
@@ -268,16 +269,22 @@ def _new_instance(
     texts = json_texts(dict(sorted({**instance.metadata, **syntax}.items())))
     metadata = b"".join([*map(compressor.compress, texts), compressor.flush()])
     frames = instance.frames.to_bytes() if instance.frames else b""
-    record = InstanceRecord(
+    facts = InstanceFacts(
         identifiers,
-        upload.version,
-        metadata if len(metadata) <= MAX_ROW_VALUE_BYTES else None,
+        upload.blob_version,
         sop_class_uid=instance.sop_class_uid,
         transfer_syntax_uid=instance.transfer_syntax_uid,
         size_bytes=upload.size_bytes,
         header_bytes=instance.header_bytes,
         sha256=upload.sha256,
         stored=datetime.now(UTC),
-        frames=frames if len(frames) <= MAX_ROW_VALUE_BYTES else None,
+        has_metadata_blob=len(metadata) > MAX_ROW_VALUE_BYTES,
+        has_frames_blob=len(frames) > MAX_ROW_VALUE_BYTES,
     )
-    return NewInstance(record, *split_by_level(instance.metadata)), metadata, frames
+    new = NewInstance(
+        facts,
+        b"" if facts.has_metadata_blob else metadata,
+        b"" if facts.has_frames_blob else frames,
+        *split_by_level(instance.metadata),
+    )
+    return new, metadata, frames

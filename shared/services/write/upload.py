@@ -19,8 +19,10 @@ class InstanceUpload:
     A file that is not DICOM, or names itself by no valid UIDs, is read to its end without being kept.
     """
 
-    def __init__(self, blobs: InstanceBlobs, pressure: BackPressure, limits: DicomFileLimits, version: str) -> None:
-        self.version = version
+    def __init__(
+        self, blobs: InstanceBlobs, pressure: BackPressure, limits: DicomFileLimits, blob_version: str
+    ) -> None:
+        self.blob_version = blob_version
         self.size_bytes = 0
         self._blobs = blobs
         self._pressure = pressure
@@ -66,7 +68,7 @@ class InstanceUpload:
             with memoryview(self._block) as held, held[:block_bytes] as beginning:
                 block = bytes(beginning)
             del self._block[:block_bytes]
-            await self._stage(keys.instance_blob(identity.identifiers, self.version), block)
+            await self._stage(keys.instance_blob(identity.identifiers, self.blob_version), block)
         self._note_arriving()
 
     async def finish(self) -> DicomInstance:
@@ -83,7 +85,7 @@ class InstanceUpload:
         return instance
 
     async def publish(self, name: str) -> None:
-        """Make the finished file visible as the blob `name`, of its own identifiers and version."""
+        """Make the finished file visible as the blob `name`, of its own identifiers and blob version."""
         if not self._staged:
             async with self._pressure.uploads:
                 await self._blobs.put(name, bytes(self._block))

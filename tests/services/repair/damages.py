@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.archive.instance import InstanceRecord
+from shared.archive.instance import InstanceFacts
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.services.repair.consistency import Kind
@@ -22,13 +22,13 @@ Damage = Callable[[RawArchive, str], Awaitable[None]]
 """Damages the study of this UID, which has two series, of one PatientID `ID` and one PatientName `Test^Case`."""
 
 
-async def first_instance(raw: RawArchive, study: str) -> InstanceRecord:
+async def first_instance(raw: RawArchive, study: str) -> InstanceFacts:
     return (await raw.instances(study))[0]
 
 
 async def first_file(raw: RawArchive, study: str) -> str:
     row = await first_instance(raw, study)
-    return keys.instance_blob(row.identifiers, row.version)
+    return keys.instance_blob(row.identifiers, row.blob_version)
 
 
 async def first_row(raw: RawArchive, study: str) -> str:
@@ -56,7 +56,7 @@ async def orphan_of_an_instance_that_is_not_there(raw: RawArchive, study: str) -
 
 async def orphan_metadata(raw: RawArchive, study: str) -> None:
     row = await first_instance(raw, study)
-    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.version), b"orphan")
+    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.blob_version), b"orphan")
 
 
 async def foreign_blob(raw: RawArchive, study: str) -> None:
@@ -93,7 +93,7 @@ async def metadata_without_values(raw: RawArchive, study: str) -> None:
 
 async def metadata_blob_of_rubbish(raw: RawArchive, study: str) -> None:
     row = await first_instance(raw, study)
-    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.version), b"rubbish")
+    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.blob_version), b"rubbish")
     entity = await raw.row(study, await first_row(raw, study))
     del entity["metadata0"]
     await raw.replace_row({**entity, "metadata_blob": True})

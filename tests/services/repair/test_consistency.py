@@ -106,7 +106,7 @@ async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: 
     study, healthy = await new_study(raw), await new_study(raw)
     for row in await raw.instances(study):
         identifiers = row.identifiers
-        await raw.container.delete_blob(keys.instance_blob(identifiers, row.version))
+        await raw.container.delete_blob(keys.instance_blob(identifiers, row.blob_version))
         await raw.remove_row(study, keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid))
         (term,) = terms_of_instance(identifiers)
         await raw.remove_posting(term, study)
@@ -309,7 +309,7 @@ async def test_a_study_that_never_stands_still_is_said_to_be_busy(
 ) -> None:
     study = await new_study(raw)
     await DAMAGES[Kind.WRONG_COUNTS][0](raw, study)
-    read_instances = Catalog.read_instances
+    read_instances = Catalog.read_instances_and_metadata
 
     async def change_meanwhile(catalog: Catalog, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
         async for row in read_instances(catalog, *arguments, **named):
@@ -317,6 +317,6 @@ async def test_a_study_that_never_stands_still_is_said_to_be_busy(
         await raw.replace_row(await raw.row(study, "study"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Catalog, "read_instances", change_meanwhile)
+        patched.setattr(Catalog, "read_instances_and_metadata", change_meanwhile)
         assert await raw.kinds() == [(Kind.BUSY_STUDY, study)]
     assert await raw.kinds() == [(Kind.WRONG_COUNTS, study)]

@@ -7,10 +7,10 @@ import pytest
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.archive.instance import InstanceMetadata, InstanceRecord
+from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
-from shared.services.retrieve.instances import files_in, find_instances
+from shared.services.retrieve.instances import files_as_stored, files_in, find_instances_with_frames
 from shared.services.retrieve.metadata import find_metadata, json_array
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.write.delete import delete
@@ -21,7 +21,7 @@ from shared.storage.archive import Archive
 from tests.services.write.test_store import files_of, store
 from tests.support.served_instances import dataset, new_uid, part10
 
-Record = TypeVar("Record", bound=InstanceMetadata)
+Record = TypeVar("Record", bound=InstanceFacts | InstanceMetadata)
 
 WORK = PixelWork(Settings().max_decoded_bytes)
 
@@ -31,10 +31,10 @@ async def each(records: Iterable[Record]) -> AsyncIterator[Record]:
         yield record
 
 
-async def stored(stores: StoreService, archive: Archive, count: int) -> list[InstanceRecord]:
+async def stored(stores: StoreService, archive: Archive, count: int) -> list[InstanceWithFrames]:
     study = new_uid()
     await store(stores, *files_of(study, count))
-    records = find_instances(archive, ResourceIdentifiers(study), with_frames=True)
+    records = find_instances_with_frames(archive, ResourceIdentifiers(study))
     return [record async for record in records]
 
 
@@ -45,7 +45,8 @@ async def test_one_that_is_deleted_meanwhile_is_left_out(
     records = await stored(stores, archive, 6)
     gone = records[3].identifiers
     await delete(archive, ResourceIdentifiers(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
-    sent = [content.path async for content in files_in(archive, each(records), WORK, syntax)]
+    opened = files_in(archive, each(records), WORK, syntax) if syntax else files_as_stored(archive, each(records))
+    sent = [content.path async for content in opened]
     assert sent == [record.identifiers.path for record in records if record.identifiers != gone]
 
 
@@ -53,8 +54,8 @@ async def test_one_whose_file_is_missing_ends_the_answer(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     records = await stored(stores, archive, 6)
-    await container.delete_blob(keys.instance_blob(records[3].identifiers, records[3].version))
-    files = files_in(archive, each(records), WORK, None)
+    await container.delete_blob(keys.instance_blob(records[3].identifiers, records[3].blob_version))
+    files = files_as_stored(archive, each(records))
     sent = [(await anext(files)).path for _ in range(3)]
     assert sent == [record.identifiers.path for record in records[:3]]
     with pytest.raises(Unavailable):
@@ -66,11 +67,11 @@ async def test_one_that_goes_in_its_midst_is_cut(
 ) -> None:
     study = new_uid()
     await store(stores, part10(dataset(StudyInstanceUID=study, Rows=3000, Columns=3000, PixelData=bytes(9_000_000))))
-    (record,) = [record async for record in find_instances(archive, ResourceIdentifiers(study))]
-    (content,) = [content async for content in files_in(archive, each([record]), WORK, None)]
+    (record,) = [record async for record in find_instances_with_frames(archive, ResourceIdentifiers(study))]
+    (content,) = [content async for content in files_as_stored(archive, each([record]))]
     chunks = content.all()
     assert len(await anext(chunks)) < record.size_bytes
-    await container.delete_blob(keys.instance_blob(record.identifiers, record.version))
+    await container.delete_blob(keys.instance_blob(record.identifiers, record.blob_version))
     with pytest.raises(ResourceModifiedError):
         [chunk async for chunk in chunks]
 
@@ -82,8 +83,8 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     long_text = "".join(new_uid() for _ in range(10_000))
     await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
     records = [record async for record in find_metadata(archive, ResourceIdentifiers(study))]
-    assert records[0].metadata is None
-    await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].version))
+    assert records[0].metadata is Elsewhere.IN_BLOB
+    await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].blob_version))
     with pytest.raises(Unavailable):
         [text async for text in json_array(archive, each(records), "http://host/v2")]
     one = records[0].identifiers

@@ -46,10 +46,10 @@ async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
 
 
 def part10_files(made: MadeStudy) -> Iterator[bytes]:
-    for record, metadata in zip(made.instances, made.metadata, strict=True):
+    for instance, metadata in zip(made.instances, made.metadata, strict=True):
         image = Dataset.from_json(metadata)
         image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = UID(record.transfer_syntax_uid)
+        image.file_meta.TransferSyntaxUID = UID(instance.facts.transfer_syntax_uid)
         buffer = BytesIO()
         dcmwrite(buffer, image, enforce_file_format=True)
         yield buffer.getvalue()

@@ -1,0 +1,142 @@
+"""Rows of the catalog as table entities: their properties' names and values, and which of them each reader selects."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from azure.data.tables import EdmType, EntityProperty
+
+from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
+from shared.archive.study import SeriesRecord, StudyRecord
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.storage import keys
+from shared.storage.properties import PROPERTY_BYTES, joined, names_of, packed, split, unpacked
+
+MAX_ROW_VALUE_BYTES: Final = 192 * 1024
+"""Largest metadata or frame table of a row; a larger one belongs in a blob."""
+
+_ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
+_METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
+
+OUTLINE: Final = ["RowKey", "created", *names_of("attributes", "sop_classes", "transfer_syntaxes")]
+"""What a search reads of a study's row and of those of its series."""
+
+FACTS: Final = [
+    "RowKey",
+    *("version", "sop_class", "transfer_syntax", "size", "header", "sha256", "stored"),
+    *("metadata_blob", "frames_blob"),
+]
+METADATA: Final = ["RowKey", "version", *_METADATA]
+FACTS_AND_METADATA: Final = [*FACTS, *_METADATA]
+FACTS_AND_FRAMES: Final = [*FACTS, *(f"frames{index}" for index in range(_ROW_PROPERTIES))]
+
+
+def study_entity(study: StudyRecord) -> dict[str, Any]:
+    """All of a study's row."""
+    return {
+        "PartitionKey": study.study_instance_uid,
+        "RowKey": keys.STUDY_ROW,
+        "created": study.created,
+        **packed("attributes", study.attributes),
+        **packed("posted", sorted(study.posted)),
+    }
+
+
+def study_record(
+    study_instance_uid: str, entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
+) -> StudyRecord:
+    """The study whose row this is; its series and what is posted of it have been read elsewhere."""
+    return StudyRecord(study_instance_uid, entity["created"], unpacked(entity, "attributes"), series, posted)
+
+
+def series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, Any]:
+    """All of a series' row."""
+    return {
+        "PartitionKey": study_instance_uid,
+        "RowKey": keys.series_row(series.series_instance_uid),
+        **packed("attributes", series.attributes),
+        **packed("sop_classes", series.sop_classes),
+        **packed("transfer_syntaxes", series.transfer_syntaxes),
+    }
+
+
+def series_record(entity: Mapping[str, Any]) -> SeriesRecord:
+    """The series whose row this is."""
+    return SeriesRecord(
+        keys.series_of_row(entity["RowKey"]),
+        unpacked(entity, "attributes"),
+        unpacked(entity, "sop_classes"),
+        unpacked(entity, "transfer_syntaxes"),
+    )
+
+
+def instance_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
+    """The key of an instance's row."""
+    return {
+        "PartitionKey": identifiers.study_instance_uid,
+        "RowKey": keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid),
+    }
+
+
+def instance_entity(instance: NewInstance) -> dict[str, Any]:
+    """All of an instance's row."""
+    facts = instance.facts
+    return {
+        **instance_key(facts.identifiers),
+        "version": facts.blob_version,
+        "sop_class": facts.sop_class_uid,
+        "transfer_syntax": facts.transfer_syntax_uid,
+        "size": EntityProperty(facts.size_bytes, EdmType.INT64),
+        "header": EntityProperty(facts.header_bytes, EdmType.INT64),
+        "sha256": facts.sha256,
+        "stored": facts.stored,
+        "metadata_blob": facts.has_metadata_blob,
+        "frames_blob": facts.has_frames_blob,
+        **split("metadata", instance.metadata),
+        **split("frames", instance.frames),
+    }
+
+
+def instance_facts(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceFacts:
+    """The facts of an instance of this study whose row was read with `FACTS`."""
+    return InstanceFacts(**_facts(study_instance_uid, entity))
+
+
+def instance_with_frames(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceWithFrames:
+    """The facts and frame table of an instance of this study whose row was read with `FACTS_AND_FRAMES`."""
+    frames = Elsewhere.IN_BLOB if entity["frames_blob"] else joined(entity, "frames") or None
+    return InstanceWithFrames(**_facts(study_instance_uid, entity), frames=frames)
+
+
+def instance_metadata(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceMetadata:
+    """The metadata of an instance of this study whose row was read with `METADATA`."""
+    metadata = joined(entity, "metadata") or Elsewhere.IN_BLOB
+    return InstanceMetadata(_identifiers(study_instance_uid, entity), entity["version"], metadata)
+
+
+def instance_facts_and_metadata(
+    study_instance_uid: str, entity: Mapping[str, Any]
+) -> tuple[InstanceFacts, InstanceMetadata]:
+    """Both, of an instance of this study whose row was read with `FACTS_AND_METADATA`."""
+    facts = instance_facts(study_instance_uid, entity)
+    metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else joined(entity, "metadata")
+    return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
+
+
+def _identifiers(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceIdentifiers:
+    return InstanceIdentifiers(study_instance_uid, *keys.uids_of_instance_row(entity["RowKey"]))
+
+
+def _facts(study_instance_uid: str, entity: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "identifiers": _identifiers(study_instance_uid, entity),
+        "blob_version": entity["version"],
+        "sop_class_uid": entity["sop_class"],
+        "transfer_syntax_uid": entity["transfer_syntax"],
+        "size_bytes": entity["size"].value,
+        "header_bytes": entity["header"].value,
+        "sha256": entity["sha256"],
+        "stored": entity["stored"],
+        "has_metadata_blob": entity["metadata_blob"],
+        "has_frames_blob": entity["frames_blob"],
+    }
