@@ -1,11 +1,23 @@
-"""The Azure Functions app: a function for each route of the DICOMweb service."""
+"""The Azure Functions app: a function for each route of the DICOMweb service, and a timer."""
 
 import logging
 
 import azure.functions as func
 import azurefunctions.extensions.http.fastapi  # type: ignore[import-untyped]  # noqa: F401 -- its import turns HTTP streaming on
 
-from functions.blueprints import BLUEPRINTS
+from functions import (  # noqa: F401 -- their import makes the functions of the table of routes
+    delete,
+    describe,
+    health,
+    maintenance,
+    preflight,
+    render,
+    retrieve,
+    search,
+    store,
+    wado_uri,
+)
+from functions.edge.function import register
 
 # uvicorn logs each URL with its query, in which patients' names stand. A filter is what survives its configuration.
 logging.getLogger("uvicorn.access").addFilter(lambda _: False)
@@ -13,5 +25,5 @@ logging.getLogger("uvicorn.access").addFilter(lambda _: False)
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 app = func.FunctionApp()
-for blueprint in BLUEPRINTS:
-    app.register_functions(blueprint)
+register(app)
+app.register_functions(maintenance.bp)

@@ -3,49 +3,37 @@
 import asyncio
 from http import HTTPStatus
 
-import azure.functions as func
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.edge import app
-from functions.edge.request import resource, transaction
+from functions.edge.app import App
+from functions.edge.function import function
+from functions.edge.request import resource
 from shared.errors import Unavailable
 
-bp = func.Blueprint()
 
-
-@bp.function_name("DeleteStudy")
-@bp.route("{version}/studies/{study}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-@transaction
-async def delete_study(req: Request) -> Response:
+@function("DeleteStudy")
+async def delete_study(req: Request, app: App) -> Response:
     """Delete a study with all its series and instances."""
-    return await _delete(req)
+    return await _delete(req, app)
 
 
-@bp.function_name("DeleteSeries")
-@bp.route("{version}/studies/{study}/series/{series}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-@transaction
-async def delete_series(req: Request) -> Response:
+@function("DeleteSeries")
+async def delete_series(req: Request, app: App) -> Response:
     """Delete a series with all its instances; with the last series goes the study."""
-    return await _delete(req)
+    return await _delete(req, app)
 
 
-@bp.function_name("DeleteInstance")
-@bp.route(
-    "{version}/studies/{study}/series/{series}/instances/{instance}",
-    methods=["DELETE"],
-    auth_level=func.AuthLevel.ANONYMOUS,
-)
-@transaction
-async def delete_instance(req: Request) -> Response:
+@function("DeleteInstance")
+async def delete_instance(req: Request, app: App) -> Response:
     """Delete an instance; with the last one goes the series, and with the last series the study."""
-    return await _delete(req)
+    return await _delete(req, app)
 
 
-async def _delete(req: Request) -> Response:
-    from shared.services.write.delete import delete
+async def _delete(req: Request, app: App) -> Response:
+    from shared.services.write.delete import delete  # the storage SDKs
 
-    max_seconds = app.settings().max_request_seconds
+    max_seconds = app.settings.max_request_seconds
     try:
         # Maintenance counts on it that no request is at work for longer.
         async with asyncio.timeout(max_seconds):

@@ -4,7 +4,7 @@ import logging
 
 import azure.functions as func
 
-from functions.edge import app, telemetry
+from functions.edge.app import app_of_process
 from shared.failures import described
 from shared.storage.storage_use import StorageUse
 
@@ -21,12 +21,13 @@ class MaintenanceFailed(Exception):
 @bp.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
 async def replay_journal(timer: func.TimerRequest) -> None:
     """Every ten minutes; one run at a time over all instances, as the host sees to. Raises MaintenanceFailed."""
-    from shared.services.repair import maintenance
+    from shared.services.repair import maintenance  # the storage SDKs
 
+    app = app_of_process()
     storage, replay = StorageUse(), maintenance.Replay(failures=1)
     try:
         with storage.watching():
-            replay = await maintenance.replay_journal(await app.archive(), app.settings())
+            replay = await maintenance.replay_journal(await app.archive(), app.settings)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         _logger.error("Maintenance failed: %s", described(error))
         raise MaintenanceFailed from None  # the host logs it with its message
@@ -40,4 +41,5 @@ async def replay_journal(timer: func.TimerRequest) -> None:
             storage.operations.total(),
             storage.retries.total(),
         )
-        await telemetry.report_maintenance(replay, storage)
+        if (telemetry := await app.telemetry()) is not None:
+            telemetry.maintenance(replay, storage)

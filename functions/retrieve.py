@@ -1,75 +1,80 @@
-"""The functions of the Retrieve transaction (WADO-RS) that send instances: of a study, of a series, or one."""
+"""The functions of the Retrieve transaction (WADO-RS): instances, metadata, frames, bulk data. Pictures: `render.py`.
 
-import azure.functions as func
+What there is of a resource, a service says; `functions/edge/answers.py` makes the answer of it.
+"""
+
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from functions.edge import app
-from functions.edge.answers import content_response, multipart_response, not_modified
-from functions.edge.request import accepted, instance_identifiers, resource, service_url, transaction
-from functions.edge.routes import INSTANCE, METHODS, SERIES, STUDY
-from shared.web.content_negotiation import negotiate
-from shared.web.entity_tags import entity_tag
-from shared.web.representations import ZIP, instance_offers, several_offers
-
-bp = func.Blueprint()
+from functions.edge.answers import retrieval_response
+from functions.edge.app import App
+from functions.edge.function import function
+from functions.edge.request import frame_numbers, instance_identifiers, resource, service_url
+from shared.services.retrieve import frames, instances, metadata
 
 
-@bp.function_name("RetrieveStudy")
-@bp.route(STUDY, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
-@transaction
-async def retrieve_study(req: Request) -> Response:
+@function("RetrieveStudy")
+async def retrieve_study(req: Request, app: App) -> Response:
     """All instances of a study."""
-    return await _retrieve_several(req)
+    return await _several(req, app)
 
 
-@bp.function_name("RetrieveSeries")
-@bp.route(SERIES, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
-@transaction
-async def retrieve_series(req: Request) -> Response:
+@function("RetrieveSeries")
+async def retrieve_series(req: Request, app: App) -> Response:
     """All instances of a series."""
-    return await _retrieve_several(req)
+    return await _several(req, app)
 
 
-@bp.function_name("RetrieveInstance")
-@bp.route(INSTANCE, methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
-@transaction
-async def retrieve_instance(req: Request) -> Response:
+@function("RetrieveInstance")
+async def retrieve_instance(req: Request, app: App) -> Response:
     """An instance, as a part of its own or alone."""
-    from shared.services.retrieve.instances import file_in, find_instance
-
-    archive = await app.archive()
-    record = await find_instance(archive, instance_identifiers(req))
-    offer = negotiate(accepted(req), instance_offers(record.transfer_syntax_uid))
-    (uid,) = offer.transfer_syntax_uids
-    tag = entity_tag(record.blob_version, uid, offer.is_multipart, service_url(req))
-    if answer := not_modified(req, tag):
-        return answer
-    return await content_response(req, offer, await file_in(archive, record, app.pixel_work(), uid), tag)
+    found = await instances.retrieve_instance(await app.archive(), instance_identifiers(req), app.pixel_work)
+    return await retrieval_response(req, app, found)
 
 
-async def _retrieve_several(req: Request) -> Response:
-    from shared.services.retrieve.instances import (
-        files_as_stored,
-        files_in,
-        find_instances,
-        find_instances_with_frames,
-        find_transfer_syntaxes,
-    )
-    from shared.services.retrieve.zip_archive import zip_archive
-    from shared.web.content import begun
+@function("RetrieveStudyMetadata")
+async def retrieve_study_metadata(req: Request, app: App) -> Response:
+    """The metadata of all instances of a study."""
+    return await _metadata_of_several(req, app)
 
-    archive = await app.archive()
-    stored = await find_transfer_syntaxes(archive, resource(req))
-    offer = negotiate(accepted(req), several_offers(stored))
-    if offer.transfer_syntax_uids in (stored, frozenset()):
-        opened = files_as_stored(archive, find_instances(archive, resource(req)))
-    else:
-        (uid,) = offer.transfer_syntax_uids
-        opened = files_in(archive, find_instances_with_frames(archive, resource(req)), app.pixel_work(), uid)
-    files = opened if req.method == "HEAD" else await begun(opened)
-    if offer.media_type == ZIP:
-        name = (resource(req).series_instance_uid or resource(req).study_instance_uid) + ".zip"
-        disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(zip_archive(files), headers=disposition, media_type=ZIP)
-    return multipart_response(req, offer, files)
+
+@function("RetrieveSeriesMetadata")
+async def retrieve_series_metadata(req: Request, app: App) -> Response:
+    """The metadata of all instances of a series."""
+    return await _metadata_of_several(req, app)
+
+
+@function("RetrieveInstanceMetadata")
+async def retrieve_instance_metadata(req: Request, app: App) -> Response:
+    """The metadata of an instance."""
+    url = service_url(req, app.settings)
+    found = await metadata.retrieve_instance_metadata(await app.archive(), instance_identifiers(req), url)
+    return await retrieval_response(req, app, found)
+
+
+@function("RetrieveFrames")
+async def retrieve_frames(req: Request, app: App) -> Response:
+    """Frames of an instance, by number from 1, in the order of the list."""
+    numbers = frame_numbers(req, app.settings.max_frames)
+    found = await frames.retrieve_frames(await app.archive(), instance_identifiers(req), numbers, app.pixel_work)
+    return await retrieval_response(req, app, found)
+
+
+@function("RetrieveBulkdata")
+async def retrieve_bulkdata(req: Request, app: App) -> Response:
+    """The value that a BulkDataURI of the metadata names; encapsulated Pixel Data comes as its frames, a part each."""
+    from shared.services.retrieve.bulk_data import retrieve_bulk_value  # pydicom
+
+    path = (req.path_params.get("path") or "").upper()
+    found = await retrieve_bulk_value(await app.archive(), instance_identifiers(req), path, app.pixel_work)
+    return await retrieval_response(req, app, found)
+
+
+async def _several(req: Request, app: App) -> Response:
+    found = await instances.retrieve_instances(await app.archive(), resource(req), app.pixel_work)
+    return await retrieval_response(req, app, found)
+
+
+async def _metadata_of_several(req: Request, app: App) -> Response:
+    found = await metadata.retrieve_metadata(await app.archive(), resource(req), service_url(req, app.settings))
+    return await retrieval_response(req, app, found)

@@ -93,7 +93,7 @@ def _serve_by(command: str, port: int, storage: azurite.Azurite) -> None:
 
 
 async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite.Azurite) -> None:
-    from functions.edge import app
+    from functions.edge.app import app_of_process
 
     beside = [_announce(server), _stop_without(storage, server), *map(timers.run, due)]
     tasks = [asyncio.create_task(coroutine) for coroutine in beside]
@@ -104,7 +104,7 @@ async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite
     finally:
         for task in tasks:
             task.cancel()
-        await app.close()
+        await app_of_process().close()
 
 
 async def _announce(server: uvicorn.Server) -> None:

@@ -1,100 +1,110 @@
-"""Contents to answers: alone or in parts, whole, in ranges or not changed (PS3.18 8.6.1.2, RFC 9110 13 and 14)."""
+"""What a service offers of a resource, to an answer: the one place where HTTP is made of a retrieval.
+
+A representation is chosen (PS3.18 8.7), named by an entity tag, not sent to a client that has it (RFC 9110 13), sent
+whole or in the range that is asked for (14), alone or in parts (PS3.18 8.6.1.2), text gzipped.
+"""
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from functions.edge.request import problem, service_url
-from shared.multipart import (
-    Headers,
-    MessageEnd,
-    MultipartEncoder,
-    PartBegin,
-    PartData,
-    PartEnd,
-    new_boundary,
-)
+from functions.edge.app import App
+from functions.edge.multipart_message import content_headers, multipart_message, multipart_response
+from functions.edge.problems import problem
+from functions.edge.request import accepted, accepts_gzip, service_url
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
-from shared.web.content_negotiation import Offer
-from shared.web.entity_tags import names_tag
-from shared.web.media_types import format_media_type
+from shared.web.content import Content, Parts, Representations, Stream, Unread, begun
+from shared.web.content_negotiation import Offer, negotiate
+from shared.web.entity_tags import caching_headers, entity_tag, names_tag
+from shared.web.media_types import MediaType
 
-if TYPE_CHECKING:
-    from shared.web.content import Content
-
-# A browser may keep an answer for itself, and has to ask each time whether it still holds.
-_CACHING: Final = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
 _GZIP_LEVEL: Final = 4
 _GZIP_WINDOW: Final = 31  # zlib's word for gzip
 
 
-def not_modified(req: Request, tag: str) -> Response | None:
-    """The answer to a client that has the representation of this entity tag; None where it has not."""
-    if not names_tag(req.headers.get("if-none-match"), tag):
+async def retrieval_response(
+    req: Request, app: App, found: Representations | Unread, accept: Sequence[MediaType] | None = None
+) -> Response:
+    """The answer to a retrieval of what a service has found; `accept` in the place of what the request accepts.
+
+    Raises NotAcceptable, and what the service raises.
+    """
+    accept = accepted(req) if accept is None else accept
+    url = service_url(req, app.settings)
+    if_none_match = req.headers.get("if-none-match")
+    if isinstance(found, Unread):
+        tag: str | None = entity_tag(found.version, req.headers.get("accept"), url)
+        if names_tag(if_none_match, tag):
+            return _not_modified(tag)
+        found = await found.read()
+        offer = negotiate(accept, found.offers)
+    else:
+        offer = negotiate(accept, found.offers)
+        tag = _tag(req, found, offer, url)
+        if tag and names_tag(if_none_match, tag):
+            return _not_modified(tag)
+    headers = caching_headers(tag) if tag else {}
+    match await found.open(offer):
+        case Content() as content:
+            return await _content_response(req, offer, content, url, headers)
+        case Parts(contents):
+            parts = contents if req.method == "HEAD" else await begun(contents)
+            return multipart_response(offer, parts, url, headers)
+        case Stream() as stream:
+            return await _stream_response(req, stream, headers)
+
+
+def _tag(req: Request, found: Representations, offer: Offer, url: str) -> str | None:
+    """The entity tag of a representation: of all that its bytes depend on. None where that is not known."""
+    if found.version is None or (offer.is_multipart and not found.is_version_of_parts):
         return None
-    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag, **_CACHING})
+    is_gzipped = found.is_text and accepts_gzip(req)
+    return entity_tag(
+        found.version, offer.media_type, sorted(offer.transfer_syntax_uids), offer.is_multipart, is_gzipped, url
+    )
 
 
-async def content_response(req: Request, offer: Offer, content: "Content", tag: str) -> Response:
+def _not_modified(tag: str) -> Response:
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=caching_headers(tag))
+
+
+async def _stream_response(req: Request, stream: Stream, headers: dict[str, str]) -> Response:
+    chunks = stream.chunks if req.method == "HEAD" else await begun(stream.chunks)
+    if stream.file_name:
+        headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
+    if stream.is_text and accepts_gzip(req):
+        headers["Content-Encoding"] = "gzip"
+        chunks = _gzipped(chunks)
+    return StreamingResponse(chunks, headers=headers, media_type=stream.media_type)
+
+
+async def _content_response(
+    req: Request, offer: Offer, content: Content, url: str, headers: dict[str, str]
+) -> Response:
     """An answer of one content, alone or as the only part, or the range of the answer that is asked for.
 
     A range is one of the representation, so of a message with its head: cornerstone3D asks for frames so.
     """
-    headers = {"ETag": tag, **_CACHING}
     if not offer.is_multipart:
-        return await _answer(req, content, headers | _headers_of(content, service_url(req)))
-    encoder = MultipartEncoder(_boundary_of(tag), type=offer.media_type)
-    message = _message(encoder, content, service_url(req))
-    return await _answer(req, message, {**headers, "Content-Type": encoder.content_type})
+        return await _ranged_response(req, content, headers | content_headers(content, url))
+    message, content_type = multipart_message(content, url, headers)
+    return await _ranged_response(req, message, {**headers, "Content-Type": content_type})
 
 
-def multipart_response(
-    req: Request, offer: Offer, contents: AsyncIterator["Content"], tag: str | None = None
-) -> Response:
-    """An answer of a part for each content; one that fails in its midst is cut short, so nobody takes it for whole."""
-    encoder = MultipartEncoder(_boundary_of(tag) if tag else new_boundary(), type=offer.media_type)
-    headers = {"ETag": tag, **_CACHING} if tag else {}
-    message = _encoded(encoder, contents, service_url(req))
-    return StreamingResponse(message, headers={**headers, "Content-Type": encoder.content_type})
-
-
-def _boundary_of(tag: str) -> str:
-    """The same boundary each time, as the entity tag is; nobody who stores an instance can know it before."""
-    return tag.strip('"')
-
-
-def accepts_gzip(req: Request) -> bool:
-    """Whether the client takes content that is gzipped (RFC 9110 12.5.3)."""
-    codings = (coding.partition(";") for coding in req.headers.get("accept-encoding", "").lower().split(","))
-    weights = {name.strip(): weight.replace(" ", "") for name, _, weight in codings}
-    weight = weights.get("gzip", weights.get("*", "q=0"))
-    return weight.removeprefix("q=").strip("0.") != "" or not weight
-
-
-def text_response(req: Request, offer: Offer, text: AsyncIterator[bytes], tag: str) -> Response:
-    """An answer of text, gzipped for a client that takes it so."""
-    headers = {"ETag": tag, **_CACHING}
-    if accepts_gzip(req):
-        headers["Content-Encoding"] = "gzip"
-        text = _gzipped(text)
-    return StreamingResponse(text, headers=headers, media_type=offer.media_type)
-
-
-async def _answer(req: Request, content: "Content", headers: dict[str, str]) -> Response:
-    from shared.web.content import begun
-
-    if content.size_bytes is not None:
-        headers["Content-Length"] = str(content.size_bytes)
+async def _ranged_response(req: Request, content: Content, headers: dict[str, str]) -> Response:
     if content.size_bytes is None or not content.is_ranged:
-        return StreamingResponse(await _begun(req, content), headers=headers)
+        if content.size_bytes is not None:
+            headers["Content-Length"] = str(content.size_bytes)
+        return StreamingResponse(await _whole(req, content), headers=headers)
+    headers["Content-Length"] = str(content.size_bytes)
     headers["Accept-Ranges"] = "bytes"
-    is_same = req.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+    tag = headers.get("ETag")
+    is_same = req.headers.get("if-range", tag) == tag
     asked = req.headers.get("range") if req.method == "GET" and is_same else None
     try:
         found = requested_range(asked, content.size_bytes)
@@ -105,65 +115,15 @@ async def _answer(req: Request, content: "Content", headers: dict[str, str]) -> 
             {"Content-Range": f"bytes */{content.size_bytes}"},
         )
     if found is None:
-        return StreamingResponse(await _begun(req, content), headers=headers)
+        return StreamingResponse(await _whole(req, content), headers=headers)
     length = found.end - found.start
     headers |= {"Content-Range": found.content_range, "Content-Length": str(length)}
     return StreamingResponse(await begun(content.read(found.start, length)), HTTPStatus.PARTIAL_CONTENT, headers)
 
 
-def _message(encoder: MultipartEncoder, content: "Content", service_url: str) -> "Content":
-    """The multipart message of one content, to be read as that can be."""
-    head = encoder.send(PartBegin(Headers(_headers_of(content, service_url))))
-    encoder.send(PartEnd())
-    end = encoder.send(MessageEnd())
-    if content.size_bytes is None:
-
-        async def read_all(_offset: int, _length: int) -> AsyncIterator[bytes]:
-            held = head
-            async for chunk in content.all():
-                yield held + chunk
-                held = b""
-            yield held + end
-
-        return replace(content, read=read_all)
-    end_offset = len(head) + content.size_bytes
-
-    async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        # With the first bytes of the content goes what is before them: what cannot be had fails at the first step.
-        held = head[offset : offset + length]
-        first, last = max(offset - len(head), 0), min(offset + length, end_offset) - len(head)
-        if first < last:
-            async for chunk in content.read(first, last - first):
-                yield held + chunk
-                held = b""
-        yield held + end[max(offset - end_offset, 0) : max(offset + length - end_offset, 0)]
-
-    return replace(content, size_bytes=end_offset + len(end), read=read)
-
-
-async def _begun(req: Request, content: "Content") -> AsyncIterator[bytes]:
+async def _whole(req: Request, content: Content) -> AsyncIterator[bytes]:
     """All bytes of a content, the first read already, so that what fails at once becomes a status; none for HEAD."""
-    return content.all() if req.method == "HEAD" else (await content.begun()).all()
-
-
-def _headers_of(content: "Content", service_url: str) -> dict[str, str]:
-    """The headers that say what a content is, of a part or of a whole answer; viewers decode by the transfer syntax."""
-    parameters = {"transfer-syntax": content.transfer_syntax_uid} if content.transfer_syntax_uid else {}
-    return {
-        "Content-Type": format_media_type(content.media_type, parameters),
-        "Content-Location": f"{service_url}/{content.path}",
-    }
-
-
-async def _encoded(
-    encoder: MultipartEncoder, contents: AsyncIterator["Content"], service_url: str
-) -> AsyncIterator[bytes]:
-    async for content in contents:
-        yield encoder.send(PartBegin(Headers(_headers_of(content, service_url))))
-        async for chunk in content.all():
-            yield encoder.send(PartData(chunk))
-        encoder.send(PartEnd())
-    yield encoder.send(MessageEnd())
+    return content.all() if req.method == "HEAD" else await begun(content.all())
 
 
 async def _gzipped(text: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

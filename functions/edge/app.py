@@ -1,76 +1,117 @@
-"""What the functions of one process share: settings, authority, archive and store service, made when first needed.
+"""What the functions of one process share, as one object: settings, archive, store service, authority, bounds.
 
-The storage SDKs and pydicom are imported then too, so that a process starts, and answers what needs neither, quickly.
+It is made at the first request; the storage SDKs, pydicom and what checks tokens are imported when they are first
+needed, so that a process starts, and answers what needs none of them, quickly.
 """
 
 import asyncio
 import os
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
-from shared.settings import Settings
+from functions.edge.storage_health import StorageHealth
+from functions.edge.telemetry import Telemetry, open_telemetry
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from shared.services.retrieve.pixel_work import PixelWork
     from shared.services.sign_in.authority import Authority
     from shared.services.write.store import StoreService
     from shared.storage.archive import Archive
 
-_opening = asyncio.Lock()
-_archive: "Archive | None" = None
-_store: "StoreService | None" = None
-_pixel_work: "PixelWork | None" = None
+
+class App:
+    """The shared object of a process. It belongs to the event loop of its first use.
+
+    `settings` are the defaults where the environment's cannot be read.
+    """
+
+    def __init__(
+        self, settings: Settings, *, archive: "Archive | None" = None, telemetry: Telemetry | None = None
+    ) -> None:
+        self.settings = settings
+        self.pixel_work = PixelWork(settings.max_decoded_bytes)
+        self.storage_health = StorageHealth(self.archive)
+        self._unreadable: SettingsError | None = None
+        self._archive = archive
+        self._store_service: StoreService | None = None
+        self._telemetry = telemetry
+        self._has_telemetry = telemetry is not None
+        self._opening = asyncio.Lock()
+        self._opening_telemetry = asyncio.Lock()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The object of a process with this environment; never fails: a fault of the settings is told by `check`."""
+        try:
+            return cls(Settings.from_environment(environment))
+        except SettingsError as error:
+            app = cls(Settings())
+            app._unreadable = error
+            return app
+
+    def check(self) -> None:
+        """Raises SettingsError where the settings cannot be read, or do not say who may use the service."""
+        if self._unreadable is not None:
+            raise self._unreadable
+        if self._sign_in_problem:
+            raise SettingsError(self._sign_in_problem)
+
+    @cached_property
+    def _sign_in_problem(self) -> str | None:
+        return self.settings.sign_in_problem()
+
+    @cached_property
+    def authority(self) -> "Authority":
+        """The authority whose tokens are accepted, with the keys that the process holds of it."""
+        from shared.services.sign_in.authority import Authority  # aiohttp and PyJWT
+
+        return Authority(self.settings.authority)
+
+    async def archive(self) -> "Archive":
+        """The archive, opened once. Raises SettingsError where the settings do not name one storage account."""
+        from shared.storage.archive import Archive  # the storage SDKs
+
+        if self._unreadable is not None:
+            raise self._unreadable
+        async with self._opening:
+            if self._archive is None:
+                self._archive = await Archive.open(self.settings)
+        return self._archive
+
+    async def store_service(self) -> "StoreService":
+        """The one store service, which bounds what all stores together hold in memory."""
+        from shared.services.write.store import StoreService  # pydicom
+
+        archive = await self.archive()
+        if self._store_service is None:
+            self._store_service = StoreService(archive, self.settings)
+        return self._store_service
+
+    async def telemetry(self) -> Telemetry | None:
+        """Application Insights, opened once; None where it is not configured."""
+        if not self._has_telemetry:
+            async with self._opening_telemetry:
+                if not self._has_telemetry:
+                    self._telemetry = await open_telemetry(self.settings)
+                    self._has_telemetry = True
+        return self._telemetry
+
+    async def close(self) -> None:
+        """End the archive's connections, for a server that knows when it ends; Azure's worker does not."""
+        opened, self._archive = self._archive, None
+        if opened is not None:
+            await opened.close()
 
 
-@cache
-def settings() -> Settings:
-    """The settings, read from the environment once. Raises SettingsError."""
-    return Settings.from_environment(os.environ)
+of_process: App | None = None
+"""The object of this process, once it is made. Tests put one of their own here."""
 
 
-@cache
-def authority() -> "Authority":
-    """The authority whose tokens are accepted, with the keys that the process holds of it. Raises SettingsError."""
-    from shared.services.sign_in.authority import Authority
-
-    return Authority(settings().authority)
-
-
-async def archive() -> "Archive":
-    """The process' archive; raises SettingsError when none is configured."""
-    from shared.storage.archive import Archive
-
-    global _archive
-    async with _opening:
-        if _archive is None:
-            _archive = await Archive.open(settings())
-    return _archive
-
-
-async def close() -> None:
-    """End the connections of the process' archive, for a server that knows when it ends; Azure's worker does not."""
-    global _archive
-    opened, _archive = _archive, None
-    if opened is not None:
-        await opened.close()
-
-
-def pixel_work() -> "PixelWork":
-    """The process' bounds of decoding, encoding and rendering."""
-    from shared.services.retrieve.pixel_work import PixelWork
-
-    global _pixel_work
-    if _pixel_work is None:
-        _pixel_work = PixelWork(settings().max_decoded_bytes)
-    return _pixel_work
-
-
-async def store_service() -> "StoreService":
-    """The process' store service."""
-    from shared.services.write.store import StoreService
-
-    global _store
-    opened = await archive()
-    if _store is None:
-        _store = StoreService(opened, settings())
-    return _store
+def app_of_process() -> App:
+    """The object of this process, made of the environment when it is first asked for."""
+    global of_process
+    if of_process is None:
+        of_process = App.from_environment(os.environ)
+    return of_process

@@ -5,9 +5,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.edge import app
-from shared.settings import Settings, SettingsError
-from shared.web.cross_origin import ANY, allowed_origins, sharing_headers
+from shared.settings import Settings
+from shared.web.cross_origin import ANY, sharing_headers
 
 _SECURITY: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -21,9 +20,9 @@ _NO_SCRIPTS_IN_PDF: Final = "default-src 'none'; object-src 'self'; style-src 'u
 _HTTPS_ONLY: Final = "max-age=31536000"
 
 
-def add_headers(req: Request, response: Response) -> None:
-    """Put on an answer the headers that all answers have."""
-    headers, settings = response.headers, _settings()
+def with_headers(req: Request, response: Response, settings: Settings) -> Response:
+    """The answer, with the headers that all answers have."""
+    headers = response.headers
     headers.update(_SECURITY)
     is_pdf = headers.get("content-type", "").partition(";")[0] == _PDF
     headers["Content-Security-Policy"] = _NO_SCRIPTS_IN_PDF if is_pdf else _NO_SCRIPTS
@@ -31,10 +30,10 @@ def add_headers(req: Request, response: Response) -> None:
         headers["Strict-Transport-Security"] = _HTTPS_ONLY
     # What can be asked for again by its entity tag says so itself.
     headers.setdefault("Cache-Control", "no-store")
-    origins = allowed_origins(settings.cors_origins)
-    headers.update(sharing_headers(origins, req.headers.get("origin")))
-    if origins and ANY not in origins:
+    headers.update(sharing_headers(settings.cors_origins, req.headers.get("origin")))
+    if settings.cors_origins and ANY not in settings.cors_origins:
         headers.add_vary_header("Origin")
+    return response
 
 
 def client_scheme(req: Request, settings: Settings) -> str:
@@ -44,13 +43,3 @@ def client_scheme(req: Request, settings: Settings) -> str:
     forwarded = req.headers.get("x-forwarded-proto", "") if settings.trust_forwarded else ""
     scheme: str = forwarded.partition(",")[0].strip() or req.scope["scheme"]
     return scheme
-
-
-def _settings() -> Settings:
-    """The settings; the defaults where they cannot be read, which the answer says already."""
-    try:
-        settings = app.settings()
-        allowed_origins(settings.cors_origins)
-    except SettingsError:
-        return Settings()
-    return settings

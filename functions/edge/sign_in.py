@@ -1,34 +1,30 @@
-"""Sign-in with bearer tokens (RFC 6750): whom a request is of, and what an answer says to who may not make it."""
+"""Sign-in with bearer tokens (RFC 6750): whether a request may be made, and what the answer says where it may not."""
 
 import logging
 from typing import Final
 
 from starlette.requests import Request
 
-from functions.edge import app
+from functions.edge.app import App
 from shared.errors import DicomWebError, Forbidden, Unauthorized
-from shared.settings import SettingsError
-from shared.web.permissions import NOTHING, ROLES, SCOPES, needed_by, permitting
+from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
 
 _CHALLENGE: Final = 'Bearer realm="DICOMweb"'
 
 _logger = logging.getLogger(__name__)
 
 
-async def check_sign_in(req: Request) -> None:
-    """Let pass a request that its token permits, and any where access is anonymous or its method needs no permission.
+async def check_sign_in(req: Request, needed: Permission, app: App) -> None:
+    """Return where the request's token permits what is needed, where nothing is, or access is anonymous.
 
-    Raises SettingsError where the settings do not say who may use the service, Unauthorized, Forbidden, and Unavailable
-    where the authority's keys cannot be had. Reads nothing of the body.
+    Raises Unauthorized, Forbidden, and Unavailable where the authority's keys cannot be had. Reads nothing of the body.
     """
-    needed = needed_by(req.method)
-    if needed == NOTHING or is_open():
+    if needed == NOTHING or app.settings.anonymous_access:
         return
-    # Imported with the first token that is checked: it takes a while.
-    from shared.services.sign_in.tokens import permission_of
+    from shared.services.sign_in.tokens import permission_of  # PyJWT, with the first token that is checked
 
     try:
-        permitted = await permission_of(_token(req), app.authority(), _audiences())
+        permitted = await permission_of(_token(req), app.authority, app.settings.audience)
         if needed not in permitted:
             roles, scopes = (" or ".join(permitting(needed, table)) for table in (ROLES, SCOPES))
             raise Forbidden(
@@ -41,7 +37,7 @@ async def check_sign_in(req: Request) -> None:
 
 
 def challenge(error: DicomWebError) -> dict[str, str] | None:
-    """The header that an answer to a request which sign-in refused has."""
+    """The header of the answer to a request that sign-in refused; None for any other error."""
     if isinstance(error, Forbidden):
         code = "insufficient_scope"
     elif isinstance(error, Unauthorized):
@@ -49,21 +45,6 @@ def challenge(error: DicomWebError) -> dict[str, str] | None:
     else:
         return None
     return {"WWW-Authenticate": f'{_CHALLENGE}, error="{code}", error_description="{error}"' if code else _CHALLENGE}
-
-
-def is_open() -> bool:
-    """Whether nobody has to sign in. Raises SettingsError where the settings do not say."""
-    settings = app.settings()
-    has_authority = bool(settings.authority and _audiences())
-    if settings.anonymous_access and (settings.authority or settings.audience):
-        raise SettingsError("ANONYMOUS_ACCESS is true although AUTHORITY or AUDIENCE is set: choose one of the two.")
-    if not settings.anonymous_access and not has_authority:
-        raise SettingsError("Nobody can sign in: set AUTHORITY and AUDIENCE, or ANONYMOUS_ACCESS to true.")
-    return settings.anonymous_access
-
-
-def _audiences() -> list[str]:
-    return [audience.strip() for audience in app.settings().audience.split(",") if audience.strip()]
 
 
 def _token(req: Request) -> str:

@@ -10,8 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.edge import app
-from shared.settings import Settings, SettingsError
+from functions.edge.request_record import RequestRecord
+from shared.settings import Settings
 from shared.storage.storage_use import Operation, StorageUse, has_failed
 
 if TYPE_CHECKING:
@@ -19,51 +19,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-    from functions.edge.request_log import RequestRecord
     from shared.services.repair.maintenance import Replay
 
 _NAME: Final = "dicomweb"
 _STORAGE_COUNTERS: Final = ("operations", "milliseconds", "retries", "bytes_sent", "bytes_received")
 _CLIENT_ID: Final = re.compile(r"(?:^|;)\s*ClientId\s*=\s*([^;\s]+)", re.IGNORECASE)
 
-_opening = asyncio.Lock()
-_is_open = False
-_telemetry: "Telemetry | None" = None
 _logger = logging.getLogger(__name__)
 
 
-async def report_request(record: "RequestRecord") -> None:
-    """Tell of a request that has ended; nothing happens where Application Insights is not configured."""
-    telemetry = await _of_process()
-    if telemetry is not None:
-        telemetry.request(record)
-
-
-async def report_maintenance(replay: "Replay", storage: StorageUse) -> None:
-    """Tell of a run of maintenance; nothing happens where Application Insights is not configured."""
-    telemetry = await _of_process()
-    if telemetry is not None:
-        telemetry.maintenance(replay, storage)
-
-
-async def _of_process() -> "Telemetry | None":
-    global _is_open, _telemetry
-    if not _is_open:
-        async with _opening:
-            if not _is_open:
-                _telemetry = await _configured()
-                _is_open = True
-    return _telemetry
-
-
-async def _configured() -> "Telemetry | None":
-    try:
-        settings = app.settings()
-        if not settings.applicationinsights_connection_string:
-            return None
-        return await asyncio.to_thread(_open, settings)
-    except SettingsError:  # answered and logged where the request needs its settings
+async def open_telemetry(settings: Settings) -> "Telemetry | None":
+    """Application Insights; None where it is not configured, or the connection string is none, which is logged."""
+    if not settings.applicationinsights_connection_string:
         return None
+    try:
+        return await asyncio.to_thread(_open, settings)
     except ValueError:
         _logger.error("APPLICATIONINSIGHTS_CONNECTION_STRING is not a connection string: nothing is sent there.")
         return None
@@ -110,7 +80,7 @@ class Telemetry:
         self._received = meter.create_counter("dicomweb.request.bytes_received")
         self._sent = meter.create_counter("dicomweb.request.bytes_sent")
 
-    def request(self, record: "RequestRecord") -> None:
+    def request(self, record: RequestRecord) -> None:
         """A span for the request, in the trace of its traceparent; one for each of its first storage operations."""
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
@@ -184,7 +154,7 @@ class Telemetry:
                 self._storage[name].add(total, {"operation": operation, "status": status})
 
 
-def _remote_parent(record: "RequestRecord") -> "Span":
+def _remote_parent(record: RequestRecord) -> "Span":
     """The caller's span; where there was none, one that nobody knows, so that the trace is the one of the log."""
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 

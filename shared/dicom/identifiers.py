@@ -47,6 +47,13 @@ class ResourceIdentifiers:
         return cls(study_instance_uid, *rest[1::2])
 
     @property
+    def instance(self) -> InstanceIdentifiers | None:
+        """The instance, where one is named."""
+        if self.series_instance_uid is None or self.sop_instance_uid is None:
+            return None
+        return InstanceIdentifiers(self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
+
+    @property
     def level(self) -> str:
         """The word for what is named: study, series or instance."""
         if self.sop_instance_uid is not None:

@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 document of a version of the service: made of its routes, and of the tables that the code goes by."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from shared.openapi import statuses
 from shared.openapi.parameters import (
@@ -18,7 +18,8 @@ from shared.openapi.resources import RANGES, RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
 from shared.web.content_negotiation import Offer
-from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, needed_by, permitting
+from shared.web.http_function import HttpFunction
+from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
 from shared.web.representations import DICOM
 
 _PROBLEM: Final = "application/problem+json"
@@ -27,39 +28,19 @@ _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the words 
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
-class RegisteredFunction(Protocol):
-    """What is told of a function by its registration: `route` is the template, without leading slash."""
-
-    @property
-    def name(self) -> str:
-        """Its name, which operations are called after."""
-
-    @property
-    def route(self) -> str:
-        """The template of its route."""
-
-    @property
-    def methods(self) -> Sequence[str]:
-        """Its methods, in upper case."""
-
-    @property
-    def summary(self) -> str:
-        """A sentence that says what it does."""
-
-
 def document(
-    version: str, base_url: str, functions: Iterable[RegisteredFunction], settings: Settings
+    version: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
     """The document of a version of the API, of plain values.
 
-    `base_url` is the service's without version. It says what the settings make of the service: whether clients sign
-    in, and the limits.
+    `base_url` is the service's without version; `summaries` say in a sentence what each function does, by its name. The
+    document says what the settings make of the service: whether clients sign in, and the limits.
     """
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Parameter] = {}
-    for function in functions:
+    for function in sorted(functions, key=lambda function: function.name):
         path = re.sub(r"\{\*", "{", "/" + function.route.replace("{version}", version))
-        for method, operation in _operations(function, settings):
+        for method, operation in _operations(function, summaries[function.name], settings):
             operation["parameters"] = [_reference(parameter, parameters) for parameter in operation["parameters"]]
             paths.setdefault(path, {})[method] = operation
     components: dict[str, Any] = {"schemas": schemas(), "parameters": parameters}
@@ -80,8 +61,8 @@ def _reference(parameter: Parameter, known: dict[str, Parameter]) -> Parameter:
     return {"$ref": f"#/components/parameters/{name}"} if known.setdefault(name, parameter) == parameter else parameter
 
 
-def _operations(function: RegisteredFunction, settings: Settings) -> Iterable[tuple[str, dict[str, Any]]]:
-    resource = RESOURCES[function.name]
+def _operations(function: HttpFunction, summary: str, settings: Settings) -> Iterable[tuple[str, dict[str, Any]]]:
+    resource = RESOURCES[function.answers]
     parameters = [*_path_parameters(function.route, settings), *resource.parameters(settings)]
     if resource.is_negotiated:
         parameters += representation_parameters(name for name in resource.media_types if "*" not in name)
@@ -90,15 +71,15 @@ def _operations(function: RegisteredFunction, settings: Settings) -> Iterable[tu
         is_head = method == "HEAD"
         operation: dict[str, Any] = {
             "operationId": function.name + ("Head" if is_head else ""),
-            "summary": function.summary,
+            "summary": summary,
             "tags": [resource.tag],
             "parameters": [one for one in parameters if not (is_head and one in RANGE_HEADERS)],
         }
         if method == "POST":
             operation["requestBody"] = _request_body(settings)
-        needed = needed_by(method)
-        asks_sign_in = resource.needs_sign_in and needed != NOTHING and not settings.anonymous_access
-        operation["security"] = [{_SCHEME: [name]} for name in _permitting(needed)] if asks_sign_in else []
+        asks_sign_in = function.permission != NOTHING and not settings.anonymous_access
+        names = _permitting(function.permission) if asks_sign_in else []
+        operation["security"] = [{_SCHEME: [name]} for name in names]
         operation["responses"] = _responses(resource, asks_sign_in=asks_sign_in, is_head=is_head)
         yield method.lower(), operation
 

@@ -1,4 +1,4 @@
-"""What each function answers: when with which status, in which media types, and to which parameters."""
+"""What functions answer: when with which status, in which media types, and to which parameters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from shared.openapi.parameters import (
 from shared.openapi.statuses import Statuses
 from shared.settings import Settings
 from shared.web.content_negotiation import Offer
+from shared.web.http_function import Answers
 from shared.web.representations import (
     DICOM,
     DOCUMENTS,
@@ -48,7 +49,7 @@ class Resource:
     """What a function answers: when with which status, and in which media types, JSON of which schema.
 
     `bodies` are the statuses with such a body that are no successes. `parameters` are those of its own, beside those
-    of its path; `is_negotiated`: also those of representations. `needs_sign_in`: unless its method needs none.
+    of its path; `is_negotiated`: also those of representations.
     """
 
     tag: str
@@ -58,7 +59,6 @@ class Resource:
     bodies: frozenset[HTTPStatus] = frozenset()
     parameters: Callable[[Settings], Sequence[Parameter]] = _no_parameters
     is_negotiated: bool = True
-    needs_sign_in: bool = True
 
 
 def _media_types(offers: Iterable[Offer]) -> tuple[str, ...]:
@@ -100,7 +100,6 @@ def _described(media_type: str) -> Resource:
         statuses=statuses.DESCRIPTION,
         media_types=(media_type,),
         is_negotiated=False,
-        needs_sign_in=False,
     )
 
 
@@ -112,7 +111,6 @@ def _health(answers: Statuses) -> Resource:
         schema="Health",
         bodies=frozenset(answers),
         is_negotiated=False,
-        needs_sign_in=False,
     )
 
 
@@ -128,51 +126,34 @@ _METADATA: Final = _retrieved(METADATA, schema="DataSets", without=RANGES)
 _RENDERED: Final = _retrieved(
     [offer for shown in (None, *_SHOWN_AS_THEY_ARE) for offer in rendered_offers(shown)], rendering_parameters()
 )
-_THUMBNAIL: Final = _retrieved(rendered_offers(None), rendering_parameters())
-_DELETE: Final = Resource(tag="Delete", statuses=statuses.DELETE, is_negotiated=False)
 
-RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType(
+RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
     {
-        "AnswerPreflight": Resource(tag="Service", statuses=statuses.PREFLIGHT, is_negotiated=False),
-        "CheckHealth": _health(statuses.HEALTH),
-        "CheckLiveness": _health(statuses.LIVENESS),
-        "DeleteInstance": _DELETE,
-        "DeleteSeries": _DELETE,
-        "DeleteStudy": _DELETE,
-        "DescribeApi": _described("application/yaml"),
-        "DescribeApiAsJson": _described("application/json"),
+        Answers.STORE: _STORE,
+        Answers.INSTANCE: _retrieved(instance_offers(EXPLICIT_VR_LITTLE_ENDIAN)),
+        Answers.INSTANCES: _SEVERAL,
+        Answers.METADATA: _METADATA,
+        Answers.FRAMES: _retrieved([offer for name in FRAME_MEDIA_TYPES for offer in bulk_value_offers(name)]),
         # An encapsulated document comes as what its instance says that it is.
-        "RetrieveBulkdata": _retrieved(
+        Answers.BULK_VALUE: _retrieved(
             [offer for name in (*FRAME_MEDIA_TYPES, "*/*") for offer in bulk_value_offers(name)]
         ),
-        "RetrieveByUri": _retrieved(
+        Answers.RENDERED: _RENDERED,
+        Answers.THUMBNAIL: _retrieved(rendered_offers(None), rendering_parameters()),
+        Answers.URI_SERVICE: _retrieved(
             [Offer(DICOM, False), *(Offer(name, False) for name in _RENDERED.media_types if "multipart" not in name)],
             uri_parameters(),
             is_negotiated=False,
         ),
-        "RetrieveFrames": _retrieved([offer for name in FRAME_MEDIA_TYPES for offer in bulk_value_offers(name)]),
-        "RetrieveFrameThumbnail": _THUMBNAIL,
-        "RetrieveInstance": _retrieved(instance_offers(EXPLICIT_VR_LITTLE_ENDIAN)),
-        "RetrieveInstanceMetadata": _METADATA,
-        "RetrieveInstanceThumbnail": _THUMBNAIL,
-        "RetrieveRenderedFrames": _RENDERED,
-        "RetrieveRenderedInstance": _RENDERED,
-        "RetrieveRenderedSeries": _RENDERED,
-        "RetrieveRenderedStudy": _RENDERED,
-        "RetrieveSeries": _SEVERAL,
-        "RetrieveSeriesMetadata": _METADATA,
-        "RetrieveSeriesThumbnail": _THUMBNAIL,
-        "RetrieveStudy": _SEVERAL,
-        "RetrieveStudyMetadata": _METADATA,
-        "RetrieveStudyThumbnail": _THUMBNAIL,
-        "SearchInstances": _searched(Level.INSTANCE),
-        "SearchSeries": _searched(Level.SERIES),
-        "SearchSeriesInstances": _searched(Level.INSTANCE),
-        "SearchStudies": _searched(Level.STUDY),
-        "SearchStudyInstances": _searched(Level.INSTANCE),
-        "SearchStudySeries": _searched(Level.SERIES),
-        "StoreInstances": _STORE,
-        "StoreStudyInstances": _STORE,
+        Answers.STUDIES_FOUND: _searched(Level.STUDY),
+        Answers.SERIES_FOUND: _searched(Level.SERIES),
+        Answers.INSTANCES_FOUND: _searched(Level.INSTANCE),
+        Answers.DELETE: Resource(tag="Delete", statuses=statuses.DELETE, is_negotiated=False),
+        Answers.PREFLIGHT: Resource(tag="Service", statuses=statuses.PREFLIGHT, is_negotiated=False),
+        Answers.DESCRIPTION_YAML: _described("application/yaml"),
+        Answers.DESCRIPTION_JSON: _described("application/json"),
+        Answers.HEALTH: _health(statuses.HEALTH),
+        Answers.LIVENESS: _health(statuses.LIVENESS),
     }
 )
-"""What each function answers, by its name."""
+"""What functions answer, by what the table of routes says of them."""

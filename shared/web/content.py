@@ -1,9 +1,11 @@
-"""Bytes to send: what a retrieve hands to the edge, before anything of it is read."""
+"""Bytes to send: what a service offers of a resource, before anything of it is read. The edge makes an answer of it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from shared.web.content_negotiation import Offer
 
 Item = TypeVar("Item")
 
@@ -32,6 +34,51 @@ class Content:
         """The same content, with the first step of reading all of it taken."""
         chunks = await begun(self.all())
         return replace(self, read=lambda _offset, _length: chunks, is_ranged=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Contents to be sent as the parts of one message. The first step raises NotFound or NotAcceptable."""
+
+    contents: AsyncIterator[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Bytes of unknown length, which no range can be had of. A browser saves them under `file_name`, if there is one.
+
+    `is_text`: they are gzipped for a client that takes them so.
+    """
+
+    media_type: str
+    chunks: AsyncIterator[bytes]
+    file_name: str = ""
+    is_text: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Representations:
+    """What a resource can be sent as. Nothing is read of its bytes before one of them is opened.
+
+    `version` is what the bytes depend on beside the representation that is chosen, for the entity tag; None where only
+    reading all of them would tell. `is_version_of_parts`: that of multipart representations, too. `offers` stand in the
+    order of preference. ``open(offer)`` gives the representation, and raises NotFound or NotAcceptable where it cannot
+    be had. `is_text`: that may be a Stream of text.
+    """
+
+    version: tuple[object, ...] | None
+    offers: Sequence[Offer]
+    open: Callable[[Offer], Awaitable[Content | Parts | Stream]]
+    is_version_of_parts: bool = True
+    is_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A resource of which only reading tells what it can be sent as; a client that has `version` is spared that."""
+
+    version: tuple[object, ...]
+    read: Callable[[], Awaitable[Representations]]
 
 
 async def begun(items: AsyncIterator[Item]) -> AsyncIterator[Item]:

@@ -15,3 +15,8 @@ def entity_tag(*facts: object) -> str:
 def names_tag(header: str | None, tag: str) -> bool:
     """Whether an If-None-Match header names `tag`, by weak comparison, or is ``*`` (RFC 9110 13.1.2)."""
     return header is not None and (header.strip() == "*" or tag in _TAG.findall(header))
+
+
+def caching_headers(tag: str) -> dict[str, str]:
+    """The headers of an answer that has an entity tag: a browser may keep it, and has to ask each time if it holds."""
+    return {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}

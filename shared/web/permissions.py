@@ -1,4 +1,4 @@
-"""What a token's claims permit, and what a request needs: app roles and delegated scopes (RFC 6749 3.3)."""
+"""What a token's claims permit: app roles and delegated scopes (RFC 6749 3.3)."""
 
 from collections.abc import Mapping
 from enum import Flag, auto
@@ -24,15 +24,6 @@ SCOPES: Final[Mapping[str, Permission]] = MappingProxyType(
     {"Dicom.Read": Permission.READ, "Dicom.ReadWrite": Permission.READ | Permission.WRITE}
 )
 """What a delegated scope permits an app to do for its user; the second is that of Microsoft's service."""
-
-_NEEDED: Final[Mapping[str, Permission]] = MappingProxyType(
-    {"GET": Permission.READ, "HEAD": Permission.READ, "OPTIONS": NOTHING}
-)
-
-
-def needed_by(method: str) -> Permission:
-    """What a request of this method needs: any that does not only read needs to write."""
-    return _NEEDED.get(method, Permission.WRITE)
 
 
 def permitted_by(claims: Mapping[str, Any]) -> Permission:

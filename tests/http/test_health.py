@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from azure.functions.decorators.function_app import Function
 
-from functions import health
+from functions.edge import storage_health
 from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -17,11 +17,6 @@ from shared.storage.transport import WatchedTransport
 from tests.support.in_process import app_client
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
-
-
-@pytest.fixture(autouse=True)
-def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_asked_next", 0.0)
 
 
 @pytest.fixture
@@ -62,7 +57,7 @@ async def test_many_who_ask_cost_two_operations(client: httpx.AsyncClient, count
 async def test_storage_is_asked_again_after_a_while(
     client: httpx.AsyncClient, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "_KEPT_SECONDS", 0)
+    monkeypatch.setattr(storage_health, "_KEPT_SECONDS", 0)
     for _ in range(2):
         await client.get("/health")
     assert counting.operations.total() == 4
@@ -83,7 +78,7 @@ async def test_storage_that_does_not_answer_in_time(
     hanging_port: int,
     is_hanging: bool,
 ) -> None:
-    monkeypatch.setattr(health, "_CHECK_SECONDS", 0.5)
+    monkeypatch.setattr(storage_health, "_CHECK_SECONDS", 0.5)
     endpoint = f"http://127.0.0.1:{hanging_port if is_hanging else free_ports(1)}/nobody"
     settings = Settings(
         storage_connection_string=f"AccountName=nobody;AccountKey=a2V5;BlobEndpoint={endpoint};TableEndpoint={endpoint}"

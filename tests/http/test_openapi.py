@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from functions.edge.registered import http_functions
+from functions.routes import ROUTES
 from shared.web.media_types import parse_media_type
 from tests.conftest import Server, serving
 from tests.support.served_instances import dataset, part10
@@ -111,7 +111,7 @@ def store_again(server: Server) -> None:
 
 def operations_of(schema: BaseSchema) -> list[Operation]:
     found = [operation.ok() for operation in schema.get_all_operations() if isinstance(operation, Ok)]
-    assert len(found) == sum(len(function.methods) for function in http_functions())
+    assert len(found) == sum(len(function.methods) for function in ROUTES.values())
     return found
 
 

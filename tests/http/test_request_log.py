@@ -11,7 +11,7 @@ import pytest_asyncio
 from azure.functions.decorators.function_app import Function
 from starlette.types import Message
 
-from functions.edge.request_log import AnswerCut
+from functions.edge.observation import AnswerCut
 from local.server import Host, routes_of
 from shared.storage.archive import Archive
 from shared.storage.blobs import InstanceBlobs
@@ -104,7 +104,7 @@ async def test_an_error_of_ours_is_told_without_its_message(
     assert (await client.get("/studies")).status_code == 500
     ((level, line),) = lines()
     assert (level, line["status"]) == (logging.ERROR, "500")
-    told = next(record.getMessage() for record in caplog.records if record.name == "functions.edge.request")
+    told = next(record.getMessage() for record in caplog.records if record.name == "functions.edge.problems")
     assert f"search_studies failed, trace={line['trace']}: ValueError at tests/http/" in told
     assert NAME not in caplog.text
 

@@ -278,10 +278,7 @@ def test_numbers_and_moments_without_bounds(server: Server, query: bytes, count:
 async def test_a_query_string_of_bytes_that_are_not_ascii(
     functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(anonymous_access=True)
-    monkeypatch.setattr(app, "_archive", archive)
-    monkeypatch.setattr(app, "settings", lambda: settings)
-    monkeypatch.setattr("functions.edge.request.settings", lambda: settings)
+    monkeypatch.setattr(app, "of_process", app.App(Settings(anonymous_access=True), archive=archive))
     host = Host(routes_of(functions))
     for query, expected in (
         (b"PatientID=M\xfcller", 400),

@@ -216,8 +216,7 @@ async def in_this_process(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
-    monkeypatch.setattr(app, "settings", lambda: settings)
-    monkeypatch.setattr("functions.edge.request.settings", lambda: settings)
+    monkeypatch.setattr(app, "of_process", app.App(settings))
     transport = httpx.ASGITransport(Host(routes_of(functions)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:
         yield client

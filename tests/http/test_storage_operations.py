@@ -38,9 +38,7 @@ async def client(
     """A client of the app in this process, on an archive whose operations are counted, with five instances."""
     with pytest.MonkeyPatch.context() as patch:
         async with archive_through(counting, patch, settings) as counted:
-            patch.setattr(app, "_archive", counted)
-            patch.setattr(app, "settings", lambda: Settings(anonymous_access=True))
-            patch.setattr("functions.edge.request.settings", lambda: Settings(anonymous_access=True))
+            patch.setattr(app, "of_process", app.App(Settings(anonymous_access=True), archive=counted))
             transport = httpx.ASGITransport(Host(routes_of(functions)))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2") as client:
                 files = [

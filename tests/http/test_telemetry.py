@@ -74,18 +74,15 @@ class Exported:
 
 
 @pytest.fixture
-def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
-    exported = Exported()
-    monkeypatch.setattr(telemetry, "_is_open", True)
-    monkeypatch.setattr(telemetry, "_telemetry", exported.telemetry)
-    return exported
+def exported() -> Exported:
+    return Exported()
 
 
 @pytest_asyncio.fixture
 async def client(
     functions: list[Function], archive: Archive, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    async with app_client(functions, archive, monkeypatch) as client:
+    async with app_client(functions, archive, monkeypatch, exported.telemetry) as client:
         yield client
 
 
@@ -185,7 +182,7 @@ async def test_retries_and_failures_are_counted(
         archive_through(
             WatchedTransport(), monkeypatch, Settings(storage_connection_string=nowhere), retries=2
         ) as unreachable,
-        app_client(functions, unreachable, monkeypatch) as client,
+        app_client(functions, unreachable, monkeypatch, exported.telemetry) as client,
     ):
         assert (await client.get("/studies/1.2.3/metadata")).status_code == 503
     attributes = dict(exported.request.attributes or {})
@@ -226,8 +223,8 @@ def test_nothing_of_it_is_imported_where_it_is_not_configured() -> None:
     program = """
 import asyncio, sys
 import function_app
-from functions.edge import telemetry
-assert asyncio.run(telemetry._of_process()) is None
+from functions.edge.app import app_of_process
+assert asyncio.run(app_of_process().telemetry()) is None
 found = [name for name in sys.modules if name.startswith(("opentelemetry.sdk", "azure.monitor", "azure.identity"))]
 assert not found, found
 """

@@ -8,7 +8,8 @@ from azure.functions.decorators.function_app import Function
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.edge.registered import http_functions
+from functions.edge.function import summaries
+from functions.routes import ROUTES
 from local.server import routes_of
 from shared.dicom.attributes import SEARCHABLE
 from shared.errors import DicomWebError
@@ -18,6 +19,7 @@ from shared.openapi.resources import RESOURCES
 from shared.search.query import CONTROLS, REPRESENTATION
 from shared.settings import Settings
 from shared.web.failure_reasons import FailureReason
+from shared.web.http_function import Answers
 from shared.web.permissions import ROLES, SCOPES
 
 OPEN = Settings(anonymous_access=True)
@@ -25,7 +27,7 @@ CLOSED = Settings(authority="https://login.example.org", audience="dicom")
 
 
 def described(version: str = "v2", settings: Settings = OPEN) -> dict[str, Any]:
-    return document(version, "https://dicom.example.org", http_functions(), settings)
+    return document(version, "https://dicom.example.org", ROUTES.values(), summaries(), settings)
 
 
 def operations(described: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -53,7 +55,8 @@ def test_every_route_and_method_is_in_it_and_no_other(version: str, functions: l
     named = {key: operation["operationId"] for key, operation in operations(described(version)).items()}
     assert {key: name.removesuffix("Head") for key, name in named.items()} == registered
     assert len(set(named.values())) == len(named)
-    assert set(registered.values()) == RESOURCES.keys()
+    assert set(registered.values()) == ROUTES.keys()
+    assert {row.answers for row in ROUTES.values()} == RESOURCES.keys() == set(Answers)
     assert all(operation["summary"] for operation in operations(described(version)).values())
 
 

@@ -9,6 +9,7 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from functions.edge import app
+from functions.edge.telemetry import Telemetry
 from local.server import Host, routes_of
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -16,16 +17,16 @@ from shared.storage.archive import Archive
 
 @asynccontextmanager
 async def app_client(
-    functions: Iterable[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch, **changed: Any
+    functions: Iterable[Function],
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    telemetry: Telemetry | None = None,
+    **changed: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app's v2 URL, on an archive that is open, with some settings changed."""
     settings = Settings(anonymous_access=True, **changed)
     with monkeypatch.context() as patch:
-        patch.setattr(app, "_archive", archive)
-        patch.setattr(app, "_store", None)
-        patch.setattr(app, "_pixel_work", None)
-        patch.setattr(app, "settings", lambda: settings)
-        patch.setattr("functions.edge.request.settings", lambda: settings)
+        patch.setattr(app, "of_process", app.App(settings, archive=archive, telemetry=telemetry))
         transport = httpx.ASGITransport(Host(routes_of(functions)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2", timeout=60) as client:
             yield client

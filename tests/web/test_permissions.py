@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, needed_by, permitted_by, permitting
+from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitted_by, permitting
 
 READ, WRITE = Permission.READ, Permission.WRITE
 
@@ -40,16 +40,6 @@ READ, WRITE = Permission.READ, Permission.WRITE
 )
 def test_what_claims_permit(claims: dict[str, Any], permitted: Permission) -> None:
     assert permitted_by(claims) == permitted
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "ANYTHING"])
-def test_what_does_not_only_read_needs_to_write(method: str) -> None:
-    assert needed_by(method) == WRITE
-
-
-def test_what_only_reads_needs_to_read() -> None:
-    assert needed_by("GET") == needed_by("HEAD") == READ
-    assert needed_by("OPTIONS") == NOTHING
 
 
 def test_what_would_permit_is_named() -> None:

@@ -1,18 +1,25 @@
-"""Bulk values of an instance (PS3.18 10.4.1.1.5): what metadata refers to by a BulkDataURI."""
+"""The Retrieve transaction of bulk values (PS3.18 10.4.1.1.5): what metadata refers to by a BulkDataURI."""
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 from shared.errors import NotFound
 from shared.services.retrieve.file_header import Header, read_header_of
+from shared.services.retrieve.frames import frames_of
 from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
 from shared.services.retrieve.pixel_work import PixelWork
-from shared.services.retrieve.stored_file import StoredFile
-from shared.web.content import Content, in_memory
+from shared.services.retrieve.stored_file import StoredFile, open_file
+from shared.services.retrieve.stored_instances import find_instance
+from shared.storage.archive import Archive
+from shared.web.content import Content, Parts, Representations, Unread, in_memory
+from shared.web.content_negotiation import Offer
+from shared.web.representations import bulk_value_offers, frame_offers
 
 PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 """The paths of Pixel Data, of integers and of floats."""
@@ -20,6 +27,40 @@ PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _DOCUMENT_TYPE: Final = 0x00420012
 _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+\-]+")
+
+
+async def retrieve_bulk_value(archive: Archive, identifiers: InstanceIdentifiers, path: str, work: PixelWork) -> Unread:
+    """What the value that a BulkDataURI's `path` names can be sent as, which its file tells. Raises NotFound.
+
+    Encapsulated Pixel Data is sent as its frames, a part each.
+    """
+    record = await find_instance(archive, identifiers)
+
+    async def read() -> Representations:
+        file = await open_file(archive, record, work)
+        table = file.frames
+        if path in PIXEL_DATA_PATHS and table is not None and table.is_encapsulated:
+            return _all_frames(file, table.frame_count, work)
+        value = await bulk_value(file, work, path)
+
+        async def open_value(offer: Offer) -> Content:
+            # dicomweb-client asks for a range of the value, and takes a range of the message for one.
+            is_ranged = value.is_ranged and not offer.is_multipart
+            return replace(value, media_type=offer.media_type, is_ranged=is_ranged)
+
+        return Representations(version=None, offers=bulk_value_offers(value.media_type), open=open_value)
+
+    return Unread(version=(record.blob_version, path), read=read)
+
+
+def _all_frames(file: StoredFile, frame_count: int, work: PixelWork) -> Representations:
+    numbers = range(1, frame_count + 1)
+
+    async def open_frames(offer: Offer) -> Content | Parts:
+        return await frames_of(file, numbers, offer, work)
+
+    offers = frame_offers(file.transfer_syntax_uid, are_several=frame_count > 1)
+    return Representations(version=None, offers=offers, open=open_frames)
 
 
 async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:

@@ -1,150 +1,49 @@
-"""Frames of an instance as they are stored (PS3.18 10.4.1.1.6), each read by itself."""
+"""The Retrieve transaction of frames (PS3.18 10.4.1.1.6): as they are stored, or transcoded."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shared.dicom.frame_table import FrameTable, FrameUnavailable
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
-from shared.errors import NotFound
-from shared.services.retrieve.stored_file import StoredFile, read_of
-from shared.web.content import Content, in_memory
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile, open_file
+from shared.services.retrieve.stored_frames import stored_frame, stored_frames
+from shared.services.retrieve.stored_instances import find_instance
+from shared.web.content import Content, Parts, Representations, begun
+from shared.web.content_negotiation import Offer
+from shared.web.representations import frame_offers
 
-_SPAN_BYTES: Final = 4 * 1024**2  # adjacent frames are read together up to this size
-_PASSED_OVER_BYTES: Final = 256 * 1024  # take storage less time than another read
-_ITEM_HEADER_BYTES: Final = 8  # between two fragments, PS3.5 A.4
-
-
-def frame_ranges(table: FrameTable, frame_number: int) -> list[tuple[int, int]]:
-    """The (offset, length) ranges of a frame's bytes in the file; raises NotFound for one that does not exist."""
-    try:
-        return table.byte_ranges(frame_number)
-    except FrameUnavailable as error:
-        raise NotFound(str(error)) from error
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
 
 
-def stored_frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
-    """One frame, any range of which can be read. Raises NotFound."""
-    table = file.frame_table()
-    ranges = frame_ranges(table, frame_number)
+async def retrieve_frames(
+    archive: "Archive", identifiers: InstanceIdentifiers, frame_numbers: Sequence[int], work: PixelWork
+) -> Representations:
+    """What frames of an instance, by number from 1, can be sent as: one by itself, several as parts, in that order.
 
-    async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        if table.frame_bits % 8:
-            yield (await read_frame(file, frame_number))[offset : offset + length]
-            return
-        async for chunk in read_ranges(file, ranges, offset, length):
-            yield chunk
+    Raises NotFound where there is no such instance; where there is no such frame, opening them does.
+    """
+    record = await find_instance(archive, identifiers)
 
-    size_bytes = (table.frame_bits + 7) // 8 or sum(length for _, length in ranges)
-    return Content(
-        frame_path(file, frame_number), media_type, frame_transfer_syntax(file.transfer_syntax_uid), size_bytes, read
+    async def open_frames(offer: Offer) -> Content | Parts:
+        return await frames_of(await open_file(archive, record, work), frame_numbers, offer, work)
+
+    return Representations(
+        version=(record.blob_version, tuple(frame_numbers)),
+        offers=frame_offers(record.transfer_syntax_uid, are_several=len(frame_numbers) > 1),
+        open=open_frames,
     )
 
 
-async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_type: str) -> AsyncIterator[Content]:
-    """Frames by number from 1, in the order asked for; adjacent ones in one read.
+async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer, work: PixelWork) -> Content | Parts:
+    """Frames of a file as one of `frame_offers`. Raises NotFound, and NotAcceptable for what cannot be transcoded."""
+    (uid,) = offer.transfer_syntax_uids
+    if uid != frame_transfer_syntax(file.transfer_syntax_uid):
+        from shared.services.retrieve.transcoding import frames_in  # pydicom
 
-    Raises NotFound, at the first step, for a frame that does not exist.
-    """
-    table = file.frame_table()
-    syntax = frame_transfer_syntax(file.transfer_syntax_uid)
-    for span in list(_spans(table, frame_numbers)):
-        if len(span.frame_numbers) == 1:
-            yield stored_frame(file, span.frame_numbers[0], media_type)
-            continue
-        async for number, frame in _frames_of(file, span):
-            yield in_memory(frame_path(file, number), media_type, syntax, frame)
-
-
-async def read_together(file: StoredFile, frame_numbers: Sequence[int]) -> StoredFile:
-    """The same file for who needs its header and these frames: read by now, where one read is cheaper than several.
-
-    Raises NotFound for a frame that does not exist.
-    """
-    table = file.frame_table()
-    asked_bytes = sum(length for number in frame_numbers for _, length in frame_ranges(table, number))
-    if file.size_bytes > _SPAN_BYTES or table.value_bytes - asked_bytes > _PASSED_OVER_BYTES:
-        return file
-    return replace(file, read=read_of(await file.read_all(0, file.size_bytes)))
-
-
-async def read_frames(file: StoredFile, frame_numbers: Sequence[int]) -> AsyncIterator[tuple[int, bytes]]:
-    """Frames by number from 1, in the order asked for, each with its number; adjacent ones in one read."""
-    for span in _spans(file.frame_table(), frame_numbers):
-        async for numbered in _frames_of(file, span):
-            yield numbered
-
-
-async def read_frame(file: StoredFile, frame_number: int) -> bytes:
-    """The bytes of one frame, as they are stored. Raises NotFound."""
-    table = file.frame_table()
-    ranges = frame_ranges(table, frame_number)
-    size_bytes = sum(length for _, length in ranges)
-    return table.cut(frame_number, b"".join([chunk async for chunk in read_ranges(file, ranges, 0, size_bytes)]))
-
-
-async def read_ranges(
-    file: StoredFile, ranges: Sequence[tuple[int, int]], offset: int, length: int
-) -> AsyncIterator[bytes]:
-    """`length` bytes from `offset` on of what ascending ranges of the file hold together, by one read of the file."""
-    pieces = list(_cut(ranges, offset, length))
-    if not pieces:
-        return
-    position, index = pieces[0][0], 0
-    async for chunk in file.read(position, sum(pieces[-1]) - position):
-        while index < len(pieces) and pieces[index][0] < position + len(chunk):
-            start, size = pieces[index]
-            yield chunk[max(start - position, 0) : start + size - position]
-            if start + size > position + len(chunk):
-                break
-            index += 1
-        position += len(chunk)
-
-
-async def _frames_of(file: StoredFile, span: "_Span") -> AsyncIterator[tuple[int, bytes]]:
-    table = file.frame_table()
-    data = await file.read_all(span.start, span.end - span.start)
-    for number in span.frame_numbers:
-        ranges = table.byte_ranges(number)
-        pieces = (data[offset - span.start : offset - span.start + length] for offset, length in ranges)
-        yield number, table.cut(number, b"".join(pieces))
-
-
-def _cut(ranges: Sequence[tuple[int, int]], offset: int, length: int) -> Iterator[tuple[int, int]]:
-    """What of the ranges, laid side by side, is within `length` bytes from `offset` on."""
-    before = 0
-    for start, size in ranges:
-        first, end = max(offset - before, 0), min(offset + length - before, size)
-        if first < end:
-            yield start + first, end - first
-        before += size
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Frames side by side in the file, from byte `start` to before `end`."""
-
-    frame_numbers: list[int]
-    start: int
-    end: int
-
-
-def _spans(table: FrameTable, frame_numbers: Sequence[int]) -> Iterator[_Span]:
-    last: _Span | None = None
-    for number in frame_numbers:
-        ranges = frame_ranges(table, number)
-        start, end = ranges[0][0], ranges[-1][0] + ranges[-1][1]
-        # Frames of single bits may share a byte (PS3.5 8.1.1).
-        if last and last.end - 1 <= start <= last.end + _ITEM_HEADER_BYTES and end - last.start <= _SPAN_BYTES:
-            last = _Span([*last.frame_numbers, number], last.start, end)
-            continue
-        if last:
-            yield last
-        last = _Span([number], start, end)
-    if last:
-        yield last
-
-
-def frame_path(file: StoredFile, frame_number: int) -> str:
-    """The path of a frame below the service's URL."""
-    return f"{file.path}/frames/{frame_number}"
+        frames = frames_in(file, work, frame_numbers, uid, offer.media_type)
+        return await anext(frames) if len(frame_numbers) == 1 else Parts(await begun(frames))
+    if len(frame_numbers) == 1:
+        return stored_frame(file, frame_numbers[0], offer.media_type)
+    return Parts(await begun(stored_frames(file, frame_numbers, offer.media_type)))

@@ -1,81 +1,68 @@
-"""The instances of a resource, and their files (PS3.18 10.4.1.1.1), as they are stored or transcoded."""
+"""The Retrieve transaction of instances: their files (PS3.18 10.4.1.1.1), as they are stored or transcoded."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames
+from shared.archive.instance import InstanceFacts, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import open_file
+from shared.services.retrieve.stored_instances import (
+    find_instance,
+    find_instances,
+    find_instances_with_frames,
+    find_transfer_syntaxes,
+    is_deleted,
+)
+from shared.services.retrieve.zip_archive import zip_archive
 from shared.storage import keys
-from shared.storage.archive import Archive
-from shared.web.content import Content
-from shared.web.representations import DICOM
+from shared.web.content import Content, Parts, Representations, Stream
+from shared.web.content_negotiation import Offer
+from shared.web.representations import DICOM, ZIP, instance_offers, several_offers
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
+
 Facts = TypeVar("Facts", bound=InstanceFacts)
 
 _AHEAD: Final = 4  # instances opened before the client wants them; each holds one chunk, of 4 MiB at most
 
 
-async def find_instance(archive: Archive, identifiers: InstanceIdentifiers) -> InstanceWithFrames:
-    """An instance; raises NotFound."""
-    return _found(await archive.catalog.read_instance_with_frames(identifiers))
+async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers, work: PixelWork) -> Representations:
+    """What an instance can be sent as: its file in the transfer syntaxes there are. Raises NotFound."""
+    record = await find_instance(archive, identifiers)
+
+    async def open_file_in(offer: Offer) -> Content:
+        (uid,) = offer.transfer_syntax_uids
+        return await file_in(archive, record, work, uid)
+
+    return Representations(
+        version=(record.blob_version,), offers=instance_offers(record.transfer_syntax_uid), open=open_file_in
+    )
 
 
-async def find_instance_metadata(archive: Archive, identifiers: InstanceIdentifiers) -> InstanceMetadata:
-    """The metadata of an instance; raises NotFound."""
-    return _found(await archive.catalog.read_instance_metadata(identifiers))
+async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, work: PixelWork) -> Representations:
+    """What a study or a series can be sent as: the files of its instances, as parts or in a ZIP. Raises NotFound."""
+    stored = await find_transfer_syntaxes(archive, resource)
+
+    async def open_files(offer: Offer) -> Parts | Stream:
+        if offer.transfer_syntax_uids in (stored, frozenset()):
+            files = files_as_stored(archive, find_instances(archive, resource))
+        else:
+            (uid,) = offer.transfer_syntax_uids
+            files = files_in(archive, find_instances_with_frames(archive, resource), work, uid)
+        if offer.media_type == ZIP:
+            name = resource.series_instance_uid or resource.study_instance_uid
+            return Stream(ZIP, zip_archive(files), file_name=f"{name}.zip")
+        return Parts(files)
+
+    return Representations(version=None, offers=several_offers(stored), open=open_files)
 
 
-def _found(record: Record | None) -> Record:
-    if record is None:
-        raise NotFound("There is no such instance.")
-    return record
-
-
-async def find_transfer_syntaxes(archive: Archive, resource: ResourceIdentifiers) -> frozenset[str]:
-    """The transfer syntaxes in which a study's or a series' instances are stored; raises NotFound."""
-    study = await archive.catalog.read_outline(resource.study_instance_uid)
-    if study is not None and resource.series_instance_uid is None:
-        return study.transfer_syntaxes
-    series = study.series.get(resource.series_instance_uid or "") if study else None
-    if series is None:
-        raise NotFound(f"There is no such {resource.level}.")
-    return frozenset(series.transfer_syntaxes)
-
-
-def find_instances(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceFacts]:
-    """The instances of a study or a series. Raises NotFound at the first step."""
-    records = archive.catalog.read_instances(resource.study_instance_uid, resource.series_instance_uid)
-    return at_least_one(records, f"There is no such {resource.level}.")
-
-
-def find_instances_with_frames(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceWithFrames]:
-    """The same with their frame tables. Raises NotFound at the first step."""
-    records = archive.catalog.read_instances_with_frames(resource.study_instance_uid, resource.series_instance_uid)
-    return at_least_one(records, f"There is no such {resource.level}.")
-
-
-async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:
-    """The same records; where there are none, raises NotFound, which says `none`, at the first step."""
-    is_empty = True
-    async for record in records:
-        is_empty = False
-        yield record
-    if is_empty:
-        raise NotFound(none)
-
-
-async def is_deleted(archive: Archive, record: InstanceFacts | InstanceMetadata) -> bool:
-    """Whether an instance that was there before has been deleted, or replaced, since."""
-    found = await archive.catalog.read_instance(record.identifiers)
-    return found is None or found.blob_version != record.blob_version
-
-
-def as_stored(archive: Archive, record: InstanceFacts) -> Content:
+def as_stored(archive: "Archive", record: InstanceFacts) -> Content:
     """An instance's Part 10 file as it is stored."""
     blob = keys.instance_blob(record.identifiers, record.blob_version)
 
@@ -85,20 +72,19 @@ def as_stored(archive: Archive, record: InstanceFacts) -> Content:
     return Content(record.identifiers.path, DICOM, record.transfer_syntax_uid, record.size_bytes, read)
 
 
-async def file_in(archive: Archive, record: InstanceWithFrames, work: PixelWork, transfer_syntax_uid: str) -> Content:
+async def file_in(archive: "Archive", record: InstanceWithFrames, work: PixelWork, transfer_syntax_uid: str) -> Content:
     """An instance's Part 10 file in a transfer syntax.
 
     Raises NotFound when the instance was deleted meanwhile, and NotAcceptable when it cannot be transcoded.
     """
     if transfer_syntax_uid == record.transfer_syntax_uid:
         return as_stored(archive, record)
-    from shared.services.retrieve.stored_file import open_file
-    from shared.services.retrieve.transcoded_file import transcoded_file
+    from shared.services.retrieve.transcoded_file import transcoded_file  # pydicom
 
     return await transcoded_file(await open_file(archive, record, work), work, transfer_syntax_uid)
 
 
-def files_as_stored(archive: Archive, records: AsyncIterator[InstanceFacts]) -> AsyncGenerator[Content, None]:
+def files_as_stored(archive: "Archive", records: AsyncIterator[InstanceFacts]) -> AsyncGenerator[Content, None]:
     """The files of instances as they are stored, in their order, the next few fetched ahead.
 
     One that was deleted meanwhile is left out. Raises Unavailable for one that is there, and whose file is not.
@@ -111,7 +97,7 @@ def files_as_stored(archive: Archive, records: AsyncIterator[InstanceFacts]) -> 
 
 
 def files_in(
-    archive: Archive, records: AsyncIterator[InstanceWithFrames], work: PixelWork, transfer_syntax_uid: str
+    archive: "Archive", records: AsyncIterator[InstanceWithFrames], work: PixelWork, transfer_syntax_uid: str
 ) -> AsyncGenerator[Content, None]:
     """The files of instances in a transfer syntax, in their order, the next one fetched ahead.
 
@@ -126,7 +112,7 @@ def files_in(
 
 
 async def _files(
-    archive: Archive, records: AsyncIterator[Facts], open_one: Callable[[Facts], Awaitable[Content]], ahead: int
+    archive: "Archive", records: AsyncIterator[Facts], open_one: Callable[[Facts], Awaitable[Content]], ahead: int
 ) -> AsyncGenerator[Content, None]:
     async def open_next(record: Facts) -> Content | None:
         try:

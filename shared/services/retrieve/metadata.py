@@ -1,38 +1,63 @@
-"""Metadata of instances (PS3.18 10.4.1.1.2), from the rows that it was kept in when they were stored."""
+"""The Retrieve transaction of metadata (PS3.18 10.4.1.1.2), from the rows that it was kept in at store."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shared.archive.instance import InstanceMetadata
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
-from shared.services.retrieve.instances import at_least_one, is_deleted
+from shared.services.retrieve.stored_instances import at_least_one, find_instance_metadata, is_deleted
 from shared.services.retrieve.stored_metadata import stored_metadata
-from shared.storage.archive import Archive
-from shared.web.content import Content, in_memory
-from shared.web.representations import DICOM_XML
+from shared.web.content import Content, Parts, Representations, Stream, in_memory
+from shared.web.content_negotiation import Offer
+from shared.web.representations import DICOM_XML, METADATA
+
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
 
 _PIECE_BYTES: Final = 64 * 1024
 
 
-async def metadata_version(archive: Archive, resource: ResourceIdentifiers) -> str:
-    """What changes whenever an instance is stored into the resource or deleted from it. Raises NotFound."""
-    version = await archive.catalog.read_version(resource)
-    if version is None:
-        raise NotFound(f"There is no such {resource.level}.")
-    return version
+async def retrieve_metadata(archive: "Archive", resource: ResourceIdentifiers, service_url: str) -> Representations:
+    """What the metadata of a study's or a series' instances can be sent as. Raises NotFound.
 
-
-def find_metadata(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceMetadata]:
-    """The metadata of the instances of a study or a series. Raises NotFound at the first step."""
+    BulkDataURIs are absolute, under `service_url`, ``scheme://host/version``.
+    """
+    etag = await archive.catalog.read_version(resource)
+    none = f"There is no such {resource.level}."
+    if etag is None:
+        raise NotFound(none)
     records = archive.catalog.read_metadata(resource.study_instance_uid, resource.series_instance_uid)
-    return at_least_one(records, f"There is no such {resource.level}.")
+    return _representations(archive, etag, at_least_one(records, none), service_url)
+
+
+async def retrieve_instance_metadata(
+    archive: "Archive", identifiers: InstanceIdentifiers, service_url: str
+) -> Representations:
+    """What the metadata of an instance can be sent as, as `retrieve_metadata` has it. Raises NotFound."""
+    record = await find_instance_metadata(archive, identifiers)
+
+    async def only() -> AsyncIterator[InstanceMetadata]:
+        yield record
+
+    return _representations(archive, record.blob_version, only(), service_url)
+
+
+def _representations(
+    archive: "Archive", version: str, records: AsyncIterator[InstanceMetadata], service_url: str
+) -> Representations:
+    async def open_metadata(offer: Offer) -> Parts | Stream:
+        if offer.is_multipart:
+            return Parts(xml_documents(archive, records, service_url))
+        return Stream(offer.media_type, json_array(archive, records, service_url), is_text=True)
+
+    return Representations(version=(version,), offers=METADATA, open=open_metadata, is_text=True)
 
 
 async def json_array(
-    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
+    archive: "Archive", records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[bytes]:
     """The metadata of instances as the text of one JSON array.
 
@@ -52,7 +77,7 @@ async def json_array(
 
 
 async def xml_documents(
-    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
+    archive: "Archive", records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[Content]:
     """The metadata of instances, each as an XML document (PS3.19 A.1)."""
     async for record, text in _texts(archive, records, service_url):
@@ -61,7 +86,7 @@ async def xml_documents(
 
 
 async def _texts(
-    archive: Archive, records: AsyncIterator[InstanceMetadata], service_url: str
+    archive: "Archive", records: AsyncIterator[InstanceMetadata], service_url: str
 ) -> AsyncIterator[tuple[InstanceMetadata, bytes]]:
     async for record in records:
         try:

@@ -1,128 +1,89 @@
-"""Rendered resources (PS3.18 10.4.1.1.3 and 4): pictures of frames; documents and videos as they come."""
+"""The Retrieve transaction of rendered resources and thumbnails (PS3.18 10.4.1.1.3 and 4)."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from shared.archive.instance import InstanceFacts, InstanceWithFrames
-from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
-from shared.dicom.element_values import raw_value
+from shared.archive.instance import InstanceWithFrames
 from shared.dicom.identifiers import ResourceIdentifiers
-from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
 from shared.errors import NotFound
-from shared.services.retrieve.file_header import read_header_of
-from shared.services.retrieve.frames import read_frames, read_together, stored_frame
-from shared.services.retrieve.instances import at_least_one
 from shared.services.retrieve.pixel_work import PixelWork
-from shared.services.retrieve.stored_file import StoredFile, open_file
-from shared.services.retrieve.stored_image import open_image
+from shared.services.retrieve.rendered_instance import can_be_rendered, media_type_as_it_is, picture
+from shared.services.retrieve.stored_instances import at_least_one, find_instance
 from shared.storage.archive import Archive
-from shared.web.content import Content, in_memory
-from shared.web.rendering_parameters import RenderingParameters
-from shared.web.representations import DOCUMENTS
+from shared.web.content import Content, Parts, Representations, begun
+from shared.web.content_negotiation import Offer
+from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameters
+from shared.web.representations import rendered_offers
 
-_ENCAPSULATED_DOCUMENT: Final = "00420011"
-_ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
-_COPIES: Final = 6  # of a frame that are held while it is rendered
-_ANIMATED: Final = "image/gif"
 _PAGE_ROWS: Final = 16  # the first instance will do, unless it has no pixels
 
 
-def media_type_as_it_is(record: InstanceFacts) -> str | None:
-    """The media type in which an instance is shown as it comes, of a document or a video; None for an image."""
-    if is_video(record.transfer_syntax_uid):
-        return frame_media_type(record.transfer_syntax_uid)
-    return DOCUMENTS.get(record.sop_class_uid)
+async def render(
+    archive: Archive,
+    resource: ResourceIdentifiers,
+    work: PixelWork,
+    parameters: RenderingParameters,
+    frame_numbers: Sequence[int] | None,
+    *,
+    is_thumbnail: bool = False,
+) -> Representations:
+    """What a resource can be shown as: one picture of it, or parts, one for each frame of a list or each instance.
 
-
-def can_be_rendered(record: InstanceWithFrames, *, is_thumbnail: bool = False) -> bool:
-    """Whether there is something to show of an instance: as a thumbnail, only images."""
-    if media_type_as_it_is(record) is not None:
-        return not is_thumbnail
-    return record.frames is not None or record.transfer_syntax_uid in DEFLATED
-
-
-def renderable_instances(
-    archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool = False
-) -> AsyncIterator[InstanceWithFrames]:
-    """The instances of a study or series that can be rendered, by series and instance UID.
-
-    Raises NotFound, at the first step, where there is none.
+    `frame_numbers`, from 1, are those of an instance; None is its first frame or, in an animated picture, all. Of a
+    study or series, one picture is that of its first instance that can be rendered. Raises NotFound where there is
+    nothing to show.
     """
+    records = _renderable(archive, resource, is_thumbnail=is_thumbnail)
+    first = await anext(records)
+    thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None
+
+    async def draw(offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None) -> Content:
+        return await picture(archive, record, work, offer.media_type, parameters, numbers, thumbnail_pixels)
+
+    async def frames(offer: Offer, numbers: Sequence[int]) -> AsyncIterator[Content]:
+        for number in numbers:
+            yield await draw(offer, first, [number])
+
+    async def instances(offer: Offer) -> AsyncIterator[Content]:
+        yield await draw(offer, first, None)
+        async for record in records:
+            # What is shown as it comes is of another media type than pictures, and has no part among them.
+            if offer in _offers(record, is_thumbnail):
+                yield await draw(offer, record, None)
+
+    async def open_pictures(offer: Offer) -> Content | Parts:
+        if offer.is_multipart and resource.instance is None:
+            return Parts(await begun(instances(offer)))
+        if offer.is_multipart and frame_numbers is not None:
+            return Parts(await begun(frames(offer, frame_numbers)))
+        return await draw(offer, first, frame_numbers)
+
+    return Representations(
+        version=(first.blob_version, parameters, frame_numbers, is_thumbnail),
+        is_version_of_parts=resource.instance is not None,
+        offers=_offers(first, is_thumbnail),
+        open=open_pictures,
+    )
+
+
+async def _renderable(
+    archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool
+) -> AsyncIterator[InstanceWithFrames]:
+    """The instances of a resource that can be rendered, by series and instance UID; NotFound where there is none."""
+    if (identifiers := resource.instance) is not None:
+        record = await find_instance(archive, identifiers)
+        if not can_be_rendered(record, is_thumbnail=is_thumbnail):
+            raise NotFound("The instance has nothing that can be rendered.")
+        yield record
+        return
     study, series = resource.study_instance_uid, resource.series_instance_uid
     records = archive.catalog.read_instances_with_frames(study, series, page_rows=_PAGE_ROWS)
     shown = (record async for record in records if can_be_rendered(record, is_thumbnail=is_thumbnail))
-    return at_least_one(shown, f"There is no such {resource.level}, or nothing in it that can be rendered.")
+    async for record in at_least_one(
+        shown, f"There is no such {resource.level}, or nothing in it that can be rendered."
+    ):
+        yield record
 
 
-async def picture(
-    archive: Archive,
-    record: InstanceWithFrames,
-    work: PixelWork,
-    media_type: str,
-    parameters: RenderingParameters,
-    frame_numbers: Sequence[int] | None,
-    thumbnail_pixels: int | None = None,
-) -> Content:
-    """What is shown of an instance, in a media type that is among its own.
-
-    `frame_numbers` begin at 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
-    that does not exist, NotAcceptable for one that cannot be decoded or rendered, or not so, and BadRequest for a
-    region outside of the image.
-    """
-    file = await open_file(archive, record, work)
-    if media_type == media_type_as_it_is(record):
-        return await _as_it_is(file, work, media_type)
-    if frame_numbers is None:
-        is_animated = media_type == _ANIMATED and thumbnail_pixels is None
-        frame_numbers = range(1, max(file.frame_table().frame_count, 1) + 1) if is_animated else [1]
-    return await _rendered(file, work, media_type, parameters, frame_numbers, thumbnail_pixels)
-
-
-async def _rendered(
-    file: StoredFile,
-    work: PixelWork,
-    media_type: str,
-    parameters: RenderingParameters,
-    frame_numbers: Sequence[int],
-    thumbnail_pixels: int | None,
-) -> Content:
-    image = await open_image(await read_together(file, frame_numbers), work)
-    work.check(len(frame_numbers) * image.pixels.frame_bytes)
-    image.check(work, frame_numbers)
-    frames = [frame async for _, frame in read_frames(image.file, frame_numbers)]
-    work.check(sum(map(len, frames)))
-
-    def render_frames() -> bytes:
-        from shared.imaging.pictures import render
-
-        return render(
-            map(image.decode, frames),
-            image.header.data_set,
-            media_type,
-            parameters,
-            frame_numbers=frame_numbers,
-            thumbnail_pixels=thumbnail_pixels,
-        )
-
-    frames_path = ",".join(map(str, frame_numbers))
-    path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
-    columns, rows = parameters.viewport or (0, 0)
-    async with work.holding(sum(map(len, frames)) + _COPIES * (image.pixels.frame_bytes + columns * rows)):
-        return in_memory(path, media_type, None, await work.run(render_frames))
-
-
-async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Content:
-    path = f"{file.path}/rendered"
-    if is_video(file.transfer_syntax_uid):
-        video = stored_frame(file, 1, media_type)
-        return Content(path, media_type, None, video.size_bytes, video.read)
-    header = await read_header_of(file, work)
-    try:
-        document, _ = await work.run(
-            lambda: find_bulk_value(header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits)
-        )
-    except NoSuchBulkValue as error:
-        raise NotFound("The instance has no document.") from error
-    length = int.from_bytes(raw_value(header.data_set, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", header.byte_order)
-    # The last byte may be padding.
-    return in_memory(path, media_type, None, document[:length] if len(document) - length == 1 else document)
+def _offers(record: InstanceWithFrames, is_thumbnail: bool) -> list[Offer]:
+    return rendered_offers(None if is_thumbnail else media_type_as_it_is(record))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceWithFrames
 from shared.dicom.frame_table import FrameTable
@@ -9,7 +10,9 @@ from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.storage import keys
-from shared.storage.archive import Archive
+
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class StoredFile:
         return self.frames
 
 
-async def open_file(archive: Archive, record: InstanceWithFrames, work: PixelWork) -> StoredFile:
+async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelWork) -> StoredFile:
     """The file of an instance.
 
     Raises NotFound when the instance was deleted meanwhile, NotAcceptable when it inflates to too much.
@@ -64,8 +67,8 @@ async def open_file(archive: Archive, record: InstanceWithFrames, work: PixelWor
     )
 
 
-async def _inflated(archive: Archive, record: InstanceFacts, work: PixelWork) -> StoredFile:
-    from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file
+async def _inflated(archive: "Archive", record: InstanceFacts, work: PixelWork) -> StoredFile:
+    from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file  # pydicom
 
     work.check(record.size_bytes)
     deflated = await archive.blobs.read_all(keys.instance_blob(record.identifiers, record.blob_version))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pydicom.dataset import Dataset
 
 from shared.services.retrieve.file_header import Header, read_header_of
-from shared.services.retrieve.frames import frame_ranges
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_frames import frame_ranges
 
 if TYPE_CHECKING:
     from shared.imaging.decoding import DecodedFrame

@@ -2,13 +2,16 @@
 
 import asyncio
 import zlib
+from typing import TYPE_CHECKING
 
 from shared.archive.instance import Elsewhere, InstanceMetadata
 from shared.storage import keys
-from shared.storage.archive import Archive
+
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
 
 
-async def stored_metadata(archive: Archive, record: InstanceMetadata, service_url: str) -> bytes:
+async def stored_metadata(archive: "Archive", record: InstanceMetadata, service_url: str) -> bytes:
     """The metadata as the text of a JSON object.
 
     BulkDataURIs are made absolute, under `service_url`, ``scheme://host/version``. Raises NotFound when the instance

@@ -12,10 +12,10 @@ from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
 from shared.services.retrieve.file_header import Header, read_header_of
-from shared.services.retrieve.frames import read_together
 from shared.services.retrieve.native_pixels import little_endian_pixels
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_frames import read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.services.retrieve.transcoding import TranscodedFrame, transcoded_frames
 from shared.web.content import Content, begun, in_memory

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable
 from shared.services.prefetch import fetch_ahead
-from shared.services.retrieve.frames import frame_path, read_frames, read_together
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_frames import frame_path, read_frames, read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
 

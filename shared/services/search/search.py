@@ -34,6 +34,8 @@ from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
+from shared.web.content import Content, in_memory
+from shared.web.representations import DICOM_XML
 
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
@@ -78,6 +80,15 @@ async def search(
                 page.append(result(attributes, query, returned))
     await _repair(archive, effort, settings)
     return SearchResults(page, has_more, is_cut=effort.is_cut and not has_more)
+
+
+async def documents(results: Sequence[Mapping[str, Any]], service_url: str) -> AsyncIterator[Content]:
+    """An XML document for each result (PS3.18 10.6.3.2)."""
+    from shared.dicom.dicom_xml import native_dicom_model  # pydicom
+
+    for found in results:
+        path = found[TAG["RetrieveURL"]]["Value"][0].removeprefix(f"{service_url}/")
+        yield in_memory(path, DICOM_XML, None, native_dicom_model(found))
 
 
 async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:

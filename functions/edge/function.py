@@ -1,0 +1,86 @@
+"""The one decorator of HTTP functions, and the list that it fills.
+
+A request goes through here: it is observed, its token and API version are checked, the handler of its function answers,
+every error becomes a problem document, and every answer gets the headers that all have.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import update_wrapper
+
+import azure.functions as func
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.edge.app import App, app_of_process
+from functions.edge.headers import with_headers
+from functions.edge.observation import observed
+from functions.edge.problems import problem_of
+from functions.edge.request import api_version
+from functions.edge.sign_in import check_sign_in
+from functions.routes import ROUTES
+from shared.web.http_function import HttpFunction
+
+Handler = Callable[[Request, App], Awaitable[Response]]
+HostHandler = Callable[[Request], Awaitable[Response]]
+
+_handlers: dict[str, HostHandler] = {}
+
+
+def function(name: str) -> Callable[[Handler], HostHandler]:
+    """Make a handler the function of the row `name` of ROUTES; its docstring's first line says what it does.
+
+    Raises KeyError where there is no such row.
+    """
+    row = ROUTES[name]
+
+    def decorate(handler: Handler) -> HostHandler:
+        async def answer(req: Request) -> Response:
+            app = app_of_process()
+            if row.is_probe:
+                return with_headers(req, await handler(req, app), app.settings)
+
+            async def answered(req: Request) -> Response:
+                return with_headers(req, await _answer(row, handler, req, app), app.settings)
+
+            return await observed(row, req, app, answered)
+
+        update_wrapper(answer, handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        del answer.__wrapped__  # type: ignore[attr-defined] # the worker would read the handler's signature
+        _handlers[name] = answer
+        return answer
+
+    return decorate
+
+
+def register(app: func.FunctionApp) -> None:
+    """Enter all HTTP functions into the app. Raises KeyError for a row of ROUTES that no handler has been given."""
+    for row in ROUTES.values():
+        trigger = app.route(row.route, methods=row.methods, auth_level=func.AuthLevel.ANONYMOUS)
+        app.function_name(row.name)(trigger(_handlers[row.name]))
+
+
+def summaries() -> dict[str, str]:
+    """What each function does, in a sentence, by its name."""
+    return {name: (handler.__doc__ or "").partition("\n")[0] for name, handler in _handlers.items()}
+
+
+async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -> Response:
+    try:
+        app.check()
+        await check_sign_in(req, row.permission, app)
+        api_version(req)
+        from shared.storage.availability import unavailable_storage  # the storage SDKs
+
+        with unavailable_storage():
+            response = await handler(req, app)
+    except Exception as error:  # noqa: BLE001 -- every error is answered
+        return await problem_of(error, row, req)
+    return _head(response) if req.method == "HEAD" else response
+
+
+def _head(response: Response) -> Response:
+    """The answer to HEAD: that to GET without its body, and with no length where that one has none."""
+    head = Response(status_code=response.status_code, headers=dict(response.headers))
+    if "content-length" not in response.headers:
+        del head.headers["content-length"]
+    return head

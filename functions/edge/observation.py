@@ -1,0 +1,94 @@
+"""Watches each request: counts its bytes and storage operations, logs it, and tells Application Insights of it."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from functions.edge.app import App
+from functions.edge.request_record import RequestRecord
+from shared.failures import described
+from shared.web.http_function import HttpFunction
+
+
+class AnswerCut(Exception):
+    """An answer failed in its midst: the connection is to be cut, so that nobody takes it for whole."""
+
+
+async def observed(
+    function: HttpFunction, req: Request, app: App, answer: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """The answer that `answer` gives to the request, which it does for every error: counted, logged and told of.
+
+    An answer that is in memory is logged when it is handed to the host, which drops what is logged later; one that is
+    streamed, when its last byte went out or its client left. What fails while it is streamed goes on as AnswerCut.
+    """
+    record = RequestRecord.of(req, function)
+    req.scope["trace_id"] = record.trace_id
+    with record.storage.watching():
+        response = await answer(Request(req.scope, _counted(record, req.receive)))
+    record.status = response.status_code
+    is_streamed = isinstance(response, StreamingResponse)
+    if not is_streamed:
+        record.bytes_out = len(response.body)
+        record.log()
+    return _Observed(response, record, app, is_streamed)
+
+
+class _Observed(Response):
+    """An answer that is counted while it is sent. Its headers are the answer's own, for whoever adds to them."""
+
+    def __init__(self, response: Response, record: RequestRecord, app: App, is_streamed: bool) -> None:
+        self.status_code = response.status_code
+        self.raw_headers = response.raw_headers
+        self.background = None
+        self._response = response
+        self._record = record
+        self._app = app
+        self._is_streamed = is_streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            if self._is_streamed:
+                await self._stream(scope, receive, send)
+            else:
+                await self._response(scope, receive, send)
+        finally:
+            telemetry = await self._app.telemetry()
+            if telemetry is not None:
+                telemetry.request(self._record)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record = self._record
+
+        async def counted(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.body":
+                record.bytes_out += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    record.end = "whole"
+
+        record.end = "left"
+        try:
+            with record.storage.watching():
+                await self._response(scope, receive, counted)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
+            record.end, record.cause = "cut", described(error)
+            raise AnswerCut from None
+        finally:
+            record.log()
+
+
+def _counted(record: RequestRecord, receive: Receive) -> Receive:
+    async def counting() -> Message:
+        message: Message = await receive()
+        record.bytes_in += len(message.get("body", b""))
+        if message["type"] == "http.disconnect":
+            record.end = "left"
+        return message
+
+    return counting

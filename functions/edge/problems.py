@@ -1,0 +1,61 @@
+"""Errors to answers: problem documents (RFC 9457), and what is read of a body before a request is refused."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from functions.edge.request_record import trace_id_of
+from functions.edge.sign_in import challenge
+from shared.errors import DicomWebError
+from shared.failures import described
+from shared.settings import SettingsError
+from shared.web.http_function import HttpFunction
+
+_RETRY_SECONDS: Final = 5
+_DRAIN_BYTES: Final = 16 * 1024**2
+_DRAIN_SECONDS: Final = 3
+
+_logger = logging.getLogger(__name__)
+
+
+def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document for an error, with Retry-After where the client may try again, or the headers given."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else headers
+    return Response(json.dumps(body), status, headers, media_type="application/problem+json")
+
+
+async def problem_of(error: Exception, function: HttpFunction, req: Request) -> Response:
+    """The answer to a request that a function failed to answer. An error that is not the client's is logged."""
+    match error:
+        case DicomWebError():
+            await _drain(req)
+            return problem(error.status, str(error), challenge(error))
+        case ClientDisconnect():
+            return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
+        case SettingsError():
+            _logger.error("The service is not configured: %s", error)
+            await _drain(req)
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
+        case _:
+            _logger.error("%s failed, trace=%s: %s", function.name, trace_id_of(req), described(error))
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
+
+
+async def _drain(req: Request) -> None:
+    """Read on before an early refusal: a host that still forwards the body takes an answer to it for a failure."""
+    received = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in req.stream():
+                received += len(chunk)
+                if received > _DRAIN_BYTES:
+                    return
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: the body was read to its end before
+        return

@@ -1,0 +1,76 @@
+"""The body of a request: as it arrives, within the one limit of its size, and as the events of its parts."""
+
+import sys
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.requests import Request
+
+from shared.errors import PayloadTooLarge, UnsupportedMediaType
+from shared.multipart import (
+    Event,
+    Headers,
+    MessageEnd,
+    MultipartDecoder,
+    MultipartLimits,
+    PartBegin,
+    PartData,
+    PartEnd,
+    decode_events,
+)
+from shared.settings import Settings
+from shared.web.media_types import boundary_of, parse_media_type
+
+_DICOM: Final = "application/dicom"
+_ACCEPTED: Final = 'Send multipart/related; type="application/dicom", or application/dicom for one instance.'
+
+
+async def body(req: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises PayloadTooLarge over the limit, at once if its length is announced."""
+    limit = settings.max_request_bytes
+    announced = req.headers.get("content-length", "")
+    received = 0
+    too_large = PayloadTooLarge(f"The body is larger than {limit} bytes.")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
+    async for chunk in req.stream():
+        received += len(chunk)
+        if received > limit:
+            raise too_large
+        if chunk:
+            yield chunk
+
+
+def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
+    """The parts of a request that stores; a body of one instance is one part.
+
+    Raises UnsupportedMediaType for a Content-Type that is not read, BadRequest for one that is malformed; while the
+    body is read, PayloadTooLarge over a limit of the settings and MultipartError for a message that is broken.
+    """
+    content_type = req.headers.get("content-type")
+    if content_type is None:
+        raise UnsupportedMediaType(f"The request has no Content-Type. {_ACCEPTED}")
+    media_type = parse_media_type(content_type)
+    if media_type.name == _DICOM:
+        return _single_part(body(req, settings), settings.max_part_bytes)
+    part_type = media_type.parameters.get("type", _DICOM)
+    if media_type.name != "multipart/related" or part_type.lower() not in (_DICOM, "*/*"):
+        raise UnsupportedMediaType(f"The request's Content-Type is not one that is read. {_ACCEPTED}")
+    limits = MultipartLimits(
+        max_parts=settings.max_parts,
+        max_part_bytes=settings.max_part_bytes,
+        max_total_bytes=sys.maxsize,  # `body` limits the whole, of any kind
+    )
+    return decode_events(body(req, settings), MultipartDecoder(boundary_of(media_type), limits=limits))
+
+
+async def _single_part(chunks: AsyncIterator[bytes], max_part_bytes: int) -> AsyncIterator[Event]:
+    yield PartBegin(Headers({"Content-Type": _DICOM}))
+    received = 0
+    async for chunk in chunks:
+        received += len(chunk)
+        if received > max_part_bytes:
+            raise PayloadTooLarge(f"The instance is larger than {max_part_bytes} bytes (max_part_bytes).")
+        yield PartData(chunk)
+    yield PartEnd()
+    yield MessageEnd()

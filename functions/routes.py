@@ -1,0 +1,68 @@
+"""Every HTTP function, a row each. Here a transaction begins: its handler stands in the file of its family beside this.
+
+Registration, sign-in, preflight, the OpenAPI document, telemetry and the test of the conformance statement read this
+table. Routes are those of PS3.18 10.1, below the version of the API.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shared.web.http_function import Answers, HttpFunction
+from shared.web.permissions import NOTHING, Permission
+
+_STUDIES: Final = "{version}/studies"
+_STUDY: Final = _STUDIES + "/{study}"
+_SERIES: Final = _STUDY + "/series/{series}"
+_INSTANCE: Final = _SERIES + "/instances/{instance}"
+_FRAMES: Final = _INSTANCE + "/frames/{frames}"
+
+_GET: Final = ("GET",)
+_READ: Final = ("GET", "HEAD")
+_POST: Final = ("POST",)
+_DELETE: Final = ("DELETE",)
+
+_ROWS: Final = (
+    # Store: STOW-RS
+    HttpFunction("StoreInstances", _STUDIES, _POST, Permission.WRITE, Answers.STORE),
+    HttpFunction("StoreStudyInstances", _STUDY, _POST, Permission.WRITE, Answers.STORE),
+    # Retrieve: WADO-RS
+    HttpFunction("RetrieveStudy", _STUDY, _READ, Permission.READ, Answers.INSTANCES),
+    HttpFunction("RetrieveSeries", _SERIES, _READ, Permission.READ, Answers.INSTANCES),
+    HttpFunction("RetrieveInstance", _INSTANCE, _READ, Permission.READ, Answers.INSTANCE),
+    HttpFunction("RetrieveStudyMetadata", _STUDY + "/metadata", _READ, Permission.READ, Answers.METADATA),
+    HttpFunction("RetrieveSeriesMetadata", _SERIES + "/metadata", _READ, Permission.READ, Answers.METADATA),
+    HttpFunction("RetrieveInstanceMetadata", _INSTANCE + "/metadata", _READ, Permission.READ, Answers.METADATA),
+    HttpFunction("RetrieveFrames", _FRAMES, _READ, Permission.READ, Answers.FRAMES),
+    HttpFunction("RetrieveBulkdata", _INSTANCE + "/bulkdata/{*path}", _READ, Permission.READ, Answers.BULK_VALUE),
+    HttpFunction("RetrieveRenderedStudy", _STUDY + "/rendered", _READ, Permission.READ, Answers.RENDERED),
+    HttpFunction("RetrieveRenderedSeries", _SERIES + "/rendered", _READ, Permission.READ, Answers.RENDERED),
+    HttpFunction("RetrieveRenderedInstance", _INSTANCE + "/rendered", _READ, Permission.READ, Answers.RENDERED),
+    HttpFunction("RetrieveRenderedFrames", _FRAMES + "/rendered", _READ, Permission.READ, Answers.RENDERED),
+    HttpFunction("RetrieveStudyThumbnail", _STUDY + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
+    HttpFunction("RetrieveSeriesThumbnail", _SERIES + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
+    HttpFunction("RetrieveInstanceThumbnail", _INSTANCE + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
+    HttpFunction("RetrieveFrameThumbnail", _FRAMES + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
+    # Retrieve: WADO-URI
+    HttpFunction("RetrieveByUri", "{version}/wado", _READ, Permission.READ, Answers.URI_SERVICE),
+    # Search: QIDO-RS
+    HttpFunction("SearchStudies", _STUDIES, _GET, Permission.READ, Answers.STUDIES_FOUND),
+    HttpFunction("SearchSeries", "{version}/series", _GET, Permission.READ, Answers.SERIES_FOUND),
+    HttpFunction("SearchInstances", "{version}/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),
+    HttpFunction("SearchStudySeries", _STUDY + "/series", _GET, Permission.READ, Answers.SERIES_FOUND),
+    HttpFunction("SearchStudyInstances", _STUDY + "/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),
+    HttpFunction("SearchSeriesInstances", _SERIES + "/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),
+    # Delete, as Microsoft's service has it
+    HttpFunction("DeleteStudy", _STUDY, _DELETE, Permission.WRITE, Answers.DELETE),
+    HttpFunction("DeleteSeries", _SERIES, _DELETE, Permission.WRITE, Answers.DELETE),
+    HttpFunction("DeleteInstance", _INSTANCE, _DELETE, Permission.WRITE, Answers.DELETE),
+    # The service itself
+    HttpFunction("AnswerPreflight", "{version}/{*path}", ("OPTIONS",), NOTHING, Answers.PREFLIGHT),
+    HttpFunction("DescribeApi", "{version}/api.yaml", _READ, NOTHING, Answers.DESCRIPTION_YAML),
+    HttpFunction("DescribeApiAsJson", "{version}/api.json", _READ, NOTHING, Answers.DESCRIPTION_JSON),
+    HttpFunction("CheckHealth", "health", _READ, NOTHING, Answers.HEALTH, is_probe=True),
+    HttpFunction("CheckLiveness", "health/live", _READ, NOTHING, Answers.LIVENESS, is_probe=True),
+)
+
+ROUTES: Final[Mapping[str, HttpFunction]] = MappingProxyType({row.name: row for row in _ROWS})
+"""The rows by name."""

@@ -1,0 +1,112 @@
+"""What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it comes."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.archive.instance import InstanceFacts, InstanceWithFrames
+from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.dicom.element_values import raw_value
+from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
+from shared.errors import NotFound
+from shared.services.retrieve.file_header import read_header_of
+from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_file import StoredFile, open_file
+from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
+from shared.services.retrieve.stored_image import open_image
+from shared.storage.archive import Archive
+from shared.web.content import Content, in_memory
+from shared.web.rendering_parameters import RenderingParameters
+from shared.web.representations import DOCUMENTS
+
+_ENCAPSULATED_DOCUMENT: Final = "00420011"
+_ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
+_COPIES: Final = 6  # of a frame that are held while it is rendered
+_ANIMATED: Final = "image/gif"
+
+
+def media_type_as_it_is(record: InstanceFacts) -> str | None:
+    """The media type in which an instance is shown as it comes, of a document or a video; None for an image."""
+    if is_video(record.transfer_syntax_uid):
+        return frame_media_type(record.transfer_syntax_uid)
+    return DOCUMENTS.get(record.sop_class_uid)
+
+
+def can_be_rendered(record: InstanceWithFrames, *, is_thumbnail: bool = False) -> bool:
+    """Whether there is something to show of an instance: as a thumbnail, only images."""
+    if media_type_as_it_is(record) is not None:
+        return not is_thumbnail
+    return record.frames is not None or record.transfer_syntax_uid in DEFLATED
+
+
+async def picture(
+    archive: Archive,
+    record: InstanceWithFrames,
+    work: PixelWork,
+    media_type: str,
+    parameters: RenderingParameters,
+    frame_numbers: Sequence[int] | None,
+    thumbnail_pixels: int | None = None,
+) -> Content:
+    """What is shown of an instance, in a media type that is among its own.
+
+    `frame_numbers` begin at 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
+    that does not exist, NotAcceptable for one that cannot be decoded or rendered, or not so, and BadRequest for a
+    region outside of the image.
+    """
+    file = await open_file(archive, record, work)
+    if media_type == media_type_as_it_is(record):
+        return await _as_it_is(file, work, media_type)
+    if frame_numbers is None:
+        is_animated = media_type == _ANIMATED and thumbnail_pixels is None
+        frame_numbers = range(1, max(file.frame_table().frame_count, 1) + 1) if is_animated else [1]
+    return await _rendered(file, work, media_type, parameters, frame_numbers, thumbnail_pixels)
+
+
+async def _rendered(
+    file: StoredFile,
+    work: PixelWork,
+    media_type: str,
+    parameters: RenderingParameters,
+    frame_numbers: Sequence[int],
+    thumbnail_pixels: int | None,
+) -> Content:
+    image = await open_image(await read_together(file, frame_numbers), work)
+    work.check(len(frame_numbers) * image.pixels.frame_bytes)
+    image.check(work, frame_numbers)
+    frames = [frame async for _, frame in read_frames(image.file, frame_numbers)]
+    work.check(sum(map(len, frames)))
+
+    def render_frames() -> bytes:
+        from shared.imaging.pictures import render
+
+        return render(
+            map(image.decode, frames),
+            image.header.data_set,
+            media_type,
+            parameters,
+            frame_numbers=frame_numbers,
+            thumbnail_pixels=thumbnail_pixels,
+        )
+
+    frames_path = ",".join(map(str, frame_numbers))
+    path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
+    columns, rows = parameters.viewport or (0, 0)
+    async with work.holding(sum(map(len, frames)) + _COPIES * (image.pixels.frame_bytes + columns * rows)):
+        return in_memory(path, media_type, None, await work.run(render_frames))
+
+
+async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Content:
+    path = f"{file.path}/rendered"
+    if is_video(file.transfer_syntax_uid):
+        video = stored_frame(file, 1, media_type)
+        return Content(path, media_type, None, video.size_bytes, video.read)
+    header = await read_header_of(file, work)
+    try:
+        document, _ = await work.run(
+            lambda: find_bulk_value(header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits)
+        )
+    except NoSuchBulkValue as error:
+        raise NotFound("The instance has no document.") from error
+    length = int.from_bytes(raw_value(header.data_set, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", header.byte_order)
+    # The last byte may be padding.
+    return in_memory(path, media_type, None, document[:length] if len(document) - length == 1 else document)

@@ -1,0 +1,68 @@
+"""Finds the instances of a resource in the catalog."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, TypeVar
+
+from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.errors import NotFound
+
+if TYPE_CHECKING:
+    from shared.storage.archive import Archive
+
+Record = TypeVar("Record")
+
+
+async def find_instance(archive: "Archive", identifiers: InstanceIdentifiers) -> InstanceWithFrames:
+    """An instance; raises NotFound."""
+    return _found(await archive.catalog.read_instance_with_frames(identifiers))
+
+
+async def find_instance_metadata(archive: "Archive", identifiers: InstanceIdentifiers) -> InstanceMetadata:
+    """The metadata of an instance; raises NotFound."""
+    return _found(await archive.catalog.read_instance_metadata(identifiers))
+
+
+def _found(record: Record | None) -> Record:
+    if record is None:
+        raise NotFound("There is no such instance.")
+    return record
+
+
+async def find_transfer_syntaxes(archive: "Archive", resource: ResourceIdentifiers) -> frozenset[str]:
+    """The transfer syntaxes in which a study's or a series' instances are stored; raises NotFound."""
+    study = await archive.catalog.read_outline(resource.study_instance_uid)
+    if study is not None and resource.series_instance_uid is None:
+        return study.transfer_syntaxes
+    series = study.series.get(resource.series_instance_uid or "") if study else None
+    if series is None:
+        raise NotFound(f"There is no such {resource.level}.")
+    return frozenset(series.transfer_syntaxes)
+
+
+def find_instances(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceFacts]:
+    """The instances of a study or a series. Raises NotFound at the first step."""
+    records = archive.catalog.read_instances(resource.study_instance_uid, resource.series_instance_uid)
+    return at_least_one(records, f"There is no such {resource.level}.")
+
+
+def find_instances_with_frames(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceWithFrames]:
+    """The same with their frame tables. Raises NotFound at the first step."""
+    records = archive.catalog.read_instances_with_frames(resource.study_instance_uid, resource.series_instance_uid)
+    return at_least_one(records, f"There is no such {resource.level}.")
+
+
+async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:
+    """The same records; where there are none, raises NotFound, which says `none`, at the first step."""
+    is_empty = True
+    async for record in records:
+        is_empty = False
+        yield record
+    if is_empty:
+        raise NotFound(none)
+
+
+async def is_deleted(archive: "Archive", record: InstanceFacts | InstanceMetadata) -> bool:
+    """Whether an instance that was there before has been deleted, or replaced, since."""
+    found = await archive.catalog.read_instance(record.identifiers)
+    return found is None or found.blob_version != record.blob_version

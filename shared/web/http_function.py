@@ -1,0 +1,45 @@
+"""What is known of an HTTP function before it is asked: one row of the table in `functions/routes.py`."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from shared.web.permissions import Permission
+
+
+class Answers(Enum):
+    """What a function answers with, in the words of the OpenAPI document: a key of `shared/openapi/resources.py`."""
+
+    STORE = auto()
+    INSTANCE = auto()
+    INSTANCES = auto()
+    METADATA = auto()
+    FRAMES = auto()
+    BULK_VALUE = auto()
+    RENDERED = auto()
+    THUMBNAIL = auto()
+    URI_SERVICE = auto()
+    STUDIES_FOUND = auto()
+    SERIES_FOUND = auto()
+    INSTANCES_FOUND = auto()
+    DELETE = auto()
+    PREFLIGHT = auto()
+    DESCRIPTION_YAML = auto()
+    DESCRIPTION_JSON = auto()
+    HEALTH = auto()
+    LIVENESS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFunction:
+    """A function's name, the template of its route without leading slash, its methods in upper case, what it needs.
+
+    `permission` is what a request's token has to permit: there is no default, so none is forgotten. Monitors ask a
+    function with `is_probe` every few seconds: such a request is not logged, and is answered without valid settings.
+    """
+
+    name: str
+    route: str
+    methods: tuple[str, ...]
+    permission: Permission
+    answers: Answers
+    is_probe: bool = False
