@@ -36,19 +36,17 @@ async def retrieval_response(
     """
     accept = accepted(req) if accept is None else accept
     url = service_url(req, app.settings)
-    if_none_match = req.headers.get("if-none-match")
     if isinstance(found, Unread):
-        tag: str | None = entity_tag(found.version, req.headers.get("accept"), url)
-        if names_tag(if_none_match, tag):
-            return _not_modified(tag)
+        headers = caching_headers(entity_tag(found.version, req.headers.get("accept"), url))
+        if _is_at_client(req, headers):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         found = await found.read()
         offer = negotiate(accept, found.offers)
     else:
         offer = negotiate(accept, found.offers)
-        tag = _tag(req, found, offer, url)
-        if tag and names_tag(if_none_match, tag):
-            return _not_modified(tag)
-    headers = caching_headers(tag) if tag else {}
+        headers = _caching_headers(req, found, offer, url)
+        if _is_at_client(req, headers):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     match await found.open(offer):
         case Content() as content:
             return await _content_response(req, offer, content, url, headers)
@@ -59,18 +57,17 @@ async def retrieval_response(
             return await _stream_response(req, stream, headers)
 
 
-def _tag(req: Request, found: Representations, offer: Offer, url: str) -> str | None:
-    """The entity tag of a representation: of all that its bytes depend on. None where that is not known."""
+def _is_at_client(req: Request, headers: dict[str, str]) -> bool:
+    return "ETag" in headers and names_tag(req.headers.get("if-none-match"), headers["ETag"])
+
+
+def _caching_headers(req: Request, found: Representations, offer: Offer, url: str) -> dict[str, str]:
+    """With an entity tag of all that the bytes of a representation depend on; none where that is not known."""
     if found.version is None or (offer.is_multipart and not found.is_version_of_parts):
-        return None
+        return {}
+    uids = sorted(offer.transfer_syntax_uids)
     is_gzipped = found.is_text and accepts_gzip(req)
-    return entity_tag(
-        found.version, offer.media_type, sorted(offer.transfer_syntax_uids), offer.is_multipart, is_gzipped, url
-    )
-
-
-def _not_modified(tag: str) -> Response:
-    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=caching_headers(tag))
+    return caching_headers(entity_tag(found.version, offer.media_type, uids, offer.is_multipart, is_gzipped, url))
 
 
 async def _stream_response(req: Request, stream: Stream, headers: dict[str, str]) -> Response:

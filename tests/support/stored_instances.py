@@ -10,7 +10,8 @@ from shared.dicom.attributes import TAG, Level
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.search.query import parse_search
-from shared.services.retrieve.instances import as_stored, find_instance
+from shared.services.retrieve.instances import as_stored
+from shared.services.retrieve.stored_instances import find_instance
 from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage import keys

@@ -10,8 +10,9 @@ from azure.storage.blob.aio import ContainerClient
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
-from shared.services.retrieve.instances import files_as_stored, files_in, find_instances_with_frames
-from shared.services.retrieve.metadata import find_metadata, json_array
+from shared.services.retrieve.instances import files_as_stored, files_in
+from shared.services.retrieve.stored_instances import find_instances_with_frames
+from shared.services.retrieve.metadata import json_array
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
@@ -82,7 +83,7 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     study = new_uid()
     long_text = "".join(new_uid() for _ in range(10_000))
     await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
-    records = [record async for record in find_metadata(archive, ResourceIdentifiers(study))]
+    records = [record async for record in archive.catalog.read_metadata(study)]
     assert records[0].metadata is Elsewhere.IN_BLOB
     await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].blob_version))
     with pytest.raises(Unavailable):

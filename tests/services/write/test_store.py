@@ -13,7 +13,7 @@ from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
 from shared.services.repair.maintenance import replay_journal
-from shared.services.retrieve.metadata import find_metadata, json_array
+from shared.services.retrieve.metadata import json_array
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
@@ -92,7 +92,7 @@ async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
     assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
     assert len(await blobs_of_study(container, study)) == 2
     assert await check_study(archive, container, study) == 1
-    records = find_metadata(archive, ResourceIdentifiers(study))
+    records = archive.catalog.read_metadata(study)
     (metadata,) = json.loads(b"".join([text async for text in json_array(archive, records, "http://host/v2")]))
     assert metadata["0040A160"]["Value"] == [text]
     await delete(archive, ResourceIdentifiers(study))
