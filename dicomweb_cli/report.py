@@ -7,6 +7,7 @@ from typing import Final
 
 from dicomweb_cli.sources import Instance
 from dicomweb_cli.terminal import OUT, plain
+from shared.web.failure_reasons import FailureReason
 
 _SHOWN: Final = 20  # failures on the terminal; the JSON has all
 _MEGABYTE: Final = 1000**2
@@ -109,13 +110,13 @@ def meaning(reason: int) -> str:
 
 
 _MEANINGS: Final[dict[int, str]] = {
-    0x0110: "processing failure",
+    FailureReason.PROCESSING_FAILURE: "processing failure",
     0x0111: "duplicate SOP instance",
     0x0122: "SOP class not supported",
     0x0124: "not authorized",
-    0xA901: "of another study than the request's",
+    FailureReason.STUDY_MISMATCH: "of another study than the request's",
     0xC122: "transfer syntax not supported",
-    0xB00E: "stored already",
+    FailureReason.INSTANCE_EXISTS: "stored already",
 }
 _FAMILIES: Final[dict[int, str]] = {
     0xA7: "out of resources",

@@ -10,13 +10,12 @@ import httpx
 
 from dicomweb_cli.connection import reason_of
 from dicomweb_cli.sources import Instance
+from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import ATTRIBUTES
 
 Fate = Enum("Fate", ["STORED", "ALREADY_THERE", "FAILED"])
 
-_EXISTS: Final = frozenset({45070, 0x0111})  # Microsoft's and ours; PS3.4's Duplicate SOP Instance
-# What this project's service says of an instance of the same UIDs: another server does not compare.
-_DIFFERS: Final = "different content"
+_EXISTS: Final = frozenset({FailureReason.INSTANCE_EXISTS, 0x0111})  # the latter is PS3.7's Duplicate SOP Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,11 @@ def _stored(item: Mapping[str, Any]) -> Outcome:
 
 
 def _failed(item: Mapping[str, Any]) -> Outcome:
-    reason, comments = _value(item, "FailureReason"), _comments(item)
-    exists = reason in _EXISTS and not any(_DIFFERS in comment for comment in comments)
-    return Outcome(Fate.ALREADY_THERE if exists else Fate.FAILED, reason, comments)
+    reason = _value(item, "FailureReason")
+    # This project's service compares what has the same UIDs; of another, a duplicate counts as the same.
+    error_ids = [_value(error, "ErrorID") for error in _items(item, "FailedAttributesSequence")]
+    exists = reason in _EXISTS and Duplicate.DIFFERENT not in error_ids
+    return Outcome(Fate.ALREADY_THERE if exists else Fate.FAILED, reason, _comments(item))
 
 
 def _comments(item: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """The schemas of what answers hold: the DICOM JSON Model (PS3.18 F), the Store Instances Response, errors, health."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any, Final
 
 from pydicom.valuerep import STANDARD_VR
 
-from shared.web.failure_reasons import VALIDATION_WARNING, FailureReason
+from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
 from shared.web.store_response import ATTRIBUTES
 
 Schema = Mapping[str, Any]
@@ -75,16 +76,16 @@ def _attribute_schema() -> Schema:
 
 
 def _store_instances_response() -> Schema:
-    reasons = {
-        "enum": [reason.value for reason in FailureReason],
-        "description": ", ".join(f"{reason.value} {reason.name}" for reason in FailureReason),
-    }
     identifiers = _attribute("ReferencedSOPClassUID", _TEXT) | _attribute("ReferencedSOPInstanceUID", _TEXT)
-    comment = _attribute("ErrorComment", _TEXT)
-    comments = _sequence("FailedAttributesSequence", comment, {}, "Comments on what was wrong.")
+    comments = _sequence(
+        "FailedAttributesSequence",
+        _attribute("ErrorComment", _TEXT),
+        _attribute("ErrorID", _codes(Duplicate)),
+        "Comments on what was wrong; of an instance that exists, how it compares.",
+    )
     failed = _sequence(
         "FailedSOPSequence",
-        _attribute("FailureReason", reasons) | comments,
+        _attribute("FailureReason", _codes(FailureReason)) | comments,
         identifiers,
         "What failed, with the reason.",
     )
@@ -99,6 +100,13 @@ def _store_instances_response() -> Schema:
         **_object(url | failed | stored, "What became of each instance (PS3.18 I.2.2)."),
         "required": [],
         "anyOf": [{"required": list(failed)}, {"required": list(stored)}],
+    }
+
+
+def _codes(codes: type[IntEnum]) -> Schema:
+    return {
+        "enum": [code.value for code in codes],
+        "description": ", ".join(f"{code.value} {code.name}" for code in codes),
     }
 
 

@@ -13,5 +13,12 @@ class FailureReason(IntEnum):
     INSTANCE_EXISTS = 0xB00E  # 45070: stored already
 
 
+class Duplicate(IntEnum):
+    """What an INSTANCE_EXISTS is of the instance stored already: Error ID (0000,0903; PS3.7 E.1), codes of our own."""
+
+    IDENTICAL = 1
+    DIFFERENT = 2
+
+
 VALIDATION_WARNING: Final = 1
 """Warning Reason (0008,1196) of an instance that is stored although searchable attributes are not valid (v2)."""

@@ -8,10 +8,11 @@ from typing import Any, Final
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.dicom.validation import Finding
-from shared.web.failure_reasons import VALIDATION_WARNING, FailureReason
+from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
 
 ATTRIBUTES: Final = {
     "ErrorComment": ("00000902", "LO"),
+    "ErrorID": ("00000903", "US"),
     "ReferencedSOPClassUID": ("00081150", "UI"),
     "ReferencedSOPInstanceUID": ("00081155", "UI"),
     "RetrieveURL": (TAG["RetrieveURL"], "UR"),
@@ -37,13 +38,14 @@ class Stored:
 class Failed:
     """An instance that was not stored. The UIDs are None where the part did not say them.
 
-    `comments` say what was wrong in words.
+    `comments` say what was wrong in words; `duplicate` is set where an instance that was stored before is the reason.
     """
 
     reason: FailureReason
     comments: tuple[str, ...]
     sop_class_uid: str | None = None
     sop_instance_uid: str | None = None
+    duplicate: Duplicate | None = None
 
 
 Outcome = Stored | Failed
@@ -96,7 +98,8 @@ def _failed_item(outcome: Failed) -> dict[str, Any]:
     if outcome.sop_instance_uid:
         item |= _attribute("ReferencedSOPInstanceUID", outcome.sop_instance_uid)
     item |= _attribute("FailureReason", int(outcome.reason))
-    comments = (_attribute("ErrorComment", comment) for comment in outcome.comments)
+    error_id = _attribute("ErrorID", int(outcome.duplicate)) if outcome.duplicate else {}
+    comments = (_attribute("ErrorComment", comment) | error_id for comment in outcome.comments)
     return item | _attribute("FailedAttributesSequence", *comments)
 
 

@@ -22,12 +22,14 @@ def instance(uid: str | None) -> Instance:
 BATCH = [instance("1.1"), instance("1.2"), instance("1.3")]
 
 
-def failed(reason: int, uid: str | None = None, comment: str = "") -> dict[str, Any]:
+def failed(reason: int, uid: str | None = None, comment: str = "", error_id: object = None) -> dict[str, Any]:
     item: dict[str, Any] = {"00081197": {"vr": "US", "Value": [reason]}}
     if uid:
         item["00081155"] = {"vr": "UI", "Value": [uid]}
     if comment:
         item["00000902"] = {"vr": "LO", "Value": [comment]}
+    if error_id is not None:
+        item["00741048"] = {"vr": "SQ", "Value": [{}, {"00000903": {"vr": "US", "Value": [error_id]}}]}
     return item
 
 
@@ -73,9 +75,13 @@ def test_200_without_a_readable_body_means_that_all_is_stored(response: httpx.Re
     [
         (failed(45070, "1.1"), Fate.ALREADY_THERE),
         (failed(0x0111, "1.1"), Fate.ALREADY_THERE),
-        (failed(45070, "1.1", "stored already, with identical content"), Fate.ALREADY_THERE),
-        (failed(45070, "1.1", "stored already, with different content"), Fate.FAILED),
+        (failed(45070, "1.1", "whatever it says"), Fate.ALREADY_THERE),
+        (failed(45070, "1.1", error_id=1), Fate.ALREADY_THERE),
+        (failed(45070, "1.1", error_id=2), Fate.FAILED),
+        (failed(45070, "1.1", error_id=3), Fate.ALREADY_THERE),
+        (failed(45070, "1.1", error_id="2"), Fate.ALREADY_THERE),
         (failed(0x0110, "1.1"), Fate.FAILED),
+        (failed(0x0110, "1.1", error_id=1), Fate.FAILED),
     ],
 )
 def test_what_is_there_already_is_no_failure_unless_it_differs(item: dict[str, Any], fate: Fate) -> None:

@@ -30,6 +30,12 @@ def store(service: httpx.Client, body: bytes, content_type: str | None = MULTIPA
     return service.post("/studies", content=body, headers=headers)
 
 
+def error_ids(response: httpx.Response) -> list[int | None]:
+    """Error ID of each instance that a store response says failed."""
+    items = response.json()["00081198"]["Value"]
+    return [item["00741048"]["Value"][0].get("00000903", {"Value": [None]})["Value"][0] for item in items]
+
+
 def failures(response: httpx.Response) -> list[tuple[int, str]]:
     """Reason and comment of each instance that a store response says failed."""
     items = response.json().get("00081198", {}).get("Value", [])
@@ -126,10 +132,12 @@ def test_duplicates_are_told_apart_from_what_merely_has_the_same_uid(service: ht
     assert again.status_code == different.status_code == 409
     assert failures(again) == [(45070, "The instance is stored already, with identical content.")]
     assert failures(different) == [(45070, "An instance of this UID is stored already, with different content.")]
+    assert (error_ids(again), error_ids(different)) == ([1], [2])
     twice = dataset()
     response = store(service, multipart([part10(twice), part10(twice)]))
     assert response.status_code == 202
     assert [reason for reason, _ in failures(response)] == [45070]
+    assert error_ids(response) == [None]
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "PatientID"])

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Finding
-from shared.web.failure_reasons import FailureReason
+from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Outcome, Stored, status_of, store_response
 
 STORED = Stored(InstanceIdentifiers("1", "2", "3"), "1.2.840.1")
@@ -79,6 +80,15 @@ def test_response_of_a_mixed_store() -> None:
             ],
         },
     }
+
+
+@pytest.mark.parametrize(("duplicate", "error_id"), [(Duplicate.IDENTICAL, 1), (Duplicate.DIFFERENT, 2)])
+def test_a_duplicate_is_marked_for_machines_too(duplicate: Duplicate, error_id: int) -> None:
+    failed = replace(FAILED, duplicate=duplicate)
+    (item,) = store_response([failed], "http://host/v2")["00081198"]["Value"]
+    assert item["00741048"]["Value"] == [
+        {"00000902": {"vr": "LO", "Value": ["There already."]}, "00000903": {"vr": "US", "Value": [error_id]}}
+    ]
 
 
 def test_a_store_into_several_studies_names_no_study() -> None:

@@ -35,7 +35,7 @@ from shared.storage.archive import Archive
 from shared.storage.catalog import fills_transaction
 from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
-from shared.web.failure_reasons import FailureReason
+from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.media_types import parse_media_type
 from shared.web.store_response import Failed, Outcome, Stored
 
@@ -224,12 +224,16 @@ class _StoreRequest:
             return
         self._unfinished[study_instance_uid] -= 1
         for version, there in existing.items():
-            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, _exists_comment(ours[version], there))
+            facts = ours[version]
+            duplicate = Duplicate.IDENTICAL if facts.sha256 == there.sha256 else Duplicate.DIFFERENT
+            self._fail(facts, FailureReason.INSTANCE_EXISTS, _exists_comment(duplicate), duplicate)
         await self._remove_blobs([ours[version] for version in existing])
 
-    def _fail(self, facts: InstanceFacts, reason: FailureReason, comment: str) -> None:
+    def _fail(
+        self, facts: InstanceFacts, reason: FailureReason, comment: str, duplicate: Duplicate | None = None
+    ) -> None:
         self._outcomes[facts.blob_version] = Failed(
-            reason, (comment,), facts.sop_class_uid, facts.identifiers.sop_instance_uid
+            reason, (comment,), facts.sop_class_uid, facts.identifiers.sop_instance_uid, duplicate
         )
 
     async def _remove_blobs(self, instances: Sequence[InstanceFacts]) -> None:
@@ -253,8 +257,8 @@ def _part_type_comment(headers: Headers) -> str | None:
     return None if name in _PART_TYPES else "The part's Content-Type is not application/dicom."
 
 
-def _exists_comment(facts: InstanceFacts, existing: InstanceFacts) -> str:
-    if facts.sha256 == existing.sha256:
+def _exists_comment(duplicate: Duplicate) -> str:
+    if duplicate is Duplicate.IDENTICAL:
         return "The instance is stored already, with identical content."
     return "An instance of this UID is stored already, with different content."
 
