@@ -33,15 +33,14 @@ async def describe_api_as_json(req: Request, app: App) -> Response:
 
 
 async def _describe(req: Request, app: App, media_type: str) -> Response:
-    version = api_version(req)
-    base_url = service_url(req, app.settings).removesuffix(f"/{version}")
+    base_url, _, _ = service_url(req, app.settings).rpartition("/")
     # In a thread: the first time, what it is made of is imported.
-    made = await asyncio.to_thread(_document, version, base_url, app.settings)
+    made = await asyncio.to_thread(_document, api_version(req), base_url, app.settings)
     return Response(made, media_type=media_type)  # YAML 1.2 is JSON and more
 
 
 @lru_cache(_KEPT_DOCUMENTS)
-def _document(version: str, base_url: str, settings: Settings) -> str:
+def _document(api_version: str, base_url: str, settings: Settings) -> str:
     from shared.openapi.document import document  # pydicom, and all that the document is made of
 
-    return json.dumps(document(version, base_url, ROUTES.values(), summaries(), settings), indent=1)
+    return json.dumps(document(api_version, base_url, ROUTES.values(), summaries(), settings), indent=1)

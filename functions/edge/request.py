@@ -3,13 +3,13 @@
 import re
 from typing import Final
 
-from shared.web.api_versions import API_VERSIONS, ApiVersion
 from starlette.requests import Request
 
 from functions.edge.headers import client_scheme
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
 from shared.errors import BadRequest, NotAcceptable, NotFound
 from shared.settings import Settings
+from shared.web.api_versions import API_VERSIONS, ApiVersion
 from shared.web.content_negotiation import accept_of
 from shared.web.media_types import MediaType
 

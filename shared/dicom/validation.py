@@ -1,19 +1,17 @@
-"""Whether a data set may be stored, as Microsoft's service decides it: its v1 is strict, its v2 lenient.
+"""Whether a data set may be stored, as Microsoft's service decides it, strictly or leniently.
 
 Required are the UIDs, the SOP class and PatientID. A searchable attribute whose value breaks its VR fails the instance
-in v1; in v2 it is stored with a warning.
+by the strict rules; by the lenient ones it is stored with a warning.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from shared.dicom.attributes import TAG, VALIDATED
 from shared.dicom.comparable_values import is_date
 from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
-
-ApiVersion = Literal["v1", "v2"]
 
 _REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID")
 _CONTROL: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")  # ESC belongs to ISO 2022
@@ -37,24 +35,24 @@ class Findings:
     warnings: tuple[Finding, ...]
 
 
-def validate(metadata: Mapping[str, Any], version: ApiVersion) -> Findings:
-    """Check an instance's metadata (DICOM JSON Model) by the rules of an API version."""
-    errors = list(_required(metadata, version))
+def validate(metadata: Mapping[str, Any], *, is_strict: bool) -> Findings:
+    """Check an instance's metadata (DICOM JSON Model) by the strict or the lenient rules."""
+    errors = list(_required(metadata, is_strict))
     named = {finding.tag for finding in errors}
     invalid = [finding for finding in _invalid(metadata) if finding.tag not in named]
     required = {TAG[keyword] for keyword in _REQUIRED}
-    errors.extend(finding for finding in invalid if version == "v1" or finding.tag in required)
+    errors.extend(finding for finding in invalid if is_strict or finding.tag in required)
     return Findings(tuple(errors), tuple(finding for finding in invalid if finding not in errors))
 
 
-def _required(metadata: Mapping[str, Any], version: ApiVersion) -> Iterator[Finding]:
+def _required(metadata: Mapping[str, Any], is_strict: bool) -> Iterator[Finding]:
     for keyword in _REQUIRED:
         tag = TAG[keyword]
         values = metadata.get(tag, {}).get("Value", [])
         if tag not in metadata:
             yield _finding(tag, f"{keyword} is required and is missing")
         elif keyword == "PatientID":
-            if version == "v1" and not values:
+            if is_strict and not values:
                 yield _finding(tag, "PatientID is required and is empty")
         elif len(values) != 1 or not is_uid(str(values[0])):
             yield _finding(tag, f"{keyword} must be one UID of at most {MAX_UID_LENGTH} digits and single dots")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from shared.dicom.attributes import TAG
-from shared.dicom.validation import ApiVersion, validate
+from shared.dicom.validation import validate
 
 VALID: dict[str, Any] = {
     TAG["SOPClassUID"]: {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.7"]},
@@ -21,13 +21,13 @@ def changed(keyword: str, attribute: dict[str, Any] | None) -> dict[str, Any]:
     return {tag: attribute for tag, attribute in metadata.items() if attribute is not None}
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_valid_instance_has_nothing_found(version: ApiVersion) -> None:
-    findings = validate(VALID, version)
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_a_valid_instance_has_nothing_found(is_strict: bool) -> None:
+    findings = validate(VALID, is_strict=is_strict)
     assert findings.errors == findings.warnings == ()
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("is_strict", [True, False])
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize(
     "attribute",
@@ -40,8 +40,8 @@ def test_a_valid_instance_has_nothing_found(version: ApiVersion) -> None:
         {"vr": "UI", "Value": ["1.2", "1.3"]},
     ],
 )
-def test_uids_are_required(version: ApiVersion, keyword: str, attribute: dict[str, Any] | None) -> None:
-    findings = validate(changed(keyword, attribute), version)
+def test_uids_are_required(is_strict: bool, keyword: str, attribute: dict[str, Any] | None) -> None:
+    findings = validate(changed(keyword, attribute), is_strict=is_strict)
     assert [finding.tag for finding in findings.errors] == [TAG[keyword]]
     tag = TAG[keyword].lower()
     assert findings.errors[0].comment.startswith(f"DICOM100: ({tag[:4]},{tag[4:]}) - {keyword} ")
@@ -49,20 +49,20 @@ def test_uids_are_required(version: ApiVersion, keyword: str, attribute: dict[st
 
 
 @pytest.mark.parametrize(
-    ("version", "attribute", "is_error"),
+    ("is_strict", "attribute", "is_error"),
     [
-        ("v1", None, True),
-        ("v2", None, True),
-        ("v1", {"vr": "LO"}, True),
-        ("v2", {"vr": "LO"}, False),
-        ("v1", {"vr": "LO", "Value": ["x" * 65]}, True),
-        ("v2", {"vr": "LO", "Value": ["x" * 65]}, True),
+        (True, None, True),
+        (False, None, True),
+        (True, {"vr": "LO"}, True),
+        (False, {"vr": "LO"}, False),
+        (True, {"vr": "LO", "Value": ["x" * 65]}, True),
+        (False, {"vr": "LO", "Value": ["x" * 65]}, True),
     ],
 )
-def test_patient_id_may_be_empty_in_v2_but_must_be_there(
-    version: ApiVersion, attribute: dict[str, Any] | None, is_error: bool
+def test_patient_id_may_be_empty_if_lenient_but_must_be_there(
+    is_strict: bool, attribute: dict[str, Any] | None, is_error: bool
 ) -> None:
-    findings = validate(changed("PatientID", attribute), version)
+    findings = validate(changed("PatientID", attribute), is_strict=is_strict)
     assert [finding.tag for finding in findings.errors] == ([TAG["PatientID"]] if is_error else [])
     assert findings.warnings == ()
 
@@ -80,12 +80,12 @@ def test_patient_id_may_be_empty_in_v2_but_must_be_there(
         ("Modality", {"vr": "CS", "Value": ["ct"]}),
     ],
 )
-def test_other_searchable_attributes_fail_in_v1_and_warn_in_v2(keyword: str, attribute: dict[str, Any]) -> None:
-    strict, lenient = validate(changed(keyword, attribute), "v1"), validate(changed(keyword, attribute), "v2")
+def test_other_searchable_attributes_fail_or_warn(keyword: str, attribute: dict[str, Any]) -> None:
+    strict, lenient = (validate(changed(keyword, attribute), is_strict=is_strict) for is_strict in (True, False))
     assert [finding.tag for finding in strict.errors] == [TAG[keyword]] == [f.tag for f in lenient.warnings]
     assert strict.warnings == lenient.errors == ()
 
 
 def test_values_are_not_repeated() -> None:
-    findings = validate(changed("StudyDescription", {"vr": "LO", "Value": ["Secret" * 20]}), "v2")
+    findings = validate(changed("StudyDescription", {"vr": "LO", "Value": ["Secret" * 20]}), is_strict=False)
     assert "Secret" not in findings.warnings[0].comment

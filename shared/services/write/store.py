@@ -20,7 +20,7 @@ from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.dicom.validation import ApiVersion, validate
+from shared.dicom.validation import validate
 from shared.errors import BadRequest, Unavailable
 from shared.failures import described
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
@@ -35,6 +35,7 @@ from shared.storage.archive import Archive
 from shared.storage.catalog import fills_transaction
 from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
+from shared.web.api_versions import ApiVersion
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.media_types import parse_media_type
 from shared.web.store_response import Failed, Outcome, Stored
@@ -60,14 +61,14 @@ class StoreService:
         self.commits = StudyCommits(archive, self.pressure)
 
     async def store(
-        self, events: AsyncIterator[Event], *, study_instance_uid: str | None, version: ApiVersion
+        self, events: AsyncIterator[Event], *, study_instance_uid: str | None, api_version: ApiVersion
     ) -> list[Outcome]:
         """Store the instances of a request, given as the events of its parts; the outcomes are in the parts' order.
 
         `study_instance_uid` is the study that the request names, if it does. Raises what `events` raises; instances
         that are not committed by then are removed.
         """
-        request = _StoreRequest(self, study_instance_uid, version)
+        request = _StoreRequest(self, study_instance_uid, api_version)
         try:
             # Maintenance counts on it that no request is at work for longer.
             async with asyncio.timeout(self.max_request_seconds):
@@ -85,12 +86,12 @@ class StoreService:
 class _StoreRequest:
     """A request: its parts under way, what it means to do, what waits for a commit, what has become of each part."""
 
-    def __init__(self, service: StoreService, study_instance_uid: str | None, version: ApiVersion) -> None:
+    def __init__(self, service: StoreService, study_instance_uid: str | None, api_version: ApiVersion) -> None:
         self._service = service
         self._archive = service.archive
         self._pressure = service.pressure
         self._study_instance_uid = study_instance_uid
-        self._version: ApiVersion = version
+        self._api_version = api_version
         self._request_id = secrets.token_hex(16)
         self._upload: InstanceUpload | None = None
         self._headers = Headers()
@@ -185,7 +186,7 @@ class _StoreRequest:
         def failed(reason: FailureReason, *comments: str) -> Failed:
             return Failed(reason, comments, instance.sop_class_uid, instance.sop_instance_uid)
 
-        findings = validate(instance.metadata, self._version)
+        findings = validate(instance.metadata, is_strict=self._api_version == "v1")
         identifiers = instance.identifiers
         if findings.errors or identifiers is None:
             return failed(FailureReason.VALIDATION_FAILED, *(finding.comment for finding in findings.errors))

@@ -40,7 +40,7 @@ async def events(files: Iterable[bytes], *, chunk_bytes: int = 65536, fails: boo
 
 
 async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
-    return await stores.store(events(files), study_instance_uid=None, version="v2")
+    return await stores.store(events(files), study_instance_uid=None, api_version="v2")
 
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
@@ -137,7 +137,7 @@ async def test_a_request_that_breaks_off_leaves_nothing(
     study = new_uid()
     large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * MAX_BLOCK_BYTES)))
     with pytest.raises(MultipartTruncated):
-        await stores.store(events([large, *files_of(study, 3)], fails=True), study_instance_uid=None, version="v2")
+        await stores.store(events([large, *files_of(study, 3)], fails=True), study_instance_uid=None, api_version="v2")
     assert await check_study(archive, container, study) == 0
     assert await requests_in_journal(archive) == 0
 
