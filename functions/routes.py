@@ -23,10 +23,10 @@ _POST: Final = ("POST",)
 _DELETE: Final = ("DELETE",)
 
 _ROWS: Final = (
-    # Store: STOW-RS
+    # PS3.18 10.5, STOW-RS
     HttpFunction("StoreInstances", _STUDIES, _POST, Permission.WRITE, Answers.STORE),
     HttpFunction("StoreStudyInstances", _STUDY, _POST, Permission.WRITE, Answers.STORE),
-    # Retrieve: WADO-RS
+    # PS3.18 10.4, WADO-RS
     HttpFunction("RetrieveStudy", _STUDY, _READ, Permission.READ, Answers.INSTANCES),
     HttpFunction("RetrieveSeries", _SERIES, _READ, Permission.READ, Answers.INSTANCES),
     HttpFunction("RetrieveInstance", _INSTANCE, _READ, Permission.READ, Answers.INSTANCE),
@@ -43,9 +43,9 @@ _ROWS: Final = (
     HttpFunction("RetrieveSeriesThumbnail", _SERIES + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
     HttpFunction("RetrieveInstanceThumbnail", _INSTANCE + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
     HttpFunction("RetrieveFrameThumbnail", _FRAMES + "/thumbnail", _READ, Permission.READ, Answers.THUMBNAIL),
-    # Retrieve: WADO-URI
+    # PS3.18 9, WADO-URI
     HttpFunction("RetrieveByUri", "{version}/wado", _READ, Permission.READ, Answers.URI_SERVICE),
-    # Search: QIDO-RS
+    # PS3.18 10.6, QIDO-RS
     HttpFunction("SearchStudies", _STUDIES, _GET, Permission.READ, Answers.STUDIES_FOUND),
     HttpFunction("SearchSeries", "{version}/series", _GET, Permission.READ, Answers.SERIES_FOUND),
     HttpFunction("SearchInstances", "{version}/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),

@@ -1,32 +1,103 @@
-"""The layers hold: functions -> services -> storage and protocol, and only storage knows the Azure SDKs."""
+"""The folders hold: what each may import, which are pure, and that no import leads back to where it came from."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = sorted([*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/**/*.py"), ROOT / "function_app.py"])
-PURE = sorted(
-    path
-    for folder in ("", "multipart/", "dicom/", "web/", "archive/", "search/", "openapi/")
-    for path in ROOT.glob(f"shared/{folder}*.py")
-)
+SHARED = sorted(ROOT.glob("shared/**/*.py"))
+FUNCTIONS = sorted(ROOT.glob("functions/**/*.py"))
+SHIPPED = [*SHARED, *FUNCTIONS, ROOT / "function_app.py"]
 CLI = sorted(ROOT.glob("dicomweb_cli/*.py"))
 IO = ("asyncio", "azure", "aiohttp", "socket", "subprocess", "http.client", "urllib.request", "pathlib", "os")
 
+# A folder may import those of its line, and itself; each line only names folders that stand above it.
+MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
+    "shared": (),
+    "shared/dicom": ("shared",),
+    "shared/multipart": ("shared",),
+    "shared/web": ("shared", "shared/dicom"),
+    "shared/archive": ("shared/dicom",),
+    "shared/search": ("shared", "shared/dicom", "shared/archive"),
+    "shared/openapi": ("shared", "shared/dicom", "shared/web", "shared/search"),
+    "shared/imaging": ("shared", "shared/dicom", "shared/web"),
+    "shared/storage": ("shared", "shared/dicom", "shared/archive"),
+    "shared/services": ("shared", "shared/storage"),
+    "shared/services/sign_in": ("shared", "shared/web"),
+    "shared/services/retrieve": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/imaging",
+        "shared/storage",
+        "shared/services",
+    ),
+    "shared/services/write": (
+        "shared",
+        "shared/dicom",
+        "shared/multipart",
+        "shared/web",
+        "shared/archive",
+        "shared/storage",
+        "shared/services",
+    ),
+    "shared/services/repair": (
+        "shared",
+        "shared/dicom",
+        "shared/archive",
+        "shared/storage",
+        "shared/services/retrieve",
+        "shared/services/write",
+    ),
+    "shared/services/search": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/search",
+        "shared/storage",
+        "shared/services",
+        "shared/services/retrieve",
+        "shared/services/repair",
+    ),
+}
+PURE: Final = (
+    "shared",
+    "shared/dicom",
+    "shared/multipart",
+    "shared/web",
+    "shared/archive",
+    "shared/search",
+    "shared/openapi",
+)
+
 
 def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, by their whole names."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield node.module or ""
+            assert node.module
+            for one in node.names:
+                inner = f"{node.module}.{one.name}"
+                yield inner if file_of(inner) else node.module
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module of ours."""
+    path = ROOT / module.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def is_in(module: str, package: str) -> bool:
@@ -37,50 +108,84 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def folder(path: Path) -> str:
+    return name(path.parent)
+
+
 def test_there_is_something_to_check() -> None:
-    assert len(SHIPPED) > 20
-    assert len(PURE) > 10
+    assert len(SHARED) > 80
+    assert len(FUNCTIONS) > 15
     assert len(CLI) > 10
+    assert {folder(path) for path in SHARED} == MAY_IMPORT.keys()
 
 
-@pytest.mark.parametrize("path", PURE, ids=name)
+def test_no_import_leads_back_to_the_folder_that_it_came_from() -> None:
+    above: list[str] = []
+    for one, others in MAY_IMPORT.items():
+        assert set(others) <= set(above), one
+        above.append(one)
+
+
+@pytest.mark.parametrize("path", SHARED, ids=name)
+def test_a_folder_imports_what_it_may(path: Path) -> None:
+    for module in imports(path):
+        assert not any(is_in(module, package) for package in ("functions", "local", "tests", "dicomweb_cli"))
+        file = file_of(module)
+        if file is not None and is_in(module, "shared"):
+            assert folder(file) in (folder(path), *MAY_IMPORT[folder(path)]), module
+
+
+@pytest.mark.parametrize("path", [path for path in SHARED if folder(path) in PURE], ids=name)
 def test_protocol_is_pure(path: Path) -> None:
     for module in imports(path):
         assert not any(is_in(module, package) for package in IO), f"{module} does I/O"
-        assert not any(is_in(module, package) for package in ("shared.services", "shared.storage", "functions"))
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("shared/storage/*.py")), ids=name)
-def test_storage_knows_no_service_and_no_function(path: Path) -> None:
-    assert not any(is_in(module, package) for module in imports(path) for package in ("shared.services", "functions"))
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("shared/**/*.py")), ids=name)
+@pytest.mark.parametrize("path", SHARED, ids=name)
 def test_shared_knows_no_azure_functions_and_no_http_framework(path: Path) -> None:
     for module in imports(path):
         assert not any(
             is_in(module, package) for package in ("azure.functions", "azurefunctions", "starlette", "fastapi")
         )
-        assert not any(is_in(module, package) for package in ("functions", "local", "tests"))
+
+
+def test_no_file_of_the_functions_imports_itself_through_others() -> None:
+    files = [*FUNCTIONS, ROOT / "function_app.py"]
+    graph = {path: {file for module in imports(path) if (file := file_of(module)) in files} for path in files}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(files)  # raises for a circle
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("functions/edge/*.py")), ids=name)
+def test_the_edge_knows_the_table_of_routes_and_no_transaction(path: Path) -> None:
+    ours = [module for module in imports(path) if is_in(module, "functions")]
+    assert all(is_in(module, "functions.edge") or module == "functions.routes" for module in ours)
+
+
+def test_a_file_name_tells_one_place() -> None:
+    shared = Counter(path.name for path in SHARED if path.name != "__init__.py")
+    assert [one for one, count in shared.items() if count > 1] == []
+    # A file of functions/ may have the name of the service that it calls.
+    services = {path.name for path in ROOT.glob("shared/services/**/*.py")}
+    assert {path.name for path in FUNCTIONS} & shared.keys() <= services
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name)
 def test_only_storage_imports_the_azure_sdks(path: Path) -> None:
     sdks = [module for module in imports(path) if is_in(module, "azure") and not is_in(module, "azure.functions")]
-    assert not sdks or path.parent.name == "storage" or path.name == "telemetry.py"
+    assert not sdks or folder(path) == "shared/storage" or path.name == "application_insights.py"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name)
 def test_only_telemetry_imports_opentelemetry(path: Path) -> None:
-    assert path.name == "telemetry.py" or not any(is_in(module, "opentelemetry") for module in imports(path))
+    assert path.name == "application_insights.py" or not any(is_in(module, "opentelemetry") for module in imports(path))
 
 
 @pytest.mark.parametrize("path", CLI, ids=name)
 def test_the_command_line_knows_the_protocol_and_nothing_of_the_service(path: Path) -> None:
     for module in imports(path):
         assert not any(is_in(module, package) for package in ("functions", "local", "tests"))
-        place = ROOT / module.replace(".", "/")
-        assert not is_in(module, "shared") or {place.with_suffix(".py"), place / "__init__.py"} & {*PURE}
+        file = file_of(module)
+        assert not is_in(module, "shared") or (file is not None and folder(file) in PURE)
         assert not is_in(module, "azure") or is_in(module, "azure.identity") or is_in(module, "azure.core")
 
 
@@ -89,14 +194,31 @@ def test_modules_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_what_is_imported_late_says_why_and_is_rare(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    late = [
+        node
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert all("#" in lines[node.end_lineno - 1] + lines[node.lineno - 1] for node in late if node.end_lineno)
+    assert len({node.lineno for node in late}) <= LATE_IMPORTS.get(name(path), 1)
+
+
 def test_function_app_is_an_index() -> None:
-    assert len((ROOT / "function_app.py").read_text().splitlines()) < 30
+    assert len((ROOT / "function_app.py").read_text().splitlines()) < 35
 
 
 def test_no_installed_package_hides_one_of_ours() -> None:
     # On Azure the app's folder comes last on the path.
     assert not {"functions", "shared", "function_app"} & set(packages_distributions())
 
+
+# Three things that a process shares are made when they are first needed, each with libraries of its own.
+LATE_IMPORTS: Final = {"functions/edge/app.py": 3}
 
 _READING = ", ".join(
     f"shared.services.{name}"

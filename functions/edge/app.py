@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from functions.edge.storage_health import StorageHealth
-from functions.edge.telemetry import Telemetry, open_telemetry
+from functions.edge.telemetry import open_telemetry
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from functions.edge.application_insights import ApplicationInsights
     from shared.services.sign_in.authority import Authority
     from shared.services.write.store import StoreService
     from shared.storage.archive import Archive
@@ -28,7 +29,7 @@ class App:
     """
 
     def __init__(
-        self, settings: Settings, *, archive: "Archive | None" = None, telemetry: Telemetry | None = None
+        self, settings: Settings, *, archive: "Archive | None" = None, telemetry: "ApplicationInsights | None" = None
     ) -> None:
         self.settings = settings
         self.pixel_work = PixelWork(settings.max_decoded_bytes)
@@ -89,7 +90,7 @@ class App:
             self._store_service = StoreService(archive, self.settings)
         return self._store_service
 
-    async def telemetry(self) -> Telemetry | None:
+    async def telemetry(self) -> "ApplicationInsights | None":
         """Application Insights, opened once; None where it is not configured."""
         if not self._has_telemetry:
             async with self._opening_telemetry:

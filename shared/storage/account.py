@@ -72,7 +72,8 @@ class Account:
         blob_endpoint, table_endpoint = settings.storage_blob_endpoint, settings.storage_table_endpoint
         if not all(endpoint.startswith("https://") for endpoint in (blob_endpoint, table_endpoint)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
-        from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+        # Where a connection string is used, which is so locally, it is not needed.
+        from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # with MSAL
 
         client_id = settings.identity_client_id
         identity = ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()

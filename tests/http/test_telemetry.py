@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from functions.edge import telemetry
+from functions.edge.application_insights import ApplicationInsights
 from functions.maintenance import replay_journal
 from local.azurite import ROOT
 from local.ports import free_ports
@@ -41,7 +41,7 @@ class Exported:
         self._reader = InMemoryMetricReader()
         tracers = TracerProvider()
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
-        self.telemetry = telemetry.Telemetry(tracers, MeterProvider([self._reader]))
+        self.telemetry = ApplicationInsights(tracers, MeterProvider([self._reader]))
 
     @property
     def spans(self) -> list[ReadableSpan]:

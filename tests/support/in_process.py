@@ -9,7 +9,7 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from functions.edge import app
-from functions.edge.telemetry import Telemetry
+from functions.edge.application_insights import ApplicationInsights
 from local.server import Host, routes_of
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -20,7 +20,7 @@ async def app_client(
     functions: Iterable[Function],
     archive: Archive,
     monkeypatch: pytest.MonkeyPatch,
-    telemetry: Telemetry | None = None,
+    telemetry: ApplicationInsights | None = None,
     **changed: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app's v2 URL, on an archive that is open, with some settings changed."""

@@ -99,6 +99,6 @@ async def _texts(
 
 
 def _document(text: bytes) -> bytes:
-    from shared.dicom.dicom_xml import native_dicom_model
+    from shared.dicom.dicom_xml import native_dicom_model  # pydicom
 
     return native_dicom_model(json.loads(text))

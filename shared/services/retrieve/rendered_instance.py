@@ -8,6 +8,7 @@ from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
 from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
 from shared.errors import NotFound
+from shared.imaging.pictures import render
 from shared.services.retrieve.file_header import read_header_of
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile, open_file
@@ -77,8 +78,6 @@ async def _rendered(
     work.check(sum(map(len, frames)))
 
     def render_frames() -> bytes:
-        from shared.imaging.pictures import render
-
         return render(
             map(image.decode, frames),
             image.header.data_set,

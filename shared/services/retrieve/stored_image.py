@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pydicom.dataset import Dataset
 
+from shared.imaging.decoding import DecodedFrame, decode_frame
+from shared.imaging.image_pixels import ImagePixels
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import frame_ranges
-
-if TYPE_CHECKING:
-    from shared.imaging.decoding import DecodedFrame
-    from shared.imaging.image_pixels import ImagePixels
 
 _KEYWORDS: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
@@ -24,7 +22,7 @@ class StoredImage:
 
     file: StoredFile
     header: Header
-    pixels: "ImagePixels"
+    pixels: ImagePixels
     max_decoded_bytes: int
 
     def check(self, work: PixelWork, frame_numbers: Iterable[int]) -> None:
@@ -33,10 +31,8 @@ class StoredImage:
             ranges = frame_ranges(self.file.frame_table(), number)
             work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
 
-    def decode(self, frame: bytes) -> "DecodedFrame":
+    def decode(self, frame: bytes) -> DecodedFrame:
         """What the bytes of a frame, as they are stored, decode to; takes its time. Raises NotAcceptable."""
-        from shared.imaging.decoding import decode_frame
-
         return decode_frame(
             frame,
             self.file.transfer_syntax_uid,
@@ -48,8 +44,6 @@ class StoredImage:
 
 async def open_image(file: StoredFile, work: PixelWork) -> StoredImage:
     """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where they make no image."""
-    from shared.imaging.image_pixels import ImagePixels
-
     file.frame_table()
     header = await read_header_of(file, work)
     pixels = ImagePixels.of(Dataset(header.elements()), _KEYWORDS[header.pixel_data_tag])

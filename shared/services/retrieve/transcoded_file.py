@@ -11,6 +11,7 @@ from shared.dicom.explicit_vr import explicit_vr_little_endian
 from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
+from shared.imaging.transcoded_attributes import transcoded_attributes
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.native_pixels import little_endian_pixels
 from shared.services.retrieve.pixel_work import PixelWork
@@ -51,8 +52,6 @@ async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid
 
 
 async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid: str) -> Content:
-    from shared.imaging.transcoded_attributes import transcoded_attributes
-
     file, header, table = image.file, image.header, image.file.frame_table()
     if not table.frame_count:
         raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")

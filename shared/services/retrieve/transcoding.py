@@ -3,20 +3,21 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from numpy import packbits
 
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable
+from shared.imaging.decoding import DecodedFrame
+from shared.imaging.encoding import encode_frame, pixels_encoded
+from shared.imaging.image_pixels import ImagePixels
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import frame_path, read_frames, read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
-
-if TYPE_CHECKING:
-    from shared.imaging.decoding import DecodedFrame
-    from shared.imaging.image_pixels import ImagePixels
 
 _AHEAD: Final = 1  # frames transcoded before the client wants them
 _COPIES: Final = 4  # of a frame that are held while it is transcoded
@@ -27,7 +28,7 @@ class TranscodedFrame:
     """A frame in the transfer syntax that is asked for, and what its image is there."""
 
     data: bytes
-    pixels: "ImagePixels"
+    pixels: ImagePixels
 
 
 async def frames_in(
@@ -64,17 +65,13 @@ async def transcoded_frames(
             yield frame
 
 
-def _transcoded(frame: "DecodedFrame", transfer_syntax_uid: str) -> TranscodedFrame:
-    from shared.imaging.encoding import encode_frame, pixels_encoded
-
+def _transcoded(frame: DecodedFrame, transfer_syntax_uid: str) -> TranscodedFrame:
     if transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN:
         return TranscodedFrame(_native(frame), frame.pixels)
     return TranscodedFrame(encode_frame(frame, transfer_syntax_uid), pixels_encoded(frame.pixels, transfer_syntax_uid))
 
 
-def _native(frame: "DecodedFrame") -> bytes:
-    from numpy import packbits
-
+def _native(frame: DecodedFrame) -> bytes:
     if frame.pixels.bits_allocated == 1:
         return packbits(frame.samples, axis=None, bitorder="little").tobytes()  # PS3.5 8.1.1
     return frame.samples.tobytes()

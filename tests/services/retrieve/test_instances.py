@@ -11,9 +11,9 @@ from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, 
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.services.retrieve.instances import files_as_stored, files_in
-from shared.services.retrieve.stored_instances import find_instances_with_frames
 from shared.services.retrieve.metadata import json_array
 from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.retrieve.stored_instances import find_instances_with_frames
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
