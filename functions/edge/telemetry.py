@@ -13,7 +13,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def open_telemetry(settings: Settings) -> "ApplicationInsights | None":
-    """What sends spans and metrics; None where nothing is configured, or the connection string, as is logged, is none."""
+    """What sends spans and metrics; None where nothing is configured. A connection string that is none is logged."""
     if not settings.applicationinsights_connection_string:
         return None
     try:
