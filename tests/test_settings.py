@@ -26,6 +26,88 @@ def test_a_value_that_does_not_fit_names_its_setting(name: str, text: str) -> No
         Settings.from_environment({name: text})
 
 
+VIEWER = "https://viewer.example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", frozenset()),
+        (" , ", frozenset()),
+        (f"{VIEWER}, http://localhost:3000 ,", {VIEWER, "http://localhost:3000"}),
+        ("HTTPS://Viewer.example.org", {VIEWER}),
+        ("http://[::1]:8080", {"http://[::1]:8080"}),
+        ("*", {"*"}),
+        (f"*,{VIEWER}", {"*", VIEWER}),
+    ],
+)
+def test_origins_are_separated_by_commas(text: str, origins: set[str]) -> None:
+    assert Settings.from_environment({"CORS_ORIGINS": text}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{VIEWER}/",
+        f"{VIEWER}/app",
+        "viewer.example.org",
+        "https://*.example.org",
+        "null",
+        "ftp://x",
+        f"{VIEWER} http://x",
+    ],
+)
+def test_what_no_browser_sends_as_its_origin_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="CORS_ORIGINS"):
+        Settings.from_environment({"CORS_ORIGINS": text})
+
+
+@pytest.mark.parametrize("text", ["sts.example.org", "http://sts.example.org", "https://", "https://[", "file:///etc"])
+def test_the_authority_is_reached_by_https(text: str) -> None:
+    with pytest.raises(SettingsError, match="AUTHORITY must be an https URL"):
+        Settings.from_environment({"AUTHORITY": text})
+
+
+@pytest.mark.parametrize("text", ["dicom.example.org", "localhost:7071", "ftp://x", "https://", "https://[", "/"])
+def test_the_base_url_is_one_of_http(text: str) -> None:
+    with pytest.raises(SettingsError, match="PUBLIC_BASE_URL must be a URL such as"):
+        Settings.from_environment({"PUBLIC_BASE_URL": text})
+
+
+def test_urls_end_without_a_slash_and_audiences_are_separated_by_commas() -> None:
+    settings = Settings.from_environment(
+        {"AUTHORITY": "http://localhost:1/", "AUDIENCE": "api://dicom, other,", "PUBLIC_BASE_URL": "http://localhost/"}
+    )
+    assert (settings.authority, settings.public_base_url) == ("http://localhost:1", "http://localhost")
+    assert settings.audience == ("api://dicom", "other")
+
+
+AUTHORITY = {"AUTHORITY": "https://sts.example.org"}
+AUDIENCE = {"AUDIENCE": "api://dicom"}
+ANONYMOUS = {"ANONYMOUS_ACCESS": "true"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({}, "Nobody can sign in"),
+        (AUTHORITY, "Nobody can sign in"),
+        (AUTHORITY | {"AUDIENCE": " , "}, "Nobody can sign in"),
+        (AUDIENCE, "Nobody can sign in"),
+        (AUTHORITY | AUDIENCE | ANONYMOUS, "choose one of the two"),
+        (AUTHORITY | ANONYMOUS, "choose one of the two"),
+        (AUDIENCE | ANONYMOUS, "choose one of the two"),
+    ],
+)
+def test_settings_that_do_not_say_who_may_sign_in_have_a_problem(environment: dict[str, str], problem: str) -> None:
+    assert problem in (Settings.from_environment(environment).sign_in_problem() or "")
+
+
+@pytest.mark.parametrize("environment", [AUTHORITY | AUDIENCE, ANONYMOUS])
+def test_settings_that_say_who_may_sign_in_have_none(environment: dict[str, str]) -> None:
+    assert Settings.from_environment(environment).sign_in_problem() is None
+
+
 def test_the_archive_is_closed_to_everyone_unless_opened() -> None:
     assert Settings().anonymous_access is False
 

@@ -87,7 +87,7 @@ def service_url(req: Request, settings: Settings) -> str:
     The public base URL of the settings; else what the host in front says that the client used, if the settings trust
     it; else the request's own Host. Raises BadRequest for a Host that is no host name.
     """
-    base = settings.public_base_url.rstrip("/")
+    base = settings.public_base_url
     if not base:
         scheme, host = client_scheme(req, settings), req.headers.get("host", "")
         if settings.trust_forwarded:

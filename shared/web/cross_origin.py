@@ -1,15 +1,10 @@
 """Use by pages of other origins in a browser (CORS, of the Fetch standard): which, and what they may read and send."""
 
-import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Final
-
-from shared.settings import SettingsError
 
 ANY: Final = "*"
 
-_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9.\-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _EXPOSED: Final = ", ".join(
     (
         "Accept-Ranges",
@@ -25,16 +20,6 @@ _EXPOSED: Final = ", ".join(
     )
 )
 _MAX_AGE_SECONDS: Final = 7200  # the most that Chromium heeds
-
-
-@cache
-def allowed_origins(setting: str) -> frozenset[str]:
-    """The origins of CORS_ORIGINS, `*` for any; raises SettingsError for one that no browser would send."""
-    origins = frozenset(origin.strip().lower() for origin in setting.split(",") if origin.strip())
-    for origin in origins - {ANY}:
-        if not _ORIGIN.fullmatch(origin):
-            raise SettingsError(f"CORS_ORIGINS must be origins such as https://viewer.example.org, not {origin!r}.")
-    return origins
 
 
 def sharing_headers(origins: frozenset[str], origin: str | None) -> dict[str, str]:

@@ -104,7 +104,7 @@ def test_every_setting_is_documented_with_its_default_and_meaning() -> None:
     }
     expected = {}
     for setting in fields(Settings):
-        default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default or "")
         expected[setting.name.upper()] = (default, setting.metadata["meaning"].replace("`", ""))
     assert documented == expected
 

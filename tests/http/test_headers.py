@@ -10,6 +10,7 @@ from local.routing import find
 from local.server import routes_of
 from tests.conftest import Server, serving
 from tests.support.app_routes import requests_of
+from tests.support.in_process import configured_client
 from tests.support.served_instances import dataset, part10, path_of
 
 VIEWER = "https://viewer.example.org"
@@ -198,9 +199,12 @@ def test_no_function_but_one_answers_options(functions: list[Function]) -> None:
     assert [route.function_name for route in routes_of(functions) if "OPTIONS" in route.methods] == ["AnswerPreflight"]
 
 
-def test_an_origin_that_is_none_stops_requests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with serving(tmp_path_factory.mktemp("odd") / "log", CORS_ORIGINS=f"{VIEWER}/") as odd:
-        response = httpx.get(f"{odd.base_url}/v2/studies", headers={"Origin": VIEWER})
+async def test_an_origin_that_is_none_stops_requests(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = {"CORS_ORIGINS": f"{VIEWER}/", "ANONYMOUS_ACCESS": "true"}
+    async with configured_client(functions, monkeypatch, environment) as client:
+        response = await client.get("/v2/studies", headers={"Origin": VIEWER})
         assert response.status_code == 503
         check_safe(response)
-        odd.wait_for_line("CORS_ORIGINS")
+    assert "CORS_ORIGINS" in caplog.text

@@ -2,24 +2,23 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from azure.functions.decorators.function_app import Function
 
-from functions.edge import app
-from local.server import Host, routes_of
-from shared.settings import Settings
 from tests.conftest import Server, serving
 from tests.services.sign_in.test_tokens import REFUSED
 from tests.support.app_routes import guarded, requests_of
+from tests.support.in_process import configured_client
 from tests.support.served_instances import dataset, part10, path_of
 from tests.support.token_issuer import AUDIENCE, OWNER, READER, Issuer, issuing, jwk, token
 
 PROBLEM = "application/problem+json"
 PASSED: set[int] = {200, 204, 400, 404, 406, 415}
 READS = ("GET", "HEAD")
+AUTHORITY = "https://sts.example.org"
+SIGN_IN = {"AUTHORITY": AUTHORITY, "AUDIENCE": AUDIENCE}
 
 
 @pytest.fixture(scope="module")
@@ -211,37 +210,26 @@ def test_an_authority_that_goes_down_is_missed_only_where_its_keys_are_not_held(
             assert client.get("/studies").is_success
 
 
-@asynccontextmanager
-async def in_this_process(
-    functions: list[Function], monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
-    monkeypatch.setattr(app, "of_process", app.App(settings))
-    transport = httpx.ASGITransport(Host(routes_of(functions)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:
-        yield client
-
-
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("environment", "named"),
     [
-        (Settings(), "AUTHORITY and AUDIENCE, or ANONYMOUS_ACCESS"),
-        (Settings(authority="https://sts.example.org"), "AUTHORITY and AUDIENCE"),
-        (Settings(authority="https://sts.example.org", audience=" , "), "AUTHORITY and AUDIENCE"),
-        (Settings(audience=AUDIENCE), "AUTHORITY and AUDIENCE"),
-        (Settings(authority="https://sts.example.org", audience=AUDIENCE, anonymous_access=True), "ANONYMOUS_ACCESS"),
-        (Settings(authority="https://sts.example.org", anonymous_access=True), "ANONYMOUS_ACCESS"),
-        (Settings(audience=AUDIENCE, anonymous_access=True), "ANONYMOUS_ACCESS"),
+        ({}, "AUTHORITY and AUDIENCE, or ANONYMOUS_ACCESS"),
+        ({"AUTHORITY": AUTHORITY}, "AUTHORITY and AUDIENCE"),
+        ({"AUTHORITY": AUTHORITY, "AUDIENCE": " , "}, "AUTHORITY and AUDIENCE"),
+        ({"AUDIENCE": AUDIENCE}, "AUTHORITY and AUDIENCE"),
+        (SIGN_IN | {"ANONYMOUS_ACCESS": "true"}, "ANONYMOUS_ACCESS"),
+        ({"AUTHORITY": AUTHORITY, "ANONYMOUS_ACCESS": "true"}, "ANONYMOUS_ACCESS"),
+        ({"AUDIENCE": AUDIENCE, "ANONYMOUS_ACCESS": "true"}, "ANONYMOUS_ACCESS"),
     ],
 )
 async def test_settings_that_do_not_say_who_is_let_in_let_nobody_in(
     functions: list[Function],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    settings: Settings,
+    environment: dict[str, str],
     named: str,
 ) -> None:
-    async with in_this_process(functions, monkeypatch, settings) as client:
+    async with configured_client(functions, monkeypatch, environment) as client:
         for method, path in guarded(functions):
             for headers in ({}, bearer(token(**OWNER))):
                 response = await client.request(method, path, headers=headers)
@@ -253,8 +241,8 @@ async def test_settings_that_do_not_say_who_is_let_in_let_nobody_in(
 async def test_an_authority_that_is_no_https_url_lets_nobody_in(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(authority="http://sts.example.org", audience=AUDIENCE)
-    async with in_this_process(functions, monkeypatch, settings) as client:
+    environment = {"AUTHORITY": "http://sts.example.org", "AUDIENCE": AUDIENCE}
+    async with configured_client(functions, monkeypatch, environment) as client:
         assert (await client.get("/v2/studies", headers=bearer(token(**OWNER)))).status_code == 503
     assert "AUTHORITY must be an https URL" in caplog.text
 
@@ -262,10 +250,9 @@ async def test_an_authority_that_is_no_https_url_lets_nobody_in(
 async def test_storage_is_not_asked_before_a_token_is(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with in_this_process(functions, monkeypatch, Settings(anonymous_access=True)) as client:
+    async with configured_client(functions, monkeypatch, {"ANONYMOUS_ACCESS": "true"}) as client:
         assert (await client.get("/v2/studies")).status_code == 503
-    closed = Settings(authority="https://sts.example.org", audience=AUDIENCE)
-    async with in_this_process(functions, monkeypatch, closed) as client:
+    async with configured_client(functions, monkeypatch, SIGN_IN) as client:
         for method, path in guarded(functions):
             assert (await client.request(method, path)).status_code == 401, (method, path)
 
@@ -281,8 +268,7 @@ async def test_a_large_body_without_a_token_is_not_read_to_its_end(
             sent += 1
             yield bytes(1024**2)
 
-    closed = Settings(authority="https://sts.example.org", audience=AUDIENCE)
-    async with in_this_process(functions, monkeypatch, closed) as client:
+    async with configured_client(functions, monkeypatch, SIGN_IN) as client:
         response = await client.post("/v2/studies", content=body(), headers={"Content-Type": "application/dicom"})
     assert response.status_code == 401
     assert 1 < sent < 20

@@ -23,7 +23,7 @@ from shared.web.http_function import Answers
 from shared.web.permissions import ROLES, SCOPES
 
 OPEN = Settings(anonymous_access=True)
-CLOSED = Settings(authority="https://login.example.org", audience="dicom")
+CLOSED = Settings(authority="https://login.example.org", audience=("dicom",))
 
 
 def described(version: str = "v2", settings: Settings = OPEN) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The app in this process, for tests that look at what it does beside answering."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,3 +30,14 @@ async def app_client(
         transport = httpx.ASGITransport(Host(routes_of(functions)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2", timeout=60) as client:
             yield client
+
+
+@asynccontextmanager
+async def configured_client(
+    functions: Iterable[Function], monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
+    monkeypatch.setattr(app, "of_process", app.App.from_environment(environment))
+    transport = httpx.ASGITransport(Host(routes_of(functions)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:
+        yield client

@@ -12,19 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from jwt import PyJWK, PyJWTError
 
 from shared.errors import Unavailable
-from shared.settings import SettingsError
+from shared.settings import is_safe_url
 
 MIN_SECONDS_BETWEEN_FETCHES: Final = 5.0
 
 _MAX_AGE_SECONDS: Final = 3600  # a key that the authority withdraws is accepted for so long
 _TIMEOUT: Final = ClientTimeout(total=10)
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 # Asymmetric algorithms alone: a public key must never be taken for a shared secret (RFC 8725 2.1).
 _ALGORITHMS: Final = {("RSA", None): ("RS256", "PS256"), ("EC", "P-256"): ("ES256",)}
 
@@ -41,15 +39,10 @@ class SigningKey:
 
 
 class Authority:
-    """An authority by its URL. Belongs to the event loop of its first use; everything of a process shares it.
-
-    Raises SettingsError for a URL that is not https; http is enough on the same machine.
-    """
+    """An authority by its URL. Belongs to the event loop of its first use; everything of a process shares it."""
 
     def __init__(self, url: str, *, min_seconds_between_fetches: float = MIN_SECONDS_BETWEEN_FETCHES) -> None:
-        if not _is_safe(url):
-            raise SettingsError(f"AUTHORITY must be an https URL, not {url!r}.")
-        self._url = url.rstrip("/")
+        self._url = url
         self._min_seconds_between_fetches = min_seconds_between_fetches
         self._keys: Mapping[str, SigningKey] = MappingProxyType({})
         self._fetched = self._tried = float("-inf")
@@ -82,7 +75,7 @@ class Authority:
             async with ClientSession(timeout=_TIMEOUT, raise_for_status=True) as session:
                 discovered = await _json(session, f"{self._url}/.well-known/openid-configuration")
                 issuer, keys_url = str(discovered["issuer"]), str(discovered["jwks_uri"])
-                if not _is_safe(keys_url):
+                if not is_safe_url(keys_url):
                     raise ValueError("its jwks_uri is not an https URL")
                 self._keys = _signing_keys(await _json(session, keys_url), issuer)
             self._fetched = time.monotonic()
@@ -117,11 +110,3 @@ def _signing_keys(published: dict[str, Any], issuer: str) -> Mapping[str, Signin
     if not found:
         raise ValueError("none of its keys can be used")
     return MappingProxyType(found)
-
-
-def _is_safe(url: str) -> bool:
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-    except ValueError:
-        return False
-    return bool(host) and (scheme == "https" or (scheme == "http" and host in _LOOPBACK))

@@ -18,7 +18,6 @@ from jwt.utils import base64url_decode
 from shared.errors import Unauthorized, Unavailable
 from shared.services.sign_in.authority import Authority
 from shared.services.sign_in.tokens import permission_of
-from shared.settings import SettingsError
 from shared.web.permissions import Permission
 from tests.support.token_issuer import (
     AUDIENCE,
@@ -244,11 +243,3 @@ async def test_an_authority_that_cannot_be_used_is_unavailable(
 async def test_an_authority_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await permission_of(token(**OWNER), Authority("http://127.0.0.1:9"), AUDIENCES)
-
-
-@pytest.mark.parametrize(
-    "url", ["", "sts.example.org", "http://sts.example.org", "https://", "https://[", "file:///etc"]
-)
-def test_the_authority_is_reached_by_https(url: str) -> None:
-    with pytest.raises(SettingsError, match="AUTHORITY"):
-        Authority(url)
