@@ -10,7 +10,8 @@ from pydicom.encaps import generate_fragments
 
 from shared.dicom.byte_order import swapped
 from shared.dicom.element_values import NOTHING_INHERITED, Inherited
-from shared.dicom.parsing import UNDEFINED_LENGTH, DicomFileLimits, Malformed, element_of
+from shared.dicom.items import UNDEFINED_LENGTH
+from shared.dicom.parsing import DicomFileLimits, Malformed, element_of
 from shared.dicom.sequences import NestedReader
 
 _PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*")

@@ -14,10 +14,10 @@ from shared.dicom.dicom_json import BULK_DATA, JsonConverter, is_attribute
 from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, dictionary_vr, raw_value
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable
+from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.long_elements import LONG_BYTES, BulkValueReader, ItemsReader
 from shared.dicom.parsing import (
     LONG_HEAD_BYTES,
-    UNDEFINED_LENGTH,
     DicomFileError,
     DicomFileLimits,
     Element,

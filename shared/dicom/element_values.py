@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, PN_DELIMS, STANDARD_VR, TEXT_VR_DELIMS
 
-from shared.dicom.parsing import UNDEFINED_LENGTH, Element, element_of
+from shared.dicom.items import UNDEFINED_LENGTH
+from shared.dicom.parsing import Element, element_of
 
 BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """The VRs of values without structure, which the DICOM JSON Model can only encode or refer to: PS3.18 F.2.7."""

@@ -17,11 +17,10 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STR_VR
 from shared.dicom.byte_order import swapped
 from shared.dicom.dicom_json import is_attribute
 from shared.dicom.element_values import NOTHING_INHERITED, Inherited
-from shared.dicom.parsing import UNDEFINED_LENGTH, DicomFileLimits, Element, Malformed, element_of
+from shared.dicom.items import UNDEFINED_LENGTH, encoded_item, sequence_delimitation
+from shared.dicom.parsing import DicomFileLimits, Element, Malformed, element_of
 from shared.dicom.sequences import NestedReader
 
-_ITEM_TAG: Final = b"\xfe\xff\x00\xe0"
-_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _MAX_SHORT_BYTES: Final = 0xFFFE  # the largest even length of 16 bits
 _PADDING: Final = {str(vr): b" " for vr in STR_VR if vr != "UI"}  # PS3.5 Table 6.2-1; of all other VRs a null
 
@@ -89,7 +88,7 @@ def _element(element: Element, data_set: Dataset, inherited: Inherited, nested: 
 
 def _items(element: Element, inherited: Inherited, nested: NestedReader) -> bytes:
     with nested.items(element) as items:
-        return b"".join(_item(_encoded(item, inherited, nested)) for item in items)
+        return b"".join(encoded_item(_encoded(item, inherited, nested)) for item in items)
 
 
 def _encapsulated(element: RawDataElement, vr: str) -> bytes:
@@ -103,25 +102,19 @@ def _encapsulated(element: RawDataElement, vr: str) -> bytes:
         fragments = []
     if not fragments:
         return _headed(element.tag, vr, value)
-    return _head(element.tag, vr, UNDEFINED_LENGTH) + b"".join(map(_item, fragments)) + _SEQUENCE_END
-
-
-def _item(content: bytes) -> bytes:
-    content = _padded(content, b"\0")
-    return _ITEM_TAG + pack("<L", len(content)) + content
+    items = b"".join(map(encoded_item, fragments))
+    return element_head(element.tag, vr, UNDEFINED_LENGTH) + items + sequence_delimitation()
 
 
 def _headed(tag: int, vr: str, value: bytes) -> bytes:
-    value = _padded(value, _PADDING.get(vr, b"\0"))
+    if len(value) % 2:
+        value += _PADDING.get(vr, b"\0")
     if len(value) > _MAX_SHORT_BYTES and vr not in EXPLICIT_VR_LENGTH_32:
         vr = "UN"
-    return _head(tag, vr, len(value)) + value
+    return element_head(tag, vr, len(value)) + value
 
 
-def _head(tag: int, vr: str, length: int) -> bytes:
+def element_head(tag: int, vr: str, length: int) -> bytes:
+    """What precedes the value of an element in Explicit VR Little Endian: its tag, VR and length in bytes."""
     form = "<HH2sxxL" if vr in EXPLICIT_VR_LENGTH_32 else "<HH2sH"  # PS3.5 7.1.2
     return pack(form, tag >> 16, tag & 0xFFFF, vr.encode(), length)
-
-
-def _padded(value: bytes, padding: bytes) -> bytes:
-    return value + padding if len(value) % 2 else value

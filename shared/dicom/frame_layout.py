@@ -10,7 +10,8 @@ from itertools import pairwise
 from struct import unpack
 from typing import Any, Final
 
-from shared.dicom.frame_table import ITEM_HEAD_BYTES, FrameTable, FrameUnavailable
+from shared.dicom.frame_table import FrameTable, FrameUnavailable
+from shared.dicom.items import ITEM_HEAD_BYTES
 from shared.dicom.pixel_data import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, PixelDataScanner
 from shared.dicom.transfer_syntaxes import NATIVE, is_video
 

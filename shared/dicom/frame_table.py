@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, Final, Self
 
-ITEM_HEAD_BYTES: Final = 8
-"""What precedes the value of an item: its tag and length (PS3.5 7.5)."""
+from shared.dicom.items import ITEM_HEAD_BYTES
 
 _FIELDS: Final = ("value_offset", "value_bytes", "frame_count", "is_encapsulated", "frame_bits", "unavailable")
 

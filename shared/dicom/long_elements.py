@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 
 from shared.dicom.dicom_json_text import ItemsDeflater
+from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import (
-    UNDEFINED_LENGTH,
     DicomFileError,
     DicomFileLimits,
     Encoding,

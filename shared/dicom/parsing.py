@@ -21,21 +21,18 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
 from pydicom.tag import BaseTag
 
+from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, ITEM_TAGS, UNDEFINED_LENGTH
+
 # Values of a patient must not get into the log. For the whole process, as filters and loggers are: to silence pydicom
 # around each call instead (catch_warnings) would change what other threads do meanwhile.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 logging.getLogger("pydicom").propagate = False
 
-UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-ITEM: Final = 0xFFFEE000
-SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
-
-HEAD_BYTES: Final = 8  # of an element, an item or a delimiter, as pydicom reads them
+HEAD_BYTES: Final = ITEM_HEAD_BYTES  # of an element too, as pydicom reads them
 LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
 _CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
 _MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom takes quadratic time for more
-_ITEM_TAGS: Final = (b"\xfe\xff\0\xe0", b"\xff\xfe\xe0\0")
 
 Element = RawDataElement | DataElement
 """An element as pydicom's reader gives it: raw, but for a sequence of undefined length, whose items it has read."""
@@ -139,7 +136,7 @@ class Source(BytesIO):
     def check_items(self, items: Sequence[Dataset]) -> None:
         """Raises Malformed where other things than items were read as such: pydicom does not look at their tags."""
         with self.getbuffer() as data:
-            if any(bytes(data[item.seq_item_tell : item.seq_item_tell + 4]) not in _ITEM_TAGS for item in items):
+            if any(bytes(data[item.seq_item_tell : item.seq_item_tell + 4]) not in ITEM_TAGS for item in items):
                 raise Malformed("A sequence holds something else than items.")
 
 

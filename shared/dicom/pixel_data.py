@@ -5,11 +5,10 @@ the Basic Offset Table, then fragments, then a delimiter.
 """
 
 from array import array
-from struct import unpack
 from typing import Final
 
-from shared.dicom.frame_table import ITEM_HEAD_BYTES
-from shared.dicom.parsing import ITEM, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH, DicomFileError, DicomFileLimits, Head
+from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH, tag_and_length
+from shared.dicom.parsing import DicomFileError, DicomFileLimits, Head
 
 FLOAT_PIXEL_DATA: Final = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
@@ -71,9 +70,8 @@ class PixelDataScanner:
         return chunk[position:]
 
     def _begin_item(self) -> None:
-        group, number, length = unpack(f"{self._byte_order}HHL", self._item_head)
+        tag, length = tag_and_length(self._item_head, is_little_endian=not self.is_big_endian)
         self._item_head.clear()
-        tag = group << 16 | number
         if tag == SEQUENCE_DELIMITATION:
             self.is_complete = True
             return

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from struct import unpack_from
 from typing import Final
 
 from pydicom.charset import default_encoding
@@ -10,11 +9,15 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence_item
 
-from shared.dicom.parsing import (
-    HEAD_BYTES,
+from shared.dicom.items import (
     ITEM,
+    ITEM_HEAD_BYTES,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
+    sequence_delimitation,
+    tag_and_length,
+)
+from shared.dicom.parsing import (
     DicomFileError,
     DicomFileLimits,
     Element,
@@ -27,7 +30,6 @@ from shared.dicom.parsing import (
     too_deep,
 )
 
-_SEQUENCE_ENDS: Final = {True: b"\xfe\xff\xdd\xe0\0\0\0\0", False: b"\xff\xfe\xe0\xdd\0\0\0\0"}  # by is_little_endian
 _FIRST_WINDOW_BYTES: Final = 4096  # of an item of unknown length, which is parsed anew each time it proves too short
 
 
@@ -89,20 +91,20 @@ def read_item(
 
     Raises Incomplete when it is not all there, Malformed where there is no item, and what exceeds a limit.
     """
-    if end - begin < HEAD_BYTES:
-        raise Incomplete(HEAD_BYTES)
-    group, number, length = unpack_from("<HHL" if encoding.is_little_endian else ">HHL", data, begin)
-    tag = group << 16 | number
+    if end - begin < ITEM_HEAD_BYTES:
+        raise Incomplete(ITEM_HEAD_BYTES)
+    tag, length = tag_and_length(data, begin, is_little_endian=encoding.is_little_endian)
     if tag == SEQUENCE_DELIMITATION:
-        return None, HEAD_BYTES
+        return None, ITEM_HEAD_BYTES
     if tag != ITEM:
         raise Malformed("A sequence holds something else than items.")
     if length != UNDEFINED_LENGTH:
-        size = HEAD_BYTES + length
+        size = ITEM_HEAD_BYTES + length
         if end - begin < size:
             raise Incomplete(size)
         # pydicom looks for the first element of an empty item beyond its end.
-        content = bytes(data[begin : begin + size]) + _SEQUENCE_ENDS[encoding.is_little_endian]
+        end_of_sequence = sequence_delimitation(is_little_endian=encoding.is_little_endian)
+        content = bytes(data[begin : begin + size]) + end_of_sequence
         try:
             item, read_bytes = _read_item(content, encoding, heads, limits)
         except Incomplete:

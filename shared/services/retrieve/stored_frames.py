@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.dicom.frame_table import FrameTable, FrameUnavailable
+from shared.dicom.items import ITEM_HEAD_BYTES
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
 from shared.errors import NotFound
 from shared.services.retrieve.stored_file import StoredFile, read_of
@@ -12,7 +13,6 @@ from shared.web.content import Content, in_memory
 
 _SPAN_BYTES: Final = 4 * 1024**2  # adjacent frames are read together up to this size
 _PASSED_OVER_BYTES: Final = 256 * 1024  # take storage less time than another read
-_ITEM_HEADER_BYTES: Final = 8  # between two fragments, PS3.5 A.4
 
 
 def frame_ranges(table: FrameTable, frame_number: int) -> list[tuple[int, int]]:
@@ -135,7 +135,7 @@ def _spans(table: FrameTable, frame_numbers: Sequence[int]) -> Iterator[_Span]:
         ranges = frame_ranges(table, number)
         start, end = ranges[0][0], ranges[-1][0] + ranges[-1][1]
         # Frames of single bits may share a byte (PS3.5 8.1.1).
-        if last and last.end - 1 <= start <= last.end + _ITEM_HEADER_BYTES and end - last.start <= _SPAN_BYTES:
+        if last and last.end - 1 <= start <= last.end + ITEM_HEAD_BYTES and end - last.start <= _SPAN_BYTES:
             last = _Span([*last.frame_numbers, number], last.start, end)
             continue
         if last:

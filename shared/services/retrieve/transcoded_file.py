@@ -1,13 +1,13 @@
 """A whole instance in another transfer syntax than it is stored in; frames are transcoded while it is sent."""
 
 from collections.abc import AsyncIterator, Mapping
-from struct import pack
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 from shared.dicom.element_values import NOTHING_INHERITED
-from shared.dicom.explicit_vr import explicit_vr_little_endian
+from shared.dicom.explicit_vr import element_head, explicit_vr_little_endian
+from shared.dicom.items import UNDEFINED_LENGTH, encoded_item, sequence_delimitation
 from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
@@ -24,9 +24,6 @@ from shared.web.representations import DICOM
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
 _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
-_ITEM: Final = b"\xfe\xff\x00\xe0"
-_UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 Replaced = Mapping[int, tuple[str, bytes] | None]
 
@@ -72,7 +69,7 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
 
 async def _around(header: Header, work: PixelWork, transfer_syntax_uid: str, replaced: Replaced) -> tuple[bytes, bytes]:
     """What comes before the Pixel Data element, and after it."""
-    tag = header.pixel_data_tag or _UNDEFINED_LENGTH
+    tag = header.pixel_data_tag or 1 << 32  # without one, all is before it
     elements = header.elements()
     first, last = (
         Dataset({number: element for number, element in elements.items() if (number < tag) is is_before})
@@ -105,7 +102,7 @@ def _with_native(
     if value_bytes > _MAX_NATIVE_BYTES:
         raise NotAcceptable("The instance has more than 4 GiB of pixels, which only fit it compressed.")
     vr = _FLOAT_VRS.get(header.pixel_data_tag, "OW" if bits_allocated > 8 else "OB")
-    head = _head(header.pixel_data_tag, vr, value_bytes + len(padding))
+    head = element_head(header.pixel_data_tag, vr, value_bytes + len(padding))
     beginning, end = around
 
     async def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
@@ -127,13 +124,13 @@ def _encapsulated(
 ) -> Content:
     """With an empty Basic Offset Table, since frames are sent before all are encoded, and a fragment for each."""
     beginning, end = around
-    head = _head(header.pixel_data_tag, "OB", _UNDEFINED_LENGTH) + _ITEM + pack("<L", 0)
+    head = element_head(header.pixel_data_tag, "OB", UNDEFINED_LENGTH) + encoded_item(b"")
 
     async def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
         yield beginning + head
         async for item in items:
             yield item
-        yield _SEQUENCE_END + end
+        yield sequence_delimitation() + end
 
     return Content(file.path, DICOM, transfer_syntax_uid, None, read, is_ranged=False)
 
@@ -156,8 +153,4 @@ async def _data(first: TranscodedFrame, others: AsyncIterator[TranscodedFrame]) 
 
 async def _items(first: TranscodedFrame, others: AsyncIterator[TranscodedFrame]) -> AsyncIterator[bytes]:
     async for data in _data(first, others):
-        yield _ITEM + pack("<L", len(data)) + data
-
-
-def _head(tag: int, vr: str, length: int) -> bytes:
-    return pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
+        yield encoded_item(data)
