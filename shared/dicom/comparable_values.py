@@ -15,6 +15,7 @@ NUMBER_VRS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "
 MAX_NAME_LENGTH: Final = 64
 """Characters that a component group of a name has at most (PS3.5 6.2), and keys of the index tell of a value."""
 PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+"""The component groups of a name in their order (PS3.5 6.2, PS3.18 F.2.2)."""
 
 _DATE: Final = re.compile(r"[0-9]{8}")
 _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)

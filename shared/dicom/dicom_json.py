@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.dicom.element_values import (
     BULK_VRS,
     NOTHING_INHERITED,
@@ -31,7 +32,6 @@ _TRAILING_PADDING: Final = 0xFFFCFFFC  # without significance: PS3.10 7.2
 
 _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is part of the text: PS3.5 6.4
 _LEADING_SPACES_PAD: Final = frozenset({"AE", "CS", "DS", "IS", "LO", "SH"})  # PS3.5 Table 6.2-1
-_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 _MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too long ones
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
@@ -152,7 +152,7 @@ def _not_finite(number: float) -> str:
 
 def _person_name(text: str) -> dict[str, str] | None:
     """The component groups that there are (PS3.18 F.2.2), or None."""
-    groups = zip(_NAME_GROUPS, text.split("=", 2), strict=False)
+    groups = zip(PERSON_NAME_GROUPS, text.split("=", 2), strict=False)
     return {name: group.rstrip(" ") for name, group in groups if group.strip(" ")} or None
 
 

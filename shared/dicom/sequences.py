@@ -66,22 +66,25 @@ class NestedReader:
                 # Each level of defined length is a copy of what is in it; all that enclose this one are there, too.
                 if self._held_bytes > 4 * self._limits.max_header_bytes:
                     raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
-                yield self._parsed(element) if isinstance(element, RawDataElement) else element.value
+                if isinstance(element, RawDataElement):
+                    yield list(raw_items(element, self._heads, self._limits))
+                else:
+                    yield element.value
         finally:
             self._held_bytes -= held_bytes
 
-    def _parsed(self, element: RawDataElement) -> Sequence[Dataset]:
-        encoding = Encoding(element.is_implicit_VR, element.is_little_endian)
-        value = element.value or b""
-        items = []
-        position = 0
-        while position < len(value):
-            item, size = read_item(value, position, len(value), encoding, self._heads, self._limits)
-            if item is None:
-                break
-            items.append(item)
-            position += size
-        return items
+
+def raw_items(element: RawDataElement, heads: HeadCount, limits: DicomFileLimits) -> Iterator[Dataset]:
+    """The items of a sequence whose value is not read yet. Raises Malformed where it holds something else."""
+    encoding = Encoding(element.is_implicit_VR, element.is_little_endian)
+    value = element.value or b""
+    position = 0
+    while position < len(value):
+        item, size = read_item(value, position, len(value), encoding, heads, limits)
+        if item is None:
+            return
+        yield item
+        position += size
 
 
 def read_item(

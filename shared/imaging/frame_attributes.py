@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Self
 
 import numpy as np
@@ -15,8 +16,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from shared.dicom.parsing import DicomFileError, DicomFileLimits, Encoding, HeadCount
-from shared.dicom.sequences import read_item
+from shared.dicom.parsing import DicomFileError, DicomFileLimits, HeadCount
+from shared.dicom.sequences import raw_items
 from shared.imaging.attribute_values import element_of_keyword, value_of
 
 _LIMITS: Final = DicomFileLimits()
@@ -64,22 +65,14 @@ class FrameAttributes:
 def items_of(data_set: Dataset, keyword: str, count: int) -> Sequence[Dataset]:
     """The first `count` items of a sequence, or as many as there are and can be read."""
     element = element_of_keyword(data_set, keyword)
-    items: list[Dataset] = []
     if isinstance(element, RawDataElement):
-        value = element.value or b""
-        encoding = Encoding(element.is_implicit_VR, element.is_little_endian)
-        heads = HeadCount(_LIMITS)
-        position = 0
-        with suppress(DicomFileError):
-            while position < len(value) and len(items) < count:
-                item, size = read_item(value, position, len(value), encoding, heads, _LIMITS)
-                if item is None:
-                    break
-                items.append(item)
-                position += size
-    elif element is not None and element.VR == "SQ":
-        items.extend(element.value[:count])
-    return items
+        return list(islice(_readable_items(element), count))
+    return list(element.value[:count]) if element is not None and element.VR == "SQ" else []
+
+
+def _readable_items(element: RawDataElement) -> Iterator[Dataset]:
+    with suppress(DicomFileError):
+        yield from raw_items(element, HeadCount(_LIMITS), _LIMITS)
 
 
 def text_of(data_set: Dataset, keyword: str) -> str:

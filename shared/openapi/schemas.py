@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydicom.valuerep import STANDARD_VR
 
+from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
 from shared.web.store_response import ATTRIBUTES
 
@@ -38,7 +39,7 @@ def schemas() -> dict[str, Schema]:
         "Attribute": _attribute_schema(),
         "PersonName": {
             "type": "object",
-            "properties": {name: {"type": "string"} for name in ("Alphabetic", "Ideographic", "Phonetic")},
+            "properties": {name: {"type": "string"} for name in PERSON_NAME_GROUPS},
             "additionalProperties": False,
             "minProperties": 1,
         },
