@@ -1,6 +1,5 @@
 """Reads the bulk value that a BulkDataURI names from the data set of a stored file."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,13 +7,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments
 
+from shared.dicom.bulk_data_uris import is_path
 from shared.dicom.byte_order import swapped
 from shared.dicom.element_values import NOTHING_INHERITED, Inherited
 from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import DicomFileLimits, Malformed, element_of
 from shared.dicom.sequences import NestedReader
 
-_PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*")
 _DEFAULT_LIMITS: Final = DicomFileLimits()
 
 
@@ -25,15 +24,15 @@ class NoSuchBulkValue(KeyError):
 def find_bulk_value(data_set: Dataset, path: str, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> tuple[bytes, str]:
     """The value at `path`, and its VR.
 
-    `data_set` is that of a stored file without its Pixel Data, as `read_header` gives it. `path` is that of the
-    BulkDataURI after ``bulkdata/``: a tag, or tags with item numbers, from 1, in between; upper or lower case.
+    `data_set` is that of a stored file without its Pixel Data, as `read_header` gives it. `path` is the path of a
+    BulkDataURI.
 
     The value is the bytes as they stand, words in little endian (PS3.18 8.7.3). Of an encapsulated value, such as an
     icon, it is the fragments joined, without offset table. It is that of any attribute but a sequence.
 
     Raises NoSuchBulkValue when there is none, and DicomFileError when sequences exceed the limits.
     """
-    if _PATH.fullmatch(path.upper()) is None:
+    if not is_path(path):
         raise NoSuchBulkValue(path)
     return _find(data_set, path.split("/"), NOTHING_INHERITED, NestedReader(limits))
 

@@ -10,7 +10,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from shared.dicom.dicom_json import BULK_DATA, JsonConverter, is_attribute
+from shared.dicom.bulk_data_uris import BULK_DATA
+from shared.dicom.dicom_json import JsonConverter, is_attribute
 from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, dictionary_vr, raw_value
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from shared.dicom.bulk_data_uris import BULK_DATA
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.dicom.element_values import (
     BULK_VRS,
@@ -23,9 +24,6 @@ from shared.dicom.element_values import (
 )
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, Malformed, element_of
 from shared.dicom.sequences import NestedReader
-
-BULK_DATA: Final = "bulkdata"
-"""What the relative BulkDataURI of every bulk value begins with; its path follows after a slash."""
 
 _LEFT_OUT_GROUPS: Final = frozenset({0x0002, 0xFFFE})  # the file meta group, and delimiters out of place
 _TRAILING_PADDING: Final = 0xFFFCFFFC  # without significance: PS3.10 7.2

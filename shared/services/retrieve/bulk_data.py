@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
+from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import InstanceIdentifiers
@@ -20,9 +21,6 @@ from shared.storage.archive import Archive
 from shared.web.content import Content, Parts, Representations, Unread, in_memory
 from shared.web.content_negotiation import Offer
 from shared.web.representations import bulk_value_offers, frame_offers
-
-PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
-"""The paths of Pixel Data, of integers and of floats."""
 
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _DOCUMENT_TYPE: Final = 0x00420012
@@ -64,12 +62,12 @@ def _all_frames(file: StoredFile, frame_count: int, work: PixelWork) -> Represen
 
 
 async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:
-    """The value that a BulkDataURI's `path`, behind ``bulkdata/``, names; words are little endian (PS3.18 8.7.3).
+    """The value that the `path` of a BulkDataURI names; words are little endian (PS3.18 8.7.3).
 
     An Encapsulated Document has the media type that the instance gives it, every other value is octets. Encapsulated
     Pixel Data is not a value in this sense: it is its frames. Raises NotFound.
     """
-    location = f"{file.path}/bulkdata/{path}"
+    location = f"{file.path}/{BULK_DATA}/{path}"
     table = file.frames
     if path in PIXEL_DATA_PATHS and table is not None and not table.is_encapsulated:
         return await _pixel_data(file, work, path, location, table.value_bytes)

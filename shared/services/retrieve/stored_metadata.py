@@ -5,6 +5,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from shared.archive.instance import Elsewhere, InstanceMetadata
+from shared.dicom.bulk_data_uris import with_absolute_uris
 from shared.storage import keys
 
 if TYPE_CHECKING:
@@ -22,6 +23,4 @@ async def stored_metadata(archive: "Archive", record: InstanceMetadata, service_
         text = await asyncio.to_thread(zlib.decompress, stored)
     else:
         text = zlib.decompress(record.metadata)
-    # A quote inside a JSON string is escaped, so these bytes are a member's name and the begin of its value.
-    absolute = f'"BulkDataURI":"{service_url}/{record.identifiers.path}/'
-    return text.replace(b'"BulkDataURI":"', absolute.encode())
+    return with_absolute_uris(text, f"{service_url}/{record.identifiers.path}")
