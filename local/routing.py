@@ -61,18 +61,3 @@ def decoded(raw_path: str) -> str:
     return "".join(
         piece if _ENCODED_SLASH.fullmatch(piece) else unquote(piece) for piece in _ENCODED_SLASH.split(raw_path)
     )
-
-
-def hidden(routes: Iterable[Route]) -> list[tuple[str, str]]:
-    """Pairs of functions (first, second) where the first answers what the second's template spells out."""
-    tried = ordered(routes)
-    pairs = []
-    for index, second in enumerate(tried):
-        # A value that is no literal of any template stands for each parameter.
-        spelled = PARAMETER.sub("0.0", second.template)
-        pairs += [
-            (first.function_name, second.function_name)
-            for first in tried[:index]
-            if first.methods & second.methods and match(first.template, spelled) is not None
-        ]
-    return pairs

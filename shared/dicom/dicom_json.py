@@ -12,11 +12,9 @@ from typing import Any, Final
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from shared.dicom.bulk_data_uris import BULK_DATA
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.dicom.element_values import (
     BULK_VRS,
-    NOTHING_INHERITED,
     NUMBER_BYTES,
     NUMBER_CODES,
     SPECIFIC_CHARACTER_SET,
@@ -35,28 +33,6 @@ _MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-_DEFAULT_LIMITS: Final = DicomFileLimits()
-
-
-def to_json(
-    data_set: Dataset,
-    *,
-    inherited: Inherited = NOTHING_INHERITED,
-    limits: DicomFileLimits = _DEFAULT_LIMITS,
-) -> dict[str, dict[str, Any]]:
-    """The data set's attributes, tags ascending, in the DICOM JSON Model.
-
-    Tags are eight upper-case hexadecimal digits. Group lengths, the file meta group and trailing padding are left out.
-    Text is Unicode, so Specific Character Set says ISO_IR 192. Nonempty values of OB, OD, OF, OL, OV, OW and UN are a
-    relative BulkDataURI, ``bulkdata/7FE00010`` or, within items, which count from 1, ``bulkdata/00880200/1/7FE00010``.
-    IS, DS, SV and UV are numbers where they are any (PS3.18 F.2.3 allows strings, too), SV and UV beyond 2**53 as
-    well, which JavaScript rounds. FL and FD that are not finite, for which JSON has no number and PS3.18 no rule, are
-    the strings "NaN", "Infinity" and "-Infinity" of Microsoft's service.
-
-    Raises DicomFileError when there are more values than `limits` allow, or sequences nest deeper.
-    """
-    return JsonConverter(limits).attributes(data_set, BULK_DATA, inherited)
-
 
 class JsonConverter:
     """Converts the parts of one data set, within limits for all of them together."""
@@ -67,7 +43,16 @@ class JsonConverter:
         self._value_count = 0
 
     def attributes(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
-        """As `to_json`; `path` is what the BulkDataURIs begin with."""
+        """The attributes of a data set, tags ascending, in the DICOM JSON Model; `path` begins the BulkDataURIs.
+
+        Tags are eight upper-case hexadecimal digits. Group lengths, the file meta group and trailing padding are left
+        out. Text is Unicode, so Specific Character Set says ISO_IR 192. Nonempty values of OB, OD, OF, OL, OV, OW and
+        UN are a BulkDataURI. IS, DS, SV and UV are numbers where they are any (PS3.18 F.2.3 allows strings, too), SV
+        and UV beyond 2**53 as well, which JavaScript rounds. FL and FD that are not finite, for which JSON has no
+        number and PS3.18 no rule, are the strings "NaN", "Infinity" and "-Infinity" of Microsoft's service.
+
+        Raises DicomFileError when there are more values than the limits allow, or sequences nest deeper.
+        """
         inherited = inherited.by(data_set)
         attributes = {}
         for number in sorted(map(int, data_set.keys())):  # as PS3.18 F.2.2 has them

@@ -39,11 +39,6 @@ class PartBegin:
 
     headers: Headers
 
-    @property
-    def content_type(self) -> str | None:
-        """The value of Content-Type as sent, with its parameters; None without one."""
-        return self.headers.get("Content-Type")
-
 
 @dataclass(frozen=True, slots=True)
 class PartData:

@@ -1,9 +1,12 @@
 """Which function answers, by the host's rules."""
 
+import re
+from collections.abc import Iterable
+
 import pytest
 from azure.functions.decorators.function_app import Function
 
-from local.routing import Route, RouteError, decoded, find, hidden, ordered
+from local.routing import Route, RouteError, decoded, find, ordered
 from local.server import routes_of
 
 GET = frozenset({"GET"})
@@ -11,6 +14,21 @@ GET = frozenset({"GET"})
 
 def route(name: str, template: str, *methods: str) -> Route:
     return Route(name, template, frozenset(methods or GET))
+
+
+def hidden(routes: Iterable[Route]) -> list[tuple[str, str]]:
+    """Pairs of functions (first, second) where the first answers what the second's template spells out."""
+    tried = ordered(routes)
+    pairs = []
+    for index, second in enumerate(tried):
+        # A value that is no literal of any template stands for each parameter.
+        spelled = re.sub(r"\{\*?\w+\}", "0.0", second.template)
+        pairs += [
+            (first.function_name, second.function_name)
+            for first in tried[:index]
+            if first.methods & second.methods and first.match(spelled) is not None
+        ]
+    return pairs
 
 
 STUDY = route("RetrieveStudy", "{version}/studies/{study}", "GET", "HEAD")
