@@ -8,6 +8,7 @@ from azure.functions.decorators.function_app import Function
 
 from local.routing import Route, RouteError, decoded, find, ordered
 from local.server import routes_of
+from shared.web.route_templates import match
 
 GET = frozenset({"GET"})
 
@@ -26,7 +27,7 @@ def hidden(routes: Iterable[Route]) -> list[tuple[str, str]]:
         pairs += [
             (first.function_name, second.function_name)
             for first in tried[:index]
-            if first.methods & second.methods and first.match(spelled) is not None
+            if first.methods & second.methods and match(first.template, spelled) is not None
         ]
     return pairs
 
