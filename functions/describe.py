@@ -33,6 +33,7 @@ async def describe_api_as_json(req: Request, app: App) -> Response:
 
 
 async def _describe(req: Request, app: App, media_type: str) -> Response:
+    app.check_sign_in()  # a service that is not configured has nothing to say of itself
     base_url, _, _ = service_url(req, app.settings).rpartition("/")
     # In a thread: the first time, what it is made of is imported.
     made = await asyncio.to_thread(_document, api_version(req), base_url, app.settings)

@@ -32,6 +32,7 @@ class App:
         self, settings: Settings, *, archive: "Archive | None" = None, telemetry: "ApplicationInsights | None" = None
     ) -> None:
         self.settings = settings
+        self._sign_in_problem = settings.sign_in_problem()
         self.pixel_work = PixelWork(settings.max_decoded_bytes)
         self.storage_health = StorageHealth(self.archive)
         self._unreadable: SettingsError | None = None
@@ -44,7 +45,7 @@ class App:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The object of a process with this environment; never fails: a fault of the settings is told by `check`."""
+        """The object of a process with this environment; never fails: `check` tells that settings cannot be read."""
         try:
             return cls(Settings.from_environment(environment))
         except SettingsError as error:
@@ -53,15 +54,14 @@ class App:
             return app
 
     def check(self) -> None:
-        """Raises SettingsError where the settings cannot be read, or do not say who may use the service."""
+        """Raises SettingsError where the settings cannot be read."""
         if self._unreadable is not None:
             raise self._unreadable
+
+    def check_sign_in(self) -> None:
+        """Raises SettingsError where the settings do not say who may use the service."""
         if self._sign_in_problem:
             raise SettingsError(self._sign_in_problem)
-
-    @cached_property
-    def _sign_in_problem(self) -> str | None:
-        return self.settings.sign_in_problem()
 
     @cached_property
     def authority(self) -> "Authority":
@@ -74,8 +74,7 @@ class App:
         """The archive, opened once. Raises SettingsError where the settings do not name one storage account."""
         from shared.storage.archive import Archive  # the storage SDKs
 
-        if self._unreadable is not None:
-            raise self._unreadable
+        self.check()
         async with self._opening:
             if self._archive is None:
                 self._archive = await Archive.open(self.settings)

@@ -74,7 +74,7 @@ async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -
         with unavailable_storage():
             response = await handler(req, app)
     except Exception as error:  # noqa: BLE001 -- every error is answered
-        return await problem_of(error, row, req)
+        return await problem_of(error, handler.__name__, req)
     return _head(response) if req.method == "HEAD" else response
 
 

@@ -15,7 +15,6 @@ from functions.edge.sign_in import challenge
 from shared.errors import DicomWebError
 from shared.failures import described
 from shared.settings import SettingsError
-from shared.web.http_function import HttpFunction
 
 _RETRY_SECONDS: Final = 5
 _DRAIN_BYTES: Final = 16 * 1024**2
@@ -31,8 +30,8 @@ def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None =
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
-async def problem_of(error: Exception, function: HttpFunction, req: Request) -> Response:
-    """The answer to a request that a function failed to answer. An error that is not the client's is logged."""
+async def problem_of(error: Exception, handler: str, req: Request) -> Response:
+    """The answer to a request at which a handler failed. An error that is not the client's is logged."""
     match error:
         case DicomWebError():
             await _drain(req)
@@ -44,7 +43,7 @@ async def problem_of(error: Exception, function: HttpFunction, req: Request) -> 
             await _drain(req)
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is not configured.")
         case _:
-            _logger.error("%s failed, trace=%s: %s", function.name, trace_id_of(req), described(error))
+            _logger.error("%s failed, trace=%s: %s", handler, trace_id_of(req), described(error))
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
 
 

@@ -17,9 +17,13 @@ _logger = logging.getLogger(__name__)
 async def check_sign_in(req: Request, needed: Permission, app: App) -> None:
     """Return where the request's token permits what is needed, where nothing is, or access is anonymous.
 
-    Raises Unauthorized, Forbidden, and Unavailable where the authority's keys cannot be had. Reads nothing of the body.
+    Raises SettingsError where the settings do not say who may use the service, Unauthorized, Forbidden, and Unavailable
+    where the authority's keys cannot be had. Reads nothing of the body.
     """
-    if needed == NOTHING or app.settings.anonymous_access:
+    if needed == NOTHING:
+        return
+    app.check_sign_in()
+    if app.settings.anonymous_access:
         return
     from shared.services.sign_in.tokens import permission_of  # PyJWT, with the first token that is checked
 

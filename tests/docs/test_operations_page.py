@@ -14,7 +14,7 @@ from local.ports import free_ports
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
 BACKUP = (ROOT / "docs/backup.md").read_text()
-TELEMETRY = (ROOT / "functions/edge/telemetry.py").read_text()
+TELEMETRY = (ROOT / "functions/edge/application_insights.py").read_text()
 QUERIES = re.findall(r"```kql\n(.*?)```", PAGE, re.DOTALL)
 TABLES = {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces", "AppExceptions", "StorageBlobLogs"}
 
