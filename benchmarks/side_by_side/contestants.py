@@ -15,7 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from benchmarks.side_by_side.made_files import MULTI_FRAME, Maker, identifiers_of
 from shared.dicom.comparable_values import comparable
-from shared.storage import keys
+from shared.storage import blob_names, keys
 from shared.storage.posting_keys import rows_of_list
 
 CONNECTIONS: Final = 32
@@ -182,7 +182,7 @@ class BareSdk:
         rows = [row async for row in self._rows(uid, first, end, ["RowKey", "version", "size", "header"])]
         self._names[study] = [
             (
-                keys.instance_blob(identifiers_of(study, number), row["version"]),
+                blob_names.instance_blob(identifiers_of(study, number), row["version"]),
                 row["size"].value,
                 row["header"].value,
             )

@@ -1,4 +1,4 @@
-r"""The names of everything in storage but postings: partition keys, row keys and blob names. Pure.
+r"""The keys of everything in tables but postings: partition keys and row keys. Pure.
 
 Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, and
 ``:`` with them, which separates; with ``!`` and not with ``%``, which clients and gateways decode a second time. The
@@ -7,9 +7,6 @@ escape of a prefix is the prefix of the escape.
 
 import re
 from typing import Final
-
-from shared.archive.instance import InstanceFacts
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 STUDY_ROW: Final = "study"
 _JOURNAL_SHARDS: Final = 16
@@ -74,51 +71,3 @@ def entry_of_journal_row(row_key: str) -> tuple[str, str]:
     """The request id and the resource's path that a journal's row key holds."""
     request_id, _, resource = row_key.partition(":")
     return request_id, unescape(resource)
-
-
-def instance_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
-    """Name of the blob that holds an instance's Part 10 file as one store wrote it."""
-    return f"{_blob_stem(identifiers, blob_version)}.dcm"
-
-
-def metadata_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
-    """Name of the blob that holds an instance's metadata where a catalog row cannot."""
-    return f"{_blob_stem(identifiers, blob_version)}.metadata"
-
-
-def frames_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
-    """Name of the blob that holds an instance's frame table where a catalog row cannot."""
-    return f"{_blob_stem(identifiers, blob_version)}.frames"
-
-
-def blob_prefix(resource: ResourceIdentifiers) -> str:
-    """What the names of all blobs of a resource begin with, and no others'."""
-    prefix = f"{resource.study_instance_uid}/"
-    if resource.series_instance_uid is not None:
-        prefix += f"{resource.series_instance_uid}/"
-    if resource.sop_instance_uid is not None:
-        prefix += f"{resource.sop_instance_uid}_"
-    return prefix
-
-
-def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
-    """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
-    study_instance_uid, series_instance_uid, rest = name.split("/")
-    stem, _, _ = rest.rpartition(".")
-    sop_instance_uid, _, blob_version = stem.rpartition("_")
-    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), blob_version
-
-
-def blobs_of(instance: InstanceFacts) -> list[str]:
-    """Names of all blobs that belong to an instance."""
-    names = [instance_blob(instance.identifiers, instance.blob_version)]
-    if instance.has_metadata_blob:
-        names.append(metadata_blob(instance.identifiers, instance.blob_version))
-    if instance.has_frames_blob:
-        names.append(frames_blob(instance.identifiers, instance.blob_version))
-    return names
-
-
-def _blob_stem(identifiers: InstanceIdentifiers, blob_version: str) -> str:
-    series = f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}"
-    return f"{series}/{identifiers.sop_instance_uid}_{blob_version}"

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage import keys
 
 FORBIDDEN = set(":/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -37,13 +36,6 @@ def test_summary_rows_are_the_series_and_the_study_but_no_instance() -> None:
     assert first <= keys.series_row("1") < keys.STUDY_ROW < end
     assert not first <= keys.instance_row("9", "9") < end
     assert keys.series_of_row(keys.series_row("1.2")) == "1.2"
-
-
-def test_all_blobs_of_a_study_have_its_uid_and_a_slash_as_prefix() -> None:
-    identifiers = InstanceIdentifiers("1", "2", "3")
-    names = [name(identifiers, "abc") for name in (keys.instance_blob, keys.metadata_blob, keys.frames_blob)]
-    assert names == ["1/2/3_abc.dcm", "1/2/3_abc.metadata", "1/2/3_abc.frames"]
-    assert {keys.instance_of_blob(name) for name in names} == {(identifiers, "abc")}
 
 
 def test_journal_shards_spread_requests() -> None:

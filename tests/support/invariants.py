@@ -5,7 +5,7 @@ from azure.storage.blob.aio import ContainerClient
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.services.repair.consistency import examine
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 
 
@@ -17,7 +17,8 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     """Check a study's counts, postings and blobs against its instance rows; how many instances it has."""
     rows = [row async for row in archive.catalog.read_instances(study_instance_uid)]
     study = await archive.catalog.read_study(study_instance_uid)
-    assert await blobs_of_study(container, study_instance_uid) == {name for row in rows for name in keys.blobs_of(row)}
+    expected = {name for row in rows for name in blob_names.blobs_of(row)}
+    assert await blobs_of_study(container, study_instance_uid) == expected
     if study is None:
         assert rows == []
         return 0

@@ -14,7 +14,7 @@ from shared.services.retrieve.instances import as_stored
 from shared.services.retrieve.stored_instances import find_instance
 from shared.services.search.search import search
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
@@ -91,9 +91,9 @@ async def is_wholly_there(
 ) -> bool:
     """The same, once nothing is left to be cleaned up: then row and blobs agree, too."""
     row = await archive.catalog.read_instance(instance.identifiers)
-    prefix = keys.blob_prefix(instance.resource)
+    prefix = blob_names.blob_prefix(instance.resource)
     blobs = {name async for name in container.list_blob_names(name_starts_with=prefix)}
-    assert blobs == set(keys.blobs_of(row) if row else ())
+    assert blobs == set(blob_names.blobs_of(row) if row else ())
     there = await is_there(archive, settings, instance)
     assert there == (row is not None)
     return there

@@ -28,7 +28,6 @@ up to 5 more. Memory holds the names of one study's instances and blobs at a tim
 
 import hashlib
 import json
-import re
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,7 +42,7 @@ from shared.archive.study import SeriesRecord
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
@@ -51,7 +50,7 @@ from shared.services.repair.rebuild import counts_of, rebuild_study, single_term
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.services.write.contention import StudyContended
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyVersion
 from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
@@ -60,7 +59,6 @@ _LOOKS: Final = 6
 _CACHED_STUDIES: Final = 1000
 _UNREADABLE: Final = (KeyError, ValueError, zlib.error)
 _IDENTIFYING: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_BLOB_NAME: Final = re.compile(r"([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
 
 
 class Kind(StrEnum):
@@ -284,19 +282,20 @@ class _Study:
         return found
 
     async def _of_blobs(self, rows: Sequence[InstanceFacts], sizes: Mapping[str, int]) -> list[Difference]:
-        expected = {name for row in rows for name in keys.blobs_of(row)}
-        right = {keys.instance_blob(row.identifiers, row.blob_version): row.size_bytes for row in rows}
+        expected = {name for row in rows for name in blob_names.blobs_of(row)}
+        right = {blob_names.instance_blob(row.identifiers, row.blob_version): row.size_bytes for row in rows}
         unexpected = [name for name in sizes if name not in expected]
-        unowned = await lasting_orphans(self._archive, list(filter(_is_ours, unexpected)), self._last_alive)
+        ours = [name for name in unexpected if blob_names.is_one_of_ours(name)]
+        unowned = await lasting_orphans(self._archive, ours, self._last_alive)
         return [
             *(self._difference(Kind.MISSING_BLOB, name) for name in sorted(expected - sizes.keys())),
             *(self._difference(Kind.WRONG_SIZE, name) for name in right if sizes.get(name, right[name]) != right[name]),
-            *(self._difference(Kind.FOREIGN_BLOB, name) for name in unexpected if not _is_ours(name)),
+            *(self._difference(Kind.FOREIGN_BLOB, name) for name in unexpected if name not in ours),
             *(self._difference(Kind.ORPHAN_BLOB, name) for name in unowned),
         ]
 
     async def _of_hashes(self, rows: Sequence[InstanceFacts], sizes: Mapping[str, int]) -> list[Difference]:
-        names = {keys.instance_blob(row.identifiers, row.blob_version): row for row in rows}
+        names = {blob_names.instance_blob(row.identifiers, row.blob_version): row for row in rows}
         return [
             self._difference(Kind.WRONG_HASH, name)
             for name, row in names.items()
@@ -329,11 +328,6 @@ async def _hash(archive: Archive, name: str) -> str | None:
     except NotFound:
         return None
     return digest.hexdigest()
-
-
-def _is_ours(name: str) -> bool:
-    match = _BLOB_NAME.fullmatch(name)
-    return match is not None and all(map(is_uid, match.groups()[:3]))
 
 
 class _KnownPostings:

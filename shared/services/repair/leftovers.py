@@ -8,7 +8,7 @@ from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
@@ -31,9 +31,9 @@ async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]
 
 async def orphans(archive: Archive, names: Sequence[str], *, spared: Collection[str] = ()) -> list[str]:
     """Those of the blobs, listed before, that belong to no instance, nor to a store whose request id is `spared`."""
-    left = [name for name in names if not keys.instance_of_blob(name)[1].startswith(tuple(spared))]
-    rows = await in_parallel(archive.catalog.read_instance(keys.instance_of_blob(name)[0]) for name in left)
-    return [name for name, row in zip(left, rows, strict=True) if row is None or name not in keys.blobs_of(row)]
+    left = [name for name in names if not blob_names.instance_of_blob(name)[1].startswith(tuple(spared))]
+    rows = await in_parallel(archive.catalog.read_instance(blob_names.instance_of_blob(name)[0]) for name in left)
+    return [name for name, row in zip(left, rows, strict=True) if row is None or name not in blob_names.blobs_of(row)]
 
 
 async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> list[str]:
@@ -49,7 +49,7 @@ async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: da
     return [
         name
         for name in found
-        if keys.instance_of_blob(name)[0].study_instance_uid not in changing and await archive.blobs.exists(name)
+        if blob_names.instance_of_blob(name)[0].study_instance_uid not in changing and await archive.blobs.exists(name)
     ]
 
 

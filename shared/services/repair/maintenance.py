@@ -17,7 +17,7 @@ from shared.services.repair.leftovers import last_alive_at, orphans, study_of
 from shared.services.write.delete import resume_delete
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
@@ -80,7 +80,7 @@ async def _settle(
             await resume_delete(archive, entry)
     left = await _orphans(archive, study_instance_uid, last_alive)
     # Postings go first: from the blobs it can be told which their instances have.
-    instances = {keys.instance_of_blob(name)[0] for name in left}
+    instances = {blob_names.instance_of_blob(name)[0] for name in left}
     await remove_needless_postings(
         archive,
         study_instance_uid,
@@ -112,8 +112,8 @@ async def _orphans(archive: Archive, study_instance_uid: str, last_alive: dateti
     """The blobs of a study that belong to no instance, nor to a store that may be alive."""
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
-    names = [name async for name in archive.blobs.list(keys.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
+    names = [name async for name in archive.blobs.list(blob_names.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
     alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
     blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_instance_uid)}
-    unexpected = [name for name in names if keys.instance_of_blob(name)[1] not in blob_versions]
+    unexpected = [name for name in names if blob_names.instance_of_blob(name)[1] not in blob_versions]
     return await orphans(archive, unexpected, spared=alive)

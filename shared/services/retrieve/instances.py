@@ -18,7 +18,7 @@ from shared.services.retrieve.stored_instances import (
     is_deleted,
 )
 from shared.services.retrieve.zip_archive import zip_archive
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.web.content import Content, Parts, Representations, Stream
 from shared.web.content_negotiation import Offer
 from shared.web.representations import DICOM, ZIP, instance_offers, several_offers
@@ -64,7 +64,7 @@ async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, 
 
 def as_stored(archive: "Archive", record: InstanceFacts) -> Content:
     """An instance's Part 10 file as it is stored."""
-    blob = keys.instance_blob(record.identifiers, record.blob_version)
+    blob = blob_names.instance_blob(record.identifiers, record.blob_version)
 
     def read(offset: int, length: int) -> AsyncIterator[bytes]:
         return archive.blobs.read(blob, offset, length)

@@ -9,7 +9,7 @@ from shared.dicom.frame_table import FrameTable
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
 from shared.services.retrieve.pixel_work import PixelWork
-from shared.storage import keys
+from shared.storage import blob_names
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -47,7 +47,7 @@ async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelW
 
     Raises NotFound when the instance was deleted meanwhile, NotAcceptable when it inflates to too much.
     """
-    blob = keys.instance_blob(record.identifiers, record.blob_version)
+    blob = blob_names.instance_blob(record.identifiers, record.blob_version)
     if record.transfer_syntax_uid in DEFLATED:
         return await _inflated(archive, record, work)
 
@@ -56,7 +56,7 @@ async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelW
 
     table = record.frames
     if table is Elsewhere.IN_BLOB:
-        table = await archive.blobs.read_all(keys.frames_blob(record.identifiers, record.blob_version))
+        table = await archive.blobs.read_all(blob_names.frames_blob(record.identifiers, record.blob_version))
     return StoredFile(
         record.identifiers.path,
         record.transfer_syntax_uid,
@@ -71,7 +71,7 @@ async def _inflated(archive: "Archive", record: InstanceFacts, work: PixelWork) 
     from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file  # pydicom
 
     work.check(record.size_bytes)
-    deflated = await archive.blobs.read_all(keys.instance_blob(record.identifiers, record.blob_version))
+    deflated = await archive.blobs.read_all(blob_names.instance_blob(record.identifiers, record.blob_version))
     limits = DicomFileLimits(max_inflated_bytes=work.max_decoded_bytes)
     try:
         data, instance = await work.run(lambda: inflate_file(deflated, limits=limits))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.archive.instance import Elsewhere, InstanceMetadata
 from shared.dicom.bulk_data_uris import with_absolute_uris
-from shared.storage import keys
+from shared.storage import blob_names
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -19,7 +19,7 @@ async def stored_metadata(archive: "Archive", record: InstanceMetadata, service_
     has been deleted meanwhile.
     """
     if record.metadata is Elsewhere.IN_BLOB:
-        stored = await archive.blobs.read_all(keys.metadata_blob(record.identifiers, record.blob_version))
+        stored = await archive.blobs.read_all(blob_names.metadata_blob(record.identifiers, record.blob_version))
         text = await asyncio.to_thread(zlib.decompress, stored)
     else:
         text = zlib.decompress(record.metadata)

@@ -16,7 +16,7 @@ from shared.errors import NotFound
 from shared.services.write.contention import attempts
 from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion, fills_removal
 from shared.storage.journal import JournalEntry
@@ -175,7 +175,7 @@ async def _clean_up_after(
             *(instance.identifiers for instance in removed.gone),
         ],
     )
-    await archive.blobs.delete([name for instance in instances for name in keys.blobs_of(instance)])
+    await archive.blobs.delete([name for instance in instances for name in blob_names.blobs_of(instance)])
 
 
 def _transactions(instances: Sequence[InstanceFacts]) -> Iterator[list[InstanceFacts]]:

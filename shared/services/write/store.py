@@ -30,7 +30,7 @@ from shared.services.write.contention import StudyContended
 from shared.services.write.intent import Intent
 from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.catalog import fills_transaction
 from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
@@ -168,11 +168,11 @@ class _StoreRequest:
         facts = new.facts
         await self._declare(new)
         self._uncommitted[facts.blob_version] = facts
-        await upload.publish(keys.instance_blob(facts.identifiers, facts.blob_version))
+        await upload.publish(blob_names.instance_blob(facts.identifiers, facts.blob_version))
         if facts.has_metadata_blob:
-            await self._archive.blobs.put(keys.metadata_blob(facts.identifiers, facts.blob_version), metadata)
+            await self._archive.blobs.put(blob_names.metadata_blob(facts.identifiers, facts.blob_version), metadata)
         if facts.has_frames_blob:
-            await self._archive.blobs.put(keys.frames_blob(facts.identifiers, facts.blob_version), frames)
+            await self._archive.blobs.put(blob_names.frames_blob(facts.identifiers, facts.blob_version), frames)
         study_instance_uid = facts.identifiers.study_instance_uid
         pending = self._pending.setdefault(study_instance_uid, [])
         pending.append(new)
@@ -240,7 +240,7 @@ class _StoreRequest:
     async def _remove_blobs(self, instances: Sequence[InstanceFacts]) -> None:
         """Remove blobs that nobody sees; where that fails, maintenance does it."""
         try:
-            await self._archive.blobs.delete([name for facts in instances for name in keys.blobs_of(facts)])
+            await self._archive.blobs.delete([name for facts in instances for name in blob_names.blobs_of(facts)])
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             self._unfinished.update(facts.identifiers.study_instance_uid for facts in instances)
             _logger.error("Store %s leaves blobs to maintenance: %s", self._request_id, described(error))

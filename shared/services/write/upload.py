@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
 _LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before it is known where to put it
@@ -68,7 +68,7 @@ class InstanceUpload:
             with memoryview(self._block) as held, held[:block_bytes] as beginning:
                 block = bytes(beginning)
             del self._block[:block_bytes]
-            await self._stage(keys.instance_blob(identity.identifiers, self.blob_version), block)
+            await self._stage(blob_names.instance_blob(identity.identifiers, self.blob_version), block)
         self._note_arriving()
 
     async def finish(self) -> DicomInstance:

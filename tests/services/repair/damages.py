@@ -10,7 +10,7 @@ from shared.archive.instance import InstanceFacts
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.services.repair.consistency import Kind
-from shared.storage import keys
+from shared.storage import blob_names, keys
 from shared.storage.journal import JournalEntry
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
@@ -28,7 +28,7 @@ async def first_instance(raw: RawArchive, study: str) -> InstanceFacts:
 
 async def first_file(raw: RawArchive, study: str) -> str:
     row = await first_instance(raw, study)
-    return keys.instance_blob(row.identifiers, row.blob_version)
+    return blob_names.instance_blob(row.identifiers, row.blob_version)
 
 
 async def first_row(raw: RawArchive, study: str) -> str:
@@ -47,7 +47,7 @@ async def abandoned_request(raw: RawArchive, study: str) -> None:
 
 async def orphan_file(raw: RawArchive, study: str) -> None:
     identifiers = (await first_instance(raw, study)).identifiers
-    await raw.container.upload_blob(keys.instance_blob(identifiers, OTHER_VERSION), b"orphan")
+    await raw.container.upload_blob(blob_names.instance_blob(identifiers, OTHER_VERSION), b"orphan")
 
 
 async def orphan_of_an_instance_that_is_not_there(raw: RawArchive, study: str) -> None:
@@ -56,7 +56,7 @@ async def orphan_of_an_instance_that_is_not_there(raw: RawArchive, study: str) -
 
 async def orphan_metadata(raw: RawArchive, study: str) -> None:
     row = await first_instance(raw, study)
-    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.blob_version), b"orphan")
+    await raw.container.upload_blob(blob_names.metadata_blob(row.identifiers, row.blob_version), b"orphan")
 
 
 async def foreign_blob(raw: RawArchive, study: str) -> None:
@@ -93,7 +93,7 @@ async def metadata_without_values(raw: RawArchive, study: str) -> None:
 
 async def metadata_blob_of_rubbish(raw: RawArchive, study: str) -> None:
     row = await first_instance(raw, study)
-    await raw.container.upload_blob(keys.metadata_blob(row.identifiers, row.blob_version), b"rubbish")
+    await raw.container.upload_blob(blob_names.metadata_blob(row.identifiers, row.blob_version), b"rubbish")
     entity = await raw.row(study, await first_row(raw, study))
     del entity["metadata0"]
     await raw.replace_row({**entity, "metadata_blob": True})

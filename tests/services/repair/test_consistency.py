@@ -15,7 +15,7 @@ from shared.archive.terms import Term
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.services.repair.consistency import Difference, Examined, Kind, repair
 from shared.services.write.delete import delete
-from shared.storage import keys
+from shared.storage import blob_names, keys
 from shared.storage.catalog import Catalog
 from shared.web.store_response import Stored
 from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_VERSION, Damage, surplus_posting_that_is_listed
@@ -106,7 +106,7 @@ async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: 
     study, healthy = await new_study(raw), await new_study(raw)
     for row in await raw.instances(study):
         identifiers = row.identifiers
-        await raw.container.delete_blob(keys.instance_blob(identifiers, row.blob_version))
+        await raw.container.delete_blob(blob_names.instance_blob(identifiers, row.blob_version))
         await raw.remove_row(study, keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid))
         (term,) = terms_of_instance(identifiers)
         await raw.remove_posting(term, study)

@@ -17,7 +17,7 @@ from shared.services.retrieve.stored_instances import find_instances_with_frames
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
-from shared.storage import keys
+from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.services.write.test_store import files_of, store
 from tests.support.served_instances import dataset, new_uid, part10
@@ -55,7 +55,7 @@ async def test_one_whose_file_is_missing_ends_the_answer(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     records = await stored(stores, archive, 6)
-    await container.delete_blob(keys.instance_blob(records[3].identifiers, records[3].blob_version))
+    await container.delete_blob(blob_names.instance_blob(records[3].identifiers, records[3].blob_version))
     files = files_as_stored(archive, each(records))
     sent = [(await anext(files)).path for _ in range(3)]
     assert sent == [record.identifiers.path for record in records[:3]]
@@ -72,7 +72,7 @@ async def test_one_that_goes_in_its_midst_is_cut(
     (content,) = [content async for content in files_as_stored(archive, each([record]))]
     chunks = content.all()
     assert len(await anext(chunks)) < record.size_bytes
-    await container.delete_blob(keys.instance_blob(record.identifiers, record.blob_version))
+    await container.delete_blob(blob_names.instance_blob(record.identifiers, record.blob_version))
     with pytest.raises(ResourceModifiedError):
         [chunk async for chunk in chunks]
 
@@ -85,7 +85,7 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
     records = [record async for record in archive.catalog.read_metadata(study)]
     assert records[0].metadata is Elsewhere.IN_BLOB
-    await container.delete_blob(keys.metadata_blob(records[0].identifiers, records[0].blob_version))
+    await container.delete_blob(blob_names.metadata_blob(records[0].identifiers, records[0].blob_version))
     with pytest.raises(Unavailable):
         [text async for text in json_array(archive, each(records), "http://host/v2")]
     one = records[0].identifiers

@@ -1,0 +1,63 @@
+"""The names of blobs: an instance's file, and what of the instance is too large for a row of a table. Pure."""
+
+import re
+from typing import Final
+
+from shared.archive.instance import InstanceFacts
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+
+_NAME: Final = re.compile(r"([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
+
+
+def instance_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
+    """Name of the blob that holds an instance's Part 10 file as one store wrote it."""
+    return f"{_stem(identifiers, blob_version)}.dcm"
+
+
+def metadata_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
+    """Name of the blob that holds an instance's metadata where a catalog row cannot."""
+    return f"{_stem(identifiers, blob_version)}.metadata"
+
+
+def frames_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
+    """Name of the blob that holds an instance's frame table where a catalog row cannot."""
+    return f"{_stem(identifiers, blob_version)}.frames"
+
+
+def blob_prefix(resource: ResourceIdentifiers) -> str:
+    """What the names of all blobs of a resource begin with, and no others'."""
+    prefix = f"{resource.study_instance_uid}/"
+    if resource.series_instance_uid is not None:
+        prefix += f"{resource.series_instance_uid}/"
+    if resource.sop_instance_uid is not None:
+        prefix += f"{resource.sop_instance_uid}_"
+    return prefix
+
+
+def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
+    """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
+    study_instance_uid, series_instance_uid, rest = name.split("/")
+    stem, _, _ = rest.rpartition(".")
+    sop_instance_uid, _, blob_version = stem.rpartition("_")
+    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), blob_version
+
+
+def blobs_of(instance: InstanceFacts) -> list[str]:
+    """Names of all blobs that belong to an instance."""
+    names = [instance_blob(instance.identifiers, instance.blob_version)]
+    if instance.has_metadata_blob:
+        names.append(metadata_blob(instance.identifiers, instance.blob_version))
+    if instance.has_frames_blob:
+        names.append(frames_blob(instance.identifiers, instance.blob_version))
+    return names
+
+
+def is_one_of_ours(name: str) -> bool:
+    """Whether a blob's name is one that this service gives."""
+    match = _NAME.fullmatch(name)
+    return match is not None and all(map(is_uid, match.groups()[:3]))
+
+
+def _stem(identifiers: InstanceIdentifiers, blob_version: str) -> str:
+    series = f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}"
+    return f"{series}/{identifiers.sop_instance_uid}_{blob_version}"
