@@ -20,7 +20,7 @@ from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, split_by_level, with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.dicom.attributes import BY_KEYWORD, TAG
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 from shared.storage.catalog import Catalog
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import Terms
@@ -111,7 +111,7 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
         record = made.record
         catalog, terms = _Rows(), _Rows()
         single = {term for instance in made.instances for term in terms_of_instance(instance.facts.identifiers)}
-        await Terms(cast(TableClient, terms)).add(record.study_instance_uid, record.created, {*record.posted, *single})
+        await Terms(cast(TableClient, terms)).add(record.key, record.created, {*record.posted, *single})
         await Catalog(cast(TableClient, catalog)).commit(None, record, added=made.instances)
         yield catalog.entities, terms.entities
 
@@ -218,8 +218,9 @@ def _new_instance(
     transfer_syntax_uid = random.choice(_TRANSFER_SYNTAXES)
     stored = {**metadata, TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [transfer_syntax_uid]}}
     size_bytes = random.randrange(100_000, 600_000)
+    study_key = StudyKey(DEFAULT_PARTITION, attributes["StudyInstanceUID"])
     facts = InstanceFacts(
-        InstanceIdentifiers(*(attributes[f"{level}InstanceUID"] for level in ("Study", "Series", "SOP"))),
+        InstanceIdentifiers(study_key, attributes["SeriesInstanceUID"], attributes["SOPInstanceUID"]),
         f"{random.getrandbits(128):032x}000000",
         sop_class_uid=attributes["SOPClassUID"],
         transfer_syntax_uid=transfer_syntax_uid,

@@ -10,6 +10,7 @@ from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import SearchQuery
 from shared.services.search.search import search
 from shared.settings import Settings
@@ -76,7 +77,7 @@ class MeasuredStorage(Counting):
         """Search, and count."""
         self.operations.clear()
         self.entities.clear()
-        found = await search(archive, query, None, "http://localhost/v2", settings)
+        found = await search(archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings)
         await asyncio.gather(*self._begun)
         self._begun.clear()
         return Cost(

@@ -22,6 +22,7 @@ from benchmarks.searches import Search, searches
 from benchmarks.sorted_tables import SortedTable, serving
 from local import azurite
 from local.ports import free_ports
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.search.search import search
 from shared.settings import Settings
@@ -43,7 +44,7 @@ async def measure(settings: Settings) -> Measured:
                 query = parse_search(one.query, one.level, settings)
                 cost = await storage.cost(measured, query, settings)
                 began = time.perf_counter()
-                await search(archive, query, None, "http://localhost/v2", settings)
+                await search(archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings)
                 found.append((cost, time.perf_counter() - began))
     finally:
         await archive.close()

@@ -30,7 +30,7 @@ def searches() -> list[Search]:
     )
     series_uid = min(study.series)
     instance_uid = made[0].instances[0].facts.identifiers.sop_instance_uid
-    uids = ",".join(one.record.study_instance_uid for one in made)
+    uids = ",".join(one.record.key.study_instance_uid for one in made)
     day = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
     middle, end = FIRST_DAY + timedelta(days=DAYS // 2), FIRST_DAY + timedelta(days=DAYS)
     month, last_month = f"{middle:%Y%m}01-{middle:%Y%m}28", f"{end - timedelta(days=28):%Y%m%d}-"
@@ -38,7 +38,7 @@ def searches() -> list[Search]:
     return [
         Search("PatientID", of_study, f"PatientID={patient_id}"),
         Search("AccessionNumber", of_study, f"AccessionNumber={accession_number}"),
-        Search("StudyInstanceUID", of_study, f"StudyInstanceUID={study.study_instance_uid}"),
+        Search("StudyInstanceUID", of_study, f"StudyInstanceUID={study.key.study_instance_uid}"),
         Search("StudyInstanceUID, list of 3", of_study, f"StudyInstanceUID={uids}"),
         Search("series by SeriesInstanceUID", of_series, f"SeriesInstanceUID={series_uid}"),
         Search("series by PatientID", of_series, f"PatientID={patient_id}"),

@@ -7,10 +7,11 @@ from dicomweb_cli.connection import DICOM_JSON, CannotGoOn, Connection, expect, 
 from dicomweb_cli.resources import instances_of
 from dicomweb_cli.results import results, value_of
 from dicomweb_cli.terminal import OUT, plain
+from shared.dicom.attributes import Level
 from shared.dicom.identifiers import ResourceIdentifiers
 
 # Description and date of what is named: of a study, of a series.
-_DESCRIPTIONS = {"study": ("00081030", "00080020"), "series": ("0008103E", "00080021")}
+_DESCRIPTIONS = {Level.STUDY: ("00081030", "00080020"), Level.SERIES: ("0008103E", "00080021")}
 
 
 async def delete(connection: Connection, resource: ResourceIdentifiers, agrees: Callable[[], bool]) -> bool:

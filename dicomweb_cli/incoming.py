@@ -8,7 +8,7 @@ import httpx
 
 from dicomweb_cli.connection import Connection, expect
 from shared.dicom.dicom_file import DicomFileError, DicomFileReader
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers
 from shared.errors import DicomWebError
 from shared.multipart import MultipartDecoder, MultipartLimits, PartBegin, PartData, PartEnd, decode_events
 from shared.web.media_types import boundary_of, parse_media_type
@@ -98,7 +98,7 @@ class _Incoming:
         return self._path.with_suffix(".part")
 
     def _opened(self) -> IO[bytes]:
-        identifiers = self._reader.identity and self._reader.identity.identifiers
+        identifiers = self._reader.identity and self._reader.identity.identifiers_in(DEFAULT_PARTITION)
         if not identifiers:
             raise DicomFileError("An instance has a UID that is none.")
         self._path = file_of(self._folder, identifiers)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from dicomweb_cli.connection import Connection, Refused
 from dicomweb_cli.results import results, value_of
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey, is_uid
 
 
 def resource_of(study: str, series: str | None, instance: str | None) -> ResourceIdentifiers:
@@ -14,7 +14,7 @@ def resource_of(study: str, series: str | None, instance: str | None) -> Resourc
     for uid in filter(None, (study, series, instance)):
         if not is_uid(uid):
             raise ValueError(f"{uid!r} is not a UID: digits and single dots, at most 64 characters.")
-    return ResourceIdentifiers(study, series or None, instance or None)
+    return ResourceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series or None, instance or None)
 
 
 async def instances_of(connection: Connection, resource: ResourceIdentifiers) -> AsyncIterator[InstanceIdentifiers]:
@@ -30,6 +30,6 @@ async def instances_of(connection: Connection, resource: ResourceIdentifiers) ->
         # They become names of files: what is none is not taken, whoever sent it.
         if all(map(is_uid, uids)):
             is_empty = False
-            yield InstanceIdentifiers(*uids)
+            yield InstanceIdentifiers(resource.study, *uids[1:])
     if is_empty:
-        raise Refused(404, f"there is no such {resource.level}")
+        raise Refused(404, f"there is no such {resource.level.word}")

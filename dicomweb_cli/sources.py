@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from shared.dicom.dicom_file import DicomFileError, DicomFileReader
 from shared.dicom.element_values import raw_value
 from shared.dicom.file_meta import FileMetaReader
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers
 from shared.dicom.parsing import DicomFileLimits
 
 _PREFIX: Final = b"DICM"
@@ -169,4 +169,4 @@ def _identifiers(file: IO[bytes], beginning: bytes) -> InstanceIdentifiers | Non
         chunk = file.read(_STEP_BYTES)
     if reader.identity is None:
         reader.finish()
-    return reader.identity.identifiers if reader.identity else None
+    return reader.identity.identifiers_in(DEFAULT_PARTITION) if reader.identity else None

@@ -12,6 +12,7 @@ from functions.edge.function import function
 from functions.edge.multipart_message import multipart_response
 from functions.edge.request import accepted, query_string, resource, service_url
 from shared.dicom.attributes import Level
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.web.content_negotiation import negotiate
 from shared.web.representations import METADATA
@@ -63,7 +64,7 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     scope = resource(req) if "study" in req.path_params else None
     query = parse_search(query_string(req), level, app.settings, is_within_study=scope is not None)
     url = service_url(req, app.settings)
-    found = await search(await app.archive(), query, scope, url, app.settings)
+    found = await search(await app.archive(), DEFAULT_PARTITION, query, scope, url, app.settings)
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     if found.results and offer.is_multipart:
         response = multipart_response(offer, documents(found.results, url), url)

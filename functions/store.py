@@ -9,6 +9,7 @@ from functions.edge.app import App
 from functions.edge.function import function
 from functions.edge.request import accepted, api_version, resource, service_url
 from functions.edge.request_body import part_events
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import negotiate
 from shared.web.representations import STORE_RESPONSE
 from shared.web.store_response import status_of, store_response
@@ -31,7 +32,9 @@ async def _store(req: Request, app: App, study_instance_uid: str | None) -> Resp
     url = service_url(req, app.settings)
     events = part_events(req, app.settings)
     service = await app.store_service()
-    outcomes = await service.store(events, study_instance_uid=study_instance_uid, api_version=api_version(req))
+    outcomes = await service.store(
+        events, partition=DEFAULT_PARTITION, study_instance_uid=study_instance_uid, api_version=api_version(req)
+    )
     status = status_of(outcomes)
     if not outcomes:
         return Response(status_code=status)

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from functions.edge.answers import retrieval_response
 from functions.edge.app import App
 from functions.edge.function import function
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import accept_of
 from shared.web.rendering_parameters import parse_uri
 from shared.web.uri_request import parse_uri_request
@@ -17,6 +18,6 @@ async def retrieve_by_uri(req: Request, app: App) -> Response:
     from shared.services.retrieve.wado_uri import retrieve_by_uri  # pydicom
 
     query = req.query_params.multi_items()
-    asked, parameters = parse_uri_request(query), parse_uri(query)
+    asked, parameters = parse_uri_request(DEFAULT_PARTITION, query), parse_uri(query)
     found = await retrieve_by_uri(await app.archive(), asked, app.pixel_work, parameters)
     return await retrieval_response(req, app, found, accept_of(req.headers.get("accept"), asked.content_types))

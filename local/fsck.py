@@ -105,7 +105,7 @@ async def _run(archive: Archive, settings: Settings, is_repair: bool, is_deep: b
 
 
 def _line(difference: Difference) -> str:
-    study = f"study {difference.study_instance_uid}: " if difference.study_instance_uid else ""
+    study = f"study {difference.study.study_instance_uid}: " if difference.study else ""
     return f"{difference.kind}: {study}{difference.concerns}: {difference.sentence}"
 
 

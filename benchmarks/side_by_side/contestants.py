@@ -15,6 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from benchmarks.side_by_side.made_files import MULTI_FRAME, Maker, identifiers_of
 from shared.dicom.comparable_values import comparable
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.storage import blob_names, keys
 from shared.storage.posting_keys import rows_of_list
 
@@ -226,7 +227,7 @@ class BareSdk:
     async def search_studies(self, patient_id: str | None, limit: int) -> int:
         """A page of postings, then the rows of each study, 16 at once."""
         listed = ("PatientID", f"={comparable('LO', patient_id)}") if patient_id else ("*", "=")
-        partition, first, end = rows_of_list(*listed)
+        partition, first, end = rows_of_list(DEFAULT_PARTITION, *listed)
         page = self._terms.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
             parameters={"partition": partition, "first": first, "end": end},

@@ -9,7 +9,7 @@ from typing import Final
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 
 _UID_DIGITS: Final = 20
 _CHUNK_BYTES: Final = 1024**2
@@ -72,7 +72,8 @@ class Maker:
 
 def identifiers_of(study: int, number: int) -> InstanceIdentifiers:
     """The UIDs of instance `number` of a study."""
-    return InstanceIdentifiers(_uid(1, study, 0), _uid(2, study, number // 50), _uid(3, study, number))
+    study_key = StudyKey(DEFAULT_PARTITION, _uid(1, study, 0))
+    return InstanceIdentifiers(study_key, _uid(2, study, number // 50), _uid(3, study, number))
 
 
 def _uid(level: int, study: int, number: int) -> str:

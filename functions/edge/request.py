@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 
 from functions.edge.headers import client_scheme
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, uid_of_path
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey, uid_of_path
 from shared.errors import BadRequest, NotAcceptable, NotFound
 from shared.settings import Settings
 from shared.web.api_versions import API_VERSIONS, ApiVersion
@@ -33,12 +33,13 @@ def resource(req: Request) -> ResourceIdentifiers:
     )
     if study is None:
         raise BadRequest("The path names no study.")
-    return ResourceIdentifiers(study, series, instance)
+    return ResourceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series, instance)
 
 
 def instance_identifiers(req: Request) -> InstanceIdentifiers:
     """The instance that the path names; raises BadRequest for a UID that is none."""
-    return InstanceIdentifiers(*(uid_of_path(req.path_params[name], name) for name in ("study", "series", "instance")))
+    study, series, instance = (uid_of_path(req.path_params[name], name) for name in ("study", "series", "instance"))
+    return InstanceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series, instance)
 
 
 def frame_numbers(req: Request, max_frames: int) -> list[int]:

@@ -15,6 +15,7 @@ from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
 from shared.archive.terms import Term
 from shared.dicom.attributes import BY_TAG, TAG, Level, level_of
 from shared.dicom.dicom_json_text import DeflatedItems
+from shared.dicom.identifiers import StudyKey
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
 
@@ -38,7 +39,7 @@ class SeriesRecord:
 class StudyRecord:
     """A study with its series, by UID. `created` is when it was first stored and stays; `posted` is in the index."""
 
-    study_instance_uid: str
+    key: StudyKey
     created: datetime
     attributes: DicomJson
     series: Mapping[str, SeriesRecord]
@@ -94,7 +95,7 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
     for instance in added:
         identifiers = instance.facts.identifiers
         if study is None:
-            study = StudyRecord(identifiers.study_instance_uid, now, {}, {})
+            study = StudyRecord(identifiers.study, now, {}, {})
         before = study.series.get(identifiers.series_instance_uid)
         after = SeriesRecord(
             identifiers.series_instance_uid,

@@ -16,6 +16,11 @@ class Level(IntEnum):
     SERIES = 2
     INSTANCE = 3
 
+    @property
+    def word(self) -> str:
+        """What a sentence calls it: study, series or instance."""
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:

@@ -14,7 +14,7 @@ from typing import Final
 from shared.dicom.data_set_reader import DataSetReader, Metadata
 from shared.dicom.file_meta import FileMeta, FileMetaReader
 from shared.dicom.frame_table import FrameTable
-from shared.dicom.identifiers import InstanceIdentifiers, is_uid
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey, is_uid
 from shared.dicom.parsing import DicomFileError, DicomFileLimits
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 
@@ -44,11 +44,10 @@ class DicomIdentity:
     sop_class_uid: str
     transfer_syntax_uid: str
 
-    @property
-    def identifiers(self) -> InstanceIdentifiers | None:
-        """The three UIDs that place the instance; None unless each is a valid one."""
-        uids = (self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
-        return InstanceIdentifiers(*uids) if all(map(is_uid, uids)) else None
+    def identifiers_in(self, partition: str) -> InstanceIdentifiers | None:
+        """What places the instance in a data partition, which no file names; None unless each UID is a valid one."""
+        study, *below = self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid
+        return InstanceIdentifiers(StudyKey(partition, study), *below) if all(map(is_uid, (study, *below))) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,14 @@
-"""The UIDs that name studies, series and instances."""
+"""What names studies, series and instances: UIDs, and the data partition that they are unique in."""
 
 import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from shared.dicom.attributes import Level
 from shared.errors import BadRequest
+
+DEFAULT_PARTITION: Final = "Microsoft.Default"
+"""The data partition of a request that names none, as Microsoft's service calls it."""
 
 MAX_UID_LENGTH: Final = 64  # PS3.5 9.1
 
@@ -18,52 +22,80 @@ def is_uid(text: str) -> bool:
     return len(text) <= MAX_UID_LENGTH and _UID.fullmatch(text) is not None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class StudyKey:
+    """A study of a data partition, which has its own of that UID, whatever other partitions have."""
+
+    partition: str
+    study_instance_uid: str
+
+    @property
+    def path(self) -> str:
+        """The study's path below the service's base URL, without a leading slash, as Microsoft's service has it."""
+        study = f"studies/{self.study_instance_uid}"
+        return study if self.partition == DEFAULT_PARTITION else f"partitions/{self.partition}/{study}"
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceIdentifiers:
-    """The three UIDs that place an instance; each is a valid UID."""
+    """What places an instance: its study, and the UIDs below that; each is a valid UID."""
 
-    study_instance_uid: str
+    study: StudyKey
     series_instance_uid: str
     sop_instance_uid: str
 
     @property
+    def study_instance_uid(self) -> str:
+        """The study's UID, as the instance's own attributes have it."""
+        return self.study.study_instance_uid
+
+    @property
     def path(self) -> str:
         """The instance's path below the service's base URL, without a leading slash (PS3.18 10.1)."""
-        return f"studies/{self.study_instance_uid}/series/{self.series_instance_uid}/instances/{self.sop_instance_uid}"
+        return f"{self.study.path}/series/{self.series_instance_uid}/instances/{self.sop_instance_uid}"
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceIdentifiers:
     """A study, a series of it or an instance of that: the `None` ones are not narrowed down."""
 
-    study_instance_uid: str
+    study: StudyKey
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
 
     @classmethod
     def of_path(cls, path: str) -> Self:
         """The resource of such a path as `path` gives."""
-        _, study_instance_uid, *rest = path.split("/")
-        return cls(study_instance_uid, *rest[1::2])
+        names = path.split("/")
+        partition = DEFAULT_PARTITION
+        if names[0] == "partitions":
+            _, partition, *names = names
+        _, study_instance_uid, *below = names
+        return cls(StudyKey(partition, study_instance_uid), *below[1::2])
+
+    @property
+    def study_instance_uid(self) -> str:
+        """The UID of the study that is named, or that the series or instance is of."""
+        return self.study.study_instance_uid
 
     @property
     def instance(self) -> InstanceIdentifiers | None:
         """The instance, where one is named."""
         if self.series_instance_uid is None or self.sop_instance_uid is None:
             return None
-        return InstanceIdentifiers(self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
+        return InstanceIdentifiers(self.study, self.series_instance_uid, self.sop_instance_uid)
 
     @property
-    def level(self) -> str:
-        """The word for what is named: study, series or instance."""
+    def level(self) -> Level:
+        """The level of what is named."""
         if self.sop_instance_uid is not None:
-            return "instance"
-        return "study" if self.series_instance_uid is None else "series"
+            return Level.INSTANCE
+        return Level.STUDY if self.series_instance_uid is None else Level.SERIES
 
     @property
     def path(self) -> str:
         """The resource's path below the service's base URL, without a leading slash (PS3.18 10.1)."""
-        path = f"studies/{self.study_instance_uid}"
+        path = self.study.path
         if self.series_instance_uid is not None:
             path += f"/series/{self.series_instance_uid}"
         if self.sop_instance_uid is not None:

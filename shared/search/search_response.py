@@ -20,7 +20,7 @@ _RETURNED: Final = {
 
 def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
     """Every study-level attribute there is of a study, those of the archive's own making included."""
-    path = ResourceIdentifiers(study.study_instance_uid).path
+    path = study.key.path
     attributes = {
         **study.attributes,
         TAG["InstanceAvailability"]: {"vr": "CS", "Value": ["ONLINE"]},
@@ -40,7 +40,7 @@ def series_attributes(
     study: StudyRecord, of_study: Mapping[str, Any], series: SeriesRecord, service_url: str
 ) -> dict[str, Any]:
     """Every attribute there is of a series and its study, whose are `of_study`."""
-    path = ResourceIdentifiers(study.study_instance_uid, series.series_instance_uid).path
+    path = ResourceIdentifiers(study.key, series.series_instance_uid).path
     return {
         **of_study,
         **series.attributes,

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 
+from shared.dicom.identifiers import StudyKey
 from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.storage.account import Account
@@ -28,7 +29,7 @@ class Archive:
     terms: Terms
     journal: Journal
     _account: Account
-    _study_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -47,12 +48,12 @@ class Archive:
                     continue
         return cls(InstanceBlobs(container), Catalog(catalog), Terms(terms), Journal(journal), account)
 
-    def study_lock(self, study_instance_uid: str) -> asyncio.Lock:
+    def study_lock(self, study_key: StudyKey) -> asyncio.Lock:
         """A lock of this process for changes to a study, so that its own requests queue up and do not race.
 
         It only saves work: what keeps a study whole, against other processes too, is the catalog's own lock.
         """
-        return self._study_locks.setdefault(study_instance_uid, asyncio.Lock())
+        return self._study_locks.setdefault(study_key, asyncio.Lock())
 
     async def check(self) -> None:
         """Ask blob and table storage for something small; raises Unavailable unless both answer."""

@@ -4,9 +4,10 @@ import re
 from typing import Final
 
 from shared.archive.instance import InstanceFacts
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, is_uid
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey, is_uid
 
-_NAME: Final = re.compile(r"([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
+_PARTITION_FOLDER: Final = re.compile(r"=([^/=]+)=/")
+_NAME: Final = re.compile(r"(?:=([^/=]+)=/)?([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
 
 
 def instance_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
@@ -26,7 +27,7 @@ def frames_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
 
 def blob_prefix(resource: ResourceIdentifiers) -> str:
     """What the names of all blobs of a resource begin with, and no others'."""
-    prefix = f"{resource.study_instance_uid}/"
+    prefix = _study_folder(resource.study)
     if resource.series_instance_uid is not None:
         prefix += f"{resource.series_instance_uid}/"
     if resource.sop_instance_uid is not None:
@@ -36,10 +37,22 @@ def blob_prefix(resource: ResourceIdentifiers) -> str:
 
 def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
     """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
-    study_instance_uid, series_instance_uid, rest = name.split("/")
+    folder, series_instance_uid, rest = name.rsplit("/", 2)
     stem, _, _ = rest.rpartition(".")
     sop_instance_uid, _, blob_version = stem.rpartition("_")
-    return InstanceIdentifiers(study_instance_uid, series_instance_uid, sop_instance_uid), blob_version
+    return InstanceIdentifiers(study_of_folder(f"{folder}/"), series_instance_uid, sop_instance_uid), blob_version
+
+
+def study_of_folder(name: str) -> StudyKey:
+    """The study whose blobs' names begin with this, a slash at its end."""
+    named = _PARTITION_FOLDER.match(name)
+    study_instance_uid = name[named.end() if named else 0 :].removesuffix("/")
+    return StudyKey(named[1] if named else DEFAULT_PARTITION, study_instance_uid)
+
+
+def is_partition_folder(name: str) -> bool:
+    """Whether the names of all blobs of a data partition, and no others', begin with this."""
+    return _PARTITION_FOLDER.fullmatch(name) is not None
 
 
 def blobs_of(instance: InstanceFacts) -> list[str]:
@@ -55,9 +68,14 @@ def blobs_of(instance: InstanceFacts) -> list[str]:
 def is_one_of_ours(name: str) -> bool:
     """Whether a blob's name is one that this service gives."""
     match = _NAME.fullmatch(name)
-    return match is not None and all(map(is_uid, match.groups()[:3]))
+    return match is not None and match[1] != DEFAULT_PARTITION and all(map(is_uid, match.groups()[1:4]))
+
+
+def _study_folder(study: StudyKey) -> str:
+    partition = "" if study.partition == DEFAULT_PARTITION else f"={study.partition}=/"
+    return f"{partition}{study.study_instance_uid}/"
 
 
 def _stem(identifiers: InstanceIdentifiers, blob_version: str) -> str:
-    series = f"{identifiers.study_instance_uid}/{identifiers.series_instance_uid}"
+    series = f"{_study_folder(identifiers.study)}{identifiers.series_instance_uid}"
     return f"{series}/{identifiers.sop_instance_uid}_{blob_version}"

@@ -64,9 +64,9 @@ class InstanceBlobs:
         async for blob in self._container.list_blobs(name_starts_with=prefix):
             yield blob.name, blob.size
 
-    async def list_folders(self) -> AsyncIterator[str]:
-        """The blobs' names up to and with their first slash, each once, in order, 5,000 an operation."""
-        async for item in self._container.walk_blobs(delimiter="/"):
+    async def list_folders(self, prefix: str = "") -> AsyncIterator[str]:
+        """The blobs' names up to and with their first slash after `prefix`, each once, in order, 5,000 an operation."""
+        async for item in self._container.walk_blobs(name_starts_with=prefix, delimiter="/"):
             yield item.name
 
     async def delete(self, names: Sequence[str]) -> None:

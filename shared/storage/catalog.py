@@ -17,7 +17,7 @@ from azure.data.tables.aio import TableClient
 from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
 from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
 from shared.storage.catalog_rows import (
@@ -29,13 +29,15 @@ from shared.storage.catalog_rows import (
     instance_entity,
     instance_facts,
     instance_facts_and_metadata,
-    instance_key,
     instance_metadata,
+    instance_row_key,
     instance_with_frames,
     series_entity,
     series_record,
+    series_row_key,
     study_entity,
     study_record,
+    study_row_key,
 )
 from shared.storage.properties import PAGE_ROWS, unpacked
 
@@ -109,100 +111,102 @@ class Catalog:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def read_study(self, study_instance_uid: str) -> StudyVersion | None:
+    async def read_study(self, study_key: StudyKey) -> StudyVersion | None:
         """A study with all its series, in one query; None when there is no such study."""
-        study, _ = await self.read_summary(study_instance_uid)
+        study, _ = await self.read_summary(study_key)
         return study
 
-    async def read_outline(self, study_instance_uid: str) -> StudyRecord | None:
+    async def read_outline(self, study_key: StudyKey) -> StudyRecord | None:
         """A study with all its series as searches need it: without `posted`, which is longer than all else."""
         series: dict[str, SeriesRecord] = {}
-        async for entity in self._rows(study_instance_uid, *keys.summary_rows(), OUTLINE):
+        async for entity in self._rows(study_key, *keys.summary_rows(), OUTLINE):
             if entity["RowKey"] == keys.STUDY_ROW:
-                return study_record(study_instance_uid, entity, series, frozenset())
+                return study_record(study_key, entity, series, frozenset())
             record = series_record(entity)
             series[record.series_instance_uid] = record
         return None
 
-    async def read_summary(self, study_instance_uid: str) -> tuple[StudyVersion | None, Mapping[str, SeriesRecord]]:
+    async def read_summary(self, study_key: StudyKey) -> tuple[StudyVersion | None, Mapping[str, SeriesRecord]]:
         """A study as `read_study` has it, and the series that have a row even where the study has none."""
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
-        async for entity in self._rows(study_instance_uid, first, end):
+        async for entity in self._rows(study_key, first, end):
             if entity["RowKey"] == keys.STUDY_ROW:
                 posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
-                record = study_record(study_instance_uid, entity, series, posted)
+                record = study_record(study_key, entity, series, posted)
                 return StudyVersion(record, entity.metadata["etag"]), series
             one = series_record(entity)
             series[one.series_instance_uid] = one
         return None, series
 
-    async def has_rows(self, study_instance_uid: str) -> bool:
+    async def has_rows(self, study_key: StudyKey) -> bool:
         """Whether there is a row of any kind of the study, readable or not."""
-        query, parameters = "PartitionKey eq @partition", {"partition": study_instance_uid}
+        query, parameters = "PartitionKey eq @partition", {"partition": keys.study_partition(study_key)}
         async for _ in self._table.query_entities(query, parameters=parameters, select=["RowKey"], results_per_page=1):
             return True
         return False
 
-    async def read_study_uids(self) -> AsyncIterator[str]:
+    async def read_study_keys(self) -> AsyncIterator[StudyKey]:
         """Every study that has a row of any kind, once each, in key order; reads all rows, 1,000 an operation."""
         last = None
         async for entity in self._table.list_entities(select=["PartitionKey"]):
             if entity["PartitionKey"] != last:
-                yield (last := entity["PartitionKey"])
+                last = entity["PartitionKey"]
+                yield keys.study_of_partition(last)
 
     async def read_instance(self, identifiers: InstanceIdentifiers) -> InstanceFacts | None:
         """An instance; None when there is no such instance."""
         entity = await self._instance(identifiers, FACTS)
-        return instance_facts(identifiers.study_instance_uid, entity) if entity is not None else None
+        return instance_facts(identifiers.study, entity) if entity is not None else None
 
     async def read_instance_with_frames(self, identifiers: InstanceIdentifiers) -> InstanceWithFrames | None:
         """An instance with its frame table; None when there is no such instance."""
         entity = await self._instance(identifiers, FACTS_AND_FRAMES)
-        return instance_with_frames(identifiers.study_instance_uid, entity) if entity is not None else None
+        return instance_with_frames(identifiers.study, entity) if entity is not None else None
 
     async def read_instance_metadata(self, identifiers: InstanceIdentifiers) -> InstanceMetadata | None:
         """The metadata of an instance; None when there is no such instance."""
         entity = await self._instance(identifiers, METADATA)
-        return instance_metadata(identifiers.study_instance_uid, entity) if entity is not None else None
+        return instance_metadata(identifiers.study, entity) if entity is not None else None
 
     async def read_version(self, resource: ResourceIdentifiers) -> str | None:
         """What changes with every transaction that changes a study or a series; None when there is no such resource."""
         series = resource.series_instance_uid
-        row = keys.STUDY_ROW if series is None else keys.series_row(series)
+        row_key = keys.STUDY_ROW if series is None else keys.series_row(series)
         try:
-            entity = await self._table.get_entity(resource.study_instance_uid, row, select=["RowKey"])
+            partition_key = keys.study_partition(resource.study)
+            entity = await self._table.get_entity(partition_key, row_key, select=["RowKey"])
         except ResourceNotFoundError:
             return None
         return str(entity.metadata["etag"])
 
     async def read_instances(
-        self, study_instance_uid: str, series_instance_uid: str | None = None
+        self, study_key: StudyKey, series_instance_uid: str | None = None
     ) -> AsyncIterator[InstanceFacts]:
         """The instances of a study or of one series, by series and instance UID, 1,000 an operation."""
-        async for entity in self._instances(study_instance_uid, series_instance_uid, FACTS):
-            yield instance_facts(study_instance_uid, entity)
+        async for entity in self._instances(study_key, series_instance_uid, FACTS):
+            yield instance_facts(study_key, entity)
 
     async def read_instances_with_frames(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
+        self, study_key: StudyKey, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[InstanceWithFrames]:
         """The same with their frame tables, `page_rows` an operation."""
-        async for entity in self._instances(study_instance_uid, series_instance_uid, FACTS_AND_FRAMES, page_rows):
-            yield instance_with_frames(study_instance_uid, entity)
+        async for entity in self._instances(study_key, series_instance_uid, FACTS_AND_FRAMES, page_rows):
+            yield instance_with_frames(study_key, entity)
 
     async def read_metadata(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
+        self, study_key: StudyKey, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[InstanceMetadata]:
         """The metadata of the same instances, without the facts, which take half of the time."""
-        async for entity in self._instances(study_instance_uid, series_instance_uid, METADATA, page_rows):
-            yield instance_metadata(study_instance_uid, entity)
+        async for entity in self._instances(study_key, series_instance_uid, METADATA, page_rows):
+            yield instance_metadata(study_key, entity)
 
     async def read_instances_and_metadata(
-        self, study_instance_uid: str
+        self, study_key: StudyKey
     ) -> AsyncIterator[tuple[InstanceFacts, InstanceMetadata]]:
         """The instances of a study, each with its metadata, 1,000 an operation."""
-        async for entity in self._instances(study_instance_uid, None, FACTS_AND_METADATA):
-            yield instance_facts_and_metadata(study_instance_uid, entity)
+        async for entity in self._instances(study_key, None, FACTS_AND_METADATA):
+            yield instance_facts_and_metadata(study_key, entity)
 
     async def commit(
         self,
@@ -217,14 +221,12 @@ class Catalog:
         `before` None: the study is new; `after` None: its last instances go. Returns what now stands in the catalog.
         Raises StudyChanged or InstanceExists; nothing has changed then, but for CommitUnanswered.
         """
-        study_instance_uid = (after or _record_of(before)).study_instance_uid
+        study_key = (after or _record_of(before)).key
         operations = [
             _study_operation(before, after),
-            *_series_operations(
-                study_instance_uid, before.record.series if before else {}, after.series if after else {}
-            ),
+            *_series_operations(study_key, before.record.series if before else {}, after.series if after else {}),
             *(("create", instance_entity(instance)) for instance in added),
-            *(("delete", instance_key(instance.identifiers)) for instance in removed),
+            *(("delete", instance_row_key(instance.identifiers)) for instance in removed),
         ]
         try:
             # Without the SDK's retry: once carried out, and undone by another, a transaction must not be made again.
@@ -241,11 +243,11 @@ class Catalog:
 
     async def check(self) -> None:
         """Ask for a row that does not exist; raises the SDK's error when storage does not answer."""
-        async for _ in self._rows("", "", ""):
+        async for _ in self._rows(StudyKey(DEFAULT_PARTITION, ""), "", ""):
             return
 
     async def _instance(self, identifiers: InstanceIdentifiers, select: list[str]) -> Mapping[str, Any] | None:
-        key = instance_key(identifiers)
+        key = instance_row_key(identifiers)
         try:
             entity: Mapping[str, Any] = await self._table.get_entity(key["PartitionKey"], key["RowKey"], select=select)
         except ResourceNotFoundError:
@@ -253,16 +255,16 @@ class Catalog:
         return entity
 
     def _instances(
-        self, study_instance_uid: str, series_instance_uid: str | None, select: list[str], page_rows: int = PAGE_ROWS
+        self, study_key: StudyKey, series_instance_uid: str | None, select: list[str], page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[Any]:
-        return self._rows(study_instance_uid, *keys.instance_rows(series_instance_uid), select, page_rows)
+        return self._rows(study_key, *keys.instance_rows(series_instance_uid), select, page_rows)
 
     def _rows(
-        self, partition: str, first: str, end: str, select: list[str] | None = None, page_rows: int = PAGE_ROWS
+        self, study_key: StudyKey, first: str, end: str, select: list[str] | None = None, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[Any]:
         return self._table.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": partition, "first": first, "end": end},
+            parameters={"partition": keys.study_partition(study_key), "first": first, "end": end},
             select=select,
             results_per_page=page_rows,
         )
@@ -286,16 +288,16 @@ def _study_operation(before: StudyVersion | None, after: StudyRecord | None) -> 
         return "create", study_entity(_record_of(StudyVersion(after, "") if after else None))
     lock = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
     if after is None:
-        return "delete", {"PartitionKey": before.record.study_instance_uid, "RowKey": keys.STUDY_ROW}, lock
+        return "delete", study_row_key(before.record.key), lock
     return "update", study_entity(after), {"mode": UpdateMode.REPLACE, **lock}
 
 
 def _series_operations(
-    study_instance_uid: str, before: Mapping[str, SeriesRecord], after: Mapping[str, SeriesRecord]
+    study_key: StudyKey, before: Mapping[str, SeriesRecord], after: Mapping[str, SeriesRecord]
 ) -> list[tuple[Any, ...]]:
     changed = [series for uid, series in after.items() if before.get(uid) != series]
     gone = [uid for uid in before if uid not in after]
     return [
-        *(("upsert", series_entity(study_instance_uid, series), {"mode": UpdateMode.REPLACE}) for series in changed),
-        *(("delete", {"PartitionKey": study_instance_uid, "RowKey": keys.series_row(uid)}) for uid in gone),
+        *(("upsert", series_entity(study_key, series), {"mode": UpdateMode.REPLACE}) for series in changed),
+        *(("delete", series_row_key(study_key, uid)) for uid in gone),
     ]

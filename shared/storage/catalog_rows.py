@@ -8,7 +8,7 @@ from azure.data.tables import EdmType, EntityProperty
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
 from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.storage import keys
 from shared.storage.properties import PROPERTY_BYTES, joined, names_of, packed, split, unpacked
 
@@ -31,11 +31,15 @@ FACTS_AND_METADATA: Final = [*FACTS, *_METADATA]
 FACTS_AND_FRAMES: Final = [*FACTS, *(f"frames{index}" for index in range(_ROW_PROPERTIES))]
 
 
+def study_row_key(study_key: StudyKey) -> dict[str, Any]:
+    """The keys of a study's row."""
+    return _row_key(study_key, keys.STUDY_ROW)
+
+
 def study_entity(study: StudyRecord) -> dict[str, Any]:
     """All of a study's row."""
     return {
-        "PartitionKey": study.study_instance_uid,
-        "RowKey": keys.STUDY_ROW,
+        **study_row_key(study.key),
         "created": study.created,
         **packed("attributes", study.attributes),
         **packed("posted", sorted(study.posted)),
@@ -43,17 +47,21 @@ def study_entity(study: StudyRecord) -> dict[str, Any]:
 
 
 def study_record(
-    study_instance_uid: str, entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
+    study_key: StudyKey, entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
 ) -> StudyRecord:
     """The study whose row this is; its series and what is posted of it have been read elsewhere."""
-    return StudyRecord(study_instance_uid, entity["created"], unpacked(entity, "attributes"), series, posted)
+    return StudyRecord(study_key, entity["created"], unpacked(entity, "attributes"), series, posted)
 
 
-def series_entity(study_instance_uid: str, series: SeriesRecord) -> dict[str, Any]:
+def series_row_key(study_key: StudyKey, series_instance_uid: str) -> dict[str, Any]:
+    """The keys of a series' row."""
+    return _row_key(study_key, keys.series_row(series_instance_uid))
+
+
+def series_entity(study_key: StudyKey, series: SeriesRecord) -> dict[str, Any]:
     """All of a series' row."""
     return {
-        "PartitionKey": study_instance_uid,
-        "RowKey": keys.series_row(series.series_instance_uid),
+        **series_row_key(study_key, series.series_instance_uid),
         **packed("attributes", series.attributes),
         **packed("sop_classes", series.sop_classes),
         **packed("transfer_syntaxes", series.transfer_syntaxes),
@@ -70,19 +78,17 @@ def series_record(entity: Mapping[str, Any]) -> SeriesRecord:
     )
 
 
-def instance_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
-    """The key of an instance's row."""
-    return {
-        "PartitionKey": identifiers.study_instance_uid,
-        "RowKey": keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid),
-    }
+def instance_row_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
+    """The keys of an instance's row."""
+    row_key = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
+    return _row_key(identifiers.study, row_key)
 
 
 def instance_entity(instance: NewInstance) -> dict[str, Any]:
     """All of an instance's row."""
     facts = instance.facts
     return {
-        **instance_key(facts.identifiers),
+        **instance_row_key(facts.identifiers),
         "version": facts.blob_version,
         "sop_class": facts.sop_class_uid,
         "transfer_syntax": facts.transfer_syntax_uid,
@@ -97,39 +103,43 @@ def instance_entity(instance: NewInstance) -> dict[str, Any]:
     }
 
 
-def instance_facts(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceFacts:
+def instance_facts(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceFacts:
     """The facts of an instance of this study whose row was read with `FACTS`."""
-    return InstanceFacts(**_facts(study_instance_uid, entity))
+    return InstanceFacts(**_facts(study_key, entity))
 
 
-def instance_with_frames(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceWithFrames:
+def instance_with_frames(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceWithFrames:
     """The facts and frame table of an instance of this study whose row was read with `FACTS_AND_FRAMES`."""
     frames = Elsewhere.IN_BLOB if entity["frames_blob"] else joined(entity, "frames") or None
-    return InstanceWithFrames(**_facts(study_instance_uid, entity), frames=frames)
+    return InstanceWithFrames(**_facts(study_key, entity), frames=frames)
 
 
-def instance_metadata(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceMetadata:
+def instance_metadata(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceMetadata:
     """The metadata of an instance of this study whose row was read with `METADATA`."""
     metadata = joined(entity, "metadata") or Elsewhere.IN_BLOB
-    return InstanceMetadata(_identifiers(study_instance_uid, entity), entity["version"], metadata)
+    return InstanceMetadata(_identifiers(study_key, entity), entity["version"], metadata)
 
 
 def instance_facts_and_metadata(
-    study_instance_uid: str, entity: Mapping[str, Any]
+    study_key: StudyKey, entity: Mapping[str, Any]
 ) -> tuple[InstanceFacts, InstanceMetadata]:
     """Both, of an instance of this study whose row was read with `FACTS_AND_METADATA`."""
-    facts = instance_facts(study_instance_uid, entity)
+    facts = instance_facts(study_key, entity)
     metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else joined(entity, "metadata")
     return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
 
 
-def _identifiers(study_instance_uid: str, entity: Mapping[str, Any]) -> InstanceIdentifiers:
-    return InstanceIdentifiers(study_instance_uid, *keys.uids_of_instance_row(entity["RowKey"]))
+def _row_key(study_key: StudyKey, row_key: str) -> dict[str, Any]:
+    return {"PartitionKey": keys.study_partition(study_key), "RowKey": row_key}
 
 
-def _facts(study_instance_uid: str, entity: Mapping[str, Any]) -> dict[str, Any]:
+def _identifiers(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceIdentifiers:
+    return InstanceIdentifiers(study_key, *keys.uids_of_instance_row(entity["RowKey"]))
+
+
+def _facts(study_key: StudyKey, entity: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "identifiers": _identifiers(study_instance_uid, entity),
+        "identifiers": _identifiers(study_key, entity),
         "blob_version": entity["version"],
         "sop_class_uid": entity["sop_class"],
         "transfer_syntax_uid": entity["transfer_syntax"],

@@ -8,6 +8,8 @@ escape of a prefix is the prefix of the escape.
 import re
 from typing import Final
 
+from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
+
 STUDY_ROW: Final = "study"
 _JOURNAL_SHARDS: Final = 16
 
@@ -23,6 +25,28 @@ def escape(text: str) -> str:
 def unescape(text: str) -> str:
     """The text that was escaped."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def table_partition(partition: str, key: str) -> str:
+    """Partition key of what a data partition keeps under `key`, which has no ``:``: that itself in the default one."""
+    return key if partition == DEFAULT_PARTITION else f"{escape(partition)}:{key}"
+
+
+def split_table_partition(partition_key: str) -> tuple[str, str]:
+    """The data partition and the key that `table_partition` was given."""
+    partition, is_named, key = partition_key.rpartition(":")
+    return unescape(partition) if is_named else DEFAULT_PARTITION, key
+
+
+def study_partition(study: StudyKey) -> str:
+    """Partition key of a study's rows in the catalog."""
+    return table_partition(study.partition, escape(study.study_instance_uid))
+
+
+def study_of_partition(partition_key: str) -> StudyKey:
+    """The study whose rows a table partition of the catalog holds."""
+    partition, key = split_table_partition(partition_key)
+    return StudyKey(partition, unescape(key))
 
 
 def instance_row(series_instance_uid: str, sop_instance_uid: str) -> str:

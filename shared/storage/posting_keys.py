@@ -17,7 +17,8 @@ from typing import Final
 
 from shared.archive.terms import Span, Term, has_beginnings, lists_of
 from shared.dicom.comparable_values import MAX_NAME_LENGTH
-from shared.storage.keys import escape, unescape
+from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
+from shared.storage.keys import escape, split_table_partition, table_partition, unescape
 
 _NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})
 _NUMBER: Final = re.compile("(.*?)([0-9]{0,3})", re.DOTALL)
@@ -27,6 +28,7 @@ _CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
 _LAST_CODE_BEFORE_SURROGATES: Final = 0xD7FF
+_NO_STUDY: Final = StudyKey(DEFAULT_PARTITION, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Posting:
     partition_key: str
     row_key: str
     order: str
-    study_instance_uid: str
+    study: StudyKey
     series_instance_uid: str
     value: str | None
 
@@ -49,42 +51,49 @@ class Posting:
         """When the study was first stored."""
         return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(self.order.partition(":")[0]))
 
+    @property
+    def keyword(self) -> str:
+        """The keyword of the term."""
+        return split_table_partition(self.partition_key)[1].partition("=")[0]
 
-def key_of(created: datetime, study_instance_uid: str, term: Term) -> tuple[str, str]:
+
+def key_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, str]:
     """Partition and row key of a study's posting of a term, without which its other rows are not there either."""
-    partition_key, (row_key, *_) = rows_of(created, study_instance_uid, term)
+    partition_key, (row_key, *_) = rows_of(created, study, term)
     return partition_key, row_key
 
 
-def rows_of(created: datetime, study_instance_uid: str, term: Term) -> tuple[str, list[str]]:
+def rows_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, list[str]]:
     """Partition key and row keys of a study's posting of a term, at most 100, in every list that it stands in.
 
     That of a single instance names the series, so that two instances of one UID have two.
     """
     microseconds = (created - _EPOCH) // timedelta(microseconds=1)
-    study = f"{_LAST_MICROSECOND - microseconds:017d}:{study_instance_uid}"
+    listed = f"{_LAST_MICROSECOND - microseconds:017d}:{study.study_instance_uid}"
     bounded = _bounded(term.value)
     if not has_beginnings(term.keyword):
         series = f":{term.series_instance_uid}" if term.series_instance_uid else ""
         partition_key, number = _partition_of(term.keyword, bounded)
-        return partition_key, [f"{number}{study}{series}"]
+        return table_partition(study.partition, partition_key), [f"{number}{listed}{series}"]
     _, *beginnings = lists_of(term._replace(value=_kept(term.value)[0]))
-    return term.keyword, [f"={bounded}:{study}", *(f"{escape(name)}:{study}:{bounded}" for name in beginnings)]
+    row_keys = [f"={bounded}:{listed}", *(f"{escape(name)}:{listed}:{bounded}" for name in beginnings)]
+    return table_partition(study.partition, term.keyword), row_keys
 
 
 def posting_of(partition_key: str, row_key: str) -> Posting:
     """The posting that a row is of, whichever list it stands in."""
-    keyword, is_plain, value = partition_key.partition("=")
+    partition, key = split_table_partition(partition_key)
+    keyword, is_plain, value = key.partition("=")
     if is_plain:
         number, studied = _number_of(keyword, row_key)
-        inverted, study, *series = studied.split(":")
+        inverted, uid, *series = studied.split(":")
         value += number
     else:
-        name, inverted, study, *rest = row_key.split(":")
+        name, inverted, uid, *rest = row_key.split(":")
         value = name[1:] if name.startswith("=") else "".join(rest)
         series = []
     known = None if _CUT in value else unescape(value)
-    return Posting(partition_key, row_key, f"{inverted}:{study}", study, "".join(series), known)
+    return Posting(partition_key, row_key, f"{inverted}:{uid}", StudyKey(partition, uid), "".join(series), known)
 
 
 def term_of(posting: Posting) -> Term | None:
@@ -92,7 +101,8 @@ def term_of(posting: Posting) -> Term | None:
 
     A long value is cut: `in_index` tells whether it is the same as another.
     """
-    keyword, is_plain, value = posting.partition_key.partition("=")
+    _, key = split_table_partition(posting.partition_key)
+    keyword, is_plain, value = key.partition("=")
     if not is_plain:
         if not posting.row_key.startswith("="):
             return None
@@ -103,27 +113,29 @@ def term_of(posting: Posting) -> Term | None:
     return Term(keyword, unescape(text) + (f"\ufffe{digest}" if is_cut else ""), posting.series_instance_uid)
 
 
-def rows_of_list(keyword: str, name: str) -> tuple[str, str, str]:
-    """Partition key of a list, its first row key and the first one past its end."""
+def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str]:
+    """Partition key of a list of a data partition, its first row key and the first one past its end."""
     if not has_beginnings(keyword):
         partition_key, number = _partition_of(keyword, _bounded(name[1:]))
-        return partition_key, number, f"{number[:-1]};" if number else ":"  # what follows begins with digits
+        end = f"{number[:-1]};" if number else ":"  # what follows begins with digits
+        return table_partition(partition, partition_key), number, end
     listed = f"={_bounded(name[1:])}" if name.startswith("=") else escape(name)
-    return keyword, f"{listed}:", f"{listed};"
+    return table_partition(partition, keyword), f"{listed}:", f"{listed};"
 
 
-def rows_of_span(keyword: str, span: Span) -> tuple[str, str, str]:
-    """Partition key of the whole values of a span, the first row key and the first one past the last."""
+def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, str]:
+    """Partition key of a data partition's whole values of a span, the first row key and the first one past the last."""
     first, last = (f"={escape(value[:MAX_NAME_LENGTH])}" for value in (span.first, span.last))
     code = ord(last[-1]) + 1
     if code == _LAST_CODE_BEFORE_SURROGATES + 1:
         code = 0xE000
-    return keyword, first, f"{last[:-1]}{chr(code)}" if span.last and code <= sys.maxunicode else ">"
+    end = f"{last[:-1]}{chr(code)}" if span.last and code <= sys.maxunicode else ">"
+    return table_partition(partition, keyword), first, end
 
 
 def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
     """What tells the postings of terms of one study apart: a term that the index gave back may be cut."""
-    return frozenset(key_of(_EPOCH, "", term) for term in terms)
+    return frozenset(key_of(_EPOCH, _NO_STUDY, term) for term in terms)
 
 
 def _partition_of(keyword: str, bounded: str) -> tuple[str, str]:

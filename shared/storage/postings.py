@@ -19,6 +19,7 @@ from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Span, Term, lists_of
+from shared.dicom.identifiers import StudyKey
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
 from shared.storage.properties import PAGE_ROWS
@@ -40,7 +41,7 @@ class Terms:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def add(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+    async def add(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
         """Write a study's postings, those of a partition in one transaction, or few."""
 
         async def write(places: Sequence[_Place]) -> None:
@@ -51,17 +52,17 @@ class Terms:
             else:
                 await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
 
-        places = (_Place.of(created, study_instance_uid, PostingMark(term)) for term in terms)
+        places = (_Place.of(created, study_key, PostingMark(term)) for term in terms)
         await in_parallel(map(write, _transactions(places)))
 
     async def read(
-        self, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
+        self, partition: str, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
     ) -> AsyncGenerator[Posting, None]:
-        """The postings of several lists of one attribute, newest study first; twice where two lists have one.
+        """A data partition's postings of several lists of an attribute, newest first; twice where two lists have one.
 
         A page of each list is read first, `page_rows` an operation, and more of one only when its turn comes.
         """
-        sources = [self._rows(*rows_of_list(keyword, name), page_rows) for name in lists]
+        sources = [self._rows(*rows_of_list(partition, keyword, name), page_rows) for name in lists]
 
         async def head(number: int) -> tuple[str, str, int, Posting] | None:
             posting = await anext(sources[number], None)
@@ -78,16 +79,16 @@ class Terms:
             else:
                 heapq.heapreplace(heads, following)
 
-    async def read_term(self, term: Term) -> AsyncIterator[Posting]:
-        """The postings of one term, newest study first; of an instance's, those of any series."""
-        async for posting in self.read(term.keyword, lists_of(term)[:1]):
+    async def read_term(self, partition: str, term: Term) -> AsyncIterator[Posting]:
+        """A data partition's postings of one term, newest study first; of an instance's, those of any series."""
+        async for posting in self.read(partition, term.keyword, lists_of(term)[:1]):
             yield posting
 
-    async def read_spans(self, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
-        """The postings of all values in any of the spans, newest study first; None if they are more than `most`."""
+    async def read_spans(self, partition: str, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
+        """A data partition's postings of all values in any span, newest study first; None if more than `most`."""
         found = []
         for span in spans:
-            async for posting in self._rows(*rows_of_span(keyword, span), most + 1):
+            async for posting in self._rows(*rows_of_span(partition, keyword, span), most + 1):
                 found.append(posting)
                 if len(found) > most:
                     return None
@@ -101,24 +102,24 @@ class Terms:
             if term is not None:
                 yield term, posting
 
-    async def existing(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
+    async def existing(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
         """Those of `terms` that the study has a posting of."""
 
         async def look(term: Term) -> Term | None:
             try:
-                await self._table.get_entity(*key_of(created, study_instance_uid, term), select=["RowKey"])
+                await self._table.get_entity(*key_of(created, study_key, term), select=["RowKey"])
             except ResourceNotFoundError:
                 return None
             return term
 
         return frozenset(term for term in await in_parallel(map(look, terms)) if term is not None)
 
-    async def mark(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
+    async def mark(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
         """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
 
         async def note(term: Term) -> PostingMark | None:
             try:
-                key = key_of(created, study_instance_uid, term)
+                key = key_of(created, study_key, term)
                 entity = await self._table.get_entity(*key, select=["PartitionKey"])
             except ResourceNotFoundError:
                 return None
@@ -127,15 +128,15 @@ class Terms:
         return [mark for mark in await in_parallel(note(term) for term in terms) if mark is not None]
 
     async def remove_marked(
-        self, study_instance_uid: str, created: datetime, marks: Iterable[PostingMark]
+        self, study_key: StudyKey, created: datetime, marks: Iterable[PostingMark]
     ) -> frozenset[Term]:
         """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
-        places = (_Place.of(created, study_instance_uid, mark) for mark in marks)
+        places = (_Place.of(created, study_key, mark) for mark in marks)
         return frozenset().union(*await in_parallel(map(self._remove, _transactions(places))))
 
-    async def remove(self, study_instance_uid: str, created: datetime, terms: Iterable[Term]) -> None:
+    async def remove(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
-        await self.remove_marked(study_instance_uid, created, map(PostingMark, terms))
+        await self.remove_marked(study_key, created, map(PostingMark, terms))
 
     async def _remove(self, places: Sequence["_Place"]) -> frozenset[Term]:
         """Remove postings of one partition, those that are there; the terms of those that are not as they were marked.
@@ -178,8 +179,8 @@ class _Place:
     row_keys: Sequence[str]
 
     @classmethod
-    def of(cls, created: datetime, study_instance_uid: str, mark: PostingMark) -> Self:
-        return cls(mark, *rows_of(created, study_instance_uid, mark.term))
+    def of(cls, created: datetime, study_key: StudyKey, mark: PostingMark) -> Self:
+        return cls(mark, *rows_of(created, study_key, mark.term))
 
     @property
     def entities(self) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from shared.dicom.attributes import TAG
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Finding
 from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
 
@@ -67,10 +67,10 @@ def store_response(outcomes: Sequence[Outcome], service_url: str) -> dict[str, A
     """The response's data set in the DICOM JSON Model; `service_url` is ``scheme://host/version``, no final slash."""
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
-    studies = {outcome.identifiers.study_instance_uid for outcome in stored}
+    studies = {outcome.identifiers.study for outcome in stored}
     response: dict[str, Any] = {}
     if len(studies) == 1:
-        response |= _attribute("RetrieveURL", f"{service_url}/{ResourceIdentifiers(studies.pop()).path}")
+        response |= _attribute("RetrieveURL", f"{service_url}/{studies.pop().path}")
     if failed:
         response |= _attribute("FailedSOPSequence", *map(_failed_item, failed))
     if stored:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.dicom.identifiers import InstanceIdentifiers, is_uid
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey, is_uid
 from shared.errors import BadRequest
 
 _UIDS: Final = ("studyUID", "seriesUID", "objectUID")
@@ -21,8 +21,8 @@ class UriRequest:
     frame_number: int | None
 
 
-def parse_uri_request(query: Iterable[tuple[str, str]]) -> UriRequest:
-    """The request that the decoded names and values of a query make; names are taken in any case.
+def parse_uri_request(partition: str, query: Iterable[tuple[str, str]]) -> UriRequest:
+    """The request that the decoded names and values of a query make, in a data partition; names are taken in any case.
 
     `transferSyntax` is that of the application/dicom asked for. Raises BadRequest, naming the parameter, for one that
     is missing, invalid, or asks for what would be wrong to leave out: an anonymous instance, a presentation state.
@@ -36,8 +36,9 @@ def parse_uri_request(query: Iterable[tuple[str, str]]) -> UriRequest:
     for name in _UIDS:
         if not is_uid(texts.get(name.lower(), "")):
             raise BadRequest(f"The parameter {name} must be a UID.")
+    study, series, instance = (texts[name.lower()] for name in _UIDS)
     return UriRequest(
-        InstanceIdentifiers(*(texts[name.lower()] for name in _UIDS)),
+        InstanceIdentifiers(StudyKey(partition, study), series, instance),
         _content_types(texts.get("contenttype", ""), texts.get("transfersyntax", "")),
         _frame_number(texts.get("framenumber")),
     )

@@ -9,7 +9,7 @@ from shared.archive.study import StudyRecord, split_by_level, with_instances, wi
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
-from shared.dicom.identifiers import InstanceIdentifiers
+from tests.support.default_partition import identifiers_of
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 2, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def new_instance(
     series: str, instance: str, *, modality: str = "CT", patient: str = "ID1", **facts: str
 ) -> NewInstance:
     known = InstanceFacts(
-        InstanceIdentifiers("1", series, instance),
+        identifiers_of("1", series, instance),
         blob_version=f"v{instance}",
         sop_class_uid=facts.get("sop_class_uid", "1.2.840.1"),
         transfer_syntax_uid=facts.get("transfer_syntax_uid", "1.2.840.10008.1.2.1"),
@@ -86,7 +86,7 @@ def test_terms_are_of_every_level_but_the_single_instances() -> None:
         Term("Modality", "mr"),
         Term("SOPClassUID", "1.2.840.1"),
     }
-    assert terms_of_instance(InstanceIdentifiers("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}
+    assert terms_of_instance(identifiers_of("1", "2", "3")) == {Term("SOPInstanceUID", "3", "2")}
 
 
 def test_terms_do_not_depend_on_what_was_posted() -> None:

@@ -11,6 +11,7 @@ from dicomweb_cli.connection import CannotGoOn, Connection, Refused, expect, rea
 from dicomweb_cli.held import HeldInstances
 from dicomweb_cli.results import results
 from shared.dicom.identifiers import InstanceIdentifiers
+from tests.support.default_partition import identifiers_of
 
 URL = "http://dicom.example.org/v2"
 NOW = {"Retry-After": "0"}
@@ -111,7 +112,7 @@ async def test_what_is_no_dicomweb_is_said() -> None:
 
 
 def identifiers(study: str, instance: str) -> InstanceIdentifiers:
-    return InstanceIdentifiers(study, "1.2", instance)
+    return identifiers_of(study, "1.2", instance)
 
 
 async def test_a_study_is_asked_for_once() -> None:

@@ -7,15 +7,15 @@ import pytest
 
 from dicomweb_cli.sources import Instance, Source
 from dicomweb_cli.store_answer import Fate, Outcome, outcomes
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored, store_response
+from tests.support.default_partition import identifiers_of
 
 STORED = Outcome(Fate.STORED)
 
 
 def instance(uid: str | None) -> Instance:
-    identifiers = InstanceIdentifiers("1.2", "1.3", uid) if uid else None
+    identifiers = identifiers_of("1.2", "1.3", uid) if uid else None
     return Instance(Source(f"file {uid}", 0, lambda: open("nowhere", "rb")), identifiers)
 
 
@@ -91,7 +91,7 @@ def test_what_is_there_already_is_no_failure_unless_it_differs(item: dict[str, A
 def test_the_answers_of_this_service_are_read() -> None:
     document = store_response(
         [
-            Stored(InstanceIdentifiers("1.2", "1.3", "1.1"), "1.2.840"),
+            Stored(identifiers_of("1.2", "1.3", "1.1"), "1.2.840"),
             Failed(FailureReason.VALIDATION_FAILED, ("no study", "no series"), "1.2.840", "1.2"),
             Failed(FailureReason.PROCESSING_FAILURE, ("cut short",)),
         ],

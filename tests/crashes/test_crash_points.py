@@ -25,6 +25,7 @@ from shared.storage.archive import Archive
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
 from tests.services.write.test_store import store
+from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_policies import TRANSACTION, StopAt, die_at
@@ -128,7 +129,7 @@ class World:
     async def forget(self, study: str) -> None:
         """Leave the archive empty, so that to examine all of it stays quick."""
         with suppress(NotFound):
-            await delete(self.archive, ResourceIdentifiers(study))
+            await delete(self.archive, resource_of(study))
 
     async def has(self, instance: KnownInstance) -> bool:
         return await is_wholly_there(self.archive, self.settings, self.container, instance)
@@ -248,9 +249,9 @@ def deleting(level: str) -> Deleting:
     first, second = known_instances(study, series, 2)
     other = known_instance(study, new_uid(), new_uid(), Modality="SM")
     if level == "study":
-        return Deleting(ResourceIdentifiers(study), [first, second, other], [])
+        return Deleting(resource_of(study), [first, second, other], [])
     if level == "series":
-        return Deleting(ResourceIdentifiers(study, series), [first, second], [other])
+        return Deleting(resource_of(study, series), [first, second], [other])
     return Deleting(first.resource, [first], [second, other])
 
 

@@ -25,7 +25,6 @@ import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
 from shared.dicom.attributes import Level
-from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.delete import delete
@@ -37,6 +36,7 @@ from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.crashes.test_crash_points import LATER
 from tests.services.write.test_store import store
+from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive
 from tests.support.served_instances import new_uid
 from tests.support.storage_policies import Fault, Faults, archive_through, fault_at, refusing_server, some_faults
@@ -72,7 +72,7 @@ class Client:
     """Stores, deletes, retrieves and finds instances of one series, which no other client knows, and checks answers."""
 
     def __init__(self, stores: StoreService, healthy: Archive, settings: Settings, study: str, *, seed: int) -> None:
-        self.series = ResourceIdentifiers(study, new_uid())
+        self.series = resource_of(study, new_uid())
         self.states = dict.fromkeys(known_instances(study, self.series.series_instance_uid or "", 4), State.GONE)
         self.unavailable = 0
         self._stores = stores
@@ -156,7 +156,7 @@ async def forget(archive: Archive, instances: Iterable[KnownInstance]) -> None:
     """Leave the archive empty, so that to examine all of it stays quick."""
     for study_instance_uid in {instance.identifiers.study_instance_uid for instance in instances}:
         with suppress(NotFound):
-            await delete(archive, ResourceIdentifiers(study_instance_uid))
+            await delete(archive, resource_of(study_instance_uid))
 
 
 async def check_known(
@@ -298,7 +298,7 @@ async def test_a_delete_that_meets_a_fault_anywhere(world: World, fault: Fault, 
         instances = known_instances(study, series, 2)
         other = known_instances(study, new_uid(), 1 if level == "series" else 0)
         await world.store([*other, *instances])
-        resource = ResourceIdentifiers(study, series if level == "series" else None)
+        resource = resource_of(study, series if level == "series" else None)
         async with world.process(operation, fault, retries) as (stores, faults):
             answer = await answered(delete(stores.archive, resource))
         if not isinstance(answer, Unavailable):

@@ -20,7 +20,8 @@ from pydicom.uid import (
 )
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, inflate_file
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION
+from tests.support.default_partition import identifiers_of
 from tests.support.part10_files import (
     REFUSED_SAMPLES,
     SAMPLES,
@@ -175,7 +176,7 @@ class TestHeader:
         assert len(reader.feed(data[begin - 20 : begin])) == begin
         identity = reader.identity
         assert identity is not None
-        assert identity.identifiers == InstanceIdentifiers("1.2", "1.2.3", "1.2.3.4")
+        assert identity.identifiers_in(DEFAULT_PARTITION) == identifiers_of("1.2", "1.2.3", "1.2.3.4")
         assert reader.is_header_read
         assert reader.feed(data[begin:]) == data[begin:]
         last, instance = reader.finish()
@@ -195,7 +196,7 @@ class TestHeader:
     @pytest.mark.parametrize(
         ("study", "identifiers"),
         [
-            ("1.2", InstanceIdentifiers("1.2", "1.2.3", "1.2.3.4")),
+            ("1.2", identifiers_of("1.2", "1.2.3", "1.2.3.4")),
             ("1..2", None),
             ("../../x", None),
             ("", None),
@@ -207,7 +208,7 @@ class TestHeader:
         value = study.encode().ljust(8, b"\0")
         _, instance = read(valid.replace(b"99999999", value))
         assert instance.study_instance_uid == study
-        assert instance.identifiers == identifiers
+        assert instance.identifiers_in(DEFAULT_PARTITION) == identifiers
 
     def test_uids_are_those_of_the_data_set(self) -> None:
         data = part10(data_set())

@@ -1,6 +1,14 @@
 import pytest
 
-from shared.dicom.identifiers import ResourceIdentifiers, is_uid, uid_of_path
+from shared.dicom.attributes import Level
+from shared.dicom.identifiers import (
+    DEFAULT_PARTITION,
+    InstanceIdentifiers,
+    ResourceIdentifiers,
+    StudyKey,
+    is_uid,
+    uid_of_path,
+)
 from shared.errors import BadRequest
 
 
@@ -37,14 +45,27 @@ def test_what_is_no_uid(text: str) -> None:
         uid_of_path(text, "series")
 
 
+@pytest.mark.parametrize("partition", [DEFAULT_PARTITION, "hospital-1"])
 @pytest.mark.parametrize(
-    ("resource", "level", "path"),
+    ("below", "level", "path"),
     [
-        (ResourceIdentifiers("1.2"), "study", "studies/1.2"),
-        (ResourceIdentifiers("1.2", "3.4"), "series", "studies/1.2/series/3.4"),
-        (ResourceIdentifiers("1.2", "3.4", "5.6"), "instance", "studies/1.2/series/3.4/instances/5.6"),
+        ((), Level.STUDY, "studies/1.2"),
+        (("3.4",), Level.SERIES, "studies/1.2/series/3.4"),
+        (("3.4", "5.6"), Level.INSTANCE, "studies/1.2/series/3.4/instances/5.6"),
     ],
 )
-def test_resources_know_their_level_and_path(resource: ResourceIdentifiers, level: str, path: str) -> None:
-    assert (resource.level, resource.path) == (level, path)
-    assert ResourceIdentifiers.of_path(path) == resource
+def test_resources_know_their_level_and_path(partition: str, below: tuple[str, ...], level: Level, path: str) -> None:
+    resource = ResourceIdentifiers(StudyKey(partition, "1.2"), *below)
+    in_partition = path if partition == DEFAULT_PARTITION else f"partitions/{partition}/{path}"
+    assert (resource.level, resource.path) == (level, in_partition)
+    assert ResourceIdentifiers.of_path(in_partition) == resource
+
+
+def test_instances_know_their_path() -> None:
+    for partition, prefix in ((DEFAULT_PARTITION, ""), ("hospital-1", "partitions/hospital-1/")):
+        instance = InstanceIdentifiers(StudyKey(partition, "1.2"), "3.4", "5.6")
+        assert instance.path == f"{prefix}studies/1.2/series/3.4/instances/5.6"
+
+
+def test_levels_have_the_words_of_messages() -> None:
+    assert [level.word for level in Level] == ["study", "series", "instance"]

@@ -13,7 +13,7 @@ from local import azurite as local_azurite
 from local.ports import free_ports
 from shared.archive.terms import Term
 from shared.dicom.attributes import Level
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.repair.leftovers import last_alive_at
 from shared.services.search import candidates
@@ -28,6 +28,7 @@ from tests.property.search_archive import KEYS, Part, Studies
 from tests.property.search_model import ArchiveModel, Query, Uids
 from tests.property.search_queries import Queries, path_of, query_string
 from tests.services.write.test_store import store
+from tests.support.default_partition import resource_of, study_key
 
 pytestmark = pytest.mark.property
 
@@ -52,14 +53,14 @@ class Searched:
     async def store(self, parts: list[Part]) -> None:
         outcomes = await store(self.stores, *(part.file for part in parts))
         assert [type(outcome) for outcome in outcomes] == [Stored] * len(parts), outcomes
-        found = await self.archive.catalog.read_study(parts[0].study)
+        found = await self.archive.catalog.read_study(study_key(parts[0].study))
         assert found is not None
         self.model.store(parts, found.record.created)
 
     async def search(self, query: Query, text: str) -> SearchResults:
-        scope = ResourceIdentifiers(*query.scope) if query.scope else None
+        scope = resource_of(*query.scope) if query.scope else None
         parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None)
-        return await search(self.archive, parsed, scope, "http://host/v2", self.settings)
+        return await search(self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings)
 
     async def check(self, query: Query, random: Random) -> None:
         """A page of what a query finds is that page of what there is to find."""
@@ -162,7 +163,7 @@ async def change(searched: Searched, study: str, random: Random) -> None:
                 uids.append(random.choice(list(all_series)))
             if chosen > 4:
                 uids.append(random.choice(list(all_series[uids[1]].instances)))
-            await delete(searched.archive, ResourceIdentifiers(*uids))
+            await delete(searched.archive, resource_of(*uids))
             searched.model.delete(*uids)
 
 
@@ -189,26 +190,28 @@ async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_th
     if not term.series_instance_uid:  # whether an instance is there is not its study's to say: maintenance looks
         places.append((uid, created[uid]))
     for study, time in places:
-        await terms.add(study, time, [term])
+        await terms.add(study_key(study), time, [term])
         assert await studies_posted(searched, term) == [study]
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
         assert await studies_posted(searched, term) == []
 
 
 async def studies_posted(searched: Searched, term: Term) -> list[str]:
-    return [posting.study_instance_uid async for posting in searched.archive.terms.read_term(term)]
+    return [
+        posting.study.study_instance_uid async for posting in searched.archive.terms.read_term(DEFAULT_PARTITION, term)
+    ]
 
 
 async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Searched) -> None:
     uid, study = min(searched.model.studies.items())
     path, text, term = STALE[0]
     query = Query(Level.STUDY, (), {KEYS[path]: [text]})
-    await searched.archive.terms.add(uid, study.created, [term])
+    await searched.archive.terms.add(study_key(uid), study.created, [term])
     now = datetime.now(UTC)
     dead = last_alive_at(searched.settings, now) - timedelta(seconds=1)
     for started, is_over, posted in ((now, False, [uid]), (now, True, []), (dead, False, [])):
         entry = JournalEntry("0" * 32, "store", started, f"studies/{uid}", is_over=is_over)
-        await searched.archive.terms.add(uid, study.created, [term])
+        await searched.archive.terms.add(study_key(uid), study.created, [term])
         await searched.archive.journal.write(entry)
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
         assert await studies_posted(searched, term) == posted

@@ -1,11 +1,12 @@
 import pytest
 
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 from shared.errors import Unavailable
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage
 from tests.conftest import Azurite
+from tests.support.default_partition import identifiers_of
 
 
 async def test_storage_that_answers_is_healthy(archive: Archive) -> None:
@@ -69,10 +70,17 @@ async def test_storage_that_does_not_answer_is_unavailable(monkeypatch: pytest.M
     with pytest.raises(Unavailable):
         await archive.check()
     with pytest.raises(Unavailable), unavailable_storage():
-        await archive.catalog.read_instance(InstanceIdentifiers("1", "2", "3"))
+        await archive.catalog.read_instance(identifiers_of("1", "2", "3"))
     with pytest.raises(Unavailable), unavailable_storage():
         await archive.blobs.put("x", b"")
     await archive.close()
+
+
+async def test_two_partitions_never_share_a_lock(archive: Archive) -> None:
+    default, other = StudyKey(DEFAULT_PARTITION, "1.2"), StudyKey("hospital-1", "1.2")
+    async with archive.study_lock(default), archive.study_lock(other):
+        assert archive.study_lock(StudyKey(DEFAULT_PARTITION, "1.2")).locked()
+        assert not archive.study_lock(StudyKey("hospital-2", "1.2")).locked()
 
 
 async def _no_sleep(_: float) -> None:

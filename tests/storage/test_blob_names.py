@@ -1,9 +1,54 @@
-from shared.dicom.identifiers import InstanceIdentifiers
-from shared.storage.blob_names import frames_blob, instance_blob, instance_of_blob, metadata_blob
+import pytest
+
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey
+from shared.storage.blob_names import (
+    blob_prefix,
+    frames_blob,
+    instance_blob,
+    instance_of_blob,
+    is_one_of_ours,
+    is_partition_folder,
+    metadata_blob,
+    study_of_folder,
+)
+
+VERSION = "0123456789abcdef" * 2 + "000001"
 
 
-def test_all_blobs_of_a_study_have_its_uid_and_a_slash_as_prefix() -> None:
-    identifiers = InstanceIdentifiers("1", "2", "3")
-    names = [name(identifiers, "abc") for name in (instance_blob, metadata_blob, frames_blob)]
-    assert names == ["1/2/3_abc.dcm", "1/2/3_abc.metadata", "1/2/3_abc.frames"]
-    assert {instance_of_blob(name) for name in names} == {(identifiers, "abc")}
+@pytest.mark.parametrize(("partition", "folder"), [(DEFAULT_PARTITION, "1/"), ("hospital-1", "=hospital-1=/1/")])
+def test_all_blobs_of_a_study_have_its_folder_as_prefix(partition: str, folder: str) -> None:
+    study = StudyKey(partition, "1")
+    identifiers = InstanceIdentifiers(study, "2", "3")
+    names = [name(identifiers, VERSION) for name in (instance_blob, metadata_blob, frames_blob)]
+    assert names == [f"{folder}2/3_{VERSION}.{end}" for end in ("dcm", "metadata", "frames")]
+    assert {instance_of_blob(name) for name in names} == {(identifiers, VERSION)}
+    assert all(map(is_one_of_ours, names))
+    below: list[tuple[str, ...]] = [(), ("2",), ("2", "3")]
+    assert [blob_prefix(ResourceIdentifiers(study, *uids)) for uids in below] == [
+        folder,
+        f"{folder}2/",
+        f"{folder}2/3_",
+    ]
+    assert study_of_folder(folder) == study
+
+
+def test_the_folder_of_a_partition_is_no_study() -> None:
+    assert is_partition_folder("=hospital-1=/")
+    assert not any(map(is_partition_folder, ("1.2/", "=hospital-1=/1.2/", "=hospital-1/", "=hospital-1=")))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "1/notes.txt",
+        f"1/2/3_{VERSION}.txt",
+        "1/2/3_1.dcm",
+        f"a/2/3_{VERSION}.dcm",
+        f"x/1/2/3_{VERSION}.dcm",
+        f"==/1/2/3_{VERSION}.dcm",
+        f"={DEFAULT_PARTITION}=/1/2/3_{VERSION}.dcm",
+    ],
+)
+def test_other_names_are_not_ours(name: str) -> None:
+    assert not is_one_of_ours(name)

@@ -4,9 +4,9 @@ import pytest
 
 from shared.archive.instance import Elsewhere, InstanceMetadata, NewInstance
 from shared.archive.study import with_instances, without_instances
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.storage.archive import Archive
 from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction
+from tests.support.default_partition import identifiers_of, study_key
 from tests.support.instance_rows import new_instance, new_uid, study_of
 
 
@@ -21,31 +21,32 @@ async def test_what_is_committed_is_read_back(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=bytes(range(256)) * 700)
     version = await archive.catalog.commit(None, study_of(instance), added=[instance])
-    assert await archive.catalog.read_study(study) == version
-    identifiers = InstanceIdentifiers(study, "2", "3")
+    assert await archive.catalog.read_study(study_key(study)) == version
+    identifiers = identifiers_of(study, "2", "3")
     assert await archive.catalog.read_instance(identifiers) == instance.facts
     metadata = await archive.catalog.read_instance_metadata(identifiers)
     assert metadata == InstanceMetadata(identifiers, "a", instance.metadata)
-    assert [row async for row in archive.catalog.read_metadata(study)] == [metadata]
-    assert [row async for row in archive.catalog.read_instances_and_metadata(study)] == [(instance.facts, metadata)]
+    assert [row async for row in archive.catalog.read_metadata(study_key(study))] == [metadata]
+    both = [row async for row in archive.catalog.read_instances_and_metadata(study_key(study))]
+    assert both == [(instance.facts, metadata)]
     framed = await archive.catalog.read_instance_with_frames(identifiers)
     assert framed is not None
     assert (framed.frames, framed.size_bytes) == (b"f", 2**33)
-    assert [row async for row in archive.catalog.read_instances_with_frames(study)] == [framed]
+    assert [row async for row in archive.catalog.read_instances_with_frames(study_key(study))] == [framed]
 
 
 async def test_what_does_not_exist_is_none(archive: Archive) -> None:
     study = new_uid()
-    assert await archive.catalog.read_study(study) is None
-    assert await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "3")) is None
-    assert [row async for row in archive.catalog.read_instances(study)] == []
+    assert await archive.catalog.read_study(study_key(study)) is None
+    assert await archive.catalog.read_instance(identifiers_of(study, "2", "3")) is None
+    assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
 
 
 async def test_values_in_a_blob_of_their_own_are_elsewhere(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=None)
     await archive.catalog.commit(None, study_of(instance), added=[instance])
-    identifiers = InstanceIdentifiers(study, "2", "3")
+    identifiers = identifiers_of(study, "2", "3")
     facts = await archive.catalog.read_instance(identifiers)
     assert facts is not None
     assert (facts.has_metadata_blob, facts.has_frames_blob) == (True, False)
@@ -58,7 +59,7 @@ async def test_instances_of_a_study_and_of_a_series_come_in_order(archive: Archi
     await stored(archive, study, ("2", "2"), ("2", "1"), ("2.1", "1"), ("20", "1"))
 
     async def rows(series: str | None = None) -> list[tuple[str, str]]:
-        found = [row async for row in archive.catalog.read_instances(study, series)]
+        found = [row async for row in archive.catalog.read_instances(study_key(study), series)]
         return [(row.identifiers.series_instance_uid, row.identifiers.sop_instance_uid) for row in found]
 
     assert await rows("2") == [("2", "1"), ("2", "2")]
@@ -71,8 +72,8 @@ async def test_an_existing_instance_stops_the_whole_transaction(archive: Archive
     added = [new_instance(study, "2", "2"), new_instance(study, "2", "1", version="b")]
     with pytest.raises(InstanceExists):
         await archive.catalog.commit(before, with_instances(before.record, added, before.record.created), added=added)
-    assert await archive.catalog.read_study(study) == before
-    assert await archive.catalog.read_instance(InstanceIdentifiers(study, "2", "2")) is None
+    assert await archive.catalog.read_study(study_key(study)) == before
+    assert await archive.catalog.read_instance(identifiers_of(study, "2", "2")) is None
 
 
 async def test_a_study_that_came_into_being_meanwhile_has_changed(archive: Archive) -> None:
@@ -98,29 +99,29 @@ async def test_of_two_that_meet_on_a_study_one_succeeds(archive: Archive) -> Non
 
     outcomes = await asyncio.gather(*(add(str(number)) for number in range(1, 9)))
     assert outcomes.count(True) == 1
-    now = await archive.catalog.read_study(study)
+    now = await archive.catalog.read_study(study_key(study))
     assert now is not None
-    rows = [row async for row in archive.catalog.read_instances(study)]
+    rows = [row async for row in archive.catalog.read_instances(study_key(study))]
     assert now.record.instance_count == len(rows) == 2
 
 
 async def test_removing_the_last_instance_removes_study_and_series(archive: Archive) -> None:
     study = new_uid()
     before = await stored(archive, study, ("2", "1"), ("3", "1"))
-    rows = [row async for row in archive.catalog.read_instances(study)]
+    rows = [row async for row in archive.catalog.read_instances(study_key(study))]
     half = await archive.catalog.commit(before, without_instances(before.record, rows[:1]), removed=rows[:1])
     assert half is not None
     assert set(half.record.series) == {"3"}
-    assert await archive.catalog.read_study(study) == half
+    assert await archive.catalog.read_study(study_key(study)) == half
     assert await archive.catalog.commit(half, None, removed=rows[1:]) is None
-    assert await archive.catalog.read_study(study) is None
-    assert [row async for row in archive.catalog.read_instances(study)] == []
+    assert await archive.catalog.read_study(study_key(study)) is None
+    assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
 
 
 async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
     study = new_uid()
     before = await stored(archive, study, ("2", "1"))
-    rows = [row async for row in archive.catalog.read_instances(study)]
+    rows = [row async for row in archive.catalog.read_instances(study_key(study))]
     await archive.catalog.commit(before, None, removed=rows)
     instance = new_instance(study, "2", "2")
     after = with_instances(before.record, [instance], before.record.created)
@@ -141,7 +142,7 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
         series = "2" if series_each == 1 else f"2.{number}"
         instances.append(new_instance(study, series, str(number), metadata=large))
     await archive.catalog.commit(None, study_of(*instances), added=instances)
-    version = await archive.catalog.read_study(study)
+    version = await archive.catalog.read_study(study_key(study))
     assert version is not None
     assert version.record.instance_count == len(instances) > 10
 

@@ -2,7 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 from shared.storage import keys
+from tests.support.default_partition import PARTITIONS
 
 FORBIDDEN = set(":/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 
@@ -40,3 +42,29 @@ def test_summary_rows_are_the_series_and_the_study_but_no_instance() -> None:
 
 def test_journal_shards_spread_requests() -> None:
     assert len({keys.journal_shard(f"{number:08x}{'0' * 24}") for number in range(64)}) == 16
+
+
+def test_the_default_partition_adds_nothing_to_a_key() -> None:
+    assert keys.study_partition(StudyKey(DEFAULT_PARTITION, "1.2.3")) == "1.2.3"
+    assert keys.study_partition(StudyKey("hospital-1", "1.2.3")) == "hospital-1:1.2.3"
+
+
+@pytest.mark.property
+@given(PARTITIONS, st.text())
+def test_the_study_of_a_table_partition_is_read_back(partition: str, study: str) -> None:
+    key = StudyKey(partition, study)
+    assert keys.study_of_partition(keys.study_partition(key)) == key
+
+
+@pytest.mark.property
+@given(st.tuples(PARTITIONS, st.text()), st.tuples(PARTITIONS, st.text()))
+def test_two_studies_never_share_a_table_partition(one: tuple[str, str], other: tuple[str, str]) -> None:
+    first, second = (keys.study_partition(StudyKey(*of)) for of in (one, other))
+    assert (first == second) == (one == other)
+
+
+def test_what_a_request_does_in_two_partitions_has_two_journal_rows() -> None:
+    paths = [StudyKey(partition, "1.2").path for partition in (DEFAULT_PARTITION, "hospital-1")]
+    rows = [keys.journal_row("0" * 32, path) for path in paths]
+    assert rows == [f"{'0' * 32}:studies!002f1.2", f"{'0' * 32}:partitions!002fhospital-1!002fstudies!002f1.2"]
+    assert [keys.entry_of_journal_row(row)[1] for row in rows] == paths

@@ -6,7 +6,7 @@ from uuid import uuid4
 from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.dicom.attributes import TAG
-from shared.dicom.identifiers import InstanceIdentifiers
+from tests.support.default_partition import identifiers_of
 
 
 def new_uid() -> str:
@@ -25,7 +25,7 @@ def new_instance(
 ) -> NewInstance:
     """An instance of Modality OT, too large for 32 bits; `metadata` None: in a blob of its own."""
     facts = InstanceFacts(
-        InstanceIdentifiers(study, series, instance),
+        identifiers_of(study, series, instance),
         blob_version=version,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
         transfer_syntax_uid="1.2.840.10008.1.2.1",

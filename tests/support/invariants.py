@@ -3,10 +3,12 @@
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.services.repair.consistency import examine
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
+from tests.support.default_partition import study_key
 
 
 async def blobs_of_study(container: ContainerClient, study_instance_uid: str) -> set[str]:
@@ -15,8 +17,8 @@ async def blobs_of_study(container: ContainerClient, study_instance_uid: str) ->
 
 async def check_study(archive: Archive, container: ContainerClient, study_instance_uid: str) -> int:
     """Check a study's counts, postings and blobs against its instance rows; how many instances it has."""
-    rows = [row async for row in archive.catalog.read_instances(study_instance_uid)]
-    study = await archive.catalog.read_study(study_instance_uid)
+    rows = [row async for row in archive.catalog.read_instances(study_key(study_instance_uid))]
+    study = await archive.catalog.read_study(study_key(study_instance_uid))
     expected = {name for row in rows for name in blob_names.blobs_of(row)}
     assert await blobs_of_study(container, study_instance_uid) == expected
     if study is None:
@@ -31,9 +33,8 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
     assert terms_of(record) <= record.posted
     for term in needed:
-        assert study_instance_uid in [posting.study_instance_uid async for posting in archive.terms.read_term(term)], (
-            term
-        )
+        postings = archive.terms.read_term(DEFAULT_PARTITION, term)
+        assert study_key(study_instance_uid) in [posting.study async for posting in postings], term
     return len(rows)
 
 

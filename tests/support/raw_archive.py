@@ -18,6 +18,7 @@ from shared.services.repair.consistency import Difference, Kind, examine
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests.support.default_partition import study_key
 
 Entity = dict[str, Any]
 
@@ -47,23 +48,24 @@ class RawArchive:
         )
 
     async def posting(self, term: Term, study: str, created: datetime) -> None:
-        await self.archive.terms.add(study, created, [term])
+        await self.archive.terms.add(study_key(study), created, [term])
 
     async def remove_posting(self, term: Term, study: str) -> None:
-        await self.archive.terms.remove(study, await self.created(study), [term])
+        await self.archive.terms.remove(study_key(study), await self.created(study), [term])
 
     async def created(self, study: str) -> datetime:
         created: datetime = (await self.row(study, "study"))["created"]
         return created
 
     async def instances(self, study: str) -> list[InstanceFacts]:
-        return [row async for row in self.archive.catalog.read_instances(study)]
+        return [row async for row in self.archive.catalog.read_instances(study_key(study))]
 
     async def differences(self, **options: Any) -> list[Difference]:
         return [difference async for difference in examine(self.archive, self.settings, **options)]
 
     async def kinds(self, **options: Any) -> list[tuple[Kind, str | None]]:
-        return [(difference.kind, difference.study_instance_uid) for difference in await self.differences(**options)]
+        found = await self.differences(**options)
+        return [(one.kind, one.study.study_instance_uid if one.study else None) for one in found]
 
     async def everything_of(self, study: str) -> dict[str, Any]:
         """Every row, posting and blob of a study, with its ETag."""

@@ -7,7 +7,7 @@ from typing import Any
 from azure.storage.blob.aio import ContainerClient
 
 from shared.dicom.attributes import TAG, Level
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.search.query import parse_search
 from shared.services.retrieve.instances import as_stored
@@ -16,6 +16,7 @@ from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
+from tests.support.default_partition import identifiers_of, resource_of
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
 
@@ -30,11 +31,11 @@ class KnownInstance:
     @property
     def resource(self) -> ResourceIdentifiers:
         uids = self.identifiers
-        return ResourceIdentifiers(uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
+        return resource_of(uids.study_instance_uid, uids.series_instance_uid, uids.sop_instance_uid)
 
 
 def known_instance(study: str, series: str, instance: str, **attributes: object) -> KnownInstance:
-    uids = InstanceIdentifiers(study, series, instance)
+    uids = identifiers_of(study, series, instance)
     image = dataset(
         StudyInstanceUID=study,
         SeriesInstanceUID=series,
@@ -66,7 +67,9 @@ async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes
 async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:
     """The UIDs, of the level, that a search finds."""
     tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
-    results = await search(archive, parse_search(query, level, settings), None, "http://host/v2", settings)
+    results = await search(
+        archive, DEFAULT_PARTITION, parse_search(query, level, settings), None, "http://host/v2", settings
+    )
     return [result[tag]["Value"][0] for result in results.results]
 
 

@@ -3,14 +3,14 @@ from http import HTTPStatus
 
 import pytest
 
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Finding
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Outcome, Stored, status_of, store_response
+from tests.support.default_partition import identifiers_of
 
-STORED = Stored(InstanceIdentifiers("1", "2", "3"), "1.2.840.1")
-ELSEWHERE = Stored(InstanceIdentifiers("9", "2", "3"), "1.2.840.1")
-WARNED = Stored(InstanceIdentifiers("1", "2", "4"), "1.2.840.1", (Finding("00080020", "DICOM100: (0008,0020) - bad."),))
+STORED = Stored(identifiers_of("1", "2", "3"), "1.2.840.1")
+ELSEWHERE = Stored(identifiers_of("9", "2", "3"), "1.2.840.1")
+WARNED = Stored(identifiers_of("1", "2", "4"), "1.2.840.1", (Finding("00080020", "DICOM100: (0008,0020) - bad."),))
 FAILED = Failed(FailureReason.INSTANCE_EXISTS, ("There already.",), "1.2.840.1", "5")
 NOT_DICOM = Failed(FailureReason.PROCESSING_FAILURE, ("Not DICOM.",))
 

@@ -1,16 +1,17 @@
 import pytest
 
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.errors import BadRequest
 from shared.web.uri_request import parse_uri_request
+from tests.support.default_partition import identifiers_of
 
 QUERY = {"requestType": "WADO", "studyUID": "1.2", "seriesUID": "1.3", "objectUID": "1.4"}
 
 
 def test_names_an_instance_in_any_case() -> None:
     for query in (QUERY, {name.upper(): value.lower() for name, value in QUERY.items()}):
-        asked = parse_uri_request(query.items())
-        assert asked.identifiers == InstanceIdentifiers("1.2", "1.3", "1.4")
+        asked = parse_uri_request(DEFAULT_PARTITION, query.items())
+        assert asked.identifiers == identifiers_of("1.2", "1.3", "1.4")
         assert asked.content_types == [""]
         assert asked.frame_number is None
 
@@ -28,11 +29,11 @@ def test_names_an_instance_in_any_case() -> None:
     ],
 )
 def test_says_what_it_accepts(parameters: dict[str, str], content_types: list[str]) -> None:
-    assert parse_uri_request({**QUERY, **parameters}.items()).content_types == content_types
+    assert parse_uri_request(DEFAULT_PARTITION, {**QUERY, **parameters}.items()).content_types == content_types
 
 
 def test_names_a_frame() -> None:
-    assert parse_uri_request({**QUERY, "frameNumber": "12"}.items()).frame_number == 12
+    assert parse_uri_request(DEFAULT_PARTITION, {**QUERY, "frameNumber": "12"}.items()).frame_number == 12
 
 
 @pytest.mark.parametrize(
@@ -53,4 +54,4 @@ def test_names_a_frame() -> None:
 )
 def test_names_the_parameter_that_is_wrong(changes: dict[str, str], named: str) -> None:
     with pytest.raises(BadRequest, match=f"parameter {named} "):
-        parse_uri_request({**QUERY, **changes}.items())
+        parse_uri_request(DEFAULT_PARTITION, {**QUERY, **changes}.items())

@@ -42,7 +42,7 @@ from shared.archive.study import SeriesRecord
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
@@ -124,7 +124,7 @@ class Difference:
     """
 
     kind: Kind
-    study_instance_uid: str | None
+    study: StudyKey | None
     concerns: str
     posting: tuple[Term, Posting] | None = field(default=None, repr=False)
 
@@ -158,16 +158,16 @@ async def examine(
     async for entry in archive.journal.read():
         if not entry.may_be_alive(last_alive):
             yield Difference(Kind.ABANDONED_REQUEST, study_of(entry), entry.resource)
-    async for study_instance_uid in archive.catalog.read_study_uids():
+    async for study_key in archive.catalog.read_study_keys():
         counts.studies += 1
-        for difference in await _Study(archive, study_instance_uid, last_alive, deep).examine(counts):
+        for difference in await _Study(archive, study_key, last_alive, deep).examine(counts):
             yield difference
-    async for folder in archive.blobs.list_folders():
-        study_instance_uid = folder.removesuffix("/")
-        if study_instance_uid == folder:
+    async for folder in _folders(archive):
+        study_key = blob_names.study_of_folder(folder)
+        if not folder.endswith("/"):
             yield Difference(Kind.FOREIGN_BLOB, None, folder)
-        elif not await archive.catalog.has_rows(study_instance_uid):
-            for difference in await _Study(archive, study_instance_uid, last_alive, deep).examine(counts):
+        elif not await archive.catalog.has_rows(study_key):
+            for difference in await _Study(archive, study_key, last_alive, deep).examine(counts):
                 yield difference
     known = _KnownPostings(archive)
     async for term, posting in archive.terms.read_every_term():
@@ -187,16 +187,26 @@ async def repair(archive: Archive, settings: Settings, difference: Difference, *
             await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
         elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
             await remove_surplus(archive, *difference.posting, last_alive)
-        elif difference.kind in _MENDED_BY_STUDY and difference.study_instance_uid is not None:
-            await rebuild_study(archive, difference.study_instance_uid)
+        elif difference.kind in _MENDED_BY_STUDY and difference.study is not None:
+            await rebuild_study(archive, difference.study)
+
+
+async def _folders(archive: Archive) -> AsyncIterator[str]:
+    """The folders of studies, in every data partition, and blobs beside them."""
+    async for name in archive.blobs.list_folders():
+        if blob_names.is_partition_folder(name):
+            async for within in archive.blobs.list_folders(name):
+                yield within
+        else:
+            yield name
 
 
 class _Study:
     """One study being looked at."""
 
-    def __init__(self, archive: Archive, study_instance_uid: str, last_alive: datetime, deep: bool) -> None:
+    def __init__(self, archive: Archive, study_key: StudyKey, last_alive: datetime, deep: bool) -> None:
         self._archive = archive
-        self._uid = study_instance_uid
+        self._key = study_key
         self._last_alive = last_alive
         self._deep = deep
 
@@ -204,9 +214,9 @@ class _Study:
         """What differs while nobody changes the study."""
         for _ in range(_LOOKS):
             try:
-                study, series = await self._archive.catalog.read_summary(self._uid)
+                study, series = await self._archive.catalog.read_summary(self._key)
                 found, rows, sizes = await self._look(study, series)
-                if found and _etag(await self._archive.catalog.read_study(self._uid)) != _etag(study):
+                if found and _etag(await self._archive.catalog.read_study(self._key)) != _etag(study):
                     continue
             except _UNREADABLE:
                 return [self._difference(Kind.UNREADABLE_ROW)]
@@ -220,7 +230,8 @@ class _Study:
     ) -> tuple[list[Difference], int, int]:
         """What differs, and how many instances and blobs there are."""
         rows, found = await self._of_metadata()
-        sizes = {name: size async for name, size in self._archive.blobs.list_sizes(f"{self._uid}/")}
+        prefix = blob_names.blob_prefix(ResourceIdentifiers(self._key))
+        sizes = {name: size async for name, size in self._archive.blobs.list_sizes(prefix)}
         found += self._of_rows(study, series, rows)
         if study and rows:
             found += await self._of_postings(study, rows)
@@ -230,12 +241,12 @@ class _Study:
         return found, len(rows), len(sizes)
 
     def _difference(self, kind: Kind, concerns: str | None = None) -> Difference:
-        return Difference(kind, self._uid, concerns or ResourceIdentifiers(self._uid).path)
+        return Difference(kind, self._key, concerns or self._key.path)
 
     async def _of_metadata(self) -> tuple[list[InstanceFacts], list[Difference]]:
         """The instances, and what is wrong with their metadata."""
         rows, found = [], []
-        async for row, metadata in self._archive.catalog.read_instances_and_metadata(self._uid):
+        async for row, metadata in self._archive.catalog.read_instances_and_metadata(self._key):
             if not await _is_its_own(self._archive, metadata):
                 found.append(self._difference(Kind.WRONG_METADATA, row.identifiers.path))
             rows.append(row)
@@ -251,7 +262,7 @@ class _Study:
         found = []
         counts = counts_of(rows)
         for uid in sorted({*series, *counts}):
-            path = ResourceIdentifiers(self._uid, uid).path
+            path = ResourceIdentifiers(self._key, uid).path
             if uid not in series:
                 found.append(self._difference(Kind.NO_SERIES_ROW, path))
             elif uid not in counts:
@@ -267,7 +278,7 @@ class _Study:
     async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceFacts]) -> list[Difference]:
         record = study.record
         needed, single = terms_of(record), single_terms(rows)
-        existing = await self._archive.terms.existing(self._uid, record.created, {*needed, *single, *record.posted})
+        existing = await self._archive.terms.existing(self._key, record.created, {*needed, *single, *record.posted})
         missing = (needed | record.posted | single) - existing
         found = [
             self._difference(Kind.MISSING_POSTING, keyword) for keyword in sorted(term.keyword for term in missing)
@@ -276,7 +287,7 @@ class _Study:
             return found
         needed_in_index = in_index(needed)
         for term in (term for term in record.posted & existing if in_index([term]).isdisjoint(needed_in_index)):
-            posting = posting_of(*key_of(record.created, self._uid, term))
+            posting = posting_of(*key_of(record.created, self._key, term))
             if await is_surplus(self._archive, term, posting, self._last_alive):
                 found.append(_surplus(term, posting))
         return found
@@ -335,22 +346,22 @@ class _KnownPostings:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._studies: OrderedDict[str, frozenset[tuple[str, str]]] = OrderedDict()
+        self._studies: OrderedDict[StudyKey, frozenset[tuple[str, str]]] = OrderedDict()
 
     async def holds(self, term: Term, posting: Posting) -> bool:
         """Whether it is one of those, or of an instance that is there."""
-        uid, series = posting.study_instance_uid, posting.series_instance_uid
-        if uid not in self._studies:
-            study = await self._archive.catalog.read_study(uid)
-            self._studies[uid] = _postings_of(study) if study else frozenset()
+        study_key, series = posting.study, posting.series_instance_uid
+        if study_key not in self._studies:
+            study = await self._archive.catalog.read_study(study_key)
+            self._studies[study_key] = _postings_of(study) if study else frozenset()
             if len(self._studies) > _CACHED_STUDIES:
                 self._studies.popitem(last=False)
-        self._studies.move_to_end(uid)
+        self._studies.move_to_end(study_key)
         if not series:
-            return (posting.partition_key, posting.row_key) in self._studies[uid]
-        if key_of(posting.created, uid, EVERY_STUDY) not in self._studies[uid]:
+            return (posting.partition_key, posting.row_key) in self._studies[study_key]
+        if key_of(posting.created, study_key, EVERY_STUDY) not in self._studies[study_key]:
             return False
-        identifiers = InstanceIdentifiers(uid, series, term.value)
+        identifiers = InstanceIdentifiers(study_key, series, term.value)
         return (
             term in terms_of_instance(identifiers)
             and await self._archive.catalog.read_instance(identifiers) is not None
@@ -358,9 +369,9 @@ class _KnownPostings:
 
 
 def _postings_of(study: StudyVersion) -> frozenset[tuple[str, str]]:
-    created, uid = study.record.created, study.record.study_instance_uid
-    return frozenset(key_of(created, uid, term) for term in terms_of(study.record) | study.record.posted)
+    record = study.record
+    return frozenset(key_of(record.created, record.key, term) for term in terms_of(study.record) | study.record.posted)
 
 
 def _surplus(term: Term, posting: Posting) -> Difference:
-    return Difference(Kind.SURPLUS_POSTING, posting.study_instance_uid, term[0], (term, posting))
+    return Difference(Kind.SURPLUS_POSTING, posting.study, term[0], (term, posting))

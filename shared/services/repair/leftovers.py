@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import blob_names
@@ -15,9 +15,9 @@ from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, in_index
 
 
-def study_of(entry: JournalEntry) -> str:
+def study_of(entry: JournalEntry) -> StudyKey:
     """The study that a request changes."""
-    return ResourceIdentifiers.of_path(entry.resource).study_instance_uid
+    return ResourceIdentifiers.of_path(entry.resource).study
 
 
 def last_alive_at(settings: Settings, now: datetime | None = None) -> datetime:
@@ -49,43 +49,43 @@ async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: da
     return [
         name
         for name in found
-        if blob_names.instance_of_blob(name)[0].study_instance_uid not in changing and await archive.blobs.exists(name)
+        if blob_names.instance_of_blob(name)[0].study not in changing and await archive.blobs.exists(name)
     ]
 
 
 async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> bool:
     """Whether a posting, seen before, is needed by no study as it is and by no request that may be alive."""
-    study_instance_uid = posting.study_instance_uid
+    study_key = posting.study
     for is_last_look in (False, True):  # the order of `orphans`, for the same reasons
-        if any(study_of(entry) == study_instance_uid for entry in await _at_work(archive, last_alive)):
+        if any(study_of(entry) == study_key for entry in await _at_work(archive, last_alive)):
             return False
         if not is_last_look and await _needs(archive, term, posting):
             return False
-    return term in await archive.terms.existing(study_instance_uid, posting.created, [term])
+    return term in await archive.terms.existing(study_key, posting.created, [term])
 
 
 async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:
     """Remove a posting, seen before, if it `is_surplus`. Raises StudyContended."""
     if await is_surplus(archive, term, posting, last_alive):
-        uid = posting.study_instance_uid
-        await remove_needless_postings(archive, uid, created={posting.created}, terms=[term])
+        study_key = posting.study
+        await remove_needless_postings(archive, study_key, created={posting.created}, terms=[term])
 
 
 async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     """Whether the posting's study needs it, as far as that can be said: not while rows of the study are missing."""
-    uid, series = posting.study_instance_uid, posting.series_instance_uid
-    study = await archive.catalog.read_study(uid)
+    study_key, series = posting.study, posting.series_instance_uid
+    study = await archive.catalog.read_study(study_key)
     if study is None:
-        return await archive.catalog.has_rows(uid)
+        return await archive.catalog.has_rows(study_key)
     if posting.created != study.record.created:
         return False
     asked = in_index([term])
     if asked <= in_index(terms_of(study.record)):
         return True
     if series:
-        identifiers = InstanceIdentifiers(uid, series, term.value)
+        identifiers = InstanceIdentifiers(study_key, series, term.value)
         return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
-    rows = archive.catalog.read_instances(uid)
+    rows = archive.catalog.read_instances(study_key)
     return asked <= in_index(study.record.posted) and any(
         [row.identifiers.series_instance_uid not in study.record.series async for row in rows]
     )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.failures import described
 from shared.services.repair.leftovers import last_alive_at, orphans, study_of
 from shared.services.write.delete import resume_delete
@@ -46,31 +46,35 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
     """
     now = now or datetime.now(UTC)
     last_alive = last_alive_at(settings, now)
-    abandoned: dict[str, list[JournalEntry]] = {}
+    abandoned: dict[StudyKey, list[JournalEntry]] = {}
     replay = Replay()
     async for entry in archive.journal.read():
         replay.oldest_entry_seconds = max(replay.oldest_entry_seconds, (now - entry.started).total_seconds())
         if not entry.may_be_alive(last_alive):
             abandoned.setdefault(study_of(entry), []).append(entry)
-    for study_instance_uid, entries in abandoned.items():
+    for study_key, entries in abandoned.items():
+        uid = study_key.study_instance_uid
         try:
-            removed = await _settle(archive, study_instance_uid, entries, last_alive)
+            removed = await _settle(archive, study_key, entries, last_alive)
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             # Other studies are no worse for it, and the entries stay for the next run.
             replay.failures += 1
-            _logger.error("What was abandoned of study %s is not settled: %s", study_instance_uid, described(error))
+            _logger.error(
+                "What was abandoned of study %s is not settled: %s", study_key.study_instance_uid, described(error)
+            )
             continue
         replay.settled_entries += len(entries)
         replay.removed_blobs += removed
         _logger.warning(
-            "Of study %s, %d requests were abandoned; %d blobs removed.", study_instance_uid, len(entries), removed
+            "Of study %s, %d requests were abandoned; %d blobs removed.",
+            uid,
+            len(entries),
+            removed,
         )
     return replay
 
 
-async def _settle(
-    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], last_alive: datetime
-) -> int:
+async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[JournalEntry], last_alive: datetime) -> int:
     """Do what dead requests have left undone in a study; how many blobs were removed.
 
     For all of them together: what one left in the index, another's entry may tell.
@@ -78,13 +82,13 @@ async def _settle(
     for entry in entries:
         if entry.transaction == "delete":
             await resume_delete(archive, entry)
-    left = await _orphans(archive, study_instance_uid, last_alive)
+    left = await _orphans(archive, study_key, last_alive)
     # Postings go first: from the blobs it can be told which their instances have.
     instances = {blob_names.instance_of_blob(name)[0] for name in left}
     await remove_needless_postings(
         archive,
-        study_instance_uid,
-        created=await _times(archive, study_instance_uid, entries, instances),
+        study_key,
+        created=await _times(archive, study_key, entries, instances),
         terms=frozenset[Term]().union(*(entry.terms for entry in entries)),
         instances=instances,
     )
@@ -94,26 +98,26 @@ async def _settle(
 
 
 async def _times(
-    archive: Archive, study_instance_uid: str, entries: Sequence[JournalEntry], instances: Iterable[InstanceIdentifiers]
+    archive: Archive, study_key: StudyKey, entries: Sequence[JournalEntry], instances: Iterable[InstanceIdentifiers]
 ) -> frozenset[datetime]:
     """When the study was first stored, as it stands and as dead requests knew it or proposed; not as live ones do."""
     dead = frozenset[datetime]().union(*(entry.created for entry in entries))
     # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
     terms = frozenset[Term]().union(*map(terms_of_instance, instances))
-    postings = [posting for term in terms async for posting in archive.terms.read_term(term)]
+    postings = [posting for term in terms async for posting in archive.terms.read_term(study_key.partition, term)]
     alive = [entry async for entry in archive.journal.read() if entry not in entries]
-    study = await archive.catalog.read_study(study_instance_uid)
-    posted = {one.created for one in postings if one.study_instance_uid == study_instance_uid}
+    study = await archive.catalog.read_study(study_key)
+    posted = {one.created for one in postings if one.study == study_key}
     proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
     return (dead | posted) - proposed | ({study.record.created} if study else set())
 
 
-async def _orphans(archive: Archive, study_instance_uid: str, last_alive: datetime) -> Sequence[str]:
+async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) -> Sequence[str]:
     """The blobs of a study that belong to no instance, nor to a store that may be alive."""
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
-    names = [name async for name in archive.blobs.list(blob_names.blob_prefix(ResourceIdentifiers(study_instance_uid)))]
+    names = [name async for name in archive.blobs.list(blob_names.blob_prefix(ResourceIdentifiers(study_key)))]
     alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
-    blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_instance_uid)}
+    blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_key)}
     unexpected = [name for name in names if blob_names.instance_of_blob(name)[1] not in blob_versions]
     return await orphans(archive, unexpected, spared=alive)

@@ -13,6 +13,7 @@ from shared.archive.instance import DicomJson, InstanceFacts
 from shared.archive.study import SeriesRecord, StudyRecord, split_by_level
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
+from shared.dicom.identifiers import StudyKey
 from shared.errors import NotFound
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.services.write.contention import attempts
@@ -37,44 +38,44 @@ def single_terms(rows: Iterable[InstanceFacts]) -> frozenset[Term]:
     return frozenset(term for row in rows for term in terms_of_instance(row.identifiers))
 
 
-async def rebuild_study(archive: Archive, study_instance_uid: str) -> None:
+async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:
     """Make study row, series rows and needed postings what the instances say, under the study's lock.
 
     Does nothing where they are. A study without instances goes. Raises StudyContended.
     """
     async for _ in attempts():
-        async with archive.study_lock(study_instance_uid):
+        async with archive.study_lock(study_key):
             with suppress(StudyChanged):
-                while not await _is_rebuilt(archive, study_instance_uid):
+                while not await _is_rebuilt(archive, study_key):
                     continue
                 return
 
 
-async def _is_rebuilt(archive: Archive, study_instance_uid: str) -> bool:
+async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
     """Make one transaction towards it; True when there is nothing more to do. Raises StudyChanged."""
-    before, strays = await archive.catalog.read_summary(study_instance_uid)
-    rows = [row async for row in archive.catalog.read_instances(study_instance_uid)]
+    before, strays = await archive.catalog.read_summary(study_key)
+    rows = [row async for row in archive.catalog.read_instances(study_key)]
     if before is None:
         if not rows and not strays:
             return True
         # First the row that is the lock; what else is there is brought into line under it.
-        await archive.catalog.commit(None, StudyRecord(study_instance_uid, await _created(archive, rows), {}, {}))
+        await archive.catalog.commit(None, StudyRecord(study_key, await _created(archive, rows), {}, {}))
         return False
     record = before.record
     if not rows and len(record.series) <= _SERIES_OF_A_TRANSACTION:
         await archive.catalog.commit(before, None)
-        await archive.terms.remove(study_instance_uid, record.created, record.posted)
+        await archive.terms.remove(study_key, record.created, record.posted)
         return True
     series = await _next_series(archive, record.series, rows)
     attributes = record.attributes or (await _attributes(archive, rows))[0]
     after = replace(record, attributes=attributes, series=series)
     needed, single = terms_of(after), single_terms(rows)
-    existing = await archive.terms.existing(study_instance_uid, record.created, {*needed, *single, *record.posted})
+    existing = await archive.terms.existing(study_key, record.created, {*needed, *single, *record.posted})
     missing = (needed | single) - existing
     after = replace(after, posted=needed | (record.posted & existing))
     if after == record and not missing:
         return True
-    await archive.terms.add(study_instance_uid, record.created, missing)
+    await archive.terms.add(study_key, record.created, missing)
     # Also for a posting alone: a delete that found it missing, and would leave it, has to look again.
     await archive.catalog.commit(before, after)
     return False
@@ -126,7 +127,7 @@ async def _created(archive: Archive, rows: Iterable[InstanceFacts]) -> datetime:
     for row in rows:
         times.append(row.stored)
         for term in terms_of_instance(row.identifiers):
-            async for posting in archive.terms.read_term(term):
-                if posting.study_instance_uid == row.identifiers.study_instance_uid:
+            async for posting in archive.terms.read_term(row.identifiers.study.partition, term):
+                if posting.study == row.identifiers.study:
                     return posting.created
     return min(times)

@@ -26,10 +26,10 @@ async def retrieve_metadata(archive: "Archive", resource: ResourceIdentifiers, s
     BulkDataURIs are absolute, under `service_url`, ``scheme://host/version``.
     """
     etag = await archive.catalog.read_version(resource)
-    none = f"There is no such {resource.level}."
+    none = f"There is no such {resource.level.word}."
     if etag is None:
         raise NotFound(none)
-    records = archive.catalog.read_metadata(resource.study_instance_uid, resource.series_instance_uid)
+    records = archive.catalog.read_metadata(resource.study, resource.series_instance_uid)
     return _representations(archive, etag, at_least_one(records, none), service_url)
 
 

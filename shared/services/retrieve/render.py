@@ -76,11 +76,11 @@ async def _renderable(
             raise NotFound("The instance has nothing that can be rendered.")
         yield record
         return
-    study, series = resource.study_instance_uid, resource.series_instance_uid
+    study, series = resource.study, resource.series_instance_uid
     records = archive.catalog.read_instances_with_frames(study, series, page_rows=_PAGE_ROWS)
     shown = (record async for record in records if can_be_rendered(record, is_thumbnail=is_thumbnail))
     async for record in at_least_one(
-        shown, f"There is no such {resource.level}, or nothing in it that can be rendered."
+        shown, f"There is no such {resource.level.word}, or nothing in it that can be rendered."
     ):
         yield record
 

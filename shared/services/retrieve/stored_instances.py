@@ -31,25 +31,25 @@ def _found(record: Record | None) -> Record:
 
 async def find_transfer_syntaxes(archive: "Archive", resource: ResourceIdentifiers) -> frozenset[str]:
     """The transfer syntaxes in which a study's or a series' instances are stored; raises NotFound."""
-    study = await archive.catalog.read_outline(resource.study_instance_uid)
+    study = await archive.catalog.read_outline(resource.study)
     if study is not None and resource.series_instance_uid is None:
         return study.transfer_syntaxes
     series = study.series.get(resource.series_instance_uid or "") if study else None
     if series is None:
-        raise NotFound(f"There is no such {resource.level}.")
+        raise NotFound(f"There is no such {resource.level.word}.")
     return frozenset(series.transfer_syntaxes)
 
 
 def find_instances(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceFacts]:
     """The instances of a study or a series. Raises NotFound at the first step."""
-    records = archive.catalog.read_instances(resource.study_instance_uid, resource.series_instance_uid)
-    return at_least_one(records, f"There is no such {resource.level}.")
+    records = archive.catalog.read_instances(resource.study, resource.series_instance_uid)
+    return at_least_one(records, f"There is no such {resource.level.word}.")
 
 
 def find_instances_with_frames(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceWithFrames]:
     """The same with their frame tables. Raises NotFound at the first step."""
-    records = archive.catalog.read_instances_with_frames(resource.study_instance_uid, resource.series_instance_uid)
-    return at_least_one(records, f"There is no such {resource.level}.")
+    records = archive.catalog.read_instances_with_frames(resource.study, resource.series_instance_uid)
+    return at_least_one(records, f"There is no such {resource.level.word}.")
 
 
 async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from shared.dicom.identifiers import ResourceIdentifiers
 from shared.web.content import Content
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP archive can say: the same instances give the same bytes
@@ -41,8 +42,9 @@ async def zip_archive(contents: AsyncIterator[Content]) -> AsyncIterator[bytes]:
     sent = _Sent()
     with ZipFile(sent, "w", ZIP_STORED) as archive:
         async for content in contents:
-            _, study, _, series, _, instance = content.path.split("/")
-            entry = ZipInfo(f"{study}/{series}/{instance}.dcm", _DATE)
+            uids = ResourceIdentifiers.of_path(content.path)
+            name = f"{uids.study_instance_uid}/{uids.series_instance_uid}/{uids.sop_instance_uid}.dcm"
+            entry = ZipInfo(name, _DATE)
             with archive.open(entry, "w", force_zip64=True) as file:
                 async for chunk in content.all():
                     await asyncio.to_thread(file.write, chunk)

@@ -16,7 +16,7 @@ from shared.archive.study import StudyRecord
 from shared.archive.study_terms import terms_of
 from shared.archive.terms import Term
 from shared.dicom.attributes import KEY_BY_PATH, SEARCHABLE, TAG, Level
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 from shared.search.lookups import EVERY_STUDY_LOOKUP, Lookup, lookup_of
 from shared.search.matching import AnyOf
 from shared.search.query import SearchQuery
@@ -90,7 +90,7 @@ class Effort:
         """Note a posting of a study that does not have the value that it says."""
         if posting.value is None or len(self.stale) == _REPAIRED:
             return
-        term = Term(posting.partition_key.partition("=")[0], posting.value, posting.series_instance_uid)
+        term = Term(posting.keyword, posting.value, posting.series_instance_uid)
         is_of_study = study is not None and study.created == posting.created
         # Whether an instance is there is not the study's to say.
         if not is_of_study or not (
@@ -108,20 +108,22 @@ class Candidate:
 
 
 async def candidates(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, effort: Effort
+    archive: Archive, partition: str, query: SearchQuery, scope: ResourceIdentifiers | None, effort: Effort
 ) -> AsyncGenerator[Candidate, None]:
-    """Studies that may match, newest first, each once; fewer than all when the effort is cut."""
+    """Studies of a data partition that may match, newest first, each once; fewer than all when the effort is cut."""
     asked = query.keys.get(_STUDY_UID)
-    uids = {scope.study_instance_uid} if scope else set(asked.forms) if isinstance(asked, AnyOf) else None
+    named = {scope.study} if scope else None
+    if named is None and isinstance(asked, AnyOf):
+        named = {StudyKey(partition, uid) for uid in asked.forms}
     is_of_instances = query.level is Level.INSTANCE and _INSTANCE_UID in query.keys
-    if uids is not None and not is_of_instances:
-        found = await in_parallel(archive.catalog.read_outline(uid) for uid in sorted(uids))
+    if named is not None and not is_of_instances:
+        found = await in_parallel(archive.catalog.read_outline(study_key) for study_key in sorted(named))
         for study in sorted(filter(None, found), key=lambda study: study.created, reverse=True):
             yield Candidate(study)
         return
 
     async def read(posting: Posting) -> Candidate | None:
-        study = await archive.catalog.read_outline(posting.study_instance_uid)
+        study = await archive.catalog.read_outline(posting.study)
         # One of another time is left of a request that died: the study has its own, and is to be found once.
         if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
@@ -129,7 +131,7 @@ async def candidates(
             return None
         return Candidate(study, posting)
 
-    postings = _counted(_postings(archive, query), uids, effort)
+    postings = _counted(_postings(archive, partition, query), named, effort)
     async with aclosing(fetch_ahead(postings, read, effort.ahead)) as studies:
         async for candidate in studies:
             if candidate is not None:
@@ -137,14 +139,14 @@ async def candidates(
 
 
 async def _counted(
-    postings: AsyncIterator[tuple[Posting, bool]], uids: Collection[str] | None, effort: Effort
+    postings: AsyncIterator[tuple[Posting, bool]], named: Collection[StudyKey] | None, effort: Effort
 ) -> AsyncIterator[Posting]:
     """The postings of studies to be read, as long as the effort allows; those of one instance each."""
     last = None
     async for posting, is_accepted in postings:
         if not effort.allows(postings=1):
             return
-        if not is_accepted or (uids is not None and posting.study_instance_uid not in uids):
+        if not is_accepted or (named is not None and posting.study not in named):
             continue
         proposed = (posting.order, posting.series_instance_uid)
         if proposed != last:
@@ -154,13 +156,13 @@ async def _counted(
             yield posting
 
 
-async def _postings(archive: Archive, query: SearchQuery) -> AsyncIterator[tuple[Posting, bool]]:
+async def _postings(archive: Archive, partition: str, query: SearchQuery) -> AsyncIterator[tuple[Posting, bool]]:
     """The postings of the key that is followed, each with whether its value may match."""
     lookups = [lookup for key, matcher in query.keys.items() if (lookup := lookup_of(key, matcher)) is not None]
     lookups.sort(key=lambda lookup: (lookup.is_of_everything, _RANK[lookup.keyword]))
     followed = lookups[0] if lookups else EVERY_STUDY_LOOKUP
     if not (followed.is_exact and (len(lookups) < 2 or followed.keyword in _SINGLING_OUT)):
-        found = await asyncio.gather(*(_few(archive, lookup) for lookup in lookups))
+        found = await asyncio.gather(*(_few(archive, partition, lookup) for lookup in lookups))
         few = [(postings, lookup) for postings, lookup in zip(found, lookups, strict=True) if postings is not None]
         if few:
             postings, followed = min(few, key=lambda one: len(one[0]))
@@ -169,7 +171,9 @@ async def _postings(archive: Archive, query: SearchQuery) -> AsyncIterator[tuple
                 yield posting, _accepts(followed, posting)
             return
     _logger.debug("Searching by %d lists of %s.", len(followed.lists), followed.keyword)
-    async for posting in archive.terms.read(followed.keyword, followed.lists, page_rows=_page_rows(query, followed)):
+    async for posting in archive.terms.read(
+        partition, followed.keyword, followed.lists, page_rows=_page_rows(query, followed)
+    ):
         yield posting, _accepts(followed, posting)
 
 
@@ -185,14 +189,14 @@ def _accepts(lookup: Lookup, posting: Posting) -> bool:
     return posting.value is None or lookup.accepts(posting.value)
 
 
-async def _few(archive: Archive, lookup: Lookup) -> Sequence[Posting] | None:
+async def _few(archive: Archive, partition: str, lookup: Lookup) -> Sequence[Posting] | None:
     """All postings of a key, if they are few."""
     if lookup.is_of_everything:
         return None
     if lookup.spans:
-        return await archive.terms.read_spans(lookup.keyword, lookup.spans, _FEW)
+        return await archive.terms.read_spans(partition, lookup.keyword, lookup.spans, _FEW)
     found: list[Posting] = []
-    async with aclosing(archive.terms.read(lookup.keyword, lookup.lists, page_rows=_FEW + 1)) as postings:
+    async with aclosing(archive.terms.read(partition, lookup.keyword, lookup.lists, page_rows=_FEW + 1)) as postings:
         async for posting in postings:
             found.append(posting)
             if len(found) > _FEW:

@@ -55,20 +55,25 @@ class SearchResults:
 
 
 async def search(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, settings: Settings
+    archive: Archive,
+    partition: str,
+    query: SearchQuery,
+    scope: ResourceIdentifiers | None,
+    service_url: str,
+    settings: Settings,
 ) -> SearchResults:
-    """Search among everything, or within the study or series `scope` that the request's path names.
+    """Search in all of a data partition, or within the study or series `scope` of it that the request's path names.
 
     The newest study comes first, by when it was first stored; within a study, by series and instance UID. `service_url`
     is ``scheme://host/version``, for RetrieveURL.
     """
-    fixed = None if scope is None else Level.STUDY if scope.series_instance_uid is None else Level.SERIES
+    fixed = scope.level if scope else None
     returned = returned_tags(query, fixed)
     effort = Effort.of(settings, query.offset + query.limit + 1)
     page: list[dict[str, Any]] = []
     to_skip = query.offset
     has_more = False
-    async with aclosing(_matches(archive, query, scope, service_url, effort)) as found:
+    async with aclosing(_matches(archive, partition, query, scope, service_url, effort)) as found:
         async for attributes in found:
             effort.wanted -= 1
             if to_skip:
@@ -97,14 +102,19 @@ async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:
         try:
             await remove_surplus(archive, term, posting, last_alive_at(settings))
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message; the next search meets it again
-            _logger.error("A stale posting of study %s stays: %s", posting.study_instance_uid, described(error))
+            _logger.error("A stale posting of study %s stays: %s", posting.study.study_instance_uid, described(error))
 
 
 async def _matches(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, effort: Effort
+    archive: Archive,
+    partition: str,
+    query: SearchQuery,
+    scope: ResourceIdentifiers | None,
+    service_url: str,
+    effort: Effort,
 ) -> AsyncGenerator[dict[str, Any], None]:
     """All attributes of each resource that matches."""
-    async with aclosing(candidates(archive, query, scope, effort)) as found:
+    async with aclosing(candidates(archive, partition, query, scope, effort)) as found:
         async for candidate in found:
             is_match = False
             async with aclosing(_matches_within(archive, query, scope, service_url, candidate)) as resources:
@@ -183,7 +193,7 @@ async def _instances(
     uids = query.keys.get(_INSTANCE_UID)
     if isinstance(uids, AnyOf):
         for series, uid in product(series_instance_uids, sorted(uids.forms)):
-            identifiers = InstanceIdentifiers(study.study_instance_uid, series, uid)
+            identifiers = InstanceIdentifiers(study.key, series, uid)
             found = await archive.catalog.read_instance_metadata(identifiers)
             if found is not None:
                 yield found
@@ -191,5 +201,5 @@ async def _instances(
     page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
     is_whole = len(series_instance_uids) == len(study.series) > 1
     for one in [None] if is_whole else series_instance_uids:
-        async for record in archive.catalog.read_metadata(study.study_instance_uid, one, page_rows=page_rows):
+        async for record in archive.catalog.read_metadata(study.key, one, page_rows=page_rows):
             yield record

@@ -14,7 +14,7 @@ from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.contention import attempts
 from shared.services.write.intent import Intent
@@ -52,7 +52,7 @@ class StudyCommits:
     def __init__(self, archive: Archive, pressure: BackPressure) -> None:
         self._archive = archive
         self._pressure = pressure
-        self._queues: dict[str, deque[_Batch]] = {}
+        self._queues: dict[StudyKey, deque[_Batch]] = {}
         self._workers: set[asyncio.Task[None]] = set()
 
     async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
@@ -61,12 +61,12 @@ class StudyCommits:
         Returns those that were there already; all others are entered and found by searches from now on. Raises
         StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
         """
-        study_instance_uid = instances[0].facts.identifiers.study_instance_uid
+        study_key = instances[0].facts.identifiers.study
         batch = _Batch(instances, intent, asyncio.get_running_loop().create_future())
-        queue = self._queues.get(study_instance_uid)
+        queue = self._queues.get(study_key)
         if queue is None:
-            queue = self._queues[study_instance_uid] = deque()
-            worker = asyncio.create_task(self._work(study_instance_uid, queue))
+            queue = self._queues[study_key] = deque()
+            worker = asyncio.create_task(self._work(study_key, queue))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
         queue.append(batch)
@@ -78,24 +78,24 @@ class StudyCommits:
                 queue.remove(batch)
             raise
 
-    async def _work(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+    async def _work(self, study_key: StudyKey, queue: deque[_Batch]) -> None:
         try:
             while queue:
-                async with self._archive.study_lock(study_instance_uid):
+                async with self._archive.study_lock(study_key):
                     if queue:
-                        await self._commit_next(study_instance_uid, queue)
+                        await self._commit_next(study_key, queue)
         finally:
-            del self._queues[study_instance_uid]
+            del self._queues[study_key]
             for batch in queue:
                 batch.done.cancel()
 
-    async def _commit_next(self, study_instance_uid: str, queue: deque[_Batch]) -> None:
+    async def _commit_next(self, study_key: StudyKey, queue: deque[_Batch]) -> None:
         group = _next_group(queue)
         instances = [instance for batch in group for instance in batch.instances]
         try:
             taken = await self._pressure.transactions.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
             try:
-                existing = await _commit(self._archive, study_instance_uid, group)
+                existing = await _commit(self._archive, study_key, group)
             finally:
                 self._pressure.transactions.give_back(taken)
         except BaseException as error:
@@ -124,7 +124,7 @@ def _next_group(queue: deque[_Batch]) -> list[_Batch]:
     return group
 
 
-async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Batch]) -> Existing:
+async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Batch]) -> Existing:
     """Enter the instances of a group, which fit a transaction, under the first one's intent."""
     intent = group[0].intent
     instances = [instance for batch in group for instance in batch.instances]
@@ -133,12 +133,12 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
     written: frozenset[Term] = frozenset()
     refusals = 0
     async for _ in attempts():
-        before = await archive.catalog.read_study(study_instance_uid)
+        before = await archive.catalog.read_study(study_key)
         posted = before.record.posted if before else frozenset()
         single = _terms_of_instances(instances)
         if created is not None and (before is None or before.record.created != created):
             # No study came to be, or still is, of that time: nobody else writes its postings.
-            await archive.terms.remove(study_instance_uid, created, written | single)
+            await archive.terms.remove(study_key, created, written | single)
             written = frozenset()
         created = before.record.created if before else intent.new_time()
         after = with_instances(before.record if before else None, instances, created)
@@ -148,8 +148,8 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
             # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
             await intent.declare(new | needless | (single if len(group) > 1 else frozenset()), created)
         written |= new
-        await archive.terms.add(study_instance_uid, created, new | single)
-        marks = await archive.terms.mark(study_instance_uid, created, needless)
+        await archive.terms.add(study_key, created, new | single)
+        marks = await archive.terms.mark(study_key, created, needless)
         try:
             await archive.catalog.commit(before, replace(after, posted=terms), added=instances)
         except CommitUnanswered as error:
@@ -167,9 +167,9 @@ async def _commit(archive: Archive, study_instance_uid: str, group: Sequence[_Ba
             instances = await _not_in_catalog(archive, instances, existing)
             if instances:
                 continue
-            await remove_needless_postings(archive, study_instance_uid, created={created}, terms=written)
+            await remove_needless_postings(archive, study_key, created={created}, terms=written)
             return existing
-        await archive.terms.remove_marked(study_instance_uid, created, marks)
+        await archive.terms.remove_marked(study_key, created, marks)
         return existing
     raise AssertionError("attempts() ends by raising")
 

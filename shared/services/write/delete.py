@@ -39,7 +39,7 @@ async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seco
     answer_at = asyncio.get_running_loop().time() + answer_seconds
     study, instances = await _found(archive, resource)
     if study is None or not instances:
-        raise NotFound(f"There is no such {resource.level}.")
+        raise NotFound(f"There is no such {resource.level.word}.")
     intent = Intent.new(archive, secrets.token_hex(16), "delete", resource)
     removed = await _remove_rows(archive, intent, study, instances)
     try:
@@ -63,15 +63,15 @@ async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
 async def _found(
     archive: Archive, resource: ResourceIdentifiers
 ) -> tuple[StudyVersion | None, Sequence[InstanceFacts]]:
-    study_instance_uid = resource.study_instance_uid
-    study = await archive.catalog.read_study(study_instance_uid)
+    study_key = resource.study
+    study = await archive.catalog.read_study(study_key)
     if study is None:
         return None, []
     if resource.series_instance_uid is not None and resource.sop_instance_uid is not None:
-        one = InstanceIdentifiers(study_instance_uid, resource.series_instance_uid, resource.sop_instance_uid)
+        one = InstanceIdentifiers(study_key, resource.series_instance_uid, resource.sop_instance_uid)
         found = await archive.catalog.read_instance(one)
         return study, [found] if found else []
-    rows = archive.catalog.read_instances(study_instance_uid, resource.series_instance_uid)
+    rows = archive.catalog.read_instances(study_key, resource.series_instance_uid)
     return study, [row async for row in rows]
 
 
@@ -100,7 +100,7 @@ async def _remove_rows(
     goes = study is not None and len(instances) == study.record.instance_count
     removed = []
     for batch in _transactions(instances):
-        async with archive.study_lock(batch[0].identifiers.study_instance_uid):
+        async with archive.study_lock(batch[0].identifiers.study):
             study, one = await _remove(archive, intent, study, batch, with_marks=not goes)
         removed.append(one)
     return removed
@@ -118,7 +118,7 @@ async def _remove(
     gone: list[InstanceFacts] = []
     async for attempt in attempts():
         if attempt or study is None:
-            study = await archive.catalog.read_study(batch[0].identifiers.study_instance_uid)
+            study = await archive.catalog.read_study(batch[0].identifiers.study)
             rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
             versions = {row.blob_version for row in rows if row is not None}
             gone += [instance for instance in batch if instance.blob_version not in versions]
@@ -136,7 +136,7 @@ async def _remove(
         marks = None
         if after is not None:
             if with_marks:
-                marks = await archive.terms.mark(study.record.study_instance_uid, created, terms)
+                marks = await archive.terms.mark(study.record.key, created, terms)
             after = replace(after, posted=posted & kept)
         try:
             study = await archive.catalog.commit(study, after, removed=batch)
@@ -157,17 +157,17 @@ async def _clean_up_after(
 ) -> None:
     """Remove the postings, then the blobs: while a blob is there, it can be told which postings its instance has."""
     instances = [*removed.rows, *removed.gone]
-    study_instance_uid = instances[0].identifiers.study_instance_uid
+    study_key = instances[0].identifiers.study
     unsure = removed.terms
     if removed.created is not None and removed.created in studies_gone:
-        await archive.terms.remove(study_instance_uid, removed.created, removed.terms)
+        await archive.terms.remove(study_key, removed.created, removed.terms)
         unsure = frozenset()
     elif removed.created is not None and removed.marks is not None:
         # A store that found one of the instances there still has written its posting once more.
-        unsure = await archive.terms.remove_marked(study_instance_uid, removed.created, removed.marks)
+        unsure = await archive.terms.remove_marked(study_key, removed.created, removed.marks)
     await remove_needless_postings(
         archive,
-        study_instance_uid,
+        study_key,
         created=intent.created,
         terms=unsure | (intent.terms if removed.gone else frozenset()),
         instances=[

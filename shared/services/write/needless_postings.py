@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.services.write.contention import attempts
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
@@ -16,7 +16,7 @@ from shared.storage.posting_keys import in_index
 
 async def remove_needless_postings(
     archive: Archive,
-    study_instance_uid: str,
+    study_key: StudyKey,
     *,
     created: Iterable[datetime],
     terms: Iterable[Term] = (),
@@ -30,7 +30,7 @@ async def remove_needless_postings(
     """
     created, terms = frozenset(created), frozenset(terms)
     named = {
-        InstanceIdentifiers(study_instance_uid, term.series_instance_uid, term.value)
+        InstanceIdentifiers(study_key, term.series_instance_uid, term.value)
         for term in terms
         if term.series_instance_uid
     }
@@ -39,15 +39,15 @@ async def remove_needless_postings(
     if not asked:
         return
     async for _ in attempts():
-        study = await archive.catalog.read_study(study_instance_uid)
+        study = await archive.catalog.read_study(study_key)
         for time in created - ({study.record.created} if study else set()):
-            await archive.terms.remove(study_instance_uid, time, asked)
+            await archive.terms.remove(study_key, time, asked)
         if study is None or study.record.created not in created:
             return
         rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
         needed = in_index(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
         needless = {term for term in asked if in_index([term]).isdisjoint(needed)}
-        marks = await archive.terms.mark(study_instance_uid, study.record.created, needless)
+        marks = await archive.terms.mark(study_key, study.record.created, needless)
         if not marks:
             return
         dropped = in_index(needless)
@@ -57,5 +57,5 @@ async def remove_needless_postings(
             await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue
-        if not await archive.terms.remove_marked(study_instance_uid, study.record.created, marks):
+        if not await archive.terms.remove_marked(study_key, study.record.created, marks):
             return

@@ -19,7 +19,7 @@ from shared.archive.study_terms import terms_of
 from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.dicom_json_text import json_texts
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.dicom.validation import validate
 from shared.errors import BadRequest, Unavailable
 from shared.failures import described
@@ -61,14 +61,16 @@ class StoreService:
         self.commits = StudyCommits(archive, self.pressure)
 
     async def store(
-        self, events: AsyncIterator[Event], *, study_instance_uid: str | None, api_version: ApiVersion
+        self, events: AsyncIterator[Event], *, partition: str, study_instance_uid: str | None, api_version: ApiVersion
     ) -> list[Outcome]:
-        """Store the instances of a request, given as the events of its parts; the outcomes are in the parts' order.
+        """Store the instances of a request into a data partition, given as the events of its parts.
+
+        The outcomes are in the parts' order.
 
         `study_instance_uid` is the study that the request names, if it does. Raises what `events` raises; instances
         that are not committed by then are removed.
         """
-        request = _StoreRequest(self, study_instance_uid, api_version)
+        request = _StoreRequest(self, partition, study_instance_uid, api_version)
         try:
             # Maintenance counts on it that no request is at work for longer.
             async with asyncio.timeout(self.max_request_seconds):
@@ -86,21 +88,24 @@ class StoreService:
 class _StoreRequest:
     """A request: its parts under way, what it means to do, what waits for a commit, what has become of each part."""
 
-    def __init__(self, service: StoreService, study_instance_uid: str | None, api_version: ApiVersion) -> None:
+    def __init__(
+        self, service: StoreService, partition: str, study_instance_uid: str | None, api_version: ApiVersion
+    ) -> None:
         self._service = service
         self._archive = service.archive
         self._pressure = service.pressure
+        self._partition = partition
         self._study_instance_uid = study_instance_uid
         self._api_version = api_version
         self._request_id = secrets.token_hex(16)
         self._upload: InstanceUpload | None = None
         self._headers = Headers()
         self._tasks: list[asyncio.Task[None]] = []
-        self._intents: dict[str, Intent] = {}
-        self._unfinished: Counter[str] = Counter()
+        self._intents: dict[StudyKey, Intent] = {}
+        self._unfinished: Counter[StudyKey] = Counter()
         self._seen: set[InstanceIdentifiers] = set()
         self._uncommitted: dict[str, InstanceFacts] = {}
-        self._pending: dict[str, list[NewInstance]] = {}
+        self._pending: dict[StudyKey, list[NewInstance]] = {}
         self._outcomes: dict[str, Outcome] = {}
 
     async def receive(self, event: Event) -> None:
@@ -109,7 +114,9 @@ class _StoreRequest:
                 version = f"{self._request_id}{len(self._outcomes):06x}"
                 self._outcomes[version] = Failed(FailureReason.PROCESSING_FAILURE, ("The part was not processed.",))
                 self._headers = headers
-                self._upload = InstanceUpload(self._archive.blobs, self._pressure, self._service.limits, version)
+                self._upload = InstanceUpload(
+                    self._archive.blobs, self._pressure, self._service.limits, self._partition, version
+                )
             case PartData(data=data) if self._upload is not None:
                 await self._upload.receive(data)
             case PartEnd() if self._upload is not None:
@@ -173,11 +180,11 @@ class _StoreRequest:
             await self._archive.blobs.put(blob_names.metadata_blob(facts.identifiers, facts.blob_version), metadata)
         if facts.has_frames_blob:
             await self._archive.blobs.put(blob_names.frames_blob(facts.identifiers, facts.blob_version), frames)
-        study_instance_uid = facts.identifiers.study_instance_uid
-        pending = self._pending.setdefault(study_instance_uid, [])
+        study_key = facts.identifiers.study
+        pending = self._pending.setdefault(study_key, [])
         pending.append(new)
         if fills_transaction(pending):
-            await self._commit(study_instance_uid)
+            await self._commit(study_key)
         return None
 
     def _examine(self, instance: DicomInstance) -> Stored | Failed:
@@ -187,7 +194,7 @@ class _StoreRequest:
             return Failed(reason, comments, instance.sop_class_uid, instance.sop_instance_uid)
 
         findings = validate(instance.metadata, is_strict=self._api_version == "v1")
-        identifiers = instance.identifiers
+        identifiers = instance.identifiers_in(self._partition)
         if findings.errors or identifiers is None:
             return failed(FailureReason.VALIDATION_FAILED, *(finding.comment for finding in findings.errors))
         if self._study_instance_uid not in (None, identifiers.study_instance_uid):
@@ -199,31 +206,31 @@ class _StoreRequest:
 
     async def _declare(self, new: NewInstance) -> None:
         """Return once the journal says that the request stores into this study."""
-        study_instance_uid = new.facts.identifiers.study_instance_uid
-        intent = self._intents.get(study_instance_uid)
+        study_key = new.facts.identifiers.study
+        intent = self._intents.get(study_key)
         if intent is None:
-            resource = ResourceIdentifiers(study_instance_uid)
+            resource = ResourceIdentifiers(study_key)
             intent = Intent.new(self._archive, self._request_id, "store", resource)
-            self._intents[study_instance_uid] = intent
+            self._intents[study_key] = intent
             # That a study of its own has; what others add to it, the commit declares.
             await intent.declare(terms_of(with_instances(None, [new], intent.started)))
         await intent.declare()
 
-    async def _commit(self, study_instance_uid: str) -> None:
+    async def _commit(self, study_key: StudyKey) -> None:
         """Enter what is pending for a study, and settle the outcomes of what could not be."""
-        instances = self._pending.pop(study_instance_uid)
+        instances = self._pending.pop(study_key)
         ours = {instance.facts.blob_version: instance.facts for instance in instances}
         # Without an answer, the commit may have succeeded, and may have left postings: maintenance is to see.
-        self._unfinished[study_instance_uid] += 1
+        self._unfinished[study_key] += 1
         for version in ours:
             del self._uncommitted[version]
         try:
-            existing = await self._service.commits.commit(instances, self._intents[study_instance_uid])
+            existing = await self._service.commits.commit(instances, self._intents[study_key])
         except StudyContended as error:
             for facts in ours.values():
                 self._fail(facts, FailureReason.PROCESSING_FAILURE, str(error))
             return
-        self._unfinished[study_instance_uid] -= 1
+        self._unfinished[study_key] -= 1
         for version, there in existing.items():
             facts = ours[version]
             duplicate = Duplicate.IDENTICAL if facts.sha256 == there.sha256 else Duplicate.DIFFERENT
@@ -242,7 +249,7 @@ class _StoreRequest:
         try:
             await self._archive.blobs.delete([name for facts in instances for name in blob_names.blobs_of(facts)])
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
-            self._unfinished.update(facts.identifiers.study_instance_uid for facts in instances)
+            self._unfinished.update(facts.identifiers.study for facts in instances)
             _logger.error("Store %s leaves blobs to maintenance: %s", self._request_id, described(error))
 
 

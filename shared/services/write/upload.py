@@ -20,11 +20,17 @@ class InstanceUpload:
     """
 
     def __init__(
-        self, blobs: InstanceBlobs, pressure: BackPressure, limits: DicomFileLimits, blob_version: str
+        self,
+        blobs: InstanceBlobs,
+        pressure: BackPressure,
+        limits: DicomFileLimits,
+        partition: str,
+        blob_version: str,
     ) -> None:
         self.blob_version = blob_version
         self.size_bytes = 0
         self._blobs = blobs
+        self._partition = partition
         self._pressure = pressure
         self._reader = DicomFileReader(limits=limits)
         self._digest = hashlib.sha256()
@@ -61,14 +67,15 @@ class InstanceUpload:
         self._keep(kept)
         await self._watch_header()
         identity = self._reader.identity
-        if identity is not None and identity.identifiers is None:
+        identifiers = identity.identifiers_in(self._partition) if identity is not None else None
+        if identity is not None and identifiers is None:
             self._block.clear()
-        while identity is not None and identity.identifiers and len(self._block) > self._pressure.block_bytes:
+        while identifiers is not None and len(self._block) > self._pressure.block_bytes:
             block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
             with memoryview(self._block) as held, held[:block_bytes] as beginning:
                 block = bytes(beginning)
             del self._block[:block_bytes]
-            await self._stage(blob_names.instance_blob(identity.identifiers, self.blob_version), block)
+            await self._stage(blob_names.instance_blob(identifiers, self.blob_version), block)
         self._note_arriving()
 
     async def finish(self) -> DicomInstance:

@@ -12,7 +12,6 @@ from local import azurite
 from local.ports import free_ports
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import ResourceIdentifiers
 from shared.services.repair.consistency import Difference, Examined, Kind, repair
 from shared.services.write.delete import delete
 from shared.storage import blob_names, keys
@@ -20,6 +19,7 @@ from shared.storage.catalog import Catalog
 from shared.web.store_response import Stored
 from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_VERSION, Damage, surplus_posting_that_is_listed
 from tests.services.write.test_store import files_of, store
+from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_study
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10
@@ -81,7 +81,7 @@ async def test_damage_is_told_and_mended(raw: RawArchive, kind: Kind, damage: Da
     await damage(raw, study)
     damaged = await raw.everything_of(study)
     found = await raw.differences(deep=True)
-    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(kind, study)]
+    assert [(difference.kind, difference.study) for difference in found] == [(kind, study_key(study))]
     assert "left^over" not in f"{found}{found[0].sentence}".lower()
     await repair_twice_at_once(raw, found)
     if kind in FOR_A_PERSON:
@@ -113,7 +113,7 @@ async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: 
         if not has_series_rows:
             await raw.remove_row(study, keys.series_row(identifiers.series_instance_uid))
     found = await raw.differences()
-    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(Kind.EMPTY_STUDY, study)]
+    assert [(difference.kind, difference.study) for difference in found] == [(Kind.EMPTY_STUDY, study_key(study))]
     await repair_twice_at_once(raw, found)
     assert await raw.differences() == []
     assert await raw.everything_of(study) == {}
@@ -127,7 +127,7 @@ async def test_series_rows_alone_go(raw: RawArchive) -> None:
     entity = await raw.row(study, keys.series_row(row.identifiers.series_instance_uid))
     await raw.replace_row({**entity, "PartitionKey": lost})
     found = await raw.differences()
-    assert [(difference.kind, difference.study_instance_uid) for difference in found] == [(Kind.NO_STUDY_ROW, lost)]
+    assert [(difference.kind, difference.study) for difference in found] == [(Kind.NO_STUDY_ROW, study_key(lost))]
     await repair_twice_at_once(raw, found)
     assert await raw.differences() == []
     assert await raw.everything_of(lost) == {}
@@ -136,7 +136,7 @@ async def test_series_rows_alone_go(raw: RawArchive) -> None:
 async def test_more_series_than_a_transaction_holds_are_mended(raw: RawArchive) -> None:
     study = new_uid()
     await store(raw.stores, *(file for _ in range(95) for file in files_of(study, 1)))
-    before = await raw.archive.catalog.read_study(study)
+    before = await raw.archive.catalog.read_study(study_key(study))
     assert before is not None
     for series in before.record.series:
         await raw.remove_row(study, keys.series_row(series))
@@ -144,7 +144,7 @@ async def test_more_series_than_a_transaction_holds_are_mended(raw: RawArchive) 
     assert [difference.kind for difference in found] == [Kind.NO_SERIES_ROW] * 95
     await repair(raw.archive, raw.settings, found[0])
     assert await raw.differences() == []
-    after = await raw.archive.catalog.read_study(study)
+    after = await raw.archive.catalog.read_study(study_key(study))
     assert after is not None
     assert after.record == before.record
 
@@ -232,9 +232,9 @@ async def test_a_store_at_work_is_left_alone(raw: RawArchive, monkeypatch: pytes
     assert len(blobs) == before + 3
     assert await raw.differences(deep=True) == []
     for blob in blobs:
-        await repair(raw.other, raw.settings, Difference(Kind.ORPHAN_BLOB, study, blob))
+        await repair(raw.other, raw.settings, Difference(Kind.ORPHAN_BLOB, study_key(study), blob))
     async for term, posting in raw.archive.terms.read_every_term():
-        await repair(raw.other, raw.settings, Difference(Kind.SURPLUS_POSTING, study, term[0], (term, posting)))
+        await repair(raw.other, raw.settings, Difference(Kind.SURPLUS_POSTING, posting.study, term[0], (term, posting)))
     gate.open.set()
     assert [type(outcome) for outcome in await storing] == [Stored] * 3
     assert await raw.differences(deep=True) == []
@@ -248,7 +248,7 @@ async def test_a_delete_at_work_is_left_alone(
     study = await new_study(raw)
     series = (await raw.instances(study))[0].identifiers.series_instance_uid
     gate = Gate(monkeypatch, getattr(raw.archive, store_name), operation)
-    deleting = asyncio.create_task(delete(raw.archive, ResourceIdentifiers(study, series)))
+    deleting = asyncio.create_task(delete(raw.archive, resource_of(study, series)))
     await gate.reached.wait()
     assert await raw.differences(deep=True) == []
     gate.open.set()
@@ -281,10 +281,10 @@ async def test_nothing_differs_in_normal_use(raw: RawArchive) -> None:
         for _ in range(4):
             await asyncio.gather(*(store(raw.stores, *files_of(study, 3)) for _ in range(2)))
             for row in (await raw.instances(study))[:2]:
-                resource = ResourceIdentifiers(study, row.identifiers.series_instance_uid)
+                resource = resource_of(study, row.identifiers.series_instance_uid)
                 await asyncio.gather(delete(raw.archive, resource), return_exceptions=True)
         if study in studies[:2]:
-            await delete(raw.archive, ResourceIdentifiers(study))
+            await delete(raw.archive, resource_of(study))
 
     async def watch() -> list[Difference]:
         found = []

@@ -8,7 +8,6 @@ from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames
-from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.services.retrieve.instances import files_as_stored, files_in
 from shared.services.retrieve.metadata import json_array
@@ -20,6 +19,7 @@ from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.services.write.test_store import files_of, store
+from tests.support.default_partition import resource_of, study_key
 from tests.support.served_instances import dataset, new_uid, part10
 
 Record = TypeVar("Record", bound=InstanceFacts | InstanceMetadata)
@@ -35,7 +35,7 @@ async def each(records: Iterable[Record]) -> AsyncIterator[Record]:
 async def stored(stores: StoreService, archive: Archive, count: int) -> list[InstanceWithFrames]:
     study = new_uid()
     await store(stores, *files_of(study, count))
-    records = find_instances_with_frames(archive, ResourceIdentifiers(study))
+    records = find_instances_with_frames(archive, resource_of(study))
     return [record async for record in records]
 
 
@@ -45,7 +45,7 @@ async def test_one_that_is_deleted_meanwhile_is_left_out(
 ) -> None:
     records = await stored(stores, archive, 6)
     gone = records[3].identifiers
-    await delete(archive, ResourceIdentifiers(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
+    await delete(archive, resource_of(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
     opened = files_in(archive, each(records), WORK, syntax) if syntax else files_as_stored(archive, each(records))
     sent = [content.path async for content in opened]
     assert sent == [record.identifiers.path for record in records if record.identifiers != gone]
@@ -68,7 +68,7 @@ async def test_one_that_goes_in_its_midst_is_cut(
 ) -> None:
     study = new_uid()
     await store(stores, part10(dataset(StudyInstanceUID=study, Rows=3000, Columns=3000, PixelData=bytes(9_000_000))))
-    (record,) = [record async for record in find_instances_with_frames(archive, ResourceIdentifiers(study))]
+    (record,) = [record async for record in find_instances_with_frames(archive, resource_of(study))]
     (content,) = [content async for content in files_as_stored(archive, each([record]))]
     chunks = content.all()
     assert len(await anext(chunks)) < record.size_bytes
@@ -83,11 +83,11 @@ async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
     study = new_uid()
     long_text = "".join(new_uid() for _ in range(10_000))
     await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
-    records = [record async for record in archive.catalog.read_metadata(study)]
+    records = [record async for record in archive.catalog.read_metadata(study_key(study))]
     assert records[0].metadata is Elsewhere.IN_BLOB
     await container.delete_blob(blob_names.metadata_blob(records[0].identifiers, records[0].blob_version))
     with pytest.raises(Unavailable):
         [text async for text in json_array(archive, each(records), "http://host/v2")]
     one = records[0].identifiers
-    await delete(archive, ResourceIdentifiers(one.study_instance_uid))
+    await delete(archive, resource_of(one.study.study_instance_uid))
     assert [text async for text in json_array(archive, each(records), "http://host/v2")] == []

@@ -2,7 +2,7 @@
 
 from shared.archive.terms import Term
 from shared.dicom.attributes import Level
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.search.search import search
 from shared.services.write.delete import delete
@@ -10,11 +10,12 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.services.write.test_store import store
+from tests.support.default_partition import resource_of
 from tests.support.served_instances import dataset, new_uid, part10
 
 
 async def studies_posted(archive: Archive, term: Term) -> list[str]:
-    return [posting.study_instance_uid async for posting in archive.terms.read_term(term)]
+    return [posting.study.study_instance_uid async for posting in archive.terms.read_term(DEFAULT_PARTITION, term)]
 
 
 async def test_a_duplicate_that_is_refused_leaves_no_posting_of_what_its_study_is_not(
@@ -34,10 +35,10 @@ async def test_a_study_that_was_deleted_and_stored_again_is_found_once(
     await store(stores, part10(image))
     image.PatientID = other_patient
     await store(stores, part10(image))
-    await delete(archive, ResourceIdentifiers(image.StudyInstanceUID))
+    await delete(archive, resource_of(image.StudyInstanceUID))
     await store(stores, part10(image))
     query = parse_search(f"PatientID={other_patient}", Level.STUDY, settings)
-    assert len((await search(archive, query, None, "http://host/v2", settings)).results) == 1
+    assert len((await search(archive, DEFAULT_PARTITION, query, None, "http://host/v2", settings)).results) == 1
 
 
 async def test_an_instance_uid_that_two_series_of_a_study_share_stays_posted_until_both_are_gone(
@@ -47,5 +48,5 @@ async def test_an_instance_uid_that_two_series_of_a_study_share_stays_posted_unt
     for series_uid in series:
         image = dataset(StudyInstanceUID=study, SeriesInstanceUID=series_uid, SOPInstanceUID=uid)
         await store(stores, part10(image))
-    await delete(archive, ResourceIdentifiers(study, series[0]))
+    await delete(archive, resource_of(study, series[0]))
     assert study in await studies_posted(archive, Term("SOPInstanceUID", uid))

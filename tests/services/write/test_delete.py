@@ -7,7 +7,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term, has_beginnings
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 from shared.errors import NotFound
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.contention import StudyContended
@@ -18,6 +18,7 @@ from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.web.store_response import Stored
 from tests.services.write.test_store import files_of, store
+from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_operations import Counting
@@ -37,15 +38,16 @@ async def test_an_instance_then_its_series_then_the_study(
     study, first, second = new_uid(), new_uid(), new_uid()
     instances = await stored(stores, study, (first, 3), (second, 2))
     sop_instance_uid = instances[0].identifiers.sop_instance_uid
-    await delete(archive, ResourceIdentifiers(study, first, sop_instance_uid))
+    await delete(archive, resource_of(study, first, sop_instance_uid))
     assert await check_study(archive, container, study) == 4
-    await delete(archive, ResourceIdentifiers(study, first))
+    await delete(archive, resource_of(study, first))
     assert await check_study(archive, container, study) == 2
-    await delete(archive, ResourceIdentifiers(study))
+    await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 0
     assert await requests_in_journal(archive) == 0
     for term in (EVERY_STUDY, Term("SeriesInstanceUID", first), *terms_of_instance(instances[0].identifiers)):
-        assert study not in [posting.study_instance_uid async for posting in archive.terms.read_term(term)]
+        postings = archive.terms.read_term(DEFAULT_PARTITION, term)
+        assert study_key(study) not in [posting.study async for posting in postings]
 
 
 async def test_a_large_study_goes_in_several_transactions(
@@ -54,14 +56,14 @@ async def test_a_large_study_goes_in_several_transactions(
     study = new_uid()
     instances = await stored(stores, study, *((new_uid(), 1) for _ in range(120)))
     assert len(instances) == 120
-    await delete(archive, ResourceIdentifiers(study))
+    await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 0
 
 
 @pytest.mark.parametrize("series", [None, "9.9"])
 async def test_what_is_not_there_is_not_found(archive: Archive, series: str | None) -> None:
     with pytest.raises(NotFound, match="no such study" if series is None else "no such series"):
-        await delete(archive, ResourceIdentifiers(new_uid(), series))
+        await delete(archive, resource_of(new_uid(), series))
 
 
 async def test_deletes_that_meet_leave_nothing(
@@ -69,7 +71,7 @@ async def test_deletes_that_meet_leave_nothing(
 ) -> None:
     study, first, second = new_uid(), new_uid(), new_uid()
     await stored(stores, study, (first, 5), (second, 5))
-    resources = [ResourceIdentifiers(study, first), ResourceIdentifiers(study, second), ResourceIdentifiers(study)]
+    resources = [resource_of(study, first), resource_of(study, second), resource_of(study)]
     results = await asyncio.gather(*(delete(archive, resource) for resource in resources), return_exceptions=True)
     assert all(result is None or isinstance(result, NotFound) for result in results)
     assert await check_study(archive, container, study) == 0
@@ -81,11 +83,11 @@ async def test_storing_into_a_study_while_it_is_deleted_ends_consistent(
     study = new_uid()
     await stored(stores, study, (new_uid(), 20))
     storing = [store(stores, *files_of(study, 4)) for _ in range(4)]
-    deleting = [delete(archive, ResourceIdentifiers(study)) for _ in range(2)]
+    deleting = [delete(archive, resource_of(study)) for _ in range(2)]
     await asyncio.gather(*storing, *deleting, return_exceptions=True)
     count = await check_study(archive, container, study)
     if count:
-        await delete(archive, ResourceIdentifiers(study))
+        await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 0
 
 
@@ -106,7 +108,7 @@ async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
         patched.setattr(type(archive.catalog), "commit", changed)
         patched.setattr("shared.services.write.contention._BACKOFF_SECONDS", 0)
         with pytest.raises(StudyContended):
-            await delete(archive, ResourceIdentifiers(study))
+            await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 2
     await store(stores, *files_of(study, 1))
     assert (await replay_journal(archive, settings, now=LATER)).settled_entries == 1
@@ -127,16 +129,16 @@ async def test_a_new_series_of_another_process_in_between_makes_it_read_again(
     other = await Archive.open(settings)
     read_study, is_stored = archive.catalog.read_study, False
 
-    async def read_and_let_another_store(uid: str) -> StudyVersion | None:
+    async def read_and_let_another_store(key: StudyKey) -> StudyVersion | None:
         nonlocal is_stored
-        found = await read_study(uid)
+        found = await read_study(key)
         if not is_stored:
             is_stored = True
             await store(StoreService(other, settings), *files_of(study, 1))
         return found
 
     monkeypatch.setattr(archive.catalog, "read_study", read_and_let_another_store)
-    await delete(archive, ResourceIdentifiers(study))
+    await delete(archive, resource_of(study))
     assert is_stored
     assert await check_study(archive, container, study) == 0
     await other.close()
@@ -147,9 +149,9 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
 ) -> None:
     study, series = new_uid(), new_uid()
     instances = await stored(stores, study, (series, 100))
-    await delete(archive, ResourceIdentifiers(study), answer_seconds=0)
-    assert await archive.catalog.read_study(study) is None
-    assert [row async for row in archive.catalog.read_instances(study)] == []
+    await delete(archive, resource_of(study), answer_seconds=0)
+    assert await archive.catalog.read_study(study_key(study)) is None
+    assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
     assert len(await blobs_of_study(container, study)) == 100
     # another store meanwhile is not touched
     await store(stores, *files_of(study, 1, series=series))
@@ -157,7 +159,7 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
     terms = [term for instance in instances for term in terms_of_instance(instance.identifiers)]
-    assert [posting for term in terms async for posting in archive.terms.read_term(term)] == []
+    assert [posting for term in terms async for posting in archive.terms.read_term(DEFAULT_PARTITION, term)] == []
 
 
 async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
@@ -171,13 +173,13 @@ async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
         nonlocal is_stored
         if not is_stored:
             is_stored = True
-            archive.study_lock(study).release()
+            archive.study_lock(study_key(study)).release()
             await store(stores, *files_of(study, 1, series=series))
-            await archive.study_lock(study).acquire()
+            await archive.study_lock(study_key(study)).acquire()
         return await commit(*arguments, **named)
 
     monkeypatch.setattr(archive.catalog, "commit", let_another_store_and_commit)
-    await delete(archive, ResourceIdentifiers(study))
+    await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
 
@@ -189,10 +191,10 @@ async def test_a_study_goes_in_an_operation_for_each_partition_and_few_for_the_r
     await stored(stores, study, (new_uid(), 300))
     counting = Counting()
     async with archive_through(counting, monkeypatch, settings) as counted:
-        before = await counted.catalog.read_study(study)
+        before = await counted.catalog.read_study(study_key(study))
         assert before is not None
         counting.operations.clear()
-        await delete(counted, ResourceIdentifiers(study))
+        await delete(counted, resource_of(study))
     listed = [term for term in before.record.posted if has_beginnings(term.keyword)]
     assert counting.operations == {
         "GET catalog": 2,  # the study, its instances

@@ -9,7 +9,7 @@ import pytest_asyncio
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.study import StudyRecord
-from shared.dicom.identifiers import ResourceIdentifiers
+from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.errors import Unavailable
 from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
 from shared.services.repair.maintenance import replay_journal
@@ -22,6 +22,7 @@ from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyVersion
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
+from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
@@ -40,7 +41,7 @@ async def events(files: Iterable[bytes], *, chunk_bytes: int = 65536, fails: boo
 
 
 async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
-    return await stores.store(events(files), study_instance_uid=None, api_version="v2")
+    return await stores.store(events(files), partition=DEFAULT_PARTITION, study_instance_uid=None, api_version="v2")
 
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
@@ -76,7 +77,7 @@ async def test_a_large_instance_goes_in_blocks(
     pixels = random.Random(1).randbytes(size)
     file = part10(dataset(StudyInstanceUID=study, PixelData=pixels + bytes(size % 2)))
     assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
-    (row,) = [row async for row in archive.catalog.read_instances(study)]
+    (row,) = [row async for row in archive.catalog.read_instances(study_key(study))]
     assert row.size_bytes == len(file)
     (name,) = await blobs_of_study(container, study)
     assert await archive.blobs.read_all(name) == file
@@ -92,10 +93,10 @@ async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
     assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
     assert len(await blobs_of_study(container, study)) == 2
     assert await check_study(archive, container, study) == 1
-    records = archive.catalog.read_metadata(study)
+    records = archive.catalog.read_metadata(study_key(study))
     (metadata,) = json.loads(b"".join([text async for text in json_array(archive, records, "http://host/v2")]))
     assert metadata["0040A160"]["Value"] == [text]
-    await delete(archive, ResourceIdentifiers(study))
+    await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 0
 
 
@@ -137,7 +138,12 @@ async def test_a_request_that_breaks_off_leaves_nothing(
     study = new_uid()
     large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * MAX_BLOCK_BYTES)))
     with pytest.raises(MultipartTruncated):
-        await stores.store(events([large, *files_of(study, 3)], fails=True), study_instance_uid=None, api_version="v2")
+        await stores.store(
+            events([large, *files_of(study, 3)], fails=True),
+            partition=DEFAULT_PARTITION,
+            study_instance_uid=None,
+            api_version="v2",
+        )
     assert await check_study(archive, container, study) == 0
     assert await requests_in_journal(archive) == 0
 
@@ -221,7 +227,7 @@ async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
         patched.setattr("shared.services.write.contention._BACKOFF_SECONDS", 0)
         outcomes = await store(stores, *files)
     assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)] == [272, 272]
-    assert await archive.catalog.read_study(study) is None
+    assert await archive.catalog.read_study(study_key(study)) is None
     assert [type(outcome) for outcome in await store(stores, *files)] == [Stored] * 2
     # what the failed ones left behind may be in the index, and is declared in the journal
     assert await requests_in_journal(archive) == 1
