@@ -19,16 +19,6 @@ def path_of(name: str) -> tuple[str, ...] | None:
     return None if None in tags else tuple(tag for tag in tags if tag is not None)
 
 
-def vr_of(tag: str) -> str:
-    """The VR of the data dictionary (PS3.6 6); "" for a private attribute, whose VR is not known."""
-    from pydicom.datadict import dictionary_VR
-
-    try:
-        return dictionary_VR(int(tag, 16))[:2]  # of "US or SS" the first: numbers are compared alike
-    except KeyError:
-        return ""
-
-
 def _tag(name: str) -> str | None:
     if known := BY_KEYWORD.get(name):
         return known.tag
@@ -36,7 +26,6 @@ def _tag(name: str) -> str | None:
         return name.upper()
     if not _KEYWORD.fullmatch(name):
         return None
-    from pydicom.datadict import tag_for_keyword  # the whole dictionary, needed for the rare keyword only
+    from shared.dicom.data_dictionary import tag_of  # pydicom, needed for the rare keyword only
 
-    tag = tag_for_keyword(name)
-    return None if tag is None else f"{tag:08X}"
+    return tag_of(name)

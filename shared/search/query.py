@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
-from shared.search.attribute_names import path_of, vr_of
+from shared.search.attribute_names import path_of
 from shared.search.matching import AnyOf, Matcher, Range, Requirements
 from shared.search.moments import Moments, combined_ranges
 from shared.search.query_values import MatchingOptions, matcher_of
@@ -143,6 +143,8 @@ def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study:
     """What a parameter's name, whose tags are `path`, asks to match."""
     key = KEY_BY_PATH.get(path or ())
     if key is None and path is not None and is_within_study:
+        from shared.dicom.data_dictionary import vr_of  # pydicom, needed for the rare key only
+
         key = MatchingKey(name, path, vr_of(path[-1]), level_of(path[0]))
         if key.vr in _UNMATCHED_VRS:
             raise BadRequest(f"The parameter {name} cannot be matched: its VR is {key.vr}.")
