@@ -117,7 +117,7 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
 
 
 async def write_studies(numbers: Iterable[int], connection_string: str) -> None:
-    """Write the rows of studies into the tables of an archive, 100 of a partition in a transaction."""
+    """Write the rows of studies into the tables of an archive, 100 of a partition in a batch."""
     partitions: dict[tuple[str, str], list[Entity]] = {}
     async for rows in rows_of_studies(numbers):
         for name, entities in zip(("catalog", "terms"), rows, strict=True):

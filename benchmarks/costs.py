@@ -75,10 +75,10 @@ class Operations:
 def store(instances: int, terms: int) -> Operations:
     """Small instances that are stored into one study which is new, and has `terms` postings beside theirs.
 
-    Their UIDs are random, the dearer case: of those that are numbered, a transaction enters up to a hundred.
+    Their UIDs are random, the dearer case: of those that are numbered, a batch enters up to a hundred.
     """
-    transactions = math.ceil(instances / 97)
-    return Operations(table=instances + terms + 2 + 2 * transactions, blob_writes=instances)
+    batches = math.ceil(instances / 97)
+    return Operations(table=instances + terms + 2 + 2 * batches, blob_writes=instances)
 
 
 def retrieve(megabytes: float) -> Operations:
@@ -98,8 +98,8 @@ def search(studies: int) -> Operations:
 
 def delete(instances: int, terms: int) -> Operations:
     """A study that goes."""
-    listings, transactions = math.ceil(instances / 1000), math.ceil(instances / 97)
-    return Operations(table=1 + listings + 2 + transactions + instances + terms)
+    listings, batches = math.ceil(instances / 1000), math.ceil(instances / 97)
+    return Operations(table=1 + listings + 2 + batches + instances + terms)
 
 
 def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:

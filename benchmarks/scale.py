@@ -54,8 +54,8 @@ class Archive:
 
     def requests(self) -> list[tuple[Request, float]]:
         """The kinds of requests, and how many of each a study brings."""
-        transactions = math.ceil(self.instances / 97)
-        store = Request("store a study", 0.1 * self.instances, 2 * self.instances + 23 + 2 * transactions, 15)
+        batches = math.ceil(self.instances / 97)
+        store = Request("store a study", 0.1 * self.instances, 2 * self.instances + 23 + 2 * batches, 15)
         return [
             (store, 1),
             (Request("frame", 0.05, 2, 0), self.views * self.frames_of_a_view),

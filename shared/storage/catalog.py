@@ -1,7 +1,8 @@
-"""The truth: what is stored, a partition a study, changed only by transactions that hold the study's lock.
+"""The truth: what is stored, a table partition a study, changed only by batches that hold the study's lock.
 
-The lock is the study row's ETag: every transaction replaces that row under the ETag it has read (or creates it), so two
-that meet on one study cannot both succeed, and counts stay exact. A series row changes only in such a transaction.
+The lock is the study row's ETag: every batch (an entity group transaction) replaces that row under the ETag it has read
+(or creates it), so two that meet on one study cannot both succeed, and counts stay exact. A series row changes only in
+such a batch.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -41,12 +42,12 @@ from shared.storage.catalog_rows import (
 )
 from shared.storage.properties import PAGE_ROWS, unpacked
 
-_TRANSACTION_ROWS: Final = 100
-_TRANSACTION_VALUE_BYTES: Final = 2 * 1024**2  # a transaction holds 4 MiB, in which values stand in base64
+_BATCH_ROWS: Final = 100
+_BATCH_VALUE_BYTES: Final = 2 * 1024**2  # a batch holds 4 MiB, in which values stand in base64
 
 
 class StudyChanged(Exception):
-    """Another transaction has changed the study since it was read: read it again."""
+    """Another batch has changed the study since it was read: read it again."""
 
 
 class CommitRefused(StudyChanged):
@@ -58,7 +59,7 @@ class CommitRefused(StudyChanged):
 
 
 class CommitUnanswered(StudyChanged):
-    """Storage failed, and may have carried out the transaction, or do so yet; `cause` is the SDK's error."""
+    """Storage failed, and may have carried out the batch, or do so yet; `cause` is the SDK's error."""
 
     def __init__(self, cause: AzureError) -> None:
         super().__init__()
@@ -70,29 +71,29 @@ class InstanceExists(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StudyVersion:
+class StudyRevision:
     """A study's record as it stood under the lock `etag`."""
 
     record: StudyRecord
     etag: str
 
 
-def fits_transaction(instances: Sequence[NewInstance]) -> bool:
-    """Whether one transaction has room to enter all of these, of one study."""
+def fits_batch(instances: Sequence[NewInstance]) -> bool:
+    """Whether one batch has room to enter all of these, of one study."""
     rows = _rows_of([instance.facts.identifiers for instance in instances])
-    return rows <= _TRANSACTION_ROWS and value_bytes(instances) <= _TRANSACTION_VALUE_BYTES
+    return rows <= _BATCH_ROWS and value_bytes(instances) <= _BATCH_VALUE_BYTES
 
 
-def fills_transaction(instances: Sequence[NewInstance]) -> bool:
-    """Whether one transaction may not have room to enter a further instance beside these, all of one study."""
+def fills_batch(instances: Sequence[NewInstance]) -> bool:
+    """Whether one batch may not have room to enter a further instance beside these, all of one study."""
     identifiers = [instance.facts.identifiers for instance in instances]
-    return fills_removal(identifiers) or value_bytes(instances) > _TRANSACTION_VALUE_BYTES
+    return fills_removal_batch(identifiers) or value_bytes(instances) > _BATCH_VALUE_BYTES
 
 
-def fills_removal(instances: Sequence[InstanceIdentifiers]) -> bool:
-    """Whether one transaction may not have room to remove a further instance beside these, all of one study."""
+def fills_removal_batch(instances: Sequence[InstanceIdentifiers]) -> bool:
+    """Whether one batch may not have room to remove a further instance beside these, all of one study."""
     # The next instance may bring its series' row.
-    return _rows_of(instances) + 2 > _TRANSACTION_ROWS
+    return _rows_of(instances) + 2 > _BATCH_ROWS
 
 
 def value_bytes(instances: Iterable[NewInstance]) -> int:
@@ -111,7 +112,7 @@ class Catalog:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def read_study(self, study_key: StudyKey) -> StudyVersion | None:
+    async def read_study(self, study_key: StudyKey) -> StudyRevision | None:
         """A study with all its series, in one query; None when there is no such study."""
         study, _ = await self.read_summary(study_key)
         return study
@@ -126,7 +127,7 @@ class Catalog:
             series[record.series_instance_uid] = record
         return None
 
-    async def read_summary(self, study_key: StudyKey) -> tuple[StudyVersion | None, Mapping[str, SeriesRecord]]:
+    async def read_summary(self, study_key: StudyKey) -> tuple[StudyRevision | None, Mapping[str, SeriesRecord]]:
         """A study as `read_study` has it, and the series that have a row even where the study has none."""
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
@@ -134,7 +135,7 @@ class Catalog:
             if entity["RowKey"] == keys.STUDY_ROW:
                 posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
                 record = study_record(study_key, entity, series, posted)
-                return StudyVersion(record, entity.metadata["etag"]), series
+                return StudyRevision(record, entity.metadata["etag"]), series
             one = series_record(entity)
             series[one.series_instance_uid] = one
         return None, series
@@ -169,8 +170,8 @@ class Catalog:
         entity = await self._instance(identifiers, METADATA)
         return instance_metadata(identifiers.study, entity) if entity is not None else None
 
-    async def read_version(self, resource: ResourceIdentifiers) -> str | None:
-        """What changes with every transaction that changes a study or a series; None when there is no such resource."""
+    async def read_etag(self, resource: ResourceIdentifiers) -> str | None:
+        """What changes with every batch that changes a study or a series; None when there is no such resource."""
         series = resource.series_instance_uid
         row_key = keys.STUDY_ROW if series is None else keys.series_row(series)
         try:
@@ -210,13 +211,13 @@ class Catalog:
 
     async def commit(
         self,
-        before: StudyVersion | None,
+        before: StudyRevision | None,
         after: StudyRecord | None,
         *,
         added: Iterable[NewInstance] = (),
         removed: Iterable[InstanceFacts] = (),
-    ) -> StudyVersion | None:
-        """Take a study from one version to the next, all or nothing, in one transaction.
+    ) -> StudyRevision | None:
+        """Take a study from one revision to the next, all or nothing, in one batch.
 
         `before` None: the study is new; `after` None: its last instances go. Returns what now stands in the catalog.
         Raises StudyChanged or InstanceExists; nothing has changed then, but for CommitUnanswered.
@@ -229,7 +230,7 @@ class Catalog:
             *(("delete", instance_row_key(instance.identifiers)) for instance in removed),
         ]
         try:
-            # Without the SDK's retry: once carried out, and undone by another, a transaction must not be made again.
+            # Without the SDK's retry: once carried out, and undone by another, a batch must not be sent again.
             results = await self._table.submit_transaction(operations, retry_total=0)
         except TableTransactionError as error:
             if error.status_code == HTTPStatus.CONFLICT and error.index > 0:
@@ -239,7 +240,7 @@ class Catalog:
             raise _unavailable(error) from error
         except AzureError as error:
             raise _unavailable(error) from error
-        return StudyVersion(after, results[0]["etag"]) if after else None
+        return StudyRevision(after, results[0]["etag"]) if after else None
 
     async def check(self) -> None:
         """Ask for a row that does not exist; raises the SDK's error when storage does not answer."""
@@ -271,21 +272,21 @@ class Catalog:
 
 
 def _unavailable(error: AzureError) -> Exception:
-    """What an error of a transaction means."""
+    """What an error of a batch means."""
     if was_refused(error):
         return CommitRefused(error)
     return CommitUnanswered(error) if is_unavailable(error) else error
 
 
-def _record_of(version: StudyVersion | None) -> StudyRecord:
-    if version is None:
+def _record_of(revision: StudyRevision | None) -> StudyRecord:
+    if revision is None:
         raise ValueError("a commit needs the study before or after it")
-    return version.record
+    return revision.record
 
 
-def _study_operation(before: StudyVersion | None, after: StudyRecord | None) -> tuple[Any, ...]:
+def _study_operation(before: StudyRevision | None, after: StudyRecord | None) -> tuple[Any, ...]:
     if before is None:
-        return "create", study_entity(_record_of(StudyVersion(after, "") if after else None))
+        return "create", study_entity(_record_of(StudyRevision(after, "") if after else None))
     lock = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
     if after is None:
         return "delete", study_row_key(before.record.key), lock

@@ -2,9 +2,9 @@ r"""The names of postings in the table of terms. Pure.
 
 Most attributes have a partition for each value, whose rows are studies. UIDs of series and instances, of which a study
 has many, share one where they differ in their last digits only: those that a device numbers one after the other are
-written in one transaction, and no partition has more than 1,110 UIDs. An attribute whose values stand in lists of
+written in one batch, and no partition has more than 1,110 UIDs. An attribute whose values stand in lists of
 beginnings, too (`shared/archive/terms.py`), has a partition of its own, in which the rows of a list follow each other;
-so all rows of a value change in one transaction. Within a list, the newest study comes first.
+so all rows of a value change in one batch. Within a list, the newest study comes first.
 """
 
 import hashlib

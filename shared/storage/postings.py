@@ -3,7 +3,7 @@
 A posting only proposes a study; whoever reads it matches the study's own rows. So a posting too many costs a read and
 one too few would hide a study: postings are written before the catalog says that the study has the term, and removed
 only after it no longer does, and then only if nobody has written them anew in between. All rows of a posting change in
-one transaction, so its first row stands for all of them.
+one batch, so its first row stands for all of them.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
 from shared.storage.properties import PAGE_ROWS
 
-_TRANSACTION_ROWS: Final = 100
+_BATCH_ROWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Terms:
         self._table = table
 
     async def add(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
-        """Write a study's postings, those of a partition in one transaction, or few."""
+        """Write a study's postings, those of a partition in one batch, or few."""
 
         async def write(places: Sequence[_Place]) -> None:
             entities = [entity for place in places for entity in place.entities]
@@ -53,7 +53,7 @@ class Terms:
                 await self._table.submit_transaction([("upsert", entity, options) for entity in entities])
 
         places = (_Place.of(created, study_key, PostingMark(term)) for term in terms)
-        await in_parallel(map(write, _transactions(places)))
+        await in_parallel(map(write, _batches(places)))
 
     async def read(
         self, partition: str, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
@@ -132,7 +132,7 @@ class Terms:
     ) -> frozenset[Term]:
         """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
         places = (_Place.of(created, study_key, mark) for mark in marks)
-        return frozenset().union(*await in_parallel(map(self._remove, _transactions(places))))
+        return frozenset().union(*await in_parallel(map(self._remove, _batches(places))))
 
     async def remove(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
         """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
@@ -194,8 +194,8 @@ class _Place:
             condition = {}
 
 
-def _transactions(places: Iterable[_Place]) -> Iterator[list[_Place]]:
-    """Postings of one partition together, as many as a transaction has room for, and each once."""
+def _batches(places: Iterable[_Place]) -> Iterator[list[_Place]]:
+    """Postings of one partition together, as many as a batch has room for, and each once."""
     partitions: dict[str, dict[str, _Place]] = {}
     for place in places:
         partitions.setdefault(place.partition_key, {})[place.row_keys[0]] = place
@@ -204,7 +204,7 @@ def _transactions(places: Iterable[_Place]) -> Iterator[list[_Place]]:
         rows = 0
         for place in of_partition.values():
             rows += len(place.row_keys)
-            if rows > _TRANSACTION_ROWS:
+            if rows > _BATCH_ROWS:
                 yield group
                 group, rows = [], len(place.row_keys)
             group.append(place)

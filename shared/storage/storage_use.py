@@ -1,4 +1,4 @@
-"""What is asked of storage: each HTTP request is an operation, a transaction and a batch are one, a retry one more.
+"""What is asked of storage: each HTTP request is an operation, a batch of rows or blobs is one, a retry one more.
 
 An operation is told by its method and its table or container, never by its URL: the keys of the index and the filters
 that name them hold patients' values.
@@ -19,7 +19,7 @@ class Operation:
     """One HTTP request to storage: `started` and `nanoseconds` until its answer began; `status` 0 if none came.
 
     `name` is ``{method} {store}``, `url` ends with that store: nothing follows that could be a value.
-    Bytes are those of the bodies, as far as they were announced. A table's transaction is named ``POST $batch``.
+    Bytes are those of the bodies, as far as they were announced. A table's batch is named ``POST $batch``.
     """
 
     name: str
@@ -61,7 +61,7 @@ class StorageUse:
     def watching(self) -> Iterator[None]:
         """Note what is asked in this context and by the tasks that it starts.
 
-        Requests that store into one study share transactions: these are noted for the request that sends them.
+        Requests that store into one study share batches: these are noted for the request that sends them.
         """
         token = _watched_by.set(self)
         try:

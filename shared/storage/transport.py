@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.storage.storage_use import Operation, watcher
 
-# Storage closes a connection that is idle; a transaction that is sent at that moment may or may not have been received,
+# Storage closes a connection that is idle; a batch that is sent at that moment may or may not have been received,
 # and is not sent again. Azurite waits 5 seconds.
 _KEEP_ALIVE_SECONDS: Final = 4
 

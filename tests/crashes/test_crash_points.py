@@ -28,7 +28,7 @@ from tests.services.write.test_store import store
 from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive, requests_in_journal
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import TRANSACTION, StopAt, die_at
+from tests.support.storage_policies import BATCH, StopAt, die_at
 from tests.support.stored_instances import (
     KnownInstance,
     is_there,
@@ -206,7 +206,7 @@ async def test_a_store_that_died_may_be_sent_again_at_once(
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
-async def test_stores_that_share_transactions_and_die_anywhere(
+async def test_stores_that_share_batches_and_die_anywhere(
     world: World, is_done: bool, record_property: RecordProperty
 ) -> None:
     for operation in count(1):
@@ -312,7 +312,7 @@ async def test_maintenance_that_dies_anywhere_after_a_store_is_run_again(
 ) -> None:
     for operation in count(1):
         request = store_of_3()
-        assert await world.dies_storing(request.files, StopAt(TRANSACTION, is_done=is_committed))
+        assert await world.dies_storing(request.files, StopAt(BATCH, is_done=is_committed))
         died = await world.dies_maintaining(StopAt(operation, is_done=is_done))
         await world.maintain()
         await check_archive(world.archive, world.settings)
@@ -333,7 +333,7 @@ async def test_maintenance_that_dies_anywhere_after_a_delete_is_run_again(
     for operation in count(1):
         request = deleting(level)
         await world.store(*request.doomed, *request.spared)
-        assert await world.dies_deleting(request.resource, StopAt(TRANSACTION, is_done=is_committed))
+        assert await world.dies_deleting(request.resource, StopAt(BATCH, is_done=is_committed))
         died = await world.dies_maintaining(StopAt(operation, is_done=is_done))
         await world.maintain()
         await world.check(there=request.spared, gone=request.doomed)

@@ -5,12 +5,12 @@ import pytest
 from shared.archive.instance import Elsewhere, InstanceMetadata, NewInstance
 from shared.archive.study import with_instances, without_instances
 from shared.storage.archive import Archive
-from shared.storage.catalog import InstanceExists, StudyChanged, StudyVersion, fills_transaction
+from shared.storage.catalog import InstanceExists, StudyChanged, StudyRevision, fills_batch
 from tests.support.default_partition import identifiers_of, study_key
 from tests.support.instance_rows import new_instance, new_uid, study_of
 
 
-async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyVersion:
+async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyRevision:
     new = [new_instance(study, series, instance) for series, instance in instances]
     version = await archive.catalog.commit(None, study_of(*new), added=new)
     assert version is not None
@@ -66,7 +66,7 @@ async def test_instances_of_a_study_and_of_a_series_come_in_order(archive: Archi
     assert sorted(await rows()) == [("2", "1"), ("2", "2"), ("2.1", "1"), ("20", "1")]
 
 
-async def test_an_existing_instance_stops_the_whole_transaction(archive: Archive) -> None:
+async def test_an_existing_instance_stops_the_whole_batch(archive: Archive) -> None:
     study = new_uid()
     before = await stored(archive, study, ("2", "1"))
     added = [new_instance(study, "2", "2"), new_instance(study, "2", "1", version="b")]
@@ -132,12 +132,12 @@ async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("series_each", [1, 100])
-async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -> None:
-    """As many instances as `fills_transaction` lets through, in one series and each in its own, rows of full size."""
+async def test_a_full_batch_is_taken(archive: Archive, series_each: int) -> None:
+    """As many instances as `fills_batch` lets through, in one series and each in its own, rows of full size."""
     study = new_uid()
     large = bytes(190 * 1024) if series_each == 1 else b"m"
     instances: list[NewInstance] = []
-    while not fills_transaction(instances):
+    while not fills_batch(instances):
         number = len(instances)
         series = "2" if series_each == 1 else f"2.{number}"
         instances.append(new_instance(study, series, str(number), metadata=large))
@@ -147,10 +147,10 @@ async def test_a_full_transaction_is_taken(archive: Archive, series_each: int) -
     assert version.record.instance_count == len(instances) > 10
 
 
-async def test_the_most_small_instances_of_a_series_in_a_transaction(archive: Archive) -> None:
+async def test_the_most_small_instances_of_a_series_in_a_batch(archive: Archive) -> None:
     study = new_uid()
     instances: list[NewInstance] = []
-    while not fills_transaction(instances):
+    while not fills_batch(instances):
         instances.append(new_instance(study, "2", str(len(instances))))
     await archive.catalog.commit(None, study_of(*instances), added=instances)
     assert len(instances) >= 96

@@ -20,7 +20,7 @@ VALUES = st.text(CHARACTERS, max_size=300) | st.text(st.sampled_from("/ a^"), ma
 
 @pytest.mark.property
 @given(VALUES, KEYWORDS)
-def test_the_rows_of_a_term_fit_a_transaction_and_their_keys_the_table(value: str, keyword: str) -> None:
+def test_the_rows_of_a_term_fit_a_batch_and_their_keys_the_table(value: str, keyword: str) -> None:
     partition_key, row_keys = rows_of(CREATED, study_key(LONGEST_UID), Term(keyword, value))
     assert len(row_keys) == len(set(row_keys)) <= 100
     assert row_keys[0] == key_of(CREATED, study_key(LONGEST_UID), Term(keyword, value))[1]

@@ -1,4 +1,4 @@
-"""Counts what an archive asks of storage: each HTTP request is an operation, a transaction and a batch are one each."""
+"""Counts what an archive asks of storage: each HTTP request is an operation, a batch of rows or blobs is one."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ def operation_of(request: Any) -> str:
 
 
 def _store(request: Any) -> str:
-    """The table or container that a request is for; a transaction names it only in its operations."""
+    """The table or container that a request is for; a batch names it only in its operations."""
     name = urlsplit(request.url).path.split("/")[2].partition("(")[0]
     found = re.search(rf"/{ACCOUNT}/(\w+)", str(request.data)) if name == "$batch" else None
     return found[1] if found else name

@@ -1,6 +1,6 @@
 """Storage that a process dies on, or that fails now and then: transports for the SDKs' clients.
 
-An operation is one HTTP request, reads included: a table transaction is one, a blob batch is one. Transports stand
+An operation is one HTTP request, reads included: a batch of rows or blobs is one. Transports stand
 beneath the SDKs' retries, so what is tried again meets them again. (The SDKs' `per_retry_policies` do not serve: they
 reach neither the blob clients nor the clients of single tables.)
 """
@@ -24,7 +24,7 @@ from shared.storage import account
 from shared.storage.archive import Archive
 from tests.support.storage_operations import operation_of
 
-TRANSACTION: Final = "POST catalog"
+BATCH: Final = "POST catalog"
 """The operation by which instances are entered or removed."""
 
 

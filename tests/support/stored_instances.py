@@ -47,7 +47,7 @@ def known_instance(study: str, series: str, instance: str, **attributes: object)
 
 
 def known_instances(study: str, series: str, count: int, **attributes: object) -> list[KnownInstance]:
-    """Instances that are numbered one after the other, so that one transaction enters them into the index."""
+    """Instances that are numbered one after the other, so that one batch enters them into the index."""
     return [known_instance(study, series, uid, **attributes) for uid in numbered_uids(count)]
 
 

@@ -52,7 +52,7 @@ from shared.services.write.contention import StudyContended
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyVersion
+from shared.storage.catalog import StudyRevision
 from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
 
 _LOOKS: Final = 6
@@ -226,7 +226,7 @@ class _Study:
         return [self._difference(Kind.BUSY_STUDY)]
 
     async def _look(
-        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord]
+        self, study: StudyRevision | None, series: Mapping[str, SeriesRecord]
     ) -> tuple[list[Difference], int, int]:
         """What differs, and how many instances and blobs there are."""
         rows, found = await self._of_metadata()
@@ -253,7 +253,7 @@ class _Study:
         return rows, found
 
     def _of_rows(
-        self, study: StudyVersion | None, series: Mapping[str, SeriesRecord], rows: Sequence[InstanceFacts]
+        self, study: StudyRevision | None, series: Mapping[str, SeriesRecord], rows: Sequence[InstanceFacts]
     ) -> list[Difference]:
         if study is None:
             return [self._difference(Kind.NO_STUDY_ROW)] if rows or series else []
@@ -275,7 +275,7 @@ class _Study:
             *(self._difference(Kind.UNLISTED_TERM, keyword) for keyword in sorted(term.keyword for term in unlisted)),
         ]
 
-    async def _of_postings(self, study: StudyVersion, rows: Sequence[InstanceFacts]) -> list[Difference]:
+    async def _of_postings(self, study: StudyRevision, rows: Sequence[InstanceFacts]) -> list[Difference]:
         record = study.record
         needed, single = terms_of(record), single_terms(rows)
         existing = await self._archive.terms.existing(self._key, record.created, {*needed, *single, *record.posted})
@@ -314,7 +314,7 @@ class _Study:
         ]
 
 
-def _etag(study: StudyVersion | None) -> str | None:
+def _etag(study: StudyRevision | None) -> str | None:
     return study.etag if study else None
 
 
@@ -368,7 +368,7 @@ class _KnownPostings:
         )
 
 
-def _postings_of(study: StudyVersion) -> frozenset[tuple[str, str]]:
+def _postings_of(study: StudyRevision) -> frozenset[tuple[str, str]]:
     record = study.record
     return frozenset(key_of(record.created, record.key, term) for term in terms_of(study.record) | study.record.posted)
 

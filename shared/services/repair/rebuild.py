@@ -20,7 +20,7 @@ from shared.services.write.contention import attempts
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 
-_SERIES_OF_A_TRANSACTION: Final = 90  # of the 100 rows that it may hold
+_SERIES_OF_A_BATCH: Final = 90  # of the 100 rows that it may hold
 
 
 def counts_of(rows: Iterable[InstanceFacts]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
@@ -52,7 +52,7 @@ async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:
 
 
 async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
-    """Make one transaction towards it; True when there is nothing more to do. Raises StudyChanged."""
+    """Send one batch towards it; True when there is nothing more to do. Raises StudyChanged."""
     before, strays = await archive.catalog.read_summary(study_key)
     rows = [row async for row in archive.catalog.read_instances(study_key)]
     if before is None:
@@ -62,7 +62,7 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
         await archive.catalog.commit(None, StudyRecord(study_key, await _created(archive, rows), {}, {}))
         return False
     record = before.record
-    if not rows and len(record.series) <= _SERIES_OF_A_TRANSACTION:
+    if not rows and len(record.series) <= _SERIES_OF_A_BATCH:
         await archive.catalog.commit(before, None)
         await archive.terms.remove(study_key, record.created, record.posted)
         return True
@@ -84,14 +84,12 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
 async def _next_series(
     archive: Archive, before: Mapping[str, SeriesRecord], rows: Sequence[InstanceFacts]
 ) -> dict[str, SeriesRecord]:
-    """The series as they should be, or as near to it as one transaction gets."""
+    """The series as they should be, or as near to it as one batch gets."""
     counts = counts_of(rows)
     series = dict(before)
     changes = 0
     for uid in sorted({*before, *counts}):
-        if (uid in before and uid in counts and _counts(before[uid]) == counts[uid]) or (
-            changes == _SERIES_OF_A_TRANSACTION
-        ):
+        if (uid in before and uid in counts and _counts(before[uid]) == counts[uid]) or (changes == _SERIES_OF_A_BATCH):
             continue
         changes += 1
         if uid not in counts:

@@ -25,7 +25,7 @@ async def retrieve_metadata(archive: "Archive", resource: ResourceIdentifiers, s
 
     BulkDataURIs are absolute, under `service_url`, ``scheme://host/version``.
     """
-    etag = await archive.catalog.read_version(resource)
+    etag = await archive.catalog.read_etag(resource)
     none = f"There is no such {resource.level.word}."
     if etag is None:
         raise NotFound(none)

@@ -15,7 +15,7 @@ _UPLOADS: Final = 4  # blocks and small instances on their way to storage at onc
 _ARRIVING_BYTES: Final = 8 * 1024**2  # of all parts together, from which blocks are small
 _SMALL_BLOCK_BYTES: Final = 512 * 1024
 _RECEIVED_BYTES: Final = 8 * 1024**2  # complete parts that are not stored yet
-_TRANSACTION_BYTES: Final = 3 * 1024**2  # rows of transactions under way; a transaction takes several times its rows
+_BATCH_BYTES: Final = 3 * 1024**2  # rows of batches under way; a batch takes several times its rows
 
 
 class ByteBudget:
@@ -51,7 +51,7 @@ class BackPressure:
     def __init__(self) -> None:
         self.uploads = asyncio.Semaphore(_UPLOADS)
         self.received = ByteBudget(_RECEIVED_BYTES)
-        self.transactions = ByteBudget(_TRANSACTION_BYTES)
+        self.batches = ByteBudget(_BATCH_BYTES)
         self.large_header = asyncio.Lock()
         self.arriving_bytes = 0
 

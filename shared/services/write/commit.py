@@ -1,6 +1,6 @@
 """Entering instances into the catalog, whoever else is changing the same study.
 
-Requests of this process that store into one study share transactions: while one is under way, what others have ready
+Requests of this process that store into one study share batches: while one is under way, what others have ready
 gathers, and the next takes all that fits.
 """
 
@@ -25,7 +25,7 @@ from shared.storage.catalog import (
     CommitUnanswered,
     InstanceExists,
     StudyChanged,
-    fits_transaction,
+    fits_batch,
     value_bytes,
 )
 from shared.storage.parallel import in_parallel
@@ -38,8 +38,8 @@ Existing = dict[str, InstanceFacts]
 
 
 @dataclass(eq=False)
-class _Batch:
-    """What one request has ready for one study; `done` is the outcome."""
+class _Share:
+    """What one request has ready for one study, its share of a batch; `done` is the outcome."""
 
     instances: Sequence[NewInstance]
     intent: Intent
@@ -52,33 +52,33 @@ class StudyCommits:
     def __init__(self, archive: Archive, pressure: BackPressure) -> None:
         self._archive = archive
         self._pressure = pressure
-        self._queues: dict[StudyKey, deque[_Batch]] = {}
+        self._queues: dict[StudyKey, deque[_Share]] = {}
         self._workers: set[asyncio.Task[None]] = set()
 
     async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
-        """Enter instances of one study, distinct and no more than fit a transaction, into index and catalog.
+        """Enter instances of one study, distinct and no more than fit a batch, into index and catalog.
 
         Returns those that were there already; all others are entered and found by searches from now on. Raises
         StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
         """
         study_key = instances[0].facts.identifiers.study
-        batch = _Batch(instances, intent, asyncio.get_running_loop().create_future())
+        share = _Share(instances, intent, asyncio.get_running_loop().create_future())
         queue = self._queues.get(study_key)
         if queue is None:
             queue = self._queues[study_key] = deque()
             worker = asyncio.create_task(self._work(study_key, queue))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        queue.append(batch)
+        queue.append(share)
         try:
-            # Others may share the transaction: it goes on without a request that is given up.
-            return await asyncio.shield(batch.done)
+            # Others may share the batch: it goes on without a request that is given up.
+            return await asyncio.shield(share.done)
         except asyncio.CancelledError:
-            if batch in queue:
-                queue.remove(batch)
+            if share in queue:
+                queue.remove(share)
             raise
 
-    async def _work(self, study_key: StudyKey, queue: deque[_Batch]) -> None:
+    async def _work(self, study_key: StudyKey, queue: deque[_Share]) -> None:
         try:
             while queue:
                 async with self._archive.study_lock(study_key):
@@ -86,48 +86,48 @@ class StudyCommits:
                         await self._commit_next(study_key, queue)
         finally:
             del self._queues[study_key]
-            for batch in queue:
-                batch.done.cancel()
+            for share in queue:
+                share.done.cancel()
 
-    async def _commit_next(self, study_key: StudyKey, queue: deque[_Batch]) -> None:
+    async def _commit_next(self, study_key: StudyKey, queue: deque[_Share]) -> None:
         group = _next_group(queue)
-        instances = [instance for batch in group for instance in batch.instances]
+        instances = [instance for share in group for instance in share.instances]
         try:
-            taken = await self._pressure.transactions.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
+            taken = await self._pressure.batches.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
             try:
                 existing = await _commit(self._archive, study_key, group)
             finally:
-                self._pressure.transactions.give_back(taken)
+                self._pressure.batches.give_back(taken)
         except BaseException as error:
-            for batch in group:
-                batch.done.set_exception(error)
+            for share in group:
+                share.done.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for batch in group:
-            own = {instance.facts.blob_version for instance in batch.instances}
-            batch.done.set_result({version: facts for version, facts in existing.items() if version in own})
+        for share in group:
+            own = {instance.facts.blob_version for instance in share.instances}
+            share.done.set_result({version: facts for version, facts in existing.items() if version in own})
 
 
-def _next_group(queue: deque[_Batch]) -> list[_Batch]:
-    """Take the first batch of a queue, and of the others all that fit the transaction and hold no instance again."""
+def _next_group(queue: deque[_Share]) -> list[_Share]:
+    """Take the first share of a queue, and of the others all that fit its batch and hold no instance again."""
     group = [queue.popleft()]
     instances = list(group[0].instances)
     seen: set[InstanceIdentifiers] = {instance.facts.identifiers for instance in instances}
-    for batch in list(queue):
-        identifiers = {instance.facts.identifiers for instance in batch.instances}
-        if seen.isdisjoint(identifiers) and fits_transaction([*instances, *batch.instances]):
-            queue.remove(batch)
-            group.append(batch)
-            instances += batch.instances
+    for share in list(queue):
+        identifiers = {instance.facts.identifiers for instance in share.instances}
+        if seen.isdisjoint(identifiers) and fits_batch([*instances, *share.instances]):
+            queue.remove(share)
+            group.append(share)
+            instances += share.instances
             seen |= identifiers
     return group
 
 
-async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Batch]) -> Existing:
-    """Enter the instances of a group, which fit a transaction, under the first one's intent."""
+async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]) -> Existing:
+    """Enter the instances of a group, which fit a batch, under the first one's intent."""
     intent = group[0].intent
-    instances = [instance for batch in group for instance in batch.instances]
+    instances = [instance for share in group for instance in share.instances]
     existing: Existing = {}
     created = None
     written: frozenset[Term] = frozenset()
@@ -181,7 +181,7 @@ def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
 async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
     """The instances that still have to be entered; those of others that stand in their place go to `existing`.
 
-    One that stands there in our own version was entered by a transaction whose answer was lost.
+    One that stands there in our own version was entered by a batch whose answer was lost.
     """
     found = await in_parallel(archive.catalog.read_instance(i.facts.identifiers) for i in instances)
     missing = []

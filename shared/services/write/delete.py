@@ -18,13 +18,13 @@ from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyVersion, fills_removal
+from shared.storage.catalog import StudyChanged, StudyRevision, fills_removal_batch
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
 
 _ANSWER_SECONDS: Final = 120.0  # Azure's front end ends an exchange of which it has seen nothing for 230 s
-_CLEANED_AT_ONCE: Final = 2  # transactions whose postings and blobs are removed at once
+_CLEANED_AT_ONCE: Final = 2  # batches whose postings and blobs are removed at once
 
 
 async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
@@ -62,7 +62,7 @@ async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
 
 async def _found(
     archive: Archive, resource: ResourceIdentifiers
-) -> tuple[StudyVersion | None, Sequence[InstanceFacts]]:
+) -> tuple[StudyRevision | None, Sequence[InstanceFacts]]:
     study_key = resource.study
     study = await archive.catalog.read_study(study_key)
     if study is None:
@@ -79,9 +79,9 @@ async def _found(
 class _Removed:
     """Instances whose rows are gone, and what is left of them.
 
-    `rows` went in our transaction, and with them the need for `terms` of the study first stored at `created`; `marks`
+    `rows` went in our own batch, and with them the need for `terms` of the study first stored at `created`; `marks`
     are those postings as they stood before, None where the study was to go. `gone` are instances that were gone
-    already: by another's transaction, or by ours whose answer was lost. `is_last`: the study has gone, too.
+    already: by another's batch, or by ours whose answer was lost. `is_last`: the study has gone, too.
     """
 
     rows: Sequence[InstanceFacts] = ()
@@ -93,13 +93,13 @@ class _Removed:
 
 
 async def _remove_rows(
-    archive: Archive, intent: Intent, study: StudyVersion | None, instances: Sequence[InstanceFacts]
+    archive: Archive, intent: Intent, study: StudyRevision | None, instances: Sequence[InstanceFacts]
 ) -> list[_Removed]:
-    """Remove instances of a study from the catalog, transaction by transaction."""
+    """Remove instances of a study from the catalog, batch by batch."""
     # The postings of a study that has gone are nobody else's: they need no marks.
     goes = study is not None and len(instances) == study.record.instance_count
     removed = []
-    for batch in _transactions(instances):
+    for batch in _batches(instances):
         async with archive.study_lock(batch[0].identifiers.study):
             study, one = await _remove(archive, intent, study, batch, with_marks=not goes)
         removed.append(one)
@@ -109,12 +109,12 @@ async def _remove_rows(
 async def _remove(
     archive: Archive,
     intent: Intent,
-    study: StudyVersion | None,
+    study: StudyRevision | None,
     batch: Sequence[InstanceFacts],
     *,
     with_marks: bool,
-) -> tuple[StudyVersion | None, _Removed]:
-    """Remove a transaction's worth of instances; the study as it stands then."""
+) -> tuple[StudyRevision | None, _Removed]:
+    """Remove a batch of instances; the study as it stands then."""
     gone: list[InstanceFacts] = []
     async for attempt in attempts():
         if attempt or study is None:
@@ -178,11 +178,11 @@ async def _clean_up_after(
     await archive.blobs.delete([name for instance in instances for name in blob_names.blobs_of(instance)])
 
 
-def _transactions(instances: Sequence[InstanceFacts]) -> Iterator[list[InstanceFacts]]:
+def _batches(instances: Sequence[InstanceFacts]) -> Iterator[list[InstanceFacts]]:
     batch: list[InstanceFacts] = []
     for instance in instances:
         batch.append(instance)
-        if fills_removal([one.identifiers for one in batch]):
+        if fills_removal_batch([one.identifiers for one in batch]):
             yield batch
             batch = []
     if batch:

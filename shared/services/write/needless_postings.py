@@ -53,7 +53,7 @@ async def remove_needless_postings(
         dropped = in_index(needless)
         posted = frozenset(term for term in study.record.posted if in_index([term]).isdisjoint(dropped))
         try:
-            # A store that has written them, and not yet made its transaction, fails with it and writes them anew.
+            # A store that has written them, and not yet sent its batch, fails with it and writes them anew.
             await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue

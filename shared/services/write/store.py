@@ -1,7 +1,7 @@
 """The Store transaction (PS3.18 10.5, STOW-RS): from the parts as they arrive to instances that are durable and found.
 
 A part's bytes go to storage while the rest of it arrives, and several parts are under way at once. Nothing is visible
-before the catalog's transaction makes it so; a request that ends badly removes what it had not committed.
+before the catalog's batch makes it so; a request that ends badly removes what it had not committed.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import fills_transaction
+from shared.storage.catalog import fills_batch
 from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
 from shared.web.api_versions import ApiVersion
@@ -183,7 +183,7 @@ class _StoreRequest:
         study_key = facts.identifiers.study
         pending = self._pending.setdefault(study_key, [])
         pending.append(new)
-        if fills_transaction(pending):
+        if fills_batch(pending):
             await self._commit(study_key)
         return None
 

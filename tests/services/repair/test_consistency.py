@@ -133,7 +133,7 @@ async def test_series_rows_alone_go(raw: RawArchive) -> None:
     assert await raw.everything_of(lost) == {}
 
 
-async def test_more_series_than_a_transaction_holds_are_mended(raw: RawArchive) -> None:
+async def test_more_series_than_a_batch_holds_are_mended(raw: RawArchive) -> None:
     study = new_uid()
     await store(raw.stores, *(file for _ in range(95) for file in files_of(study, 1)))
     before = await raw.archive.catalog.read_study(study_key(study))

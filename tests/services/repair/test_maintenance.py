@@ -14,7 +14,7 @@ from tests.crashes.test_crash_points import LATER
 from tests.services.write.test_store import files_of, store
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import TRANSACTION, StopAt, die_at
+from tests.support.storage_policies import BATCH, StopAt, die_at
 
 
 async def die_before_the_commit(monkeypatch: pytest.MonkeyPatch, settings: Settings, files: list[bytes]) -> None:
@@ -23,7 +23,7 @@ async def die_before_the_commit(monkeypatch: pytest.MonkeyPatch, settings: Setti
     async def request(archive: Archive) -> None:
         await store(StoreService(archive, settings), *files)
 
-    assert await die_at(StopAt(TRANSACTION, is_done=False), monkeypatch, settings, request)
+    assert await die_at(StopAt(BATCH, is_done=False), monkeypatch, settings, request)
 
 
 async def test_requests_that_may_be_alive_are_left_alone(

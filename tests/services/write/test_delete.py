@@ -15,7 +15,7 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyVersion
+from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.store_response import Stored
 from tests.services.write.test_store import files_of, store
 from tests.support.default_partition import resource_of, study_key
@@ -50,7 +50,7 @@ async def test_an_instance_then_its_series_then_the_study(
         assert study_key(study) not in [posting.study async for posting in postings]
 
 
-async def test_a_large_study_goes_in_several_transactions(
+async def test_a_large_study_goes_in_several_batches(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
@@ -129,7 +129,7 @@ async def test_a_new_series_of_another_process_in_between_makes_it_read_again(
     other = await Archive.open(settings)
     read_study, is_stored = archive.catalog.read_study, False
 
-    async def read_and_let_another_store(key: StudyKey) -> StudyVersion | None:
+    async def read_and_let_another_store(key: StudyKey) -> StudyRevision | None:
         nonlocal is_stored
         found = await read_study(key)
         if not is_stored:
@@ -169,7 +169,7 @@ async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
     await stored(stores, study, (series, 100))
     commit, is_stored = archive.catalog.commit, False
 
-    async def let_another_store_and_commit(*arguments: Any, **named: Any) -> StudyVersion | None:
+    async def let_another_store_and_commit(*arguments: Any, **named: Any) -> StudyRevision | None:
         nonlocal is_stored
         if not is_stored:
             is_stored = True
@@ -199,9 +199,9 @@ async def test_a_study_goes_in_an_operation_for_each_partition_and_few_for_the_r
     assert counting.operations == {
         "GET catalog": 2,  # the study, its instances
         "PUT journal": 1,
-        "POST catalog": 4,  # transactions of 97
+        "POST catalog": 4,  # batches of 97
         "DELETE terms": len(before.record.posted) - len(listed),
-        "POST terms": len(listed) + 4,  # the instances are numbered: one for those of each transaction
-        "POST dicom": 7,  # batches of 50, for the instances of each transaction
+        "POST terms": len(listed) + 4,  # the instances are numbered: one for those of each batch
+        "POST dicom": 7,  # batches of 50, for the instances of each batch
         "DELETE journal": 1,
     }

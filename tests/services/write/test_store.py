@@ -19,7 +19,7 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyVersion
+from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
 from tests.support.default_partition import resource_of, study_key
@@ -50,7 +50,7 @@ def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes
     return [part10(dataset(**uids, SOPInstanceUID=uid)) for uid in numbered_uids(count)]
 
 
-async def test_a_large_study_takes_several_transactions(
+async def test_a_large_study_takes_several_batches(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
@@ -172,7 +172,7 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(
     calls = 0
 
     async def commit_and_lose_the_answer(
-        catalog: object, before: StudyVersion | None, after: StudyRecord | None, **rows: object
+        catalog: object, before: StudyRevision | None, after: StudyRecord | None, **rows: object
     ) -> object:
         nonlocal calls
         calls += 1
@@ -194,7 +194,7 @@ async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_jour
     commit = type(archive.catalog).commit
 
     async def commit_and_fail(
-        catalog: object, before: StudyVersion | None, after: StudyRecord | None, **rows: object
+        catalog: object, before: StudyRevision | None, after: StudyRecord | None, **rows: object
     ) -> None:
         await commit(archive.catalog, before, after, **rows)  # type: ignore[arg-type]
         raise Unavailable("timed out")
