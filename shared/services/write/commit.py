@@ -7,16 +7,16 @@ gathers, and the next takes all that fits.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from shared.archive.instance import InstanceFacts, NewInstance
-from shared.archive.study import with_instances
-from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.archive.instance import NewInstance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.services.write.back_pressure import BackPressure
+from shared.services.write.commit_plan import CommitPlan, commit_plan, terms_of_new
 from shared.services.write.contention import attempts
+from shared.services.write.duplicates import Existing, not_in_catalog
 from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage.archive import Archive
@@ -28,13 +28,10 @@ from shared.storage.catalog import (
     fits_batch,
     value_bytes,
 )
-from shared.storage.parallel import in_parallel
+from shared.storage.postings import PostingMark
 
 _REFUSALS: Final = 5  # by a storage that is overloaded or not reached
 _ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
-
-Existing = dict[str, InstanceFacts]
-"""Instances that were there already, as they stand in the catalog, by the blob version that lost to them."""
 
 
 @dataclass(eq=False)
@@ -134,26 +131,18 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     refusals = 0
     async for _ in attempts():
         before = await archive.catalog.read_study(study_key)
-        posted = before.record.posted if before else frozenset()
-        single = _terms_of_instances(instances)
         if created is not None and (before is None or before.record.created != created):
             # No study came to be, or still is, of that time: nobody else writes its postings.
-            await archive.terms.remove(study_key, created, written | single)
+            await archive.terms.remove(study_key, created, written | terms_of_new(instances))
             written = frozenset()
         created = before.record.created if before else intent.new_time()
-        after = with_instances(before.record if before else None, instances, created)
-        terms = terms_of(after)
-        new, needless = terms - posted, (posted | written) - terms
-        if before is None or new or needless:
-            # Only the first one's entry knows this time, so it names what follows from the others' blobs, too.
-            await intent.declare(new | needless | (single if len(group) > 1 else frozenset()), created)
-        written |= new
-        await archive.terms.add(study_key, created, new | single)
-        marks = await archive.terms.mark(study_key, created, needless)
+        plan = commit_plan(before.record if before else None, instances, created, written, is_shared=len(group) > 1)
+        marks = await _write_postings(archive, intent, plan)
+        written |= plan.new
         try:
-            await archive.catalog.commit(before, replace(after, posted=terms), added=instances)
+            await archive.catalog.commit(before, plan.after, added=instances)
         except CommitUnanswered as error:
-            if await _not_in_catalog(archive, instances, existing):
+            if await not_in_catalog(archive, instances, existing):
                 # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
                 raise error.cause from None
         except CommitRefused as error:
@@ -164,7 +153,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
         except StudyChanged:
             continue
         except InstanceExists:
-            instances = await _not_in_catalog(archive, instances, existing)
+            instances = await not_in_catalog(archive, instances, existing)
             if instances:
                 continue
             await remove_needless_postings(archive, study_key, created={created}, terms=written)
@@ -174,20 +163,10 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     raise AssertionError("attempts() ends by raising")
 
 
-def _terms_of_instances(instances: Sequence[NewInstance]) -> frozenset[Term]:
-    return frozenset(term for instance in instances for term in terms_of_instance(instance.facts.identifiers))
-
-
-async def _not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
-    """The instances that still have to be entered; those of others that stand in their place go to `existing`.
-
-    One that stands there in our own version was entered by a batch whose answer was lost.
-    """
-    found = await in_parallel(archive.catalog.read_instance(i.facts.identifiers) for i in instances)
-    missing = []
-    for instance, row in zip(instances, found, strict=True):
-        if row is None:
-            missing.append(instance)
-        elif row.blob_version != instance.facts.blob_version:
-            existing[instance.facts.blob_version] = row
-    return missing
+async def _write_postings(archive: Archive, intent: Intent, plan: CommitPlan) -> list[PostingMark]:
+    """Write the postings that a plan needs, once the journal names them; the needless ones as they stand now."""
+    study_key, created = plan.after.key, plan.after.created
+    if plan.declared is not None:
+        await intent.declare(plan.declared, created)
+    await archive.terms.add(study_key, created, plan.new | plan.single)
+    return await archive.terms.mark(study_key, created, plan.needless)

@@ -27,6 +27,7 @@ from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.contention import StudyContended
+from shared.services.write.duplicates import DUPLICATE_COMMENTS, compared
 from shared.services.write.intent import Intent
 from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
@@ -232,9 +233,8 @@ class _StoreRequest:
             return
         self._unfinished[study_key] -= 1
         for version, there in existing.items():
-            facts = ours[version]
-            duplicate = Duplicate.IDENTICAL if facts.sha256 == there.sha256 else Duplicate.DIFFERENT
-            self._fail(facts, FailureReason.INSTANCE_EXISTS, _exists_comment(duplicate), duplicate)
+            duplicate = compared(ours[version], there)
+            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, DUPLICATE_COMMENTS[duplicate], duplicate)
         await self._remove_blobs([ours[version] for version in existing])
 
     def _fail(
@@ -263,12 +263,6 @@ def _part_type_comment(headers: Headers) -> str | None:
     except BadRequest as error:
         return str(error)
     return None if name in _PART_TYPES else "The part's Content-Type is not application/dicom."
-
-
-def _exists_comment(duplicate: Duplicate) -> str:
-    if duplicate is Duplicate.IDENTICAL:
-        return "The instance is stored already, with identical content."
-    return "An instance of this UID is stored already, with different content."
 
 
 def _new_instance(

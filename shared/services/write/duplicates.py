@@ -1,0 +1,38 @@
+"""Instances that are stored already: finding them out, and whether they are the same."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.archive.instance import InstanceFacts, NewInstance
+from shared.storage.archive import Archive
+from shared.storage.parallel import in_parallel
+from shared.web.failure_reasons import Duplicate
+
+DUPLICATE_COMMENTS: Final = {
+    Duplicate.IDENTICAL: "The instance is stored already, with identical content.",
+    Duplicate.DIFFERENT: "An instance of this UID is stored already, with different content.",
+}
+"""What the answer says of a duplicate in words, beside its mark."""
+
+Existing = dict[str, InstanceFacts]
+"""Instances that were there already, as they stand in the catalog, by the blob version that lost to them."""
+
+
+async def not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
+    """The instances that still have to be entered; those of others that stand in their place go to `existing`.
+
+    One that stands there in our own blob version was entered by a batch whose answer was lost.
+    """
+    found = await in_parallel(archive.catalog.read_instance(i.facts.identifiers) for i in instances)
+    missing = []
+    for instance, row in zip(instances, found, strict=True):
+        if row is None:
+            missing.append(instance)
+        elif row.blob_version != instance.facts.blob_version:
+            existing[instance.facts.blob_version] = row
+    return missing
+
+
+def compared(ours: InstanceFacts, existing: InstanceFacts) -> Duplicate:
+    """Whether an instance that was not stored has the content of the one that was there."""
+    return Duplicate.IDENTICAL if ours.sha256 == existing.sha256 else Duplicate.DIFFERENT
