@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from shared.errors import NotAcceptable
-from shared.services.write.back_pressure import ByteBudget
+from shared.services.byte_budget import ByteBudget
 
 Result = TypeVar("Result")
 

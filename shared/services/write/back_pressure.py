@@ -7,42 +7,16 @@ which go one at a time.
 import asyncio
 from typing import Final
 
+from shared.services.byte_budget import ByteBudget
+
 MAX_BLOCK_BYTES: Final = 4 * 1024**2
 """Size from which what has arrived of a part is staged as a block. A blob can have 50,000 of them."""
 
-_UNIT_BYTES: Final = 64 * 1024
 _UPLOADS: Final = 4  # blocks and small instances on their way to storage at once
 _ARRIVING_BYTES: Final = 8 * 1024**2  # of all parts together, from which blocks are small
 _SMALL_BLOCK_BYTES: Final = 512 * 1024
 _RECEIVED_BYTES: Final = 8 * 1024**2  # complete parts that are not stored yet
 _BATCH_BYTES: Final = 3 * 1024**2  # rows of batches under way; a batch takes several times its rows
-
-
-class ByteBudget:
-    """A semaphore of bytes, first come first served; who asks for more than there are gets all."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._units = limit_bytes // _UNIT_BYTES
-        self._free = asyncio.Semaphore(self._units)
-        self._turn = asyncio.Lock()
-
-    async def take(self, size_bytes: int) -> int:
-        """Wait for bytes; returns what to give back."""
-        taken = 0
-        try:
-            async with self._turn:
-                while taken < min(size_bytes // _UNIT_BYTES + 1, self._units):
-                    await self._free.acquire()
-                    taken += 1
-        except BaseException:
-            self.give_back(taken)
-            raise
-        return taken
-
-    def give_back(self, taken: int) -> None:
-        """Give back what `take` returned."""
-        for _ in range(taken):
-            self._free.release()
 
 
 class BackPressure:
