@@ -26,13 +26,16 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
         for index, operation in pending:
             results[index] = await operation
 
-    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    failure = None
     try:
-        await asyncio.gather(*workers)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(work())
+    except BaseExceptionGroup as failures:
+        failure = failures.exceptions[0]
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
         for operation in first:  # that nobody came to begin
             operation.close()
+    if failure is not None:  # raised here, where it keeps its own cause and context
+        raise failure
     return [results[index] for index in sorted(results)]

@@ -1,0 +1,84 @@
+import asyncio
+from collections.abc import Coroutine, Iterator
+from inspect import CORO_CLOSED, getcoroutinestate
+from typing import Any
+
+import pytest
+
+from shared.storage.parallel import in_parallel
+
+
+async def test_results_are_in_order_and_operations_bounded() -> None:
+    under_way, most = 0, 0
+
+    async def operation(number: int) -> int:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001 * (10 - number))
+        under_way -= 1
+        return number
+
+    assert await in_parallel((operation(number) for number in range(10)), at_once=3) == list(range(10))
+    assert most == 3
+    assert await in_parallel([]) == []
+
+
+async def test_one_operation_needs_no_task() -> None:
+    async def task() -> object:
+        return asyncio.current_task()
+
+    assert await in_parallel([task()]) == [asyncio.current_task()]
+
+
+async def test_the_first_failure_comes_as_it_is_and_the_others_are_given_up() -> None:
+    given_up = []
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("first") from ValueError("its cause")
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.append(number)
+            raise
+
+    with pytest.raises(KeyError) as raised:
+        await in_parallel([wait(1), fail(), wait(2)])
+    assert isinstance(raised.value.__cause__, ValueError)
+    assert sorted(given_up) == [1, 2]
+
+
+async def test_what_was_not_begun_is_closed_or_never_made() -> None:
+    made: list[Coroutine[Any, Any, None]] = []
+
+    async def fail() -> None:
+        raise KeyError
+
+    def operations() -> Iterator[Coroutine[Any, Any, None]]:
+        for _ in range(5):
+            made.append(fail())
+            yield made[-1]
+
+    with pytest.raises(KeyError):
+        await in_parallel(operations(), at_once=1)
+    assert len(made) == 2
+    assert {getcoroutinestate(operation) for operation in made} == {CORO_CLOSED}
+
+
+async def test_who_gives_up_gives_up_what_is_under_way() -> None:
+    begun, ended = [], []
+
+    async def wait(number: int) -> None:
+        begun.append(number)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(number)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await in_parallel((wait(number) for number in range(9)), at_once=2)
+    assert begun == sorted(ended) == [0, 1]
