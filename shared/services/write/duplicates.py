@@ -1,18 +1,11 @@
 """Instances that are stored already: finding them out, and whether they are the same."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from shared.archive.instance import InstanceFacts, NewInstance
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
 from shared.web.failure_reasons import Duplicate
-
-DUPLICATE_COMMENTS: Final = {
-    Duplicate.IDENTICAL: "The instance is stored already, with identical content.",
-    Duplicate.DIFFERENT: "An instance of this UID is stored already, with different content.",
-}
-"""What the answer says of a duplicate in words, beside its mark."""
 
 Existing = dict[str, InstanceFacts]
 """Instances that were there already, as they stand in the catalog, by the blob version that lost to them."""
@@ -36,3 +29,10 @@ async def not_in_catalog(archive: Archive, instances: Sequence[NewInstance], exi
 def compared(ours: InstanceFacts, existing: InstanceFacts) -> Duplicate:
     """Whether an instance that was not stored has the content of the one that was there."""
     return Duplicate.IDENTICAL if ours.sha256 == existing.sha256 else Duplicate.DIFFERENT
+
+
+def comment_on(duplicate: Duplicate) -> str:
+    """What the answer says of a duplicate in words, beside its mark."""
+    if duplicate is Duplicate.IDENTICAL:
+        return "The instance is stored already, with identical content."
+    return "An instance of this UID is stored already, with different content."

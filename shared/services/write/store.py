@@ -27,7 +27,7 @@ from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.contention import StudyContended
-from shared.services.write.duplicates import DUPLICATE_COMMENTS, compared
+from shared.services.write.duplicates import comment_on, compared
 from shared.services.write.intent import Intent
 from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
@@ -234,7 +234,7 @@ class _StoreRequest:
         self._unfinished[study_key] -= 1
         for version, there in existing.items():
             duplicate = compared(ours[version], there)
-            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, DUPLICATE_COMMENTS[duplicate], duplicate)
+            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, comment_on(duplicate), duplicate)
         await self._remove_blobs([ours[version] for version in existing])
 
     def _fail(
