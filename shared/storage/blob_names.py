@@ -37,17 +37,18 @@ def blob_prefix(resource: ResourceIdentifiers) -> str:
 
 def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
     """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
-    folder, series_instance_uid, rest = name.rsplit("/", 2)
+    partition, within = _split(name)
+    study_instance_uid, series_instance_uid, rest = within.split("/")
     stem, _, _ = rest.rpartition(".")
     sop_instance_uid, _, blob_version = stem.rpartition("_")
-    return InstanceIdentifiers(study_of_folder(f"{folder}/"), series_instance_uid, sop_instance_uid), blob_version
+    study = StudyKey(partition, study_instance_uid)
+    return InstanceIdentifiers(study, series_instance_uid, sop_instance_uid), blob_version
 
 
 def study_of_folder(name: str) -> StudyKey:
     """The study whose blobs' names begin with this, a slash at its end."""
-    named = _PARTITION_FOLDER.match(name)
-    study_instance_uid = name[named.end() if named else 0 :].removesuffix("/")
-    return StudyKey(named[1] if named else DEFAULT_PARTITION, study_instance_uid)
+    partition, within = _split(name)
+    return StudyKey(partition, within.removesuffix("/"))
 
 
 def is_partition_folder(name: str) -> bool:
@@ -69,6 +70,12 @@ def is_one_of_ours(name: str) -> bool:
     """Whether a blob's name is one that this service gives."""
     match = _NAME.fullmatch(name)
     return match is not None and match[1] != DEFAULT_PARTITION and all(map(is_uid, match.groups()[1:4]))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The data partition that a name begins with, and the rest of it."""
+    named = _PARTITION_FOLDER.match(name)
+    return (named[1], name[named.end() :]) if named else (DEFAULT_PARTITION, name)
 
 
 def _study_folder(study: StudyKey) -> str:

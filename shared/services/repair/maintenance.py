@@ -59,18 +59,11 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             # Other studies are no worse for it, and the entries stay for the next run.
             replay.failures += 1
-            _logger.error(
-                "What was abandoned of study %s is not settled: %s", study_key.study_instance_uid, described(error)
-            )
+            _logger.error("What was abandoned of study %s is not settled: %s", uid, described(error))
             continue
         replay.settled_entries += len(entries)
         replay.removed_blobs += removed
-        _logger.warning(
-            "Of study %s, %d requests were abandoned; %d blobs removed.",
-            uid,
-            len(entries),
-            removed,
-        )
+        _logger.warning("Of study %s, %d requests were abandoned; %d blobs removed.", uid, len(entries), removed)
     return replay
 
 
