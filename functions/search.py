@@ -15,7 +15,7 @@ from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.web.content_negotiation import negotiate
-from shared.web.representations import METADATA
+from shared.web.offers import METADATA
 
 _MORE: Final = "There are more results than the limit; ask for the next offset"
 _CUT: Final = "The search was cut at a limit of the service, and there may be more results: ask for less"

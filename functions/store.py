@@ -11,7 +11,7 @@ from functions.edge.request import accepted, api_version, resource, service_url
 from functions.edge.request_body import part_events
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import negotiate
-from shared.web.representations import STORE_RESPONSE
+from shared.web.offers import STORE_RESPONSE
 from shared.web.store_response import status_of, store_response
 
 

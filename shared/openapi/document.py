@@ -19,8 +19,8 @@ from shared.openapi.schemas import schemas
 from shared.settings import Settings
 from shared.web.content_negotiation import Offer
 from shared.web.http_function import HttpFunction
+from shared.web.offers import DICOM
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
-from shared.web.representations import DICOM
 
 _PROBLEM: Final = "application/problem+json"
 _SCHEME: Final = "token"

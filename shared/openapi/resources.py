@@ -22,7 +22,7 @@ from shared.openapi.statuses import Statuses
 from shared.settings import Settings
 from shared.web.content_negotiation import Offer
 from shared.web.http_function import Answers
-from shared.web.representations import (
+from shared.web.offers import (
     DICOM,
     DOCUMENTS,
     METADATA,

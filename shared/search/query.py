@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
-from shared.search.attribute_names import path_of
 from shared.search.matching import AnyOf, Matcher, Range, Requirements
 from shared.search.moments import Moments, combined_ranges
+from shared.search.query_names import path_of
 from shared.search.query_values import MatchingOptions, matcher_of
 from shared.settings import Settings
 

@@ -20,7 +20,7 @@ from shared.services.retrieve.stored_instances import find_instance
 from shared.storage.archive import Archive
 from shared.web.content import Content, Parts, Representations, Unread, in_memory
 from shared.web.content_negotiation import Offer
-from shared.web.representations import bulk_value_offers, frame_offers
+from shared.web.offers import bulk_value_offers, frame_offers
 
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _DOCUMENT_TYPE: Final = 0x00420012

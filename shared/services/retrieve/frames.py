@@ -11,7 +11,7 @@ from shared.services.retrieve.stored_frames import stored_frame, stored_frames
 from shared.services.retrieve.stored_instances import find_instance
 from shared.web.content import Content, Parts, Representations, begun
 from shared.web.content_negotiation import Offer
-from shared.web.representations import frame_offers
+from shared.web.offers import frame_offers
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive

@@ -21,7 +21,7 @@ from shared.services.retrieve.zip_archive import zip_archive
 from shared.storage import blob_names
 from shared.web.content import Content, Parts, Representations, Stream
 from shared.web.content_negotiation import Offer
-from shared.web.representations import DICOM, ZIP, instance_offers, several_offers
+from shared.web.offers import DICOM, ZIP, instance_offers, several_offers
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive

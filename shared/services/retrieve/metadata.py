@@ -12,7 +12,7 @@ from shared.services.retrieve.stored_instances import at_least_one, find_instanc
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.web.content import Content, Parts, Representations, Stream, in_memory
 from shared.web.content_negotiation import Offer
-from shared.web.representations import DICOM_XML, METADATA
+from shared.web.offers import DICOM_XML, METADATA
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive

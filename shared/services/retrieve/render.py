@@ -12,8 +12,8 @@ from shared.services.retrieve.stored_instances import at_least_one, find_instanc
 from shared.storage.archive import Archive
 from shared.web.content import Content, Parts, Representations, begun
 from shared.web.content_negotiation import Offer
+from shared.web.offers import rendered_offers
 from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameters
-from shared.web.representations import rendered_offers
 
 _PAGE_ROWS: Final = 16  # the first instance will do, unless it has no pixels
 

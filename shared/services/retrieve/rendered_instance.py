@@ -16,8 +16,8 @@ from shared.services.retrieve.stored_frames import read_frames, read_together, s
 from shared.services.retrieve.stored_image import open_image
 from shared.storage.archive import Archive
 from shared.web.content import Content, in_memory
+from shared.web.offers import DOCUMENTS
 from shared.web.rendering_parameters import RenderingParameters
-from shared.web.representations import DOCUMENTS
 
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015

@@ -20,7 +20,7 @@ from shared.services.retrieve.stored_frames import read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.services.retrieve.transcoding import TranscodedFrame, transcoded_frames
 from shared.web.content import Content, begun, in_memory
-from shared.web.representations import DICOM
+from shared.web.offers import DICOM
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
 _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}

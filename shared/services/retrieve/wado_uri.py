@@ -7,8 +7,8 @@ from shared.services.retrieve.stored_instances import find_instance
 from shared.storage.archive import Archive
 from shared.web.content import Content, Representations
 from shared.web.content_negotiation import Offer
+from shared.web.offers import DICOM, uri_offers
 from shared.web.rendering_parameters import RenderingParameters
-from shared.web.representations import DICOM, uri_offers
 from shared.web.uri_request import UriRequest
 
 

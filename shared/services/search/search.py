@@ -35,7 +35,7 @@ from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
 from shared.web.content import Content, in_memory
-from shared.web.representations import DICOM_XML
+from shared.web.offers import DICOM_XML
 
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 

@@ -2,7 +2,7 @@ import pytest
 
 from shared.errors import NotAcceptable
 from shared.web.content_negotiation import Offer, negotiate, parse_accept
-from shared.web.representations import (
+from shared.web.offers import (
     bulk_value_offers,
     frame_offers,
     instance_offers,
