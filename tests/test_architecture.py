@@ -1,6 +1,7 @@
 """The folders hold: what each may import, which are pure, and that no import leads back to where it came from."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -124,6 +125,22 @@ def test_no_import_leads_back_to_the_folder_that_it_came_from() -> None:
     for one, others in MAY_IMPORT.items():
         assert set(others) <= set(above), one
         above.append(one)
+
+
+def test_the_picture_of_the_folders_shows_what_they_may_import() -> None:
+    files = [file for path in FUNCTIONS for module in imports(path) if (file := file_of(module)) in SHARED]
+    may_import = {**MAY_IMPORT, "functions": {folder(file) for file in files}}
+    picture = (ROOT / "docs/architecture.md").read_text().partition("```mermaid\n")[2].partition("```")[0]
+    drawn: dict[str, set[str]] = {one: set() for one in may_import}
+    for ends in re.findall(r"^ *(\S+) -+> (\S+)$", picture, re.MULTILINE):
+        one, other = (end if end in ("functions", "shared") else f"shared/{end}" for end in ends)
+        assert other in may_import[one], ends
+        drawn[one].add(other)
+    below: dict[str, set[str]] = {}
+    for one in may_import:  # what it may import stands before it
+        below[one] = drawn[one].union(*(below[other] for other in drawn[one]))
+        assert set(may_import[one]) <= below[one], one
+    assert below["functions"] == MAY_IMPORT.keys()
 
 
 @pytest.mark.parametrize("path", SHARED, ids=name)
