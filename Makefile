@@ -3,7 +3,7 @@
 # `make docs` and the benchmarks.
 
 .PHONY: help run viewer test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
-	setup-viewer clean
+	setup-viewer setup-docs clean
 
 help:  ## list these words
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -14,7 +14,7 @@ run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
 	@.venv/bin/python -m local.viewer
 
-test: setup-viewer  ## every test, on ports of its own
+test: setup-viewer setup-docs  ## every test, on ports of its own
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: setup  ## lint, format and types
@@ -25,7 +25,7 @@ check: setup  ## lint, format and types
 demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
 	@.venv/bin/python -m local.demo
 
-docs: setup  ## make a site of docs/, in site/; ARGS=serve serves it and follows what is edited
+docs: setup-docs  ## make a site of docs/, in site/; ARGS=serve serves it and follows what is edited
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs $(or $(ARGS),build)
 
 fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--repair mends it
@@ -57,5 +57,8 @@ setup:  ## install what all words need, where it is not there yet
 setup-viewer:  ## the same, and the OHIF viewer
 	@local/setup.sh viewer
 
+setup-docs:  ## the same, and mermaid, which draws the diagrams of the documents
+	@local/setup.sh docs
+
 clean:  ## remove what was installed and what Azurite kept
-	@rm -rf .venv node_modules .viewer .azurite
+	@rm -rf .venv node_modules .viewer .mermaid .azurite

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: what lies beside docs/ makes pages of the site, too, and links to and from these work there."""
+"""A hook of MkDocs: what lies beside docs/ is part of the site, too, and links to and from its pages work there."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +11,13 @@ _ROOT: Final = Path(__file__).parents[1]
 # The file beside docs/, and the page; docs/security.md has the other one's name already.
 _PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "threat-model.md"}
 
+# What draws the diagrams, as mkdocs.yml lists it; `make setup-docs` fetches it.
+_SCRIPTS: Final = {".mermaid/mermaid.min.js": "mermaid.min.js"}
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages."""
-    for name, page in _PAGES.items():
+    """Add the pages and the script."""
+    for name, page in {**_PAGES, **_SCRIPTS}.items():
         files.append(File.generated(config, page, abs_src_path=str(_ROOT / name)))
     return files
 

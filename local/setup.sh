@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
-# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With the word `viewer`: the OHIF viewer, too.
+# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With the word `viewer`: the OHIF viewer,
+# too; with `docs`: mermaid, which draws the diagrams of the documents.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -44,6 +45,25 @@ digest = hashlib.sha512(pathlib.Path(sys.argv[1]).read_bytes()).digest()
 print("sha512-" + base64.b64encode(digest).decode())' "$1"
 }
 
+# Fetches an npm package into a folder: package, what it is, folder, sha512, what tar is to take of it. The package alone:
+# it is built, and what it depends on is in it.
+fetch() {
+    package=$1 what=$2 folder=$3 integrity=$4
+    shift 4
+    [ "$(cat "$folder/.installed" 2>/dev/null)" != "$integrity" ] || return 0
+    echo "Fetching $package ($what)"
+    rm -rf "$folder"
+    mkdir "$folder"
+    run_npm pack "$package" --loglevel=error --pack-destination "$folder" >/dev/null ||
+        fail "npm could not fetch $package: see its message above."
+    archive=$(echo "$folder"/*.tgz)
+    [ "$(digest_of "$archive")" = "$integrity" ] ||
+        fail "What npm fetched as $package is not what was expected: its sha512 differs."
+    tar -xzmf "$archive" -C "$folder" --strip-components=2 "$@"
+    rm "$archive"
+    echo "$integrity" >"$folder/.installed"
+}
+
 if ! works .venv/bin/python ||
     { [ -n "${PYTHON:-}" ] && [ "$(version_of "$PYTHON")" != "$(version_of .venv/bin/python)" ]; }; then
     python=$(find_python)
@@ -74,19 +94,17 @@ if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >node_modules/.installed
 fi
 
-viewer=@ohif/app@3.13.2
-integrity=sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
-if [ "${1:-}" = viewer ] && [ "$(cat .viewer/.installed 2>/dev/null)" != "$integrity" ]; then
-    echo "Fetching the OHIF viewer (50 MB)"
-    rm -rf .viewer
-    mkdir .viewer
-    # The package alone: its pages are built, and what it depends on is in them.
-    run_npm pack "$viewer" --loglevel=error --pack-destination .viewer >/dev/null ||
-        fail "npm could not fetch $viewer: see its message above."
-    archive=$(echo .viewer/*.tgz)
-    [ "$(digest_of "$archive")" = "$integrity" ] ||
-        fail "What npm fetched as $viewer is not what was expected: its sha512 differs."
-    tar -xzmf "$archive" -C .viewer --strip-components=2 --exclude='*.map' package/dist
-    rm "$archive"
-    echo "$integrity" >.viewer/.installed
-fi
+for word in "$@"; do
+    case $word in
+        viewer)
+            fetch @ohif/app@3.13.2 "the OHIF viewer, 50 MB" .viewer \
+                sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA== \
+                --exclude='*.map' package/dist
+            ;;
+        docs)  # version 11 is what the theme, Material, is made for
+            fetch mermaid@11.17.2 "which draws diagrams, 18 MB" .mermaid \
+                sha512-V6K3C8EBdEsPFZXSKMJe6ppQOENxuHARr9GvHX4hh47lAbhMRD9qf4oEK7LoaRQxULMa80/qt5gHO73aCleBBg== \
+                package/dist/mermaid.min.js
+            ;;
+    esac
+done

@@ -1,5 +1,6 @@
 """The documents as a site: it builds, each link leads somewhere, and its pages load nothing from elsewhere."""
 
+import html
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from local.azurite import ROOT
+from tests.e2e.test_browser import CHROMIUM, shown
 
 # The page that is made of each document.
 PAGES = {path.stem: path for path in ROOT.glob("docs/*.md")} | {
@@ -18,9 +20,16 @@ PAGES = {path.stem: path for path in ROOT.glob("docs/*.md")} | {
     "threat-model": ROOT / "SECURITY.md",
 }
 
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+
+
+def diagrams(document: Path) -> list[str]:
+    """The diagrams of a document, in mermaid's words."""
+    return re.findall(r"^```mermaid\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE)
+
 
 class Page(HTMLParser):
-    """What a page links to and loads, the anchors that it has, and how many elements of each name its article has."""
+    """What a page links to and loads, its anchors, how many elements of each name its article has, and its diagrams."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -28,7 +37,9 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.anchors: set[str] = set()
         self.elements: list[str] = []
+        self.diagrams: list[str] = []
         self._is_in_article = False
+        self._is_in_diagram = False
         self.feed(text)
         self.close()
 
@@ -39,6 +50,9 @@ class Page(HTMLParser):
             self._is_in_article = True
         if self._is_in_article:
             self.elements.append(tag)
+        if tag == "pre" and values.get("class") == "mermaid":
+            self._is_in_diagram = True
+            self.diagrams.append("")
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
         elif tag == "link" and values["rel"] not in ("canonical", "next", "prev"):
@@ -48,6 +62,11 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._is_in_article &= tag != "article"
+        self._is_in_diagram &= tag != "pre"
+
+    def handle_data(self, data: str) -> None:
+        if self._is_in_diagram:
+            self.diagrams[-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +119,8 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Page]) -
         for address in page.loads:
             assert not urlsplit(address).netloc, address
             assert target(path, address)[0].exists(), address
+        # Where a page has no mermaid, the theme fetches it.
+        assert not page.diagrams or "mermaid.min.js" in page.loads
     styles = list(site.rglob("*.css"))
     assert styles
     for style in styles:
@@ -114,4 +135,28 @@ def test_a_page_shows_the_blocks_tables_and_lists_of_its_document(pages: dict[Pa
     (page,) = (page for path, page in pages.items() if path.stem == name)
     assert page.elements.count("pre") == len(code)
     assert page.elements.count("table") == len(re.findall(r"^\| ---", text, re.MULTILINE))
+    assert [text.strip() for text in page.diagrams] == [text.strip() for text in diagrams(PAGES[name])]
     assert page.elements.count("li") == len(re.findall(r"^ *(?:[*-]|\d+\.) ", text, re.MULTILINE))
+
+
+@in_browser
+def test_the_site_draws_its_diagrams(site: Path, pages: dict[Path, Page], tmp_path: Path) -> None:
+    drawn = [path for path, page in pages.items() if page.diagrams]
+    assert drawn
+    for path in drawn:
+        page = shown(path.as_uri(), tmp_path)
+        assert page.count('<div class="mermaid">') == len(pages[path].diagrams)
+        assert '<pre class="mermaid">' not in page
+
+
+@in_browser
+def test_each_diagram_is_one_that_mermaid_draws(site: Path, tmp_path: Path) -> None:
+    """That of a document which is no page of the site, too: GitHub draws it."""
+    texts = [text for document in (ROOT / "README.md", *PAGES.values()) for text in diagrams(document)]
+    page = tmp_path / "page.html"
+    blocks = "".join(f'<pre class="mermaid">{html.escape(text)}</pre>' for text in texts)
+    page.write_text(f'<meta charset="utf-8">{blocks}<script src="{(site / "mermaid.min.js").as_uri()}"></script>')
+    document = shown(page.as_uri(), tmp_path / "profile")
+    assert len(texts) > 2
+    assert document.count("<svg ") == len(texts)
+    assert "Syntax error" not in document
