@@ -3,9 +3,9 @@
 import logging
 
 import azure.functions as func
-import azurefunctions.extensions.http.fastapi  # type: ignore[import-untyped]  # noqa: F401 -- its import turns HTTP streaming on
+import azurefunctions.extensions.http.fastapi  # type: ignore[import-untyped]  # noqa: F401 -- importing it turns HTTP streaming on
 
-from functions import (  # noqa: F401 -- their import makes the functions of the table of routes
+from functions import (  # noqa: F401 -- importing them defines the functions of the table of routes
     delete,
     describe,
     health,
@@ -19,9 +19,9 @@ from functions import (  # noqa: F401 -- their import makes the functions of the
 )
 from functions.edge.function import register
 
-# uvicorn logs each URL with its query, in which patients' names stand. A filter is what survives its configuration.
+# uvicorn logs each URL with its query, which may hold patients' names. Only a filter survives uvicorn's configuration.
 logging.getLogger("uvicorn.access").addFilter(lambda _: False)
-# So do the storage SDKs with the keys of the index.
+# The storage SDKs log URLs that hold keys of the index.
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 app = func.FunctionApp()

@@ -20,13 +20,13 @@ async def delete_study(req: Request, app: App) -> Response:
 
 @function("DeleteSeries")
 async def delete_series(req: Request, app: App) -> Response:
-    """Delete a series with all its instances; with the last series goes the study."""
+    """Delete a series with all its instances; the study goes with its last series."""
     return await _delete(req, app)
 
 
 @function("DeleteInstance")
 async def delete_instance(req: Request, app: App) -> Response:
-    """Delete an instance; with the last one goes the series, and with the last series the study."""
+    """Delete an instance; a series goes with its last instance, a study with its last series."""
     return await _delete(req, app)
 
 
@@ -35,7 +35,7 @@ async def _delete(req: Request, app: App) -> Response:
 
     max_seconds = app.settings.max_request_seconds
     try:
-        # Maintenance counts on it that no request is at work for longer.
+        # Maintenance relies on no request being at work for longer.
         async with asyncio.timeout(max_seconds):
             await delete(await app.archive(), resource(req))
     except TimeoutError:

@@ -1,6 +1,6 @@
-"""The functions that describe the API itself, as an OpenAPI document: what Microsoft's service has under api.yaml.
+"""The functions that describe the API itself as an OpenAPI document, which Microsoft's service has under api.yaml.
 
-Nobody has to sign in for it: it tells what the code and the settings are, and nothing of the archive.
+They need no sign-in: the document reflects the code and the settings, and shows nothing of the archive.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from functions.edge.request import api_version, service_url
 from functions.routes import ROUTES
 from shared.settings import Settings
 
-_KEPT_DOCUMENTS: Final = 8  # two versions, for each of the few names that clients know the service by
+_KEPT_DOCUMENTS: Final = 8  # two versions for each of the few host names that clients use
 
 
 @function("DescribeApi")
 async def describe_api(req: Request, app: App) -> Response:
-    """The OpenAPI document of this version of the API, in YAML, of which JSON is a part."""
+    """The OpenAPI document of this version of the API, in YAML, which includes JSON."""
     return await _describe(req, app, "application/yaml")
 
 
@@ -33,11 +33,11 @@ async def describe_api_as_json(req: Request, app: App) -> Response:
 
 
 async def _describe(req: Request, app: App, media_type: str) -> Response:
-    app.check_sign_in()  # a service that is not configured has nothing to say of itself
+    app.check_sign_in()  # a service that is not configured does not describe itself
     base_url, _, _ = service_url(req, app.settings).rpartition("/")
-    # In a thread: the first time, what it is made of is imported.
-    made = await asyncio.to_thread(_document, api_version(req), base_url, app.settings)
-    return Response(made, media_type=media_type)  # YAML 1.2 is JSON and more
+    # In a thread: the first call imports what the document is made of.
+    text = await asyncio.to_thread(_document, api_version(req), base_url, app.settings)
+    return Response(text, media_type=media_type)  # YAML 1.2 includes JSON
 
 
 @lru_cache(_KEPT_DOCUMENTS)

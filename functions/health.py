@@ -1,4 +1,4 @@
-"""GET /health, whether the service can reach its storage, and /health/live, whether it runs; nothing else is told."""
+"""GET /health, whether the service reaches its storage, and /health/live, whether it runs; they say nothing else."""
 
 import json
 from http import HTTPStatus
@@ -20,7 +20,7 @@ async def check_health(_req: Request, app: App) -> Response:
 
 @function("CheckLiveness")
 async def check_liveness(_req: Request, _app: App) -> Response:
-    """200: this process answers. Asks nothing of storage."""
+    """200: this process answers. Does not ask storage."""
     return _response(HTTPStatus.OK, "alive")
 
 

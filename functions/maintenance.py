@@ -1,4 +1,4 @@
-"""The timer that finishes what processes that died left behind."""
+"""The timer that finishes what dead processes left behind."""
 
 import logging
 
@@ -14,13 +14,13 @@ _logger = logging.getLogger(__name__)
 
 
 class MaintenanceFailed(Exception):
-    """A run of maintenance failed; the log says at what."""
+    """A run of maintenance failed; the log says where."""
 
 
 @bp.function_name("ReplayJournal")
 @bp.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
 async def replay_journal(timer: func.TimerRequest) -> None:
-    """Every ten minutes; one run at a time over all instances, as the host sees to. Raises MaintenanceFailed."""
+    """Every ten minutes; the host allows one run at a time across all instances. Raises MaintenanceFailed."""
     from shared.services.repair import maintenance  # the storage SDKs
 
     app = app_of_process()

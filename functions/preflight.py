@@ -1,4 +1,4 @@
-"""The function that answers OPTIONS for all resources: what a browser asks before a page of another origin may."""
+"""The function that answers OPTIONS for all resources: a browser asks first on behalf of a page of another origin."""
 
 from http import HTTPStatus
 
@@ -17,7 +17,7 @@ _NAME = "AnswerPreflight"
 
 @function(_NAME)
 async def answer_preflight(req: Request, app: App) -> Response:
-    """The methods of a resource; to pages of origins that may use it, that they may use those (CORS preflight)."""
+    """The methods of a resource; pages of origins that may use it learn that they may use them (CORS preflight)."""
     methods = _methods_of(f"{req.path_params['version']}/{req.path_params.get('path') or ''}")
     if not methods:
         raise NotFound("There is no such resource.")
@@ -28,6 +28,6 @@ async def answer_preflight(req: Request, app: App) -> Response:
 
 
 def _methods_of(path: str) -> list[str]:
-    """The methods of the functions whose templates a path fits, in alphabetical order; none where none does."""
+    """The methods of the functions whose templates a path fits, in alphabetical order; none where it fits none."""
     fitting = [row.methods for row in ROUTES.values() if row.name != _NAME and match(row.route, path) is not None]
     return sorted({"OPTIONS", *(method for methods in fitting for method in methods)}) if fitting else []

@@ -1,6 +1,6 @@
 """The functions of the Retrieve transaction (WADO-RS): instances, metadata, frames, bulk data. Pictures: `render.py`.
 
-What there is of a resource, a service says; `functions/edge/answers.py` makes the answer of it.
+Services say what there is of a resource; `functions/edge/answers.py` turns it into the answer.
 """
 
 from starlette.requests import Request
@@ -27,7 +27,7 @@ async def retrieve_series(req: Request, app: App) -> Response:
 
 @function("RetrieveInstance")
 async def retrieve_instance(req: Request, app: App) -> Response:
-    """An instance, as a part of its own or alone."""
+    """An instance, as the only part of a message or alone."""
     found = await instances.retrieve_instance(await app.archive(), instance_identifiers(req), app.pixel_work)
     return await retrieval_response(req, app, found)
 

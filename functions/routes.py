@@ -1,7 +1,7 @@
-"""Every HTTP function, a row each. Here a transaction begins: its handler stands in the file of its family beside this.
+"""Every HTTP function, one row each. A transaction starts here: its handler is in the file of its family next to this.
 
 Registration, sign-in, preflight, the OpenAPI document, telemetry and the test of the conformance statement read this
-table. Routes are those of PS3.18 10.1, below the version of the API.
+table. The routes are those of PS3.18 10.1, below the version of the API.
 """
 
 from collections.abc import Mapping

@@ -23,7 +23,7 @@ async def store_instances(req: Request, app: App) -> Response:
 
 @function("StoreStudyInstances")
 async def store_study_instances(req: Request, app: App) -> Response:
-    """Store instances of the study that the path names; those of another fail."""
+    """Store instances of the study that the path names; instances of other studies fail."""
     return await _store(req, app, resource(req).study_instance_uid)
 
 

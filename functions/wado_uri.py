@@ -14,7 +14,7 @@ from shared.web.uri_request import parse_uri_request
 
 @function("RetrieveByUri")
 async def retrieve_by_uri(req: Request, app: App) -> Response:
-    """An instance as its file, or rendered, as `contentType` or Accept asks for; images are rendered by default."""
+    """An instance as its file or rendered, as `contentType` or Accept asks; images are rendered by default."""
     from shared.services.retrieve.wado_uri import retrieve_by_uri  # pydicom
 
     query = req.query_params.multi_items()

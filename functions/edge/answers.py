@@ -1,7 +1,7 @@
-"""What a service offers of a resource, to an answer: the one place where HTTP is made of a retrieval.
+"""From what a service offers of a resource to an answer: the one place where a retrieval becomes HTTP.
 
 A representation is chosen (PS3.18 8.7), named by an entity tag, not sent to a client that has it (RFC 9110 13), sent
-whole or in the range that is asked for (14), alone or in parts (PS3.18 8.6.1.2), text gzipped.
+whole or in the range requested (14), alone or in parts (PS3.18 8.6.1.2), text gzipped.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from shared.web.entity_tags import caching_headers, entity_tag, names_tag
 from shared.web.media_types import MediaType
 
 _GZIP_LEVEL: Final = 4
-_GZIP_WINDOW: Final = 31  # zlib's word for gzip
+_GZIP_WINDOW: Final = 31  # selects the gzip format in zlib
 
 
 async def retrieval_response(
     req: Request, app: App, found: Representations | Unread, accept: Sequence[MediaType] | None = None
 ) -> Response:
-    """The answer to a retrieval of what a service has found; `accept` in the place of what the request accepts.
+    """The answer to a retrieval of what a service has found; `accept`, if given, replaces what the request accepts.
 
     Raises NotAcceptable, and what the service raises.
     """
@@ -62,7 +62,7 @@ def _is_at_client(req: Request, headers: dict[str, str]) -> bool:
 
 
 def _caching_headers(req: Request, found: Representations, offer: Offer, url: str) -> dict[str, str]:
-    """With an entity tag of all that the bytes of a representation depend on; none where that is not known."""
+    """An entity tag of all that the bytes of a representation depend on; no headers where that is not known."""
     if found.version is None or (offer.is_multipart and not found.is_version_of_parts):
         return {}
     uids = sorted(offer.transfer_syntax_uids)
@@ -83,9 +83,10 @@ async def _stream_response(req: Request, stream: Stream, headers: dict[str, str]
 async def _content_response(
     req: Request, offer: Offer, content: Content, url: str, headers: dict[str, str]
 ) -> Response:
-    """An answer of one content, alone or as the only part, or the range of the answer that is asked for.
+    """An answer of one content, alone or as the only part, or the requested range of that answer.
 
-    A range is one of the representation, so of a message with its head: cornerstone3D asks for frames so.
+    A range counts from the start of the representation, including the head of a multipart message: cornerstone3D asks
+    for frames in this way.
     """
     if not offer.is_multipart:
         return await _ranged_response(req, content, headers | content_headers(content, url))
@@ -119,7 +120,7 @@ async def _ranged_response(req: Request, content: Content, headers: dict[str, st
 
 
 async def _whole(req: Request, content: Content) -> AsyncIterator[bytes]:
-    """All bytes of a content, the first read already, so that what fails at once becomes a status; none for HEAD."""
+    """All bytes of a content, the first already read, so that an early failure becomes a status; for HEAD, none."""
     return content.all() if req.method == "HEAD" else await begun(content.all())
 
 

@@ -1,7 +1,7 @@
 """What the functions of one process share, as one object: settings, archive, store service, authority, bounds.
 
-It is made at the first request; the storage SDKs, pydicom and what checks tokens are imported when they are first
-needed, so that a process starts, and answers what needs none of them, quickly.
+It is made at the first request. The storage SDKs, pydicom and the checks of tokens are imported when first needed, so
+that a process starts quickly, and quickly answers requests that need none of them.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class App:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The object of a process with this environment; never fails: `check` tells that settings cannot be read."""
+        """The object of a process with this environment; never fails: `check` reports settings that cannot be read."""
         try:
             return cls(Settings.from_environment(environment))
         except SettingsError as error:
@@ -65,7 +65,7 @@ class App:
 
     @cached_property
     def authority(self) -> "Authority":
-        """The authority whose tokens are accepted, with the keys that the process holds of it."""
+        """The authority whose tokens are accepted, with those of its keys that the process holds."""
         from shared.services.sign_in.authority import Authority  # aiohttp and PyJWT
 
         return Authority(self.settings.authority)
@@ -99,18 +99,18 @@ class App:
         return self._telemetry
 
     async def close(self) -> None:
-        """End the archive's connections, for a server that knows when it ends; Azure's worker does not."""
+        """Close the archive's connections, for a server that knows when it ends; Azure's worker does not."""
         opened, self._archive = self._archive, None
         if opened is not None:
             await opened.close()
 
 
 of_process: App | None = None
-"""The object of this process, once it is made. Tests put one of their own here."""
+"""The object of this process, once it is made. Tests put their own here."""
 
 
 def app_of_process() -> App:
-    """The object of this process, made of the environment when it is first asked for."""
+    """The object of this process, made from the environment on the first call."""
     global of_process
     if of_process is None:
         of_process = App.from_environment(os.environ)

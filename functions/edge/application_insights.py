@@ -1,6 +1,6 @@
-"""Application Insights, through OpenTelemetry: what a request or a maintenance run was and took, told when it is over.
+"""Application Insights, through OpenTelemetry: what a request or a maintenance run was and took, sent when it is over.
 
-Spans are made with the times that were noted. They hold names of functions and stores, UIDs of studies and numbers.
+Spans are made with the times noted before. They hold names of functions and stores, UIDs of studies and numbers.
 """
 
 import os
@@ -54,7 +54,7 @@ class ApplicationInsights:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """With the exporters of the settings' connection string. Raises ValueError where that is none."""
+        """With exporters for the settings' connection string. Raises ValueError where it is not valid."""
         authentication = settings.applicationinsights_authentication_string
         client_id = _CLIENT_ID.search(authentication)
         credential = (
@@ -66,7 +66,7 @@ class ApplicationInsights:
             "disable_offline_storage": True,
         }
         resource = Resource.create({"service.name": os.environ.get("WEBSITE_SITE_NAME", _NAME)})
-        # A client does not choose what is recorded: the sampled flag of its traceparent is not followed.
+        # A client does not choose what is recorded: the sampled flag of its traceparent is ignored.
         tracer_provider = TracerProvider(ALWAYS_ON, resource)
         tracer_provider.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(**options)))
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options))
@@ -143,7 +143,7 @@ class ApplicationInsights:
 
 
 def _remote_parent(record: RequestRecord) -> Span:
-    """The caller's span; where there was none, one that nobody knows, so that the trace is the one of the log."""
+    """The caller's span; without one, a span that does not exist, so that the trace is the one in the log."""
     parent_id = record.parent_id or record.trace_id[:16]
     trace_id = int(record.trace_id, 16)
     return NonRecordingSpan(SpanContext(trace_id, int(parent_id, 16), is_remote=True, trace_flags=TraceFlags(1)))

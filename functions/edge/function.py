@@ -1,7 +1,7 @@
 """The one decorator of HTTP functions, and the list that it fills.
 
-A request goes through here: it is observed, its token and API version are checked, the handler of its function answers,
-every error becomes a problem document, and every answer gets the headers that all have.
+Every request passes here: it is observed, its token and API version are checked, the handler of its function answers,
+every error becomes a problem document, and every answer gets the common headers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -53,14 +53,14 @@ def function(name: str) -> Callable[[Handler], HostHandler]:
 
 
 def register(app: func.FunctionApp) -> None:
-    """Enter all HTTP functions into the app. Raises KeyError for a row of ROUTES that no handler has been given."""
+    """Add all HTTP functions to the app. Raises KeyError for a row of ROUTES without a handler."""
     for row in ROUTES.values():
         trigger = app.route(row.route, methods=row.methods, auth_level=func.AuthLevel.ANONYMOUS)
         app.function_name(row.name)(trigger(_handlers[row.name]))
 
 
 def summaries() -> dict[str, str]:
-    """What each function does, in a sentence, by its name."""
+    """What each function does, in a sentence, by the function's name."""
     return {name: (handler.__doc__ or "").partition("\n")[0] for name, handler in _handlers.items()}
 
 
@@ -79,7 +79,7 @@ async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -
 
 
 def _head(response: Response) -> Response:
-    """The answer to HEAD: that to GET without its body, and with no length where that one has none."""
+    """The answer to HEAD: the answer to GET without its body, and without a length where GET has none."""
     head = Response(status_code=response.status_code, headers=dict(response.headers))
     if "content-length" not in response.headers:
         del head.headers["content-length"]

@@ -10,10 +10,10 @@ from shared.web.cross_origin import ANY, sharing_headers
 
 _SECURITY: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
-# Anyone who may store may store a page with scripts as a bulk value; opened from here it must not act as ours. What is
-# no page, such as a picture in one, or what a script fetches, is not touched by it.
+# Anyone who may store may store a page with scripts as a bulk value; opened from here it must not act as ours. The
+# policy affects pages only, not a picture in a page or what a script fetches.
 _NO_SCRIPTS: Final = "default-src 'none'; sandbox"
-# Browsers show a PDF in a viewer of their own, apart from our origin; some refuse to do so in a sandbox.
+# Browsers show a PDF in their own viewer, apart from our origin; some refuse to in a sandbox.
 _PDF: Final = "application/pdf"
 _NO_SCRIPTS_IN_PDF: Final = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
 
@@ -28,7 +28,7 @@ def with_headers(req: Request, response: Response, settings: Settings) -> Respon
     headers["Content-Security-Policy"] = _NO_SCRIPTS_IN_PDF if is_pdf else _NO_SCRIPTS
     if client_scheme(req, settings) == "https":
         headers["Strict-Transport-Security"] = _HTTPS_ONLY
-    # What can be asked for again by its entity tag says so itself.
+    # An answer with an entity tag already has its own.
     headers.setdefault("Cache-Control", "no-store")
     headers.update(sharing_headers(settings.cors_origins, req.headers.get("origin")))
     if settings.cors_origins and ANY not in settings.cors_origins:
@@ -37,7 +37,7 @@ def with_headers(req: Request, response: Response, settings: Settings) -> Respon
 
 
 def client_scheme(req: Request, settings: Settings) -> str:
-    """The scheme that the client used: as the settings have it, or the host in front says, if the settings trust it."""
+    """The scheme that the client used, from the settings, or from the host in front if the settings trust it."""
     if settings.public_base_url:
         return settings.public_base_url.partition(":")[0].lower()
     forwarded = req.headers.get("x-forwarded-proto", "") if settings.trust_forwarded else ""

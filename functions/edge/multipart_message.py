@@ -14,9 +14,9 @@ from shared.web.media_types import format_media_type
 def multipart_response(
     offer: Offer, contents: AsyncIterator[Content], url: str, headers: dict[str, str] | None = None
 ) -> StreamingResponse:
-    """An answer of a part for each content; one that fails in its midst is cut short, so nobody takes it for whole.
+    """An answer with a part for each content; one that fails midway is cut short, so that nobody takes it for whole.
 
-    `url` is the service's, ``scheme://host/version``; `headers` are those of the answer beside its Content-Type.
+    `url` is the service's, ``scheme://host/version``; `headers` are the answer's, besides its Content-Type.
     """
     headers = headers or {}
     encoder = MultipartEncoder(_boundary(headers), type=offer.media_type)
@@ -25,13 +25,13 @@ def multipart_response(
 
 
 def multipart_message(content: Content, url: str, headers: dict[str, str]) -> tuple[Content, str]:
-    """The message of one content, to be read as that can be, and its Content-Type."""
+    """The message of one content, readable in the same ranges, and its Content-Type."""
     encoder = MultipartEncoder(_boundary(headers), type=content.media_type)
     return _message(encoder, content, url), encoder.content_type
 
 
 def content_headers(content: Content, url: str) -> dict[str, str]:
-    """The headers that say what a content is, of a part or of a whole answer; viewers decode by the transfer syntax."""
+    """The headers that describe a content, in a part or in a whole answer; viewers decode by the transfer syntax."""
     parameters = {"transfer-syntax": content.transfer_syntax_uid} if content.transfer_syntax_uid else {}
     return {
         "Content-Type": format_media_type(content.media_type, parameters),
@@ -40,12 +40,12 @@ def content_headers(content: Content, url: str) -> dict[str, str]:
 
 
 def _boundary(headers: dict[str, str]) -> str:
-    """The same boundary each time, as the entity tag is; nobody who stores an instance can know it before."""
+    """The entity tag as boundary, so that it stays the same; nobody who stores an instance can know it beforehand."""
     return headers["ETag"].strip('"') if "ETag" in headers else new_boundary()
 
 
 def _message(encoder: MultipartEncoder, content: Content, url: str) -> Content:
-    """The multipart message of one content, to be read as that can be."""
+    """The multipart message of one content, readable in the same ranges."""
     head = encoder.send(PartBegin(Headers(content_headers(content, url))))
     encoder.send(PartEnd())
     end = encoder.send(MessageEnd())
@@ -62,7 +62,7 @@ def _message(encoder: MultipartEncoder, content: Content, url: str) -> Content:
     end_offset = len(head) + content.size_bytes
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        # With the first bytes of the content goes what is before them: what cannot be had fails at the first step.
+        # The head goes out with the first bytes of the content, so one that cannot be had fails at the first step.
         held = head[offset : offset + length]
         first, last = max(offset - len(head), 0), min(offset + length, end_offset) - len(head)
         if first < last:

@@ -1,4 +1,4 @@
-"""Watches each request: counts its bytes and storage operations, logs it, and tells Application Insights of it."""
+"""Watches each request: counts its bytes and storage operations, logs it and reports it to Application Insights."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,16 +13,16 @@ from shared.web.http_function import HttpFunction
 
 
 class AnswerCut(Exception):
-    """An answer failed in its midst: the connection is to be cut, so that nobody takes it for whole."""
+    """An answer failed midway: the connection has to be cut, so that nobody takes the answer for whole."""
 
 
 async def observed(
     function: HttpFunction, req: Request, app: App, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """The answer that `answer` gives to the request, which it does for every error: counted, logged and told of.
+    """The answer that `answer` gives to the request: counted, logged and reported. `answer` answers every error, too.
 
-    An answer that is in memory is logged when it is handed to the host, which drops what is logged later; one that is
-    streamed, when its last byte went out or its client left. What fails while it is streamed goes on as AnswerCut.
+    An answer in memory is logged when it is handed to the host, which drops what is logged later; a streamed one when
+    its last byte has gone out or its client has left. A failure while it is streamed is raised as AnswerCut.
     """
     record = RequestRecord.of(req, function)
     req.scope["trace_id"] = record.trace_id
@@ -37,7 +37,7 @@ async def observed(
 
 
 class _Observed(Response):
-    """An answer that is counted while it is sent. Its headers are the answer's own, for whoever adds to them."""
+    """An answer that is counted while it is sent. Its headers are the wrapped answer's, so more can be added."""
 
     def __init__(self, response: Response, record: RequestRecord, app: App, is_streamed: bool) -> None:
         self.status_code = response.status_code

@@ -1,4 +1,4 @@
-"""Errors to answers: problem documents (RFC 9457), and what is read of a body before a request is refused."""
+"""From errors to answers: problem documents (RFC 9457), and how much of a body is read before a refusal."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ _logger = logging.getLogger(__name__)
 
 
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document for an error, with Retry-After where the client may try again, or the headers given."""
+    """A problem document for an error, with the given headers; for 503, with Retry-After instead."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     headers = {"Retry-After": str(_RETRY_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else headers
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
 async def problem_of(error: Exception, handler: str, req: Request) -> Response:
-    """The answer to a request at which a handler failed. An error that is not the client's is logged."""
+    """The answer to a request whose handler failed. An error that is not the client's is logged."""
     match error:
         case DicomWebError():
             await _drain(req)
@@ -48,7 +48,7 @@ async def problem_of(error: Exception, handler: str, req: Request) -> Response:
 
 
 async def _drain(req: Request) -> None:
-    """Read on before an early refusal: a host that still forwards the body takes an answer to it for a failure."""
+    """Read on before an early refusal: a host that is still forwarding the body takes an early answer for a failure."""
     received = 0
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):

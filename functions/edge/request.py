@@ -17,7 +17,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[
 
 
 def api_version(req: Request) -> ApiVersion:
-    """The version of the API that the path names; raises NotFound for another than those served."""
+    """The version of the API that the path names; raises NotFound for a version that is not served."""
     asked = req.path_params["version"].lower()
     for version in API_VERSIONS:
         if asked == version:
@@ -26,7 +26,7 @@ def api_version(req: Request) -> ApiVersion:
 
 
 def resource(req: Request) -> ResourceIdentifiers:
-    """The study, series or instance that the path names; raises BadRequest for a UID that is none."""
+    """The study, series or instance that the path names; raises BadRequest for an invalid UID."""
     study, series, instance = (
         uid_of_path(req.path_params[name], name) if name in req.path_params else None
         for name in ("study", "series", "instance")
@@ -37,13 +37,13 @@ def resource(req: Request) -> ResourceIdentifiers:
 
 
 def instance_identifiers(req: Request) -> InstanceIdentifiers:
-    """The instance that the path names; raises BadRequest for a UID that is none."""
+    """The instance that the path names; raises BadRequest for an invalid UID."""
     study, series, instance = (uid_of_path(req.path_params[name], name) for name in ("study", "series", "instance"))
     return InstanceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series, instance)
 
 
 def frame_numbers(req: Request, max_frames: int) -> list[int]:
-    """The numbers, from 1, of the path's frame list, such as ``1,2,3``; raises BadRequest for anything else."""
+    """The frame numbers, from 1, in the path's list, such as ``1,2,3``; raises BadRequest for anything else."""
     numbers = req.path_params["frames"].split(",")
     if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
         raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
@@ -55,7 +55,7 @@ def frame_numbers(req: Request, max_frames: int) -> list[int]:
 def accepted(req: Request) -> tuple[MediaType, ...]:
     """The media ranges that the request accepts, by header or query parameter.
 
-    Raises NotAcceptable where the `charset` parameter (PS3.18 8.3.3.2) asks for text in another than UTF-8.
+    Raises NotAcceptable where the `charset` parameter (PS3.18 8.3.3.2) does not allow UTF-8.
     """
     charsets = [
         name.partition(";")[0].strip().lower() for name in ",".join(req.query_params.getlist("charset")).split(",")
@@ -66,7 +66,7 @@ def accepted(req: Request) -> tuple[MediaType, ...]:
 
 
 def accepts_gzip(req: Request) -> bool:
-    """Whether the client takes content that is gzipped (RFC 9110 12.5.3)."""
+    """Whether the client accepts gzipped content (RFC 9110 12.5.3)."""
     codings = (coding.partition(";") for coding in req.headers.get("accept-encoding", "").lower().split(","))
     weights = {name.strip(): weight.replace(" ", "") for name, _, weight in codings}
     weight = weights.get("gzip", weights.get("*", "q=0"))
@@ -86,7 +86,7 @@ def service_url(req: Request, settings: Settings) -> str:
     """The service's URL as clients see it, ``scheme://host/version``.
 
     The public base URL of the settings; else what the host in front says that the client used, if the settings trust
-    it; else the request's own Host. Raises BadRequest for a Host that is no host name.
+    it; else the request's own Host. Raises BadRequest for an invalid Host.
     """
     base = settings.public_base_url
     if not base:

@@ -1,4 +1,4 @@
-"""The body of a request: as it arrives, within the one limit of its size, and as the events of its parts."""
+"""The body of a request: as it arrives, within the one limit on its size, and as the events of its parts."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ _ACCEPTED: Final = 'Send multipart/related; type="application/dicom", or applica
 
 
 async def body(req: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises PayloadTooLarge over the limit, at once if its length is announced."""
+    """The body as it arrives. Raises PayloadTooLarge over the limit, at once if the length is announced."""
     limit = settings.max_request_bytes
     announced = req.headers.get("content-length", "")
     received = 0
@@ -42,10 +42,10 @@ async def body(req: Request, settings: Settings) -> AsyncIterator[bytes]:
 
 
 def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
-    """The parts of a request that stores; a body of one instance is one part.
+    """The events of a store request's parts; a body that is one instance is one part.
 
-    Raises UnsupportedMediaType for a Content-Type that is not read, BadRequest for one that is malformed; while the
-    body is read, PayloadTooLarge over a limit of the settings and MultipartError for a message that is broken.
+    Raises UnsupportedMediaType for an unsupported Content-Type, BadRequest for a malformed one; while the body is read,
+    PayloadTooLarge over a limit of the settings and MultipartError for a malformed message.
     """
     content_type = req.headers.get("content-type")
     if content_type is None:
@@ -59,7 +59,7 @@ def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
     limits = MultipartLimits(
         max_parts=settings.max_parts,
         max_part_bytes=settings.max_part_bytes,
-        max_total_bytes=sys.maxsize,  # `body` limits the whole, of any kind
+        max_total_bytes=sys.maxsize,  # `body` limits the whole
     )
     return decode_events(body(req, settings), MultipartDecoder(boundary_of(media_type), limits=limits))
 

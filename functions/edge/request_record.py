@@ -1,6 +1,6 @@
 """What one request is and takes: noted while it is answered, then a line in the log and a span in Application Insights.
 
-Both say which function was asked, not which URL: paths may hold anything, and queries hold patients' names.
+Both name the function, not the URL: paths may hold anything, and queries hold patients' names.
 """
 
 import logging
@@ -26,7 +26,7 @@ _logger = logging.getLogger("dicomweb.request")
 class RequestRecord:
     """One request. `end`: "whole", "left" by its client, or "cut" by a failure of ours.
 
-    `trace_id` and `parent_id` are those of its traceparent (W3C Trace Context); without one, the first is made up.
+    `trace_id` and `parent_id` come from its traceparent (W3C Trace Context); without one, `trace_id` is made up.
     """
 
     function: HttpFunction
@@ -46,7 +46,7 @@ class RequestRecord:
 
     @classmethod
     def of(cls, req: Request, function: HttpFunction) -> Self:
-        """The record of a request that begins now."""
+        """The record of a request that starts now."""
         found = _TRACEPARENT.fullmatch(req.headers.get("traceparent", ""))
         study = req.path_params.get("study", "")
         return cls(
@@ -84,6 +84,6 @@ class RequestRecord:
 
 
 def trace_id_of(req: Request) -> str:
-    """The trace that a request belongs to, as its line in the log has it."""
+    """The trace that a request belongs to, as in its log line."""
     trace_id: str = req.scope["trace_id"]
     return trace_id

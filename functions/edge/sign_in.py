@@ -1,4 +1,4 @@
-"""Sign-in with bearer tokens (RFC 6750): whether a request may be made, and what the answer says where it may not."""
+"""Sign-in with bearer tokens (RFC 6750): whether a request is permitted, and the challenge where it is not."""
 
 import logging
 from typing import Final
@@ -15,17 +15,17 @@ _logger = logging.getLogger(__name__)
 
 
 async def check_sign_in(req: Request, needed: Permission, app: App) -> None:
-    """Return where the request's token permits what is needed, where nothing is, or access is anonymous.
+    """Return where the request's token permits what is needed, nothing is needed, or access is anonymous.
 
     Raises SettingsError where the settings do not say who may use the service, Unauthorized, Forbidden, and Unavailable
-    where the authority's keys cannot be had. Reads nothing of the body.
+    where the authority's keys cannot be had. Does not read the body.
     """
     if needed == NOTHING:
         return
     app.check_sign_in()
     if app.settings.anonymous_access:
         return
-    from shared.services.sign_in.tokens import permission_of  # PyJWT, with the first token that is checked
+    from shared.services.sign_in.tokens import permission_of  # PyJWT, at the first token
 
     try:
         permitted = await permission_of(_token(req), app.authority, app.settings.audience)
@@ -52,7 +52,7 @@ def challenge(error: DicomWebError) -> dict[str, str] | None:
 
 
 def _token(req: Request) -> str:
-    """The token of the Authorization header, the only place it is taken from: URLs end in logs."""
+    """The token of the Authorization header, the only place it is taken from: URLs end up in logs."""
     given = req.headers.getlist("authorization")
     if not given:
         raise Unauthorized("Sign in: send a token in the header Authorization: Bearer <token>.", is_token_invalid=False)

@@ -1,4 +1,4 @@
-"""Whether storage answers, asked seldom: monitors ask without end, and each look costs two operations."""
+"""Whether storage answers, checked rarely: monitors ask without end, and each check costs two operations."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from shared.failures import described
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
 
-_CHECK_SECONDS: Final = 4  # whoever waits for health gives up a little later
+_CHECK_SECONDS: Final = 4  # monitors give up a little later
 _KEPT_SECONDS: Final = 5
 
 _logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def open_telemetry(settings: Settings) -> "ApplicationInsights | None":
-    """What sends spans and metrics; None where nothing is configured. A connection string that is none is logged."""
+    """The sender of spans and metrics; None where none is configured. An invalid connection string is logged."""
     if not settings.applicationinsights_connection_string:
         return None
     try:
@@ -24,6 +24,6 @@ async def open_telemetry(settings: Settings) -> "ApplicationInsights | None":
 
 
 def _open(settings: Settings) -> "ApplicationInsights":
-    from functions.edge.application_insights import ApplicationInsights  # OpenTelemetry's SDK, which takes a second
+    from functions.edge.application_insights import ApplicationInsights  # OpenTelemetry's SDK, a second to import
 
     return ApplicationInsights.of(settings)
