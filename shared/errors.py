@@ -1,19 +1,19 @@
 """The errors of a DICOMweb transaction, by what the client has to change.
 
     DicomWebError
-     +- BadRequest             400  the request is malformed or names what cannot be
-     +- Unauthorized           401  nobody has signed in, or not with a token that is accepted
-     +- Forbidden              403  whoever has signed in may not do this
+     +- BadRequest             400  the request is malformed or names what cannot exist
+     +- Unauthorized           401  there is no token, or it is not accepted
+     +- Forbidden              403  the token does not permit this
      +- NotFound               404  no such resource
      +- NotAcceptable          406  no representation that the client accepts
-     +- Conflict               409  what is stored already stands against it
-     +- PayloadTooLarge        413  over a limit of ours
-     +- UnsupportedMediaType   415  a body we do not read
-     +- Unavailable            503  storage, or the authority, does not answer; the client may try again
+     +- Conflict               409  it conflicts with what is stored
+     +- PayloadTooLarge        413  over one of our limits
+     +- UnsupportedMediaType   415  a media type we do not read
+     +- Unavailable            503  storage or the authority does not answer; the client may try again
 
-The message is written for the client: what was wrong, where, what is allowed. It never holds a value of a patient's
-data. The HTTP edge renders it; nothing below the edge knows HTTP beyond the status. A failure of one instance of a
-store is not an error but data in the Store Instances Response (see store_response).
+The message is written for the client: what was wrong, where, and what is allowed. It never holds a patient's data. The
+HTTP edge renders it; below the edge nothing knows HTTP beyond the status. The failure of one instance in a store is
+not an error but data in the Store Instances Response (see store_response).
 """
 
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 
 class DicomWebError(Exception):
-    """Any error that the client is told of; ``str()`` of it is the detail shown."""
+    """Any error that is shown to the client; its ``str()`` is the detail."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -33,7 +33,7 @@ class BadRequest(DicomWebError):
 
 
 class Unauthorized(DicomWebError):
-    """No token, or one that is not accepted: `is_token_invalid` tells the one from the other (RFC 6750 3.1)."""
+    """No token (`is_token_invalid` is False), or one that is not accepted (RFC 6750 3.1)."""
 
     status = HTTPStatus.UNAUTHORIZED
 
@@ -61,7 +61,7 @@ class NotAcceptable(DicomWebError):
 
 
 class Conflict(DicomWebError):
-    """The state of the archive stands against the request, now or for good."""
+    """The request conflicts with the state of the archive, now or for good."""
 
     status = HTTPStatus.CONFLICT
 
@@ -79,6 +79,6 @@ class UnsupportedMediaType(DicomWebError):
 
 
 class Unavailable(DicomWebError):
-    """Storage, or who vouches for tokens, did not answer or refused for load; the client may try again."""
+    """Storage or the tokens' authority did not answer, or refused because of load; the client may try again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What an error was and where, in words that may stand in a log: without messages that may hold a patient's value."""
+"""What an error was and where, in words fit for a log: without messages that may hold a patient's data."""
 
 import traceback
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _SHOWN_PARTS: Final = 4  # of a path, below the app's folder
 
 
 def described(error: BaseException) -> str:
-    """The error's type, what storage said of it, and the places it passed, innermost first; then what caused it.
+    """The error's type, what storage said, and the places it passed, innermost first; then the same of its causes.
 
-    One line. Messages are left out, but for those of our own that hold no value: the SDKs' name keys and filters, a
-    parser's the value that it could not read.
+    One line. Messages are left out, except our own, which hold no values: those of the SDKs name keys and filters, and
+    a parser's quotes the value that it could not read.
     """
     return "; from ".join(map(_line, _chain(error)))
 

@@ -15,13 +15,13 @@ class SettingsError(Exception):
 
 
 def is_safe_url(url: str) -> bool:
-    """Whether what a URL answers is its host's word: it is https; http is enough on the same machine."""
+    """Whether an answer from a URL surely comes from its host: over https, or over http on the same machine."""
     parts = _split(url)
     return parts is not None and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK))
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of a URL that names a host."""
+    """The parts of a URL; None where it names no host."""
     try:
         parts = urlsplit(url)
         return parts if parts.hostname else None
@@ -29,7 +29,7 @@ def _split(url: str) -> SplitResult | None:
         return None
 
 
-# Parsers of what a variable holds. Each raises SettingsError, which names the variable, for what it does not allow.
+# Parsers of a variable's text. Each raises SettingsError, which names the variable, for what it does not allow.
 
 
 def _text(_: str, text: str) -> str:
@@ -85,7 +85,7 @@ def _setting(parse: Callable[[str, str], Any], default: Any, meaning: str) -> An
 class Settings:
     """The service's settings. The environment variable of a field is its name in upper case.
 
-    Of URLs, a slash at the end is left out. Origins are in lower case; `*` is any.
+    URLs have no slash at the end. Origins are in lower case; `*` is any.
     """
 
     storage_connection_string: str = _setting(
@@ -95,7 +95,7 @@ class Settings:
         _text,
         "",
         "Blob endpoint of the storage account, such as https://name.blob.core.windows.net, to reach it by identity. "
-        "With STORAGE_TABLE_ENDPOINT, in the place of STORAGE_CONNECTION_STRING.",
+        "With STORAGE_TABLE_ENDPOINT, instead of STORAGE_CONNECTION_STRING.",
     )
     storage_table_endpoint: str = _setting(_text, "", "Table endpoint of the same account.")
     identity_client_id: str = _setting(
@@ -119,15 +119,15 @@ class Settings:
         _authority,
         "",
         "Whose tokens are accepted: the URL under which /.well-known/openid-configuration is found, such as "
-        "https://login.microsoftonline.com/<tenant>/v2.0. With it goes AUDIENCE.",
+        "https://login.microsoftonline.com/<tenant>/v2.0. Needs AUDIENCE.",
     )
     audience: tuple[str, ...] = _setting(
-        _listed, (), "Audiences (`aud`) of the tokens that are accepted, separated by commas: of this service alone."
+        _listed, (), "Audiences (`aud`) of the tokens that are accepted, separated by commas: this service's only."
     )
     anonymous_access: bool = _setting(
         _flag,
         False,
-        "Serve everyone who reaches the service, unasked, in the place of AUTHORITY and AUDIENCE. With neither, and "
+        "Serve everyone who reaches the service, without sign-in, instead of AUTHORITY and AUDIENCE. With neither, or "
         "with both, every request but /health gets 503.",
     )
     cors_origins: frozenset[str] = _setting(
@@ -140,7 +140,7 @@ class Settings:
         _flag,
         False,
         "Whether X-Forwarded-Host and X-Forwarded-Proto say what clients used. True behind the Functions host, which "
-        "sets both; anyone can send them to a service that stands open.",
+        "sets both; anyone can send them to a service without a host in front.",
     )
     max_request_bytes: int = _setting(
         _number,
@@ -160,7 +160,7 @@ class Settings:
     max_request_seconds: int = _setting(
         _number,
         1800,
-        "Longest time a store or a delete may take, in seconds; then it is given up. What a process left behind is "
+        "Longest time a store or a delete may take, in seconds; then it is abandoned. What a process left behind is "
         "cleaned up after twice this time, so it must not be less than the host's functionTimeout.",
     )
     max_query_length: int = _setting(_number, 8192, "Longest query string of a search, in characters. Over it: 400.")
@@ -168,26 +168,26 @@ class Settings:
     max_decoded_bytes: int = _setting(
         _number,
         128 * 1024**2,
-        "Largest frame, in bytes once it is decoded, that is transcoded or rendered, and largest deflated instance, "
-        "inflated, of which a part is sent. Over it: 406.",
+        "Largest frame, in bytes when decoded, that is transcoded or rendered, and largest deflated instance, in bytes "
+        "when inflated, of which a part is sent. Over it: 406.",
     )
     max_searched_postings: int = _setting(
         _number,
         100_000,
-        "Most entries of the index that a search looks through, such as for a wildcard at the beginning of a value. "
+        "Most postings of the index that a search looks through, such as for a wildcard at the beginning of a value. "
         "Over it the search is cut, and a Warning says so.",
     )
     max_searched_studies: int = _setting(
         _number,
         10_000,
-        "Most studies that a search reads to find its results. Over it it is cut, and a Warning says so.",
+        "Most studies that a search reads to find its results. Over it the search is cut, and a Warning says so.",
     )
     max_search_limit: int = _setting(_number, 200, "Largest `limit` of a search: Microsoft's is 200. Over it: 400.")
     default_search_limit: int = _setting(_number, 100, "Results of a search that names no `limit`: Microsoft's is 100.")
     applicationinsights_connection_string: str = _setting(
         _text,
         "",
-        "Connection string of the Application Insights that is told of requests and maintenance. Empty: none is.",
+        "Connection string of the Application Insights that records requests and maintenance. Empty: none.",
     )
     applicationinsights_authentication_string: str = _setting(
         _text,
@@ -200,7 +200,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the settings; a variable that is absent or empty leaves the default.
 
-        Raises SettingsError for a value that does not fit its field. What settings say together is not looked at:
+        Raises SettingsError for a value that does not fit its field. Settings are not checked against each other:
         neither who may sign in (`sign_in_problem`) nor whether a storage account is named.
         """
         values = {
