@@ -1,22 +1,22 @@
-"""The bytes of a message that are received and not yet taken. All offsets are from the first byte of the message.
+"""The bytes of a message that are received but not yet taken. All offsets count from the first byte of the message.
 
 Operations wanted:
 
-* add a chunk, and go on to it once all bytes before it are looked at
+* add a chunk, and go on to it once all bytes before it have been examined
 * find the next delimiter, and the blank line that ends a block of headers
 * look at bytes, or match a pattern, anywhere ahead
 * take the bytes up to an offset
 
 Goals:
 
-* time linear in the message, however it is cut, whatever its bytes: others chose both
-* a chunk that lies within a body is taken as it is, not copied
-* of the chunks gone on to, no more is held than the beginning of a delimiter, or a block of headers
+* time linear in the message, however it is cut and whatever its bytes: the sender chooses both
+* a chunk that lies within a body is taken as is, not copied
+* of the chunks at hand, no more is held than the beginning of a delimiter, or a block of headers
 
 Plan:
 
-* One bytes object is at hand; later chunks wait in a queue. To take is to move a position. Only to go on to a chunk
-  joins it to what is left at hand, which is little: bodies are taken up to where a delimiter may begin.
+* One bytes object is at hand; later chunks wait in a queue. Taking moves a position. Bytes are only
+  copied to join the next chunk to what is left at hand: little, as bodies are taken up to where a delimiter may begin.
 * So no byte of a body is searched twice. A block of headers is taken as a whole: how far it was searched is kept.
 """
 
@@ -25,7 +25,7 @@ from collections import deque
 
 
 class ReceiveBuffer:
-    """What is received of a message. `position` is the offset of the first byte not taken, which only grows."""
+    """The received bytes of a message. `position` is the offset of the first byte not taken; it only grows."""
 
     __slots__ = ("_base", "_chunks", "_data", "_searched", "position")
 
@@ -51,7 +51,7 @@ class ReceiveBuffer:
         self._chunks.append(chunk)
 
     def next_chunk(self) -> bool:
-        """Have the next chunk at hand too; False if there is none."""
+        """Bring the next chunk to hand; False if there is none."""
         if not self._chunks:
             return False
         rest, chunk = self._data[self.position - self._base :], self._chunks.popleft()
@@ -59,15 +59,15 @@ class ReceiveBuffer:
         return True
 
     def find_delimiter(self, delimiter: bytes) -> tuple[int, bool]:
-        """Where the next delimiter begins, and True; or up to where there surely is none, and False.
+        """Where the next delimiter begins, and True; or the offset before which none begins, and False.
 
-        A delimiter begins with a CR and holds no other.
+        A delimiter begins with a CR and holds no other CR.
         """
         begin, size = self.position - self._base, len(self._data)
         found = self._data.find(delimiter, begin)
         if found >= 0:
             return self._base + found, True
-        # A delimiter that the end of the data cuts begins at the last CR within its length.
+        # A delimiter that is cut by the end of the data begins at the last CR within its length.
         cr = self._data.rfind(b"\r", max(begin, size - len(delimiter) + 1))
         return self._base + (cr if cr >= 0 and delimiter.startswith(self._data[cr:]) else size), False
 
@@ -81,15 +81,15 @@ class ReceiveBuffer:
         return self._base + found + 2
 
     def peek(self, begin: int, size: int) -> bytes:
-        """The `size` bytes from `begin`, or as many of them as are at hand."""
+        """The `size` bytes from `begin` on, or as many of them as are at hand."""
         return self._data[begin - self._base : begin - self._base + size]
 
     def match(self, pattern: re.Pattern[bytes], begin: int, end: int | None = None) -> re.Match[bytes] | None:
-        """The match of a pattern at `begin` in the bytes at hand, or in those before `end`."""
+        """Match a pattern at `begin` in the bytes at hand, or in those before `end`."""
         return pattern.match(self._data, begin - self._base, (self.end if end is None else end) - self._base)
 
     def skip_to(self, end: int) -> None:
-        """Take the bytes before `end`, which nobody wants."""
+        """Discard the bytes before `end`."""
         self.position = end
 
     def take(self, end: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The bytes of a message to events: the grammar of RFC 2046 5.1.1 and the states of reading it."""
+"""From the bytes of a message to events: the grammar of RFC 2046 5.1.1 and the states of reading it."""
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
@@ -28,8 +28,8 @@ from shared.multipart.limits import (
 
 # RFC 2046 5.1.1 allows 70 characters of a small alphabet; not all senders keep to it.
 _BOUNDARY: Final = re.compile(r"[ -~]{1,256}")
-# After `--boundary`: the mark of the close delimiter, transport padding (RFC 2046 5.1.1; bounded, for it is held back),
-# the line's end. Group 2 is missing where the input stops before it is certain how the line ends.
+# After `--boundary`: the mark of the close delimiter, transport padding (RFC 2046 5.1.1; bounded, as it is held in
+# memory), the line's end. Group 2 is missing where the input stops before it is certain how the line ends.
 _REST_OF_DELIMITER: Final = re.compile(rb"(--)?[ \t]{0,128}(?:(\r\n)|\r?\Z)|-\Z")
 # RFC 5322 2.2: a name, a colon, a value that may be folded.
 _FIELD: Final = re.compile(
@@ -40,10 +40,10 @@ _State = Enum("_State", ["PREAMBLE", "HEADERS", "BODY", "EPILOGUE"])
 
 
 class MultipartDecoder:
-    """Turns the chunks of a message into events: the same parts or the same error, however it is cut into chunks.
+    """Turns the chunks of a message into events: the same parts or the same error, however the message is cut.
 
-    The caller alternates `receive_data` with `next_event` or `events`. Time is linear in the message; of chunks that
-    were asked for, at most a delimiter or a header block is held. Raises MultipartError for an unusable boundary.
+    The caller alternates `receive_data` with `next_event` or `events`. Time is linear in the message; of the chunks
+    already read, at most a delimiter or a header block is held. Raises MultipartError for an unusable boundary.
     """
 
     def __init__(self, boundary: str, *, limits: MultipartLimits | None = None) -> None:
@@ -55,7 +55,7 @@ class MultipartDecoder:
         self._error: MultipartError | MultipartLimitExceeded | None = None
         self._buffer = ReceiveBuffer()
         self._received_bytes = 0
-        self._has_ended = False  # and nothing of the message was left out for max_total_bytes
+        self._has_ended = False  # and max_total_bytes cut nothing off
         self._begin = 0  # offset in the message of the preamble, body or epilogue being read
         self._content_length: str | None = None  # of the part being read, as declared
         self._part_count = 0
@@ -63,7 +63,7 @@ class MultipartDecoder:
     def receive_data(self, chunk: bytes) -> None:
         """Store the next bytes of the message; an empty chunk means that the input has ended, and may be repeated.
 
-        Raises MultipartMisuse for data after the end, and nothing else: what is wrong with them, `next_event` finds.
+        Raises MultipartMisuse for data after the end, and nothing else: `next_event` reports what is wrong with them.
         """
         if chunk and self._has_ended:
             raise MultipartMisuse("Data after the end of the input")
@@ -76,7 +76,7 @@ class MultipartDecoder:
     def next_event(self) -> Event | NeedData:
         """The next event; NEED_DATA if more must be received first; once the message has ended, always MessageEnd.
 
-        Raises MultipartError or MultipartLimitExceeded, and from then on always the same. Any other error is a bug.
+        Raises MultipartError or MultipartLimitExceeded, then the same on every later call. Any other error is a bug.
         """
         if self._error is not None:
             raise self._error.with_traceback(None)
@@ -96,7 +96,7 @@ class MultipartDecoder:
                 return
 
     def _go_on(self) -> bool:
-        """Have more bytes at hand, or False where they must be received first; raises where none can follow."""
+        """Bring more bytes to hand; False where they must be received first; raises where none can follow."""
         if self._buffer.next_chunk():
             return True
         if self._received_bytes > self._limits.max_total_bytes:
@@ -115,7 +115,7 @@ class MultipartDecoder:
         return size
 
     def _find_delimiter(self) -> tuple[int, bool]:
-        """Where the next delimiter begins, and True; or up to where there surely is none, and False."""
+        """Where the next delimiter begins, and True; or the offset before which none begins, and False."""
         if self._buffer.position == 0:  # as if a CRLF stood before the message
             start = b"\r\n" + self._buffer.peek(0, len(self._delimiter) - 2)
             if self._delimiter.startswith(start):
@@ -130,7 +130,7 @@ class MultipartDecoder:
         if not rest[2] and not (rest[1] and self._is_all_at_hand()):  # dicomweb-client sends no last CRLF
             return False
         end = begin + len(self._delimiter) + len(rest[0])
-        # The CRLF of the line is left for the headers: with it begins the blank line of a part without any.
+        # The line's CRLF is left for the headers: in a part without headers, the blank line begins with it.
         self._state, self._begin = (_State.EPILOGUE, end) if rest[1] else (_State.HEADERS, end - 2)
         self._buffer.skip_to(self._begin)
         return True
@@ -161,8 +161,8 @@ class MultipartDecoder:
         self._begin = blank_line + 2 * has_body
         self._buffer.skip_to(self._begin)
         self._part_count += 1
-        # Without headers and without even a blank line of its own there is no part: so .NET's MultipartContent writes a
-        # message of none, `--b CRLF CRLF--b--`. (`--b CRLF CRLF CRLF--b` has a blank line: a part with an empty body.)
+        # Without headers and without even its own blank line there is no part: .NET's MultipartContent writes a message
+        # without parts as `--b CRLF CRLF--b--`. (`--b CRLF CRLF CRLF--b` has a blank line: a part with an empty body.)
         is_part = has_body or len(headers) > 0
         self._state = _State.BODY if is_part else _State.PREAMBLE
         return PartBegin(headers) if is_part else None
@@ -179,7 +179,7 @@ class MultipartDecoder:
             fields.append((field[1].decode("ascii"), value.decode("latin-1")))
             begin += len(field[0])
         headers = Headers(fields)
-        if len(headers) < len(fields):  # no header of MIME may repeat: which one counts would be a guess
+        if len(headers) < len(fields):  # no MIME header may repeat: which one counts would be a guess
             raise MultipartError("A part has the same header twice", end)
         if headers.get("Content-Transfer-Encoding", "binary").lower() not in ("7bit", "8bit", "binary"):  # RFC 2045 6.2
             raise MultipartError("A part's Content-Transfer-Encoding is not binary, 8bit or 7bit", end)
@@ -210,7 +210,7 @@ class MultipartDecoder:
 
 
 async def decode_events(chunks: AsyncIterable[bytes], decoder: MultipartDecoder) -> AsyncIterator[Event]:
-    """The events of a message as its chunks arrive, MessageEnd the last; raises as the decoder does."""
+    """The events of a message as its chunks arrive, MessageEnd last; raises as the decoder does."""
     async for chunk in chunks:
         if chunk:
             decoder.receive_data(chunk)

@@ -1,4 +1,4 @@
-"""Events to the bytes of a message."""
+"""From events to the bytes of a message."""
 
 import re
 import secrets
@@ -20,14 +20,14 @@ from shared.multipart.limits import MultipartMisuse
 # What needs no quotes (RFC 2045 5.1), as clients that split at ";" and "=" expect, and fits the 100-byte buffer of
 # Microsoft's .NET client.
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
-_UNESCAPED: Final = re.compile(r"[ !#-\[\]-~]*")  # what a quoted string (RFC 2045 5.1) holds as it is
+_UNESCAPED: Final = re.compile(r"[ !#-\[\]-~]*")  # what a quoted string (RFC 2045 5.1) holds unescaped
 
 
 class MultipartEncoder:
     """Turns events into a message in canonical form: no preamble, no padding, a CRLF at the end.
 
     `content_type` is the Content-Type of the message, with `type` and `parameters` quoted (PS3.18 8.7.3.5.1). Raises
-    MultipartMisuse for a boundary or value that would need more quoting, and for a boundary of over 70 characters.
+    MultipartMisuse for a boundary that needs quotes or exceeds 70 characters, and for a value that needs escapes.
     """
 
     def __init__(self, boundary: str, *, type: str, parameters: Mapping[str, str] | None = None) -> None:
@@ -45,7 +45,7 @@ class MultipartEncoder:
     def send(self, event: Event) -> bytes:
         """The bytes of the event; none for PartEnd, since the CRLF after a body belongs to the delimiter.
 
-        Raises MultipartMisuse, and stays as it was, for an event out of turn or a header that could inject another one.
+        Raises MultipartMisuse, and changes nothing, for an event out of turn or a header that could inject another.
         """
         if self._has_ended or self._is_in_part is not isinstance(event, PartData | PartEnd):
             raise MultipartMisuse(f"{type(event).__name__} out of turn")
@@ -69,5 +69,5 @@ def _header_block(headers: Headers) -> bytes:
 
 
 def new_boundary() -> str:
-    """A boundary for one message: random, since no body is searched for it, and a constant is met in one some day."""
+    """A boundary for one message: random, as bodies are not searched for it, and some day one would hold a constant."""
     return secrets.token_hex(16)

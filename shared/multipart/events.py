@@ -1,4 +1,4 @@
-"""What a message is made of: the events that are decoded and encoded."""
+"""The events that a message is decoded to and encoded from."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-# RFC 5322 2.2: a header's name, and its value when unfolded. Latin-1 takes any byte and gives it back: a file name in
-# another charset is no reason to refuse an image.
+# RFC 5322 2.2: a header's name, and its value when unfolded. Latin-1 keeps every byte as it is: a file name in another
+# charset is no reason to refuse an image.
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_TEXT: Final = re.compile(r"[\t -~\x80-\xff]*")
 
@@ -42,7 +42,7 @@ class PartBegin:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """The next bytes of the part's body; from the decoder never empty. Where they are cut means nothing."""
+    """The next bytes of the part's body; never empty from the decoder. Where they are cut has no meaning."""
 
     data: bytes
 

@@ -1,4 +1,4 @@
-"""Byte ranges of a representation (RFC 9110 14): one range of a request; several are answered with the whole."""
+"""Byte ranges of a representation (RFC 9110 14): one range per request; several are answered with the whole."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class RangeNotSatisfiable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes `start` to before `end`, at least one, of a representation of `size_bytes`."""
+    """The bytes from `start` to before `end`, at least one, of a representation of `size_bytes`."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class ByteRange:
 def requested_range(header: str | None, size_bytes: int) -> ByteRange | None:
     """The range that a Range header asks for, of a representation of `size_bytes`.
 
-    None where there is no header, or one that RFC 9110 14.2 lets a server ignore: malformed, of another unit, or of
+    None where there is no header, or one that RFC 9110 14.2 lets a server ignore: malformed, in another unit, or with
     several ranges. Raises RangeNotSatisfiable for a range that holds no byte.
     """
     found = _RANGE.fullmatch(header.strip()) if header else None

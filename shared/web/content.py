@@ -1,4 +1,4 @@
-"""Bytes to send: what a service offers of a resource, before anything of it is read. The edge makes an answer of it."""
+"""Bytes to send: what a service offers of a resource before reading any of it. The edge turns it into an answer."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -14,9 +14,9 @@ Item = TypeVar("Item")
 class Content:
     """One representation: its path below the service's URL, media type, transfer syntax if it has one, and bytes.
 
-    `size_bytes` is None where that is not known before they are made. ``read(offset, length)`` gives any range if
-    `is_ranged`, else all of them, whatever is asked for. Nothing is read before the first step of what it returns,
-    which raises NotFound or NotAcceptable for what cannot be had.
+    `size_bytes` is None where it is not known before the bytes are made. ``read(offset, length)`` gives any range if
+    `is_ranged`, else all bytes, whatever is asked for. Nothing is read before the first step of the iterator that it
+    returns; that step raises NotFound or NotAcceptable for what cannot be had.
     """
 
     path: str
@@ -31,7 +31,7 @@ class Content:
         return self.read(0, self.size_bytes or 0)
 
     async def begun(self) -> "Content":
-        """The same content, with the first step of reading all of it taken."""
+        """The same content, with the first step of reading it taken; no ranges of it can be had."""
         chunks = await begun(self.all())
         return replace(self, read=lambda _offset, _length: chunks, is_ranged=False)
 
@@ -45,9 +45,9 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes of unknown length, which no range can be had of. A browser saves them under `file_name`, if there is one.
+    """Bytes of unknown length, without ranges. A browser saves them under `file_name`, if there is one.
 
-    `is_text`: they are gzipped for a client that takes them so.
+    `is_text`: they are gzipped for a client that accepts gzip.
     """
 
     media_type: str
@@ -58,12 +58,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Representations:
-    """What a resource can be sent as. Nothing is read of its bytes before one of them is opened.
+    """What a resource can be sent as. None of its bytes are read before one representation is opened.
 
-    `version` is what the bytes depend on beside the representation that is chosen, for the entity tag; None where only
-    reading all of them would tell. `is_version_of_parts`: that of multipart representations, too. `offers` stand in the
-    order of preference. ``open(offer)`` gives the representation, and raises NotFound or NotAcceptable where it cannot
-    be had. `is_text`: that may be a Stream of text.
+    `version` is what the bytes depend on besides the chosen representation, for the entity tag; None where only reading
+    all of them would tell. `is_version_of_parts`: it also holds for multipart representations. `offers` are in order of
+    preference. ``open(offer)`` gives the representation, and raises NotFound or NotAcceptable where it cannot be had.
+    `is_text`: the representation may be a Stream of text.
     """
 
     version: tuple[object, ...] | None
@@ -75,14 +75,14 @@ class Representations:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A resource of which only reading tells what it can be sent as; a client that has `version` is spared that."""
+    """A resource that has to be read to know what it can be sent as; not read for a client that has `version`."""
 
     version: tuple[object, ...]
     read: Callable[[], Awaitable[Representations]]
 
 
 async def begun(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
-    """The same iterator, after its first step was taken: what fails at once still becomes a status."""
+    """The same iterator with its first step taken, so that an early failure still becomes a status."""
     taken = []
     with suppress(StopAsyncIteration):
         taken.append(await anext(items))
@@ -97,7 +97,7 @@ async def _resumed(taken: Sequence[Item], items: AsyncIterator[Item]) -> AsyncIt
 
 
 def in_memory(path: str, media_type: str, transfer_syntax_uid: str | None, data: bytes) -> Content:
-    """A content that is at hand."""
+    """A content whose bytes are already in memory."""
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
         yield data[offset : offset + length]

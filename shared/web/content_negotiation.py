@@ -1,6 +1,6 @@
 """The choice of a representation by what a request accepts (RFC 9110 12.5.1, PS3.18 8.7).
 
-Which representations a resource has, and what each costs to make, its caller knows: it lists them as offers.
+The caller knows which representations a resource has and what each costs to make, and lists them as offers.
 """
 
 import re
@@ -18,8 +18,8 @@ _ANY_TYPE: Final = "*/*"
 _ANY_TRANSFER_SYNTAX: Final = "*"  # PS3.18 8.7.3.5.2
 
 # What a range that names no transfer syntax asks for (PS3.18 Tables 8.7.3-2 to 8.7.3-5). The image and video types
-# have defaults there too; they are not held to them, because viewers ask for the family (`type="image/jls"`) and
-# decode by the part's Content-Type.
+# also have defaults there, which do not apply here: viewers ask for the family (`type="image/jls"`) and decode by the
+# part's Content-Type.
 _DEFAULT_TRANSFER_SYNTAX: Final = {
     "application/dicom": EXPLICIT_VR_LITTLE_ENDIAN,
     OCTET_STREAM: EXPLICIT_VR_LITTLE_ENDIAN,
@@ -36,9 +36,9 @@ _MISMATCH: Final = -1
 class Offer:
     """A representation that a resource can be sent in.
 
-    `media_type` is in lower case; that of each part where `is_multipart`. `transfer_syntax_uids` are those that the
-    content would be sent in: one for an instance, maybe several for a study; none where there is nothing encoded in a
-    transfer syntax, as in metadata.
+    `media_type` is in lower case, and is each part's where `is_multipart`. The content would be sent in
+    `transfer_syntax_uids`: one for an instance, maybe several for a study, none where nothing is encoded in a transfer
+    syntax, as in metadata.
     """
 
     media_type: str
@@ -50,11 +50,11 @@ _ANYTHING: Final = MediaType(_ANY_TYPE, MappingProxyType({}))
 
 
 def parse_accept(text: str | None) -> tuple[MediaType, ...]:
-    """Parse an Accept header into its media ranges, in their order (RFC 9110 12.5.1).
+    """Parse an Accept header into its media ranges, in order (RFC 9110 12.5.1).
 
     A missing or empty header is `*/*`. A malformed member is left out and the others count, so a header of malformed
-    members alone gives none at all: it did ask for something, and nobody can tell what. A weight that cannot be read
-    counts as 1, since the client does name the type, and one above 1 as 1.
+    members alone gives none: it did ask for something, but nobody can tell what. A weight that cannot be read counts
+    as 1, since the client does name the type, and a weight above 1 as 1.
     """
     members = [stripped for member in split_unquoted(text or "", ",") if (stripped := member.strip(WHITESPACE))]
     if not members:
@@ -65,8 +65,8 @@ def parse_accept(text: str | None) -> tuple[MediaType, ...]:
 def accept_of(header: str | None, query: Sequence[str]) -> tuple[MediaType, ...]:
     """The media ranges of a request from its Accept header and its decoded `accept` query parameters (PS3.18 8.3.3.1).
 
-    A query parameter that is not empty takes the header's place. PS3.18 8.7.8.1 falls back to the header; a browser's
-    ends in `*/*`, so that a link that asks for what there is not would download something else.
+    A query parameter that is not empty replaces the header. PS3.18 8.7.8.1 falls back to the header; but a browser's
+    ends in `*/*`, so a link that asks for an unavailable type would download something else.
     """
     asked = ",".join(query)
     return parse_accept(_DECODED_PLUS.sub("+", asked) if asked.strip(f"{WHITESPACE},") else header)
@@ -75,15 +75,15 @@ def accept_of(header: str | None, query: Sequence[str]) -> tuple[MediaType, ...]
 def negotiate(accept: Sequence[MediaType], offers: Sequence[Offer]) -> Offer:
     """Choose the representation to send from `offers`, at least one, in the server's order of preference.
 
-    Each offer has the weight of the most specific range that matches it, the highest where several are as specific,
-    and 0 where none does (RFC 9110 12.5.1). The offer of the highest weight is chosen, the first of several. Raises
-    NotAcceptable, listing the offers as an Accept header would name them, where every weight is 0.
+    Each offer has the weight of the most specific range that matches it, the highest of several equally specific ones,
+    and 0 where none matches (RFC 9110 12.5.1). The first offer with the highest weight is chosen. Raises NotAcceptable,
+    listing the offers as an Accept header would name them, where every weight is 0.
 
-    `*/*` matches any offer in any transfer syntax. `multipart/related; type=T` matches the multipart offers of parts T;
-    without `type`, of any parts. Any other range matches single-part offers alone (PS3.18 10.4.4). T and the range
-    may end in `/*`. A `transfer-syntax` matches an offer wholly in that one, `*` any, and neither asks anything of an
-    offer without transfer syntaxes. A range without one means its type's default (PS3.18 8.7.3), for application/dicom
-    and application/octet-stream Explicit VR Little Endian, for others any; with q=0 it refuses the type in all of them.
+    `*/*` matches any offer in any transfer syntax. `multipart/related; type=T` matches multipart offers with parts of
+    type T; without `type`, with any parts. Any other range matches single-part offers only (PS3.18 10.4.4). T and the
+    range may end in `/*`. A `transfer-syntax` matches an offer wholly in that syntax, `*` one in any; an offer without
+    transfer syntaxes matches both. A range without one means its type's default (PS3.18 8.7.3): Explicit VR Little
+    Endian for application/dicom and application/octet-stream, any for others; with q=0 it refuses the type in all.
     """
     best = max(offers, key=lambda offer: _weight(accept, offer))
     if _weight(accept, best) == 0:
@@ -110,7 +110,7 @@ def _weight(accept: Sequence[MediaType], offer: Offer) -> float:
 
 
 def _specificity(accepted: MediaType, offer: Offer) -> tuple[int, int, int] | None:
-    """How exactly the range names the offer, to be compared; None where it does not match."""
+    """How exactly the range names the offer, for comparison; None where it does not match."""
     if offer.is_multipart:
         name, content = _MULTIPART, (accepted.parameters.get("type") or _ANY_TYPE).lower()
     else:

@@ -1,4 +1,4 @@
-"""Use by pages of other origins in a browser (CORS, of the Fetch standard): which, and what they may read and send."""
+"""Use by pages of other origins in a browser (CORS, Fetch standard): which origins, and what they may read and send."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -19,13 +19,13 @@ _EXPOSED: Final = ", ".join(
         "WWW-Authenticate",
     )
 )
-_MAX_AGE_SECONDS: Final = 7200  # the most that Chromium heeds
+_MAX_AGE_SECONDS: Final = 7200  # the most that Chromium honors
 
 
 def sharing_headers(origins: frozenset[str], origin: str | None) -> dict[str, str]:
-    """The headers that let pages of `origin` read an answer, beside Vary; none where they may not.
+    """The headers, besides Vary, that let pages of `origin` read an answer; none where they may not.
 
-    Never with credentials: who signs in does so by a token, which a page sends without them.
+    Never with credentials: clients sign in with a token, which a page sends without them.
     """
     if ANY not in origins and origin not in origins:
         return {}

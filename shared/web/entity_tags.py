@@ -1,4 +1,4 @@
-"""Entity tags: what tells two states of a resource, and two representations of it, apart (RFC 9110 8.8.3)."""
+"""Entity tags, which tell apart the states of a resource and its representations (RFC 9110 8.8.3)."""
 
 import re
 from hashlib import sha256
@@ -18,5 +18,5 @@ def names_tag(header: str | None, tag: str) -> bool:
 
 
 def caching_headers(tag: str) -> dict[str, str]:
-    """The headers of an answer that has an entity tag: a browser may keep it, and has to ask each time if it holds."""
+    """The headers of an answer with an entity tag: a browser may keep it, and has to ask each time if it holds."""
     return {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}

@@ -1,4 +1,4 @@
-"""What is known of an HTTP function before it is asked: one row of the table in `functions/routes.py`."""
+"""What is known of an HTTP function before any request: one row of the table in `functions/routes.py`."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -31,10 +31,10 @@ class Answers(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HttpFunction:
-    """A function's name, the template of its route without leading slash, its methods in upper case, what it needs.
+    """A function's name, its route template without leading slash, its methods in upper case, and what it needs.
 
-    `permission` is what a request's token has to permit: there is no default, so none is forgotten. Monitors ask a
-    function with `is_probe` every few seconds: such a request is not logged, and is answered without valid settings.
+    `permission` is what a request's token has to permit; there is no default, so none is forgotten. Monitors call a
+    function with `is_probe` every few seconds: such requests are not logged, and are answered without valid settings.
     """
 
     name: str

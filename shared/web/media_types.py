@@ -1,4 +1,4 @@
-"""Media types (RFC 9110 8.3.1): the one reader of such header values, of requests and of parts alike."""
+"""Media types (RFC 9110 8.3.1): the one parser of such header values, in requests and in parts."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Final
 
 from shared.errors import BadRequest
 
-# Every expression here is linear in any header: what a repetition takes, nothing after it could take instead.
+# Every expression here is linear in any header: nothing after a repetition could match what the repetition matched.
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 _NAME: Final = re.compile(rf"{_TOKEN.pattern}/{_TOKEN.pattern}")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)  # RFC 9110 5.6.4
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-# A quote that is never closed runs to the end rather than fail, which would make the search start again at each quote.
+# A quote that is never closed runs to the end: if it failed, the search would start again at each quote.
 _QUOTED_OR_SEPARATOR: Final = {
     separator: re.compile(rf'"(?:[^"\\]|\\.)*"?|{separator}', re.DOTALL) for separator in (",", ";")
 }
@@ -36,10 +36,10 @@ class MediaType:
 def parse_media_type(text: str) -> MediaType:
     """Parse the Content-Type of a request or of a part (RFC 9110 8.3.1).
 
-    Lenient where clients need it: an unquoted value is whatever stands before the next ";" (`type=application/dicom`,
-    as OHIF and most curl recipes send it), spaces may surround ";" and "=", a ";" may end the text. Of a parameter
-    that stands twice the first counts; one without "=" is left out. Raises BadRequest where there is no type/subtype
-    or a quote is out of place.
+    Lenient where clients need it: an unquoted value is whatever comes before the next ";" (`type=application/dicom`,
+    as OHIF and most curl recipes send it), spaces may surround ";" and "=", a ";" may end the text. Where a parameter
+    is repeated, the first counts; one without "=" is left out. Raises BadRequest where there is no type/subtype or a
+    quote is out of place.
     """
     name, *rest = (piece.strip(WHITESPACE) for piece in split_unquoted(text, ";"))
     if not _NAME.fullmatch(name):
@@ -61,16 +61,16 @@ def boundary_of(media_type: MediaType) -> str:
 
 
 def format_media_type(name: str, parameters: Mapping[str, str]) -> str:
-    """The text of a media type; `parse_media_type` of it gives the same name and parameters.
+    """The text of a media type; `parse_media_type` turns it back into the same name and parameters.
 
-    A value is quoted exactly where RFC 9110 5.6.6 demands it: `type="application/dicom"` is, a part's
-    `transfer-syntax=1.2.840.10008.1.2.1` is not, as PS3.18 8.7.3.5.2 writes it and Microsoft's service sends it.
+    A value is quoted only where RFC 9110 5.6.6 demands it: `type="application/dicom"` is, a part's
+    `transfer-syntax=1.2.840.10008.1.2.1` is not, as in PS3.18 8.7.3.5.2 and from Microsoft's service.
     """
     return "; ".join([name, *(f"{attribute}={_quoted(value)}" for attribute, value in parameters.items())])
 
 
 def split_unquoted(text: str, separator: str) -> Iterator[str]:
-    """The pieces of a header value between its separators, "," or ";", that are not within quotes."""
+    """The pieces of a header value between those separators, "," or ";", that are not within quotes."""
     start = 0
     for found in _QUOTED_OR_SEPARATOR[separator].finditer(text):
         if found[0] == separator:

@@ -1,6 +1,6 @@
-"""Which representations the resources of an instance, a series and a study have, in the order of preference.
+"""Which representations instances, series and studies and their resources have, in order of preference.
 
-What is stored comes first, so that nothing is transcoded for a client that takes it as well (PS3.18 8.7.3).
+The stored form comes first, so that nothing is transcoded for a client that also accepts it (PS3.18 8.7.3).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ DICOM_XML: Final = "application/dicom+xml"
 STORE_RESPONSE: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
 
 METADATA: Final = (*STORE_RESPONSE, Offer(DICOM_XML, True))
-"""Those of metadata: an array of all instances, or a part for each."""
+"""Offers of metadata: an array of all instances, or a part for each."""
 
 DOCUMENTS: Final = {
     "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
@@ -36,29 +36,29 @@ DOCUMENTS: Final = {
 """The SOP classes whose instances hold a document (PS3.3 A.45), with its media type."""
 
 PICTURES: Final = ("image/jpeg", "image/png", "image/gif")
-"""What images are rendered in, the default first; several frames together in the last only."""
+"""The media types of rendered images, the default first; only the last can hold several frames."""
 
 
 def instance_offers(transfer_syntax_uid: str) -> list[Offer]:
-    """Those of an instance stored in a transfer syntax."""
+    """The offers of an instance stored in a transfer syntax."""
     uids = [transfer_syntax_uid, *_transcoded(frozenset({transfer_syntax_uid}))]
     return [Offer(DICOM, is_multipart, frozenset({uid})) for uid in uids for is_multipart in (True, False)]
 
 
 def several_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
-    """Those of a study or series whose instances are stored in these transfer syntaxes."""
+    """The offers of a study or series whose instances are stored in these transfer syntaxes."""
     transcoded = (Offer(DICOM, True, frozenset({uid})) for uid in _transcoded(transfer_syntax_uids))
     return [Offer(DICOM, True, transfer_syntax_uids), *transcoded, Offer(ZIP, False)]
 
 
 def frame_offers(transfer_syntax_uid: str, *, are_several: bool) -> list[Offer]:
-    """Those of frames of an instance stored in a transfer syntax; several do not go without parts."""
+    """The offers of frames of an instance stored in a transfer syntax; several frames need parts."""
     stored = (
         EXPLICIT_VR_LITTLE_ENDIAN if transfer_syntax_uid in DEFLATED else frame_transfer_syntax(transfer_syntax_uid)
     )
     uids = [stored, *(uid for uid in _transcoded(frozenset({transfer_syntax_uid})) if uid != stored)]
     return [
-        # The standard's media type of the frame first; the octets of it are what viewers ask for.
+        # The standard's media type of the frame first, then octets, which viewers ask for.
         Offer(media_type, is_multipart, frozenset({uid}))
         for uid in uids
         for is_multipart in ((True,) if are_several else (True, False))
@@ -67,7 +67,7 @@ def frame_offers(transfer_syntax_uid: str, *, are_several: bool) -> list[Offer]:
 
 
 def bulk_value_offers(media_type: str) -> list[Offer]:
-    """Those of a bulk value of a media type."""
+    """The offers of a bulk value of a media type."""
     return [
         Offer(name, is_multipart)
         for is_multipart in (True, False)
@@ -76,23 +76,23 @@ def bulk_value_offers(media_type: str) -> list[Offer]:
 
 
 def rendered_offers(media_type: str | None) -> list[Offer]:
-    """Those of a rendered resource: pictures or, of what is a document or a video, its `media_type`.
+    """The offers of a rendered resource: pictures or, for a document or a video, its `media_type`.
 
-    Alone first, as it suits a page that shows it.
+    Single-part ones first, as they suit a page that shows them.
     """
     media_types = (media_type,) if media_type else PICTURES
     return [Offer(name, is_multipart) for is_multipart in (False, True) for name in media_types]
 
 
 def uri_offers(transfer_syntax_uid: str, media_type: str | None, *, is_rendered: bool) -> list[Offer]:
-    """Those of an instance for the URI Service, which has no parts: an image is rendered by default (PS3.18 9.5)."""
+    """The offers of an instance to the URI Service, without parts; an image is rendered by default (PS3.18 9.5)."""
     rendered = [offer for offer in rendered_offers(media_type) if not offer.is_multipart] if is_rendered else []
     files = [offer for offer in instance_offers(transfer_syntax_uid) if not offer.is_multipart]
     return files + rendered if media_type else rendered + files
 
 
 def _transcoded(transfer_syntax_uids: frozenset[str]) -> Iterator[str]:
-    """The transfer syntaxes that instances stored in these can all be sent in, but for one that all are stored in."""
+    """The transfer syntaxes that instances stored in these can all be sent in, except one that all are stored in."""
     for uid in ENCODABLE:
         if transfer_syntax_uids != {uid} and all(
             stored in DECODABLE or stored == uid for stored in transfer_syntax_uids

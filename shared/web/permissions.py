@@ -7,7 +7,7 @@ from typing import Any, Final
 
 
 class Permission(Flag):
-    """What somebody may do with the archive."""
+    """What a client may do with the archive."""
 
     READ = auto()
     WRITE = auto()
@@ -18,20 +18,20 @@ NOTHING: Final = Permission(0)
 ROLES: Final[Mapping[str, Permission]] = MappingProxyType(
     {"DICOM Data Reader": Permission.READ, "DICOM Data Owner": Permission.READ | Permission.WRITE}
 )
-"""What an app role, of a user or of an app, permits."""
+"""What an app role of a user or an app permits."""
 
 SCOPES: Final[Mapping[str, Permission]] = MappingProxyType(
     {"Dicom.Read": Permission.READ, "Dicom.ReadWrite": Permission.READ | Permission.WRITE}
 )
-"""What a delegated scope permits an app to do for its user; the second is that of Microsoft's service."""
+"""What a delegated scope permits an app to do for its user; Dicom.ReadWrite is Microsoft's service's."""
 
 
 def permitted_by(claims: Mapping[str, Any]) -> Permission:
     """What a token permits.
 
-    A token with scopes (`scp`, or `scope` as RFC 9068 has it) is that of a user in an app, and permits no more than
-    they do; a token with roles permits no more than those. So a token with both permits what both do, and one with
-    neither nothing.
+    A token with scopes (`scp`, or `scope` as in RFC 9068) belongs to a user in an app, and permits no more than its
+    scopes; a token with roles permits no more than its roles. So a token with both permits what both permit, and a
+    token with neither permits nothing.
     """
     scopes = [*_names(claims, "scp"), *_names(claims, "scope")]
     roles = _names(claims, "roles")
@@ -50,7 +50,7 @@ def permitting(permission: Permission, table: Mapping[str, Permission]) -> list[
 
 
 def _names(claims: Mapping[str, Any], claim: str) -> list[str]:
-    """The names that a claim lists: an array, or a text separated by spaces; role names hold spaces."""
+    """The names in a claim: an array, or a text separated by spaces; a text of `roles` is one name, with its spaces."""
     value = claims.get(claim)
     if isinstance(value, str):
         return [value] if claim == "roles" else value.split()

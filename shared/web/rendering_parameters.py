@@ -1,7 +1,7 @@
-"""The query parameters of rendered resources: of RESTful ones (PS3.18 8.3.5.1) and of the URI Service (PS3.18 9.5.1).
+"""The query parameters of rendered resources: RESTful ones (PS3.18 8.3.5.1) and the URI Service's (PS3.18 9.5.1).
 
-Both say the same in other words, and make the same `RenderingParameters`. What the pixels allow, only the one who
-renders can say: whether the region lies in the image, and whether there is a color profile.
+Both say the same in different words, and give the same `RenderingParameters`. Whether the region lies in the image, and
+whether there is a color profile, is only known when the pixels are rendered.
 """
 
 import re
@@ -13,13 +13,13 @@ from typing import Final
 from shared.errors import BadRequest
 
 MAX_VIEWPORT_PIXELS: Final = 8192
-"""How wide, and how high, a client may have an image rendered."""
+"""The largest width and height that an image is rendered in."""
 
 THUMBNAIL_PIXELS: Final = 128
 """The side of the square that a thumbnail fits in, where the client asks for no viewport."""
 
 DEFAULT_QUALITY: Final = 90
-"""Of lossy images, from 1 to 100, where the client asks for none."""
+"""The quality of lossy images, from 1 to 100, where the client asks for none."""
 
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[Ee][+-]?[0-9]{1,2})?")
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
@@ -35,7 +35,7 @@ class WindowFunction(StrEnum):
 
 
 class IccProfile(StrEnum):
-    """Which color profile the picture is to have: PS3.18 8.3.5.1.5. YES is the one of the data set."""
+    """Which color profile the picture should have: PS3.18 8.3.5.1.5. YES is the data set's own."""
 
     NO = "no"
     YES = "yes"
@@ -57,7 +57,7 @@ class Window:
 class SourceRegion:
     """The part of an image that is rendered, and whether it is flipped.
 
-    In pixels, or, where `is_fraction`, in parts of the image's width and height. The origin is the image's top left
+    In pixels, or, where `is_fraction`, in fractions of the image's width and height. The origin is the image's top left
     corner; a width or height of None reaches to the other end.
     """
 
@@ -70,7 +70,7 @@ class SourceRegion:
     is_flipped_vertically: bool = False
 
     def box(self, columns: int, rows: int) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom in pixels of an image of that size, without what lies outside of it.
+        """Left, top, right and bottom in pixels of an image of that size, without what lies outside it.
 
         Raises BadRequest where nothing of the region lies in the image.
         """
@@ -83,7 +83,7 @@ class SourceRegion:
 
 @dataclass(frozen=True, slots=True)
 class RenderingParameters:
-    """How to render. `viewport` is columns and rows that the picture has to fit in, None for those of the image."""
+    """How to render. `viewport` is the columns and rows that the picture has to fit in, None for the image's own."""
 
     quality: int = DEFAULT_QUALITY
     viewport: tuple[int, int] | None = None
@@ -113,7 +113,7 @@ def parse(query: Iterable[tuple[str, str]]) -> RenderingParameters:
 def parse_uri(query: Iterable[tuple[str, str]]) -> RenderingParameters:
     """The parameters of a request to the URI Service, from the decoded names and values of its query.
 
-    As for `parse`; those it has are rows, columns, region, windowCenter with windowWidth, imageQuality and annotation.
+    As `parse`; the known ones are rows, columns, region, windowCenter with windowWidth, imageQuality and annotation.
     """
     names = ("rows", "columns", "region", "windowcenter", "windowwidth", "imagequality", "annotation")
     texts = _texts(query, names)

@@ -7,14 +7,13 @@ import re
 from typing import Final
 
 PARAMETER: Final = re.compile(r"\{(\*?)([A-Za-z_][A-Za-z0-9_]*)\}")
-"""A parameter of a template: ``*`` where it takes the rest of the path, and its name."""
+"""A parameter of a template: ``*`` if it takes the rest of the path, and its name."""
 
 
 def match(template: str, path: str) -> dict[str, str] | None:
-    """The parameters of a decoded path, None where it does not fit the template, which has no leading slash.
+    """The parameters of a decoded path; None where it does not fit the template, which has no leading slash.
 
-    Literals match without regard to case; of the path, a slash at either end is free. A rest that is empty is no
-    parameter.
+    Literals match in any case; the path may have a slash at either end. An empty rest of the path is left out.
     """
     segments = template.split("/")
     given = path.removeprefix("/").removesuffix("/").split("/")

@@ -22,12 +22,12 @@ ATTRIBUTES: Final = {
     "ReferencedSOPSequence": ("00081199", "SQ"),
     "FailedAttributesSequence": ("00741048", "SQ"),
 }
-"""Tag and VR of what a response holds, by keyword."""
+"""The tags and VRs of a response's attributes, by keyword."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An instance that is now durable, with what was found on the way."""
+    """An instance that is now durable, with the warnings found on the way."""
 
     identifiers: InstanceIdentifiers
     sop_class_uid: str
@@ -36,9 +36,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An instance that was not stored. The UIDs are None where the part did not say them.
+    """An instance that was not stored. The UIDs are None where the part did not give them.
 
-    `comments` say what was wrong in words; `duplicate` is set where an instance that was stored before is the reason.
+    `comments` say what was wrong; `duplicate` is set where an instance stored before is the reason.
     """
 
     reason: FailureReason
@@ -52,7 +52,7 @@ Outcome = Stored | Failed
 
 
 def status_of(outcomes: Sequence[Outcome]) -> HTTPStatus:
-    """The status of a store by what became of its parts; none at all is 204."""
+    """The status of a store by what became of its parts; 204 where there are none."""
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     if not outcomes:
         return HTTPStatus.NO_CONTENT
@@ -86,7 +86,7 @@ def _stored_item(outcome: Stored, service_url: str) -> dict[str, Any]:
     }
     if outcome.warnings:
         item |= _attribute("WarningReason", VALIDATION_WARNING)
-    # Microsoft's v2 has the sequence in every item, empty where there is nothing to say.
+    # Microsoft's v2 has the sequence in every item, empty without comments.
     comments = (_attribute("ErrorComment", finding.comment) for finding in outcome.warnings)
     return item | _attribute("FailedAttributesSequence", *comments)
 

@@ -14,7 +14,7 @@ _MAX_FRAME_DIGITS: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class UriRequest:
-    """The instance, the media types that are asked for, in the form of an Accept header, and a frame number from 1."""
+    """The instance, the media types asked for, as in an Accept header, and a frame number from 1."""
 
     identifiers: InstanceIdentifiers
     content_types: Sequence[str]
@@ -22,10 +22,10 @@ class UriRequest:
 
 
 def parse_uri_request(partition: str, query: Iterable[tuple[str, str]]) -> UriRequest:
-    """The request that the decoded names and values of a query make, in a data partition; names are taken in any case.
+    """Parse the decoded names and values of a query into a request in a data partition; names match in any case.
 
-    `transferSyntax` is that of the application/dicom asked for. Raises BadRequest, naming the parameter, for one that
-    is missing, invalid, or asks for what would be wrong to leave out: an anonymous instance, a presentation state.
+    `transferSyntax` applies to the application/dicom asked for. Raises BadRequest, naming the parameter, for one
+    that is missing or invalid, or that must not be ignored: anonymization, presentation states.
     """
     texts = {name.lower(): value.strip() for name, value in query}
     if texts.get("requesttype", "").upper() != "WADO":
