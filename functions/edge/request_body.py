@@ -55,7 +55,7 @@ def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
         return _single_part(body(req, settings), settings.max_part_bytes)
     part_type = media_type.parameters.get("type", _DICOM)
     if media_type.name != "multipart/related" or part_type.lower() not in (_DICOM, "*/*"):
-        raise UnsupportedMediaType(f"The request's Content-Type is not one that is read. {_ACCEPTED}")
+        raise UnsupportedMediaType(f"The request's Content-Type is not supported. {_ACCEPTED}")
     limits = MultipartLimits(
         max_parts=settings.max_parts,
         max_part_bytes=settings.max_part_bytes,

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a version of the service: made of its routes, and of the tables that the code goes by."""
+"""The OpenAPI 3.1 document of a version of the service, made from its routes and the tables that the code uses."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,17 +24,17 @@ from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permittin
 
 _PROBLEM: Final = "application/problem+json"
 _SCHEME: Final = "token"
-_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the words by which generators know them
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form that generators recognize
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 def document(
     version: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
-    """The document of a version of the API, of plain values.
+    """The document of a version of the API, as plain values.
 
-    `base_url` is the service's without version; `summaries` say in a sentence what each function does, by its name. The
-    document says what the settings make of the service: whether clients sign in, and the limits.
+    `base_url` is the service's, without version; `summaries` say in a sentence what each function does, by its name.
+    From the settings the document takes whether clients sign in, and the limits.
     """
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Parameter] = {}
@@ -56,7 +56,7 @@ def document(
 
 
 def _reference(parameter: Parameter, known: dict[str, Parameter]) -> Parameter:
-    """A reference to the parameter among those known by name, which it joins; itself where another has its name."""
+    """A reference to the parameter, which is added to those known; the parameter itself where another has its name."""
     name = parameter["name"]
     return {"$ref": f"#/components/parameters/{name}"} if known.setdefault(name, parameter) == parameter else parameter
 
@@ -67,7 +67,7 @@ def _operations(function: HttpFunction, summary: str, settings: Settings) -> Ite
     if resource.is_negotiated:
         parameters += representation_parameters(name for name in resource.media_types if "*" not in name)
     for method in function.methods:
-        # HEAD is what GET is, without a body, and without ranges.
+        # HEAD is GET without a body and without ranges.
         is_head = method == "HEAD"
         operation: dict[str, Any] = {
             "operationId": function.name + ("Head" if is_head else ""),
@@ -85,7 +85,7 @@ def _operations(function: HttpFunction, summary: str, settings: Settings) -> Ite
 
 
 def _permitting(needed: Permission) -> list[str]:
-    """The roles and scopes that permit it, each of which is enough."""
+    """The roles and scopes that permit it; one is enough."""
     return [*permitting(needed, ROLES), *permitting(needed, SCOPES)]
 
 
@@ -154,16 +154,15 @@ def _security_scheme() -> dict[str, Any]:
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A token of the service's authority. What an operation needs is one of the names it "
-        f"lists: an app role ({', '.join(ROLES)}) or a scope ({', '.join(SCOPES)}); of a token with both, both have to "
-        "permit it.",
+        "description": "A token of the service's authority. An operation needs one of the names it lists: "
+        f"an app role ({', '.join(ROLES)}) or a scope ({', '.join(SCOPES)}); if a token has both, both must.",
     }
 
 
 def _about(settings: Settings) -> str:
     return (
-        "Store, retrieve, search and delete of DICOM instances (PS3.18). Paths match in any case. A path or a method "
+        "Store, retrieve, search and delete DICOM instances (PS3.18). Paths match in any case. A path or a method "
         "that is not here is 404 without a body. Searches also take attributes that are not listed here, by keyword or "
         "tag: within a study to match them, anywhere with an empty value to have them returned. "
-        f"A query string of a search has at most {settings.max_query_length} characters."
+        f"The query string of a search has at most {settings.max_query_length} characters."
     )

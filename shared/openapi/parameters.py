@@ -1,4 +1,4 @@
-"""The parameters of requests as OpenAPI Parameter Objects: of paths, of queries, and headers."""
+"""The parameters of requests, in paths, queries and headers, as OpenAPI Parameter Objects."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -33,7 +33,7 @@ def path_parameters(settings: Settings) -> dict[str, Parameter]:
         ),
         "path": _path(
             "path",
-            "What a BulkDataURI of the metadata ends in: a tag, of items a path of tags and item numbers, whose "
+            "What a BulkDataURI of the metadata ends in: a tag, or, in items, a path of tags and item numbers; its "
             "slashes are not encoded.",
             {"type": "string", "pattern": f"^{_ELEMENT}(/[1-9][0-9]{{0,8}}/{_ELEMENT})*$"},
         ),
@@ -44,7 +44,7 @@ RESOURCE_PATH: Final[Parameter] = {
     "name": "path",
     "in": "path",
     "required": True,
-    "description": "Any other path of this document, behind the version; its slashes are not encoded.",
+    "description": "Any other path of this document, after the version; its slashes are not encoded.",
     "schema": {"type": "string", "minLength": 1},
 }
 
@@ -52,7 +52,7 @@ ETAG_HEADERS: Final[tuple[Parameter, ...]] = (
     {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETag of what the client has: 304 where it still holds.",
+        "description": "The ETag of what the client has: 304 if it is still current.",
         "schema": {"type": "string"},
     },
 )
@@ -67,26 +67,26 @@ RANGE_HEADERS: Final[tuple[Parameter, ...]] = (
     {
         "name": "If-Range",
         "in": "header",
-        "description": "The ETag of what the client has a part of: the whole where it no longer holds.",
+        "description": "The ETag of what the client has a part of: the whole is sent if it is no longer current.",
         "schema": {"type": "string"},
     },
 )
 
 
 def media_type_of(offer: Offer) -> str:
-    """The Content-Type that an answer by this offer has, but for boundary and transfer syntax."""
+    """The Content-Type of an answer with this offer, without boundary and transfer syntax."""
     if offer.is_multipart:
         return format_media_type("multipart/related", {"type": offer.media_type})
     return offer.media_type
 
 
 def representation_parameters(media_types: Iterable[str]) -> list[Parameter]:
-    """Those that choose among representations (PS3.18 8.3.3)."""
+    """The parameters that choose among representations (PS3.18 8.3.3)."""
     known = list(media_types)
     return [
         _query(
             "accept",
-            "Takes the place of the Accept header, and is written as it is, also with transfer-syntax and q.",
+            "Replaces the Accept header, and is written like it, transfer-syntax and q included.",
             {"anyOf": [{"enum": known}, {"type": "string"}]} if known else {"type": "string"},
         ),
         _query("charset", "Text is sent in UTF-8.", {"enum": ["utf-8", "utf8", "*"]}),
@@ -94,7 +94,7 @@ def representation_parameters(media_types: Iterable[str]) -> list[Parameter]:
 
 
 def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
-    """Those of a search for resources of a level (PS3.18 8.3.4)."""
+    """The parameters of a search for resources of a level (PS3.18 8.3.4)."""
     keys = [
         _query(key.keyword, f"{_joined(key.path)}, matched by {', '.join(matched_by(key.vr))}.", {"type": "string"})
         for key in SEARCHABLE
@@ -105,22 +105,22 @@ def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
         *keys,
         _query(
             "includefield",
-            "Attributes to return, too, by keyword, tag or path; all for all there are.",
+            "More attributes to return, by keyword, tag or path; all returns every attribute.",
             {"type": "array", "items": {"type": "string"}},
         ),
-        _query("limit", "The most results.", {"type": "integer", **limit}),
-        _query("offset", "Results to leave out.", {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}),
+        _query("limit", "The most results to return.", {"type": "integer", **limit}),
+        _query("offset", "How many results to skip.", {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}),
         _query("fuzzymatching", f"{' and '.join(FUZZY)} match by the beginnings of words.", _boolean()),
         _query("emptyvaluematching", 'The value "" matches what is absent or empty.', _boolean()),
-        _query("multiplevaluematching", "Of several values, joined by backslashes, all match.", _boolean()),
+        _query("multiplevaluematching", "Values joined by backslashes all have to match.", _boolean()),
     ]
 
 
 def rendering_parameters() -> list[Parameter]:
-    """Those of rendered resources (PS3.18 8.3.5.1)."""
+    """The parameters of rendered resources (PS3.18 8.3.5.1)."""
     functions = ", ".join(function.lower().replace("_", "-") for function in WindowFunction)
     return [
-        _query("quality", "Of JPEG.", _quality()),
+        _query("quality", "The quality of JPEG.", _quality()),
         _query(
             "viewport",
             "vw,vh or vw,vh,sx,sy,sw,sh: columns and rows that the picture fits in, at most "
@@ -131,28 +131,28 @@ def rendering_parameters() -> list[Parameter]:
         _annotation(),
         _query(
             "iccprofile",
-            "The color profile of the picture; not every image has every one.",
+            "The color profile of the picture; not every profile is available for every image.",
             {"enum": list(IccProfile), "default": IccProfile.YES},
         ),
     ]
 
 
 def uri_parameters() -> list[Parameter]:
-    """Those of the URI Service (PS3.18 9.5), `accept` and `charset` not among them."""
+    """The parameters of the URI Service (PS3.18 9.5), without `accept` and `charset`."""
     side = {"type": "integer", "minimum": 1, "maximum": MAX_VIEWPORT_PIXELS}
     uids = {"studyUID": "Study", "seriesUID": "Series", "objectUID": "SOP"}
     return [
         _required(_query("requestType", "Always WADO.", {"const": "WADO"})),
         *(_required(_query(name, f"{of} Instance UID.", _UID)) for name, of in uids.items()),
         _query("contentType", "The media types that are accepted.", {"type": "string"}),
-        _query("transferSyntax", "Of application/dicom; * for the one it is stored in.", {"type": "string"}),
+        _query("transferSyntax", "Of application/dicom; * for the stored one.", {"type": "string"}),
         _query("frameNumber", "From 1.", {"type": "integer", "minimum": 1, "maximum": _MAX_NUMBER}),
         _query("rows", "The most rows of the picture.", side),
         _query("columns", "The most columns of the picture.", side),
         _query("region", "xmin,ymin,xmax,ymax, each from 0 to 1.", {"type": "string"}),
         _query("windowCenter", "With windowWidth.", {"type": "number"}),
         _query("windowWidth", "With windowCenter.", {"type": "number", "minimum": 1}),
-        _query("imageQuality", "Of JPEG.", _quality()),
+        _query("imageQuality", "The quality of JPEG.", _quality()),
         _annotation(),
     ]
 

@@ -1,4 +1,4 @@
-"""What functions answer: when with which status, in which media types, and to which parameters."""
+"""What functions answer: with which status and when, in which media types, and to which parameters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ def _no_parameters(_settings: Settings) -> Sequence[Parameter]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """What a function answers: when with which status, and in which media types, JSON of which schema.
+    """What a function answers: with which status and when, in which media types, and JSON by which schema.
 
-    `bodies` are the statuses with such a body that are no successes. `parameters` are those of its own, beside those
-    of its path; `is_negotiated`: also those of representations.
+    `bodies` are the error statuses that also have such a body. `parameters` are its own, besides those of its path;
+    `is_negotiated`: also those of representations.
     """
 
     tag: str
@@ -134,7 +134,7 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
         Answers.INSTANCES: _SEVERAL,
         Answers.METADATA: _METADATA,
         Answers.FRAMES: _retrieved([offer for name in FRAME_MEDIA_TYPES for offer in bulk_value_offers(name)]),
-        # An encapsulated document comes as what its instance says that it is.
+        # An encapsulated document has the media type that its instance says.
         Answers.BULK_VALUE: _retrieved(
             [offer for name in (*FRAME_MEDIA_TYPES, "*/*") for offer in bulk_value_offers(name)]
         ),
@@ -156,4 +156,4 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
         Answers.LIVENESS: _health(statuses.LIVENESS),
     }
 )
-"""What functions answer, by what the table of routes says of them."""
+"""What functions answer, by the key in the table of routes."""

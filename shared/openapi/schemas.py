@@ -1,4 +1,4 @@
-"""The schemas of what answers hold: the DICOM JSON Model (PS3.18 F), the Store Instances Response, errors, health."""
+"""The schemas of answers: the DICOM JSON Model (PS3.18 F), the Store Instances Response, errors and health."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -19,19 +19,19 @@ _VALUES: Final[Mapping[tuple[str, ...], Schema]] = {
     ("PN",): {"anyOf": [{"$ref": "#/components/schemas/PersonName"}, {"type": "null"}]},
     ("SL", "SS", "SV", "UL", "US", "UV"): {"type": "integer"},
     ("FD", "FL"): {"anyOf": [{"type": "number"}, _NOT_FINITE]},
-    ("DS", "IS"): {"type": ["number", "string", "null"], "description": "A string where it is no number."},
+    ("DS", "IS"): {"type": ["number", "string", "null"], "description": "A string where it is not a number."},
     ("AT",): {"type": "string", "pattern": "^[0-9A-F]{8}$"},
 }
-"""What values of these VRs are; of all others, text."""
+"""The schemas of values by VR; values of all other VRs are text."""
 
 
 def schemas() -> dict[str, Schema]:
-    """All of them, by name."""
+    """All schemas, by name."""
     return {
         "DataSet": {
             "description": "The attributes of a data set by tag (DICOM JSON Model, PS3.18 F.2).",
             "type": "object",
-            # Not patternProperties, which generators of clients pass over.
+            # Not patternProperties, which generators of clients ignore.
             "propertyNames": {"pattern": "^[0-9A-F]{8}$"},
             "additionalProperties": {"$ref": "#/components/schemas/Attribute"},
         },
@@ -82,7 +82,7 @@ def _store_instances_response() -> Schema:
         "FailedAttributesSequence",
         _attribute("ErrorComment", _TEXT),
         _attribute("ErrorID", _codes(Duplicate)),
-        "Comments on what was wrong; of an instance that exists, how it compares.",
+        "Comments on what was wrong; for an instance that exists, how it compares.",
     )
     failed = _sequence(
         "FailedSOPSequence",
@@ -112,7 +112,7 @@ def _codes(codes: type[IntEnum]) -> Schema:
 
 
 def _attribute(keyword: str, value: Schema) -> dict[str, Schema]:
-    """An attribute of one value, by its tag."""
+    """An attribute with one value, by its tag."""
     tag, vr = ATTRIBUTES[keyword]
     values = {"type": "array", "items": value, "minItems": 1, "maxItems": 1}
     return {tag: _object({"vr": {"const": vr}, "Value": values})}
@@ -121,7 +121,7 @@ def _attribute(keyword: str, value: Schema) -> dict[str, Schema]:
 def _sequence(
     keyword: str, required: Mapping[str, Schema], optional: Mapping[str, Schema], description: str
 ) -> dict[str, Schema]:
-    """A sequence, by its tag, of items that have these attributes; it may be empty."""
+    """A sequence, by its tag, whose items have these attributes; it may be empty."""
     tag, vr = ATTRIBUTES[keyword]
     item = {**_object({**optional, **required}), "required": list(required)}
     values = {"type": "array", "items": item, "minItems": 1}
@@ -129,7 +129,7 @@ def _sequence(
 
 
 def _object(properties: Mapping[str, Schema], description: str | None = None) -> dict[str, Any]:
-    """An object of exactly these properties."""
+    """An object with exactly these properties."""
     schema = {
         "type": "object",
         "properties": properties,

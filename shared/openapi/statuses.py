@@ -1,6 +1,6 @@
 """Which statuses the transactions answer with, and when; kept in step with the conformance statement.
 
-What one resource of a transaction does not answer with, `shared/openapi/resources.py` leaves out.
+`shared/openapi/resources.py` leaves out the statuses that a resource of a transaction does not answer with.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Statuses = Mapping[HTTPStatus, str]
 
 SIGN_IN: Final[Statuses] = MappingProxyType(
     {
-        HTTPStatus.UNAUTHORIZED: "there is no token, or not one that is accepted; WWW-Authenticate says which, and the "
+        HTTPStatus.UNAUTHORIZED: "there is no token, or it is not accepted; WWW-Authenticate says which, and the "
         "detail why",
         HTTPStatus.FORBIDDEN: "the token does not permit the request; the detail names the roles and scopes that would",
         HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured, or the keys of the authority cannot be had; "
@@ -26,12 +26,12 @@ STORE: Final[Statuses] = MappingProxyType(
         HTTPStatus.OK: "all instances are stored: durable, retrievable and found by searches",
         HTTPStatus.ACCEPTED: "some failed, or some are stored with warnings",
         HTTPStatus.NO_CONTENT: "the request holds no instance",
-        HTTPStatus.BAD_REQUEST: "the body is not multipart, or cut short: nothing of the cut part is stored; or a UID "
-        "in the path is none",
+        HTTPStatus.BAD_REQUEST: "the body is not multipart, or is cut short: nothing of the cut part is stored; or a "
+        "UID in the path is not valid",
         HTTPStatus.NOT_ACCEPTABLE: "the response is asked for in another form",
         HTTPStatus.CONFLICT: "no instance was stored; the body says why, for each",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body, a part or the number of parts is over its limit",
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is missing or not one that is read",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is missing or not supported",
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
 )
@@ -39,7 +39,7 @@ STORE: Final[Statuses] = MappingProxyType(
 RETRIEVE: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "the resource is sent",
-        HTTPStatus.PARTIAL_CONTENT: "the range that is asked for",
+        HTTPStatus.PARTIAL_CONTENT: "the requested range is sent",
         HTTPStatus.NOT_MODIFIED: "the client has it",
         HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid",
         HTTPStatus.NOT_FOUND: "there is no such study, series, instance, frame or bulk value, or nothing to render",
