@@ -1,6 +1,6 @@
 """Where in the index to look: the lists that hold every study that may match a key of a search. Pure.
 
-Lists of beginnings are only kept of some lengths, so a list may hold values that do not match: those are passed over.
+Lists of beginnings only exist for some lengths, so a list may hold values that do not match; those are skipped.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ from shared.search.matching import AnyOf, EachOf, Either, Matcher, NameGroups, R
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Where to find the studies that may match: `lists` hold them all, and `accepts` tells by the value which may.
+    """Where to find the studies that may match: `lists` hold them all, and `accepts` says whether a value may match.
 
-    Where the values that match lie between two, `spans` hold them all, too, by value: where they are few, that is less
-    to read.
+    Where the matching values lie between two bounds, `spans` also hold them all, by value: less to read where there are
+    few.
     """
 
     keyword: str
@@ -37,12 +37,12 @@ class Lookup:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it asks for whole values."""
+        """Whether it looks for whole values only."""
         return all(name.startswith("=") for name in self.lists)
 
     @property
     def is_of_everything(self) -> bool:
-        """Whether every study that has the attribute has to be looked at."""
+        """Whether every study that has the attribute has to be examined."""
         return self.lists == ("^",)
 
 
@@ -50,7 +50,7 @@ EVERY_STUDY_LOOKUP: Final = Lookup(EVERY_STUDY.keyword, (f"={EVERY_STUDY.value}"
 
 
 def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
-    """Where the studies are that may match a key; None where the index cannot say."""
+    """Where to find the studies that may match a key; None where the index cannot tell."""
     if not is_indexed(key):
         return None
     match matcher:
@@ -93,12 +93,12 @@ def _parts(vr: str, matcher: ValueMatcher) -> Iterator[tuple[list[str], Span | N
 
 
 def _kept(beginning: str) -> str:
-    """The longest beginning of this one of which there is a list."""
+    """The longest beginning of this text that has a list."""
     return beginning[: max((length for length in TEXT_LENGTHS if length <= len(beginning)), default=0)]
 
 
 def _dates(beginning: str, asked: Range) -> Iterator[str]:
-    """The beginnings that together stand for the dates of a range: whole centuries to months, and parts of months."""
+    """The beginnings that together cover the dates of a range: whole centuries to months, and parts of months."""
     first = f"{beginning:0<4}0101" if len(beginning) <= 4 else f"{beginning}01"
     last = f"{beginning:9<4}1231" if len(beginning) <= 4 else f"{beginning}31"
     if (asked.last and first > asked.last) or last < asked.first:

@@ -1,7 +1,7 @@
-"""Attribute matching of PS3.4 C.2.2.2 on values of the DICOM JSON Model (PS3.18 F).
+"""Attribute matching (PS3.4 C.2.2.2) on values of the DICOM JSON Model (PS3.18 F).
 
-A matcher decides on values in their comparable form (`shared/dicom/comparable_values.py`): one value matches, or all
-of an attribute's values together do.
+A matcher decides on values in their comparable form (`shared/dicom/comparable_values.py`): on one value, or on all
+values of an attribute together.
 """
 
 import fnmatch
@@ -27,7 +27,7 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Range matching (PS3.4 C.2.2.2.5) of comparable values: both ends belong to it, an empty one is open."""
+    """Range matching (PS3.4 C.2.2.2.5) of comparable values: both ends are included, an empty end is open."""
 
     first: str
     last: str
@@ -45,7 +45,7 @@ class Wildcard:
 
     @property
     def prefix(self) -> str:
-        """What every value that matches begins with."""
+        """What every matching value begins with."""
         return re.split(r"[*?]", self.pattern, maxsplit=1)[0]
 
     def matches(self, form: str) -> bool:
@@ -55,13 +55,13 @@ class Wildcard:
 
 @lru_cache(maxsize=256)
 def _expression(pattern: str) -> re.Pattern[str]:
-    # Of the shell's patterns, which have a third wildcard; the expression takes no time that grows with the stars.
+    # A shell pattern, whose third wildcard, "[", is escaped; the time to match does not grow with the number of stars.
     return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Fuzzy matching as Microsoft's service has it: each of the `beginnings` begins some word of a name."""
+    """Fuzzy matching as in Microsoft's service: each of the `beginnings` begins some word of a name."""
 
     beginnings: tuple[str, ...]
 
@@ -91,7 +91,7 @@ class EachOf:
 
 @dataclass(frozen=True, slots=True)
 class NameGroups:
-    """Component groups of a name (PS3.5 6.2.1), each matched by its own; None: not asked for."""
+    """Component groups of a name (PS3.5 6.2.1), each with its own matcher; None where a group is not asked for."""
 
     groups: tuple[Union["ValueMatcher", None], ...]
 
@@ -106,7 +106,7 @@ ValueMatcher = AnyOf | Range | Wildcard | Words | Either
 
 @dataclass(frozen=True, slots=True)
 class ByVR:
-    """What a private attribute has to match, whose VR only its stored values tell; those of no other VR match."""
+    """What a private attribute has to match, by the VR of its stored values; values of any other VR do not match."""
 
     matchers: Mapping[str, ValueMatcher | EachOf | NameGroups]
 
@@ -115,7 +115,7 @@ Matcher = ValueMatcher | EachOf | NameGroups | Empty | ByVR
 
 
 def matches(matcher: Matcher, attribute: Mapping[str, Any] | None) -> bool:
-    """Whether a DICOM JSON attribute matches; one that is absent or empty matches `Empty` alone."""
+    """Whether a DICOM JSON attribute matches; an absent or empty one only matches `Empty`."""
     match matcher:
         case Empty():
             return attribute is None or not _has_value(attribute)
@@ -144,11 +144,11 @@ def _groups_match(matcher: NameGroups, value: Any) -> bool:
 
 
 Requirements = Mapping[str, Union[Matcher, "Requirements"]]
-"""What a data set has to match, by tag: a matcher, or what one item of a sequence has to match all of."""
+"""What a data set has to match, by tag: a matcher, or requirements that one item of a sequence meets in full."""
 
 
 def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
-    """Whether a data set matches everything that is required; of a sequence, one item does (PS3.4 C.2.2.2.6)."""
+    """Whether a data set meets all requirements; in a sequence, one item has to (PS3.4 C.2.2.2.6)."""
     return all(
         _has_item(data_set.get(tag), required)
         if isinstance(required, Mapping)
@@ -159,5 +159,5 @@ def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
 
 def _has_item(attribute: Mapping[str, Any] | None, requirements: Requirements) -> bool:
     items: Sequence[Any] = (attribute or {}).get("Value", ()) if (attribute or {}).get("vr") == "SQ" else ()
-    # Where there is no item, its attributes are absent, which may be what is asked for.
+    # Without items, the attributes of an item are absent, which may be what is asked for.
     return any(isinstance(item, Mapping) and satisfies(item, requirements) for item in items or ({},))

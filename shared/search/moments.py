@@ -12,7 +12,7 @@ from shared.search.matching import Matcher, Range
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """A range of a date and its time together; a date without a time is that of its start."""
+    """A range of a date and its time together; a date without a time counts from its start."""
 
     date_tag: str
     time_tag: str
@@ -27,9 +27,9 @@ class Moments:
 def combined_ranges(
     matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, Sequence[str]]
 ) -> dict[Level, tuple[Moments, ...]]:
-    """A date and its time, both `asked` for as ranges, as one range of moments; by level, for each level.
+    """The dates and times that are both `asked` for as ranges, as ranges of moments, for each level.
 
-    Raises BadRequest for one that ends before it begins.
+    Raises BadRequest for a range that ends before it begins.
     """
     ranges = {
         key.path[0]: (key.level, matcher)
@@ -41,7 +41,7 @@ def combined_ranges(
         if date_tag in ranges and time_tag in ranges:
             level, dates = ranges[date_tag]
             _, times = ranges[time_tag]
-            # The end of a range that is open is open, whatever the time says.
+            # An open end of the range of dates stays open, whatever the time says.
             first = dates.first and dates.first + (times.first or "000000.000000")
             last = dates.last and dates.last + (times.last or "235959.999999")
             if first and last and first > last:

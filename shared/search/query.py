@@ -14,7 +14,7 @@ from shared.search.query_names import path_of
 from shared.search.query_values import MatchingOptions, matcher_of
 from shared.settings import Settings
 
-REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: of any request, and no matter of the search
+REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: parameters of any request, not of the search
 CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 FUZZY: Final = ("PatientName", "ReferringPhysicianName")
 _NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
@@ -24,10 +24,10 @@ _UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """A parsed query. All has to match; `offset` matches are left out, then at most `limit` returned.
+    """A parsed query. Everything has to match; `offset` matches are skipped, then at most `limit` returned.
 
-    `requirements` and `moments` are what a resource has to match, by the level of the attributes; `keys` are those of
-    them that the archive is searched by. `include_tags` are returned beside the level's own attributes; `include_all`
+    `requirements` and `moments` are what a resource has to match, by the level of the attributes; the archive is
+    searched by those that are in `keys`. `include_tags` are returned besides the level's own attributes; `include_all`
     returns every attribute there is.
     """
 
@@ -52,7 +52,7 @@ class _Attribute:
 
 @dataclass(frozen=True, slots=True)
 class _Parameters:
-    """The parameters of a query string, by what they are: `controls` by name in lower case, `fields` to include."""
+    """The parameters of a query string, by kind: `controls` by name in lower case, `fields` to include."""
 
     controls: Mapping[str, str]
     fields: Sequence[str]
@@ -62,9 +62,9 @@ class _Parameters:
 def parse_search(query_string: str, level: Level, settings: Settings, *, is_within_study: bool = False) -> SearchQuery:
     """Parse the query of a search for resources of `level`.
 
-    Within one study, which the path or the query names, any attribute may be matched; elsewhere those of SEARCHABLE.
-    Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower level,
-    stands twice or has a value that its VR does not allow.
+    Within one study, which the path or the query names, any attribute may be matched; elsewhere only those of
+    SEARCHABLE. Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower
+    level, is repeated, or has a value that its VR does not allow.
     """
     given = _parameters(query_string, settings.max_query_length)
     options = MatchingOptions(
@@ -76,7 +76,7 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     asked = _asked(given.attributes, level, is_within_study)
     matchers = _matchers(asked, options)
     moments = combined_ranges(matchers, asked)
-    # Times of combined ranges are not matched by themselves; their dates are, as the archive is searched by those.
+    # The times of combined ranges are not matched separately; the dates are, as the archive is searched by them.
     combined = {found.time_tag for several in moments.values() for found in several}
     alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in combined}
     _check_ranges(alone)
@@ -121,14 +121,14 @@ def _decoded(query_string: str, max_length: int) -> list[tuple[str, str]]:
 
 
 def _is_of_studies(attributes: Iterable[_Attribute], options: MatchingOptions) -> bool:
-    """Whether the query names the studies that it is about."""
+    """Whether the query names the studies that it searches."""
     uids = [each.value for each in attributes if each.path == _STUDY]
     return isinstance(matcher_of("StudyInstanceUID", "UI", uids, options), AnyOf)
 
 
 def _asked(attributes: Sequence[_Attribute], level: Level, is_within_study: bool) -> dict[MatchingKey, list[str]]:
-    """The values that keys have to match; what is named by keyword and by tag is one key."""
-    # Universal matching (PS3.4 C.2.2.2.3) asks for an attribute to be returned, whichever it is.
+    """The values that keys have to match; an attribute named by keyword and by tag is one key."""
+    # Universal matching (PS3.4 C.2.2.2.3) asks for any attribute to be returned.
     matched = {each.path for each in attributes if each.path is None or each.value.strip("*")}
     keys: dict[tuple[str, ...], MatchingKey] = {}
     asked: dict[MatchingKey, list[str]] = {}
@@ -140,10 +140,10 @@ def _asked(attributes: Sequence[_Attribute], level: Level, is_within_study: bool
 
 
 def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study: bool) -> MatchingKey:
-    """What a parameter's name, whose tags are `path`, asks to match."""
+    """The key that a parameter's name, whose tags are `path`, asks to match."""
     key = KEY_BY_PATH.get(path or ())
     if key is None and path is not None and is_within_study:
-        from shared.dicom.data_dictionary import vr_of  # pydicom, needed for the rare key only
+        from shared.dicom.data_dictionary import vr_of  # pydicom, only needed for rare keys
 
         key = MatchingKey(name, path, vr_of(path[-1]), level_of(path[0]))
         if key.vr in _UNMATCHED_VRS:
@@ -171,7 +171,7 @@ def _check_ranges(matchers: Mapping[MatchingKey, Matcher]) -> None:
 
 
 def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
-    """Matchers by path as a tree: those of one sequence have to match in one item."""
+    """Matchers by path, as a tree: the matchers of one sequence have to match in one item."""
     tree: dict[str, Any] = {}
     for (tag, *rest), matcher in matchers.items():
         if isinstance(tree.setdefault(tag, {}), dict) and rest:
@@ -184,7 +184,7 @@ def _requirements(matchers: Mapping[tuple[str, ...], Matcher]) -> Requirements:
 
 
 def _include_tags(fields: Iterable[str]) -> frozenset[str]:
-    """The tags of the attributes that `includefield` names, of a path its first; `all` and an empty one name none."""
+    """The tags that `includefield` names, of a path the first one; `all` and an empty name have none."""
     tags = set()
     for field in fields:
         name = field.strip()

@@ -11,7 +11,7 @@ _MAX_PATH_LENGTH: Final = 65  # sequences that are stored nest 64 deep
 
 
 def path_of(name: str) -> tuple[str, ...] | None:
-    """The tags that a name gives by keyword or tag; None where one of them is no attribute."""
+    """The tags of a name made of keywords or tags; None where one of them names no attribute."""
     parts = name.split(".")
     if len(parts) > _MAX_PATH_LENGTH:
         return None
@@ -26,6 +26,6 @@ def _tag(name: str) -> str | None:
         return name.upper()
     if not _KEYWORD.fullmatch(name):
         return None
-    from shared.dicom.data_dictionary import tag_of  # pydicom, needed for the rare keyword only
+    from shared.dicom.data_dictionary import tag_of  # pydicom, only needed for rare keywords
 
     return tag_of(name)

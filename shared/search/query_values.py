@@ -1,4 +1,4 @@
-"""What the values of a search's matching keys ask for (PS3.18 8.3.4.1, PS3.4 C.2.2.2): from text to matchers."""
+"""From the text of a search's matching keys to matchers (PS3.18 8.3.4.1, PS3.4 C.2.2.2)."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]
 
 
 def matched_by(vr: str) -> list[str]:
-    """The words for the ways in which a value of a VR can be matched."""
+    """The names of the ways in which a value of a VR can be matched."""
     return ["value", *(form for form, vrs in _FORMS.items() if vr in vrs)]
 
 
@@ -54,8 +54,8 @@ def matched_by(vr: str) -> list[str]:
 class MatchingOptions:
     """How values are matched (PS3.18 8.3.4).
 
-    `is_fuzzy`: names by the beginnings of their words. `has_empty`: ``""`` asks for no value. `is_multiple`: several
-    values are separated by backslashes, and all of them have to be there.
+    `is_fuzzy`: names match by the beginnings of their words. `has_empty`: ``""`` asks for no value. `is_multiple`:
+    backslashes separate several values, all of which have to be there.
     """
 
     is_fuzzy: bool
@@ -64,10 +64,10 @@ class MatchingOptions:
 
 
 def matcher_of(keyword: str, vr: str, texts: Sequence[str], options: MatchingOptions) -> Matcher | None:
-    """What the values of a key, as often as the query gives it, ask for; None for universal matching.
+    """What the values of a key, one for each time that the query gives it, ask for; None for universal matching.
 
-    Where the VR is not known, "", each VR reads the values that can, and text has to. Raises BadRequest for what the
-    VR does not allow, naming the parameter.
+    Where the VR is not known (""), the values are read in every VR that allows them; LO has to. Raises BadRequest,
+    naming the parameter, for what the VR does not allow.
     """
     return _of_vr(keyword, vr, texts, options) if vr else _of_any_vr(keyword, texts, options)
 
@@ -154,13 +154,13 @@ def _text(keyword: str, vr: str, value: str) -> ValueMatcher | None:
     head = _ANY_LAST_COMPONENTS.sub("", form) if vr == "PN" else form
     if head == form or head.endswith("*"):
         return Wildcard(head)
-    # Components that are empty may be left out at the end, and their delimiters with them (PS3.5 6.2.1.1).
+    # Empty components at the end may be left out, along with their delimiters (PS3.5 6.2.1.1).
     without, pattern = _text(keyword, vr, head), Wildcard(f"{head}^*")
     return pattern if without is None else Either((without, pattern))
 
 
 def _range(keyword: str, vr: str, text: str) -> ValueMatcher:
-    """A date, time or moment, or a range; the hyphen of a moment's offset does not divide it."""
+    """A date, time or moment, or a range; the hyphen in a moment's offset does not split it."""
     if vr == "DA" and is_date(text):
         return AnyOf(frozenset({text}))
     if whole := _interval(vr, text, text):
@@ -176,7 +176,7 @@ def _range(keyword: str, vr: str, text: str) -> ValueMatcher:
 
 
 def _interval(vr: str, first: str, last: str) -> Range | None:
-    """From the beginning of `first` to the end of `last`, either may be empty; None where one is not of the VR."""
+    """From the beginning of `first` to the end of `last`; either may be empty. None where one does not fit the VR."""
     instants = {"DA": _day, "TM": first_and_last_time, "DT": first_and_last_moment}[vr]
     begins, ends = instants(first)[0], instants(last)[1]
     if (first and not begins) or (last and not ends):

@@ -1,7 +1,7 @@
-"""What a search returns of a match (PS3.18 10.6.3.3): records to data sets of the DICOM JSON Model.
+"""What a search returns of a match (PS3.18 10.6.3.3): from records to data sets of the DICOM JSON Model.
 
-A result has its level's attributes that PS3.18 requires and Microsoft's v2 adds, those of the levels above where the
-request's path does not fix them, and what `includefield` and the matching keys name.
+A result has the attributes of its level that PS3.18 requires and Microsoft's v2 adds, those of higher levels that the
+request's path does not fix, and what `includefield` and the matching keys name.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _RETURNED: Final = {
 
 
 def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
-    """Every study-level attribute there is of a study, those of the archive's own making included."""
+    """All study-level attributes of a study, including those that the archive makes."""
     path = study.key.path
     attributes = {
         **study.attributes,
@@ -31,7 +31,7 @@ def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
         TAG["NumberOfStudyRelatedInstances"]: {"vr": "IS", "Value": [study.instance_count]},
     }
     if not study.modalities:
-        # Left out, not empty: OHIF reads the values of one that is there, and else shows no study at all.
+        # Left out rather than empty: if it is there without values, OHIF shows no study at all.
         del attributes[TAG["ModalitiesInStudy"]]
     return attributes
 
@@ -39,7 +39,7 @@ def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
 def series_attributes(
     study: StudyRecord, of_study: Mapping[str, Any], series: SeriesRecord, service_url: str
 ) -> dict[str, Any]:
-    """Every attribute there is of a series and its study, whose are `of_study`."""
+    """All attributes of a series and of its study, the latter given as `of_study`."""
     path = ResourceIdentifiers(study.key, series.series_instance_uid).path
     return {
         **of_study,
@@ -50,17 +50,17 @@ def series_attributes(
 
 
 def instance_attributes(of_series: Mapping[str, Any], metadata: DicomJson) -> dict[str, Any]:
-    """Every attribute there is of an instance, its series and its study, whose are `of_series`."""
+    """All attributes of an instance and of its series and study, the latter two given as `of_series`."""
     uid, series_url = (found["Value"][0] for found in (metadata[TAG["SOPInstanceUID"]], of_series[TAG["RetrieveURL"]]))
     url = f"{series_url}/instances/{uid}"
     return {**of_series, **metadata, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
 
 
 def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
-    """The tags that the query returns, beside all of its level and above if `include_all`.
+    """The tags that the query returns, besides all of its level and above if `include_all`.
 
-    `fixed` is the lowest level that the request's path names: what is the same for all results is not repeated, but
-    for the UIDs.
+    `fixed` is the lowest level that the request's path names: what is the same for all results is not repeated, except
+    the UIDs.
     """
     wanted = {*query.include_tags, TAG["StudyInstanceUID"], TAG["RetrieveURL"]}
     if query.level > Level.STUDY:
@@ -72,7 +72,7 @@ def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
 
 
 def result(attributes: Mapping[str, Any], query: SearchQuery, returned: frozenset[str]) -> dict[str, Any]:
-    """Of all `attributes`, in tag order, those that the query returns."""
+    """The `attributes` that the query returns, in tag order."""
     if not query.include_all:
         return {tag: attributes[tag] for tag in sorted(returned & attributes.keys())}
     return {tag: attributes[tag] for tag in sorted(attributes) if tag in returned or level_of(tag) <= query.level}

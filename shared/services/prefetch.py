@@ -1,4 +1,4 @@
-"""Fetching the next few of a sequence while the one in hand is used."""
+"""Fetching the next few items of a sequence while the current one is used."""
 
 import asyncio
 from collections import deque
@@ -12,9 +12,9 @@ Fetched = TypeVar("Fetched")
 async def fetch_ahead(
     items: AsyncIterable[Item], fetch: Callable[[Item], Awaitable[Fetched]], ahead: Callable[[], int]
 ) -> AsyncGenerator[Fetched, None]:
-    """What `fetch` gives for each item, in the items' order, at most ``ahead()`` begun before they are wanted.
+    """What `fetch` gives for each item, in the items' order; at most ``ahead()`` are started before they are needed.
 
-    Raises what `fetch` raised when its turn comes. Closing the iterator cancels what is under way.
+    Raises what `fetch` raised, when that item's turn comes. Closing the iterator cancels the fetches under way.
     """
 
     async def run(item: Item) -> Fetched:

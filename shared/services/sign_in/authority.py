@@ -1,8 +1,8 @@
 """The authority that signs tokens: its issuer name and its keys, as it publishes them (OpenID Connect Discovery 1.0).
 
-They are fetched when first needed and held. A key that is not among them has them fetched again, so a rotated one is
-found; but not soon after the last time, so that made-up keys do not become requests to the authority. Where that cannot
-be reached, the keys that are held stay good.
+They are fetched when first needed, and held. An unknown key has them fetched again, so that a rotated key is found; but
+not too soon after the last time, so that made-up keys do not become requests to the authority. If the authority cannot
+be reached, the held keys stay valid.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from shared.settings import is_safe_url
 
 MIN_SECONDS_BETWEEN_FETCHES: Final = 5.0
 
-_MAX_AGE_SECONDS: Final = 3600  # a key that the authority withdraws is accepted for so long
+_MAX_AGE_SECONDS: Final = 3600  # how long a key that the authority withdraws is still accepted
 _TIMEOUT: Final = ClientTimeout(total=10)
-# Asymmetric algorithms alone: a public key must never be taken for a shared secret (RFC 8725 2.1).
+# Only asymmetric algorithms: a public key must never be taken for a shared secret (RFC 8725 2.1).
 _ALGORITHMS: Final = {("RSA", None): ("RS256", "PS256"), ("EC", "P-256"): ("ES256",)}
 
 _logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A public key, the algorithms that it is accepted with, and the issuer whose it is."""
+    """A public key, the algorithms that it is accepted with, and its issuer."""
 
     key: Any
     algorithms: tuple[str, ...]
@@ -39,7 +39,7 @@ class SigningKey:
 
 
 class Authority:
-    """An authority by its URL. Belongs to the event loop of its first use; everything of a process shares it."""
+    """An authority by its URL. Belongs to the event loop of its first use; the whole process shares it."""
 
     def __init__(self, url: str, *, min_seconds_between_fetches: float = MIN_SECONDS_BETWEEN_FETCHES) -> None:
         self._url = url
@@ -49,14 +49,14 @@ class Authority:
         self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> SigningKey | None:
-        """The key of that `kid`; None where the authority has none such.
+        """The key with that `kid`; None where the authority has no such key.
 
         Raises Unavailable where the authority's keys are not known and it does not answer.
         """
         known = self._keys.get(key_id)
         if known is None or time.monotonic() - self._fetched > _MAX_AGE_SECONDS:
             fetching = self._fetch_unless_just_done()
-            # Who has a key does not wait for news of it.
+            # A known key is used without waiting for the fetch.
             if known is None and fetching is not None:
                 await asyncio.shield(fetching)
                 known = self._keys.get(key_id)
@@ -65,7 +65,7 @@ class Authority:
         return known
 
     def _fetch_unless_just_done(self) -> asyncio.Task[None] | None:
-        """The task that fetches the keys, shared by all who wait for it; None where they were asked for just now."""
+        """The task that fetches the keys, shared by all who wait for it; None if the last try was just now."""
         if self._fetching is None and time.monotonic() - self._tried >= self._min_seconds_between_fetches:
             self._fetching = asyncio.create_task(self._fetch())
         return self._fetching
@@ -87,7 +87,7 @@ class Authority:
 
 
 async def _json(session: ClientSession, url: str) -> dict[str, Any]:
-    # Whoever can redirect could name keys of their own; the media type is not always right.
+    # Anyone who can redirect could name their own keys; the media type is not always right.
     async with session.get(url, allow_redirects=False) as response:
         if response.status != 200:
             raise ValueError(f"{url} answers {response.status}")
@@ -96,7 +96,7 @@ async def _json(session: ClientSession, url: str) -> dict[str, Any]:
 
 
 def _signing_keys(published: dict[str, Any], issuer: str) -> Mapping[str, SigningKey]:
-    """The keys by their `kid` that sign with an algorithm that is accepted; raises ValueError where there is none."""
+    """The keys for accepted algorithms, by `kid`; raises ValueError where there are none."""
     found = {}
     for data in published["keys"]:
         accepted = _ALGORITHMS.get((data.get("kty"), data.get("crv")), ())

@@ -1,4 +1,4 @@
-"""Whether a bearer token is one of the authority's for this service (RFC 9068 4, RFC 8725), and what it permits."""
+"""Whether a bearer token is from the authority and for this service (RFC 9068 4, RFC 8725), and what it permits."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -11,15 +11,15 @@ from shared.web.permissions import Permission, permitted_by
 
 _CLOCK_SKEW_SECONDS: Final = 60
 
-# What is wrong in words, the first that fits; a token's own words never stand in an answer or a log.
+# What is wrong, in words; the first that fits counts. A token's own text never appears in an answer or a log.
 _REASONS: Final = (
     (jwt.ExpiredSignatureError, "The token has expired."),
     (jwt.ImmatureSignatureError, "The token is not valid yet."),
-    (jwt.InvalidIssuerError, "The token is of another issuer than the one that the service accepts."),
+    (jwt.InvalidIssuerError, "The token is from another issuer than the service accepts."),
     (jwt.InvalidAudienceError, "The token is for another audience than this service."),
     (jwt.MissingRequiredClaimError, "The token lacks one of the claims iss, aud and exp."),
     (jwt.InvalidAlgorithmError, "The token is signed with an algorithm that is not accepted with its key."),
-    (jwt.InvalidSignatureError, "The token's signature is not that of its key."),
+    (jwt.InvalidSignatureError, "The token's signature does not match its key."),
     (Exception, "The token is not a JSON Web Token that can be read."),
 )
 
@@ -27,12 +27,12 @@ _REASONS: Final = (
 async def permission_of(token: str, authority: Authority, audiences: Collection[str]) -> Permission:
     """What a token of the authority for one of the audiences permits.
 
-    Raises Unauthorized for any other, and Unavailable where the authority's keys cannot be had.
+    Raises Unauthorized for any other token, and Unavailable where the authority's keys cannot be had.
     """
     try:
         return permitted_by(await _claims(token, authority, audiences))
     except (jwt.PyJWTError, RecursionError) as error:
-        # Without the cause: what it says quotes the token.
+        # Without the cause, whose message quotes the token.
         raise Unauthorized(next(reason for kind, reason in _REASONS if isinstance(error, kind))) from None
 
 
