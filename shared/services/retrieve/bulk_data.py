@@ -1,4 +1,4 @@
-"""The Retrieve transaction of bulk values (PS3.18 10.4.1.1.5): what metadata refers to by a BulkDataURI."""
+"""The Retrieve transaction for bulk values (PS3.18 10.4.1.1.5), which metadata refers to by a BulkDataURI."""
 
 import re
 from collections.abc import AsyncIterator
@@ -28,9 +28,9 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+\-]+")
 
 
 async def retrieve_bulk_value(archive: Archive, identifiers: InstanceIdentifiers, path: str, work: PixelWork) -> Unread:
-    """What the value that a BulkDataURI's `path` names can be sent as, which its file tells. Raises NotFound.
+    """What the value named by a BulkDataURI's `path` can be sent as, which only its file says. Raises NotFound.
 
-    Encapsulated Pixel Data is sent as its frames, a part each.
+    Encapsulated Pixel Data is sent as its frames, one part each.
     """
     record = await find_instance(archive, identifiers)
 
@@ -42,7 +42,7 @@ async def retrieve_bulk_value(archive: Archive, identifiers: InstanceIdentifiers
         value = await bulk_value(file, work, path)
 
         async def open_value(offer: Offer) -> Content:
-            # dicomweb-client asks for a range of the value, and takes a range of the message for one.
+            # dicomweb-client asks for a range of the value, and would take a range of the message for it.
             is_ranged = value.is_ranged and not offer.is_multipart
             return replace(value, media_type=offer.media_type, is_ranged=is_ranged)
 
@@ -64,8 +64,8 @@ def _all_frames(file: StoredFile, frame_count: int, work: PixelWork) -> Represen
 async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:
     """The value that the `path` of a BulkDataURI names; words are little endian (PS3.18 8.7.3).
 
-    An Encapsulated Document has the media type that the instance gives it, every other value is octets. Encapsulated
-    Pixel Data is not a value in this sense: it is its frames. Raises NotFound.
+    An Encapsulated Document has the media type that the instance gives it; every other value is octets. Encapsulated
+    Pixel Data is sent as frames, not from here. Raises NotFound.
     """
     location = f"{file.path}/{BULK_DATA}/{path}"
     table = file.frames

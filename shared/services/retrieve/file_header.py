@@ -1,4 +1,4 @@
-"""All of a stored file but its Pixel Data, which whoever transcodes or renders it, or asks for a value, needs."""
+"""All of a stored file but its Pixel Data: needed to transcode it, to render it, or to read a value."""
 
 from dataclasses import dataclass
 from struct import unpack
@@ -17,7 +17,7 @@ from shared.services.retrieve.stored_file import StoredFile
 _NUMBER_OF_FRAMES: Final = 0x00280008
 _BITS_ALLOCATED: Final = 0x00280100
 _MAX_IS_LENGTH: Final = 12  # PS3.5 6.2
-_HELD_FOR_A_BYTE: Final = 10  # of a header that is parsed
+_HELD_FOR_A_BYTE: Final = 10  # bytes of memory per byte of a parsed header
 _PIXEL_DATA_HEAD_BYTES: Final = 6  # its tag and, in Explicit VR, its VR
 
 
@@ -25,7 +25,7 @@ _PIXEL_DATA_HEAD_BYTES: Final = 6  # its tag and, in Explicit VR, its VR
 class Header:
     """All of a file but its Pixel Data, whose tag is `pixel_data_tag`, 0 where there is none.
 
-    `pixel_data_vr` is its VR as encoded, "" in Implicit VR. `limits` are those to read the sequences within.
+    `pixel_data_vr` is its VR as encoded, "" in Implicit VR. Sequences are read within `limits`.
     """
 
     meta: FileMeta
@@ -36,28 +36,28 @@ class Header:
 
     @property
     def frame_count(self) -> int:
-        """What Number of Frames says; 1 where it says nothing that is a number."""
+        """Number of Frames; 1 where it is absent or not a positive number."""
         text = (raw_value(self.data_set, _NUMBER_OF_FRAMES) or b"").decode("latin-1").strip("\0 ")
         return int(text) if len(text) <= _MAX_IS_LENGTH and text.isdecimal() and int(text) else 1
 
     def elements(self) -> dict[BaseTag, Element]:
-        """The elements of the data set, which pydicom converts where it is asked for a value: so not in place."""
+        """A copy of the data set's elements, since pydicom converts elements in place when asked for their values."""
         found = {tag: element_of(self.data_set, tag) for tag in self.data_set.keys()}  # noqa: SIM118
         return {tag: element for tag, element in found.items() if element is not None}
 
     @property
     def byte_order(self) -> Literal["little", "big"]:
-        """How the bytes of a number are ordered."""
+        """The byte order of numbers."""
         return "little" if self.meta.encoding.is_little_endian else "big"
 
     @property
     def bits_allocated(self) -> int:
-        """How many bits a sample takes; 0 where the data set does not say."""
+        """The bits that a sample takes; 0 where the data set does not say."""
         return int.from_bytes((raw_value(self.data_set, _BITS_ALLOCATED) or b"")[:2], self.byte_order)
 
 
 async def read_header_of(file: StoredFile, work: PixelWork) -> Header:
-    """All of the file but its Pixel Data. Raises NotAcceptable for a file that a later reader refuses."""
+    """All of the file but its Pixel Data. Raises NotAcceptable for a stored file that can no longer be parsed."""
     beginning = await file.read_all(0, file.header_bytes + _PIXEL_DATA_HEAD_BYTES)
     data, head = beginning[: file.header_bytes], beginning[file.header_bytes :]
     if file.frames is not None and file.frames.end_offset < file.size_bytes:

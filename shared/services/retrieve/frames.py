@@ -1,4 +1,4 @@
-"""The Retrieve transaction of frames (PS3.18 10.4.1.1.6): as they are stored, or transcoded."""
+"""The Retrieve transaction for frames (PS3.18 10.4.1.1.6), as they are stored or transcoded."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 async def retrieve_frames(
     archive: "Archive", identifiers: InstanceIdentifiers, frame_numbers: Sequence[int], work: PixelWork
 ) -> Representations:
-    """What frames of an instance, by number from 1, can be sent as: one by itself, several as parts, in that order.
+    """What frames of an instance, by number from 1, can be sent as: one alone, several as parts, in that order.
 
-    Raises NotFound where there is no such instance; where there is no such frame, opening them does.
+    Raises NotFound where there is no such instance; opening them does where there is no such frame.
     """
     record = await find_instance(archive, identifiers)
 

@@ -1,4 +1,4 @@
-"""The Retrieve transaction of instances: their files (PS3.18 10.4.1.1.1), as they are stored or transcoded."""
+"""The Retrieve transaction for instances: their files (PS3.18 10.4.1.1.1), as they are stored or transcoded."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 Facts = TypeVar("Facts", bound=InstanceFacts)
 
-_AHEAD: Final = 4  # instances opened before the client wants them; each holds one chunk, of 4 MiB at most
+_AHEAD: Final = 4  # instances opened before the client needs them; each holds one chunk, of at most 4 MiB
 
 
 async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers, work: PixelWork) -> Representations:
-    """What an instance can be sent as: its file in the transfer syntaxes there are. Raises NotFound."""
+    """What an instance can be sent as: its file in the available transfer syntaxes. Raises NotFound."""
     record = await find_instance(archive, identifiers)
 
     async def open_file_in(offer: Offer) -> Content:
@@ -75,7 +75,7 @@ def as_stored(archive: "Archive", record: InstanceFacts) -> Content:
 async def file_in(archive: "Archive", record: InstanceWithFrames, work: PixelWork, transfer_syntax_uid: str) -> Content:
     """An instance's Part 10 file in a transfer syntax.
 
-    Raises NotFound when the instance was deleted meanwhile, and NotAcceptable when it cannot be transcoded.
+    Raises NotFound when the instance has since been deleted, and NotAcceptable when it cannot be transcoded.
     """
     if transfer_syntax_uid == record.transfer_syntax_uid:
         return as_stored(archive, record)
@@ -87,7 +87,7 @@ async def file_in(archive: "Archive", record: InstanceWithFrames, work: PixelWor
 def files_as_stored(archive: "Archive", records: AsyncIterator[InstanceFacts]) -> AsyncGenerator[Content, None]:
     """The files of instances as they are stored, in their order, the next few fetched ahead.
 
-    One that was deleted meanwhile is left out. Raises Unavailable for one that is there, and whose file is not.
+    An instance that has since been deleted is left out. Raises Unavailable for one that exists without its file.
     """
 
     async def open_next(record: InstanceFacts) -> Content:
@@ -101,8 +101,8 @@ def files_in(
 ) -> AsyncGenerator[Content, None]:
     """The files of instances in a transfer syntax, in their order, the next one fetched ahead.
 
-    One that was deleted meanwhile is left out. Raises as `file_in`, and Unavailable for one that is there, and whose
-    file is not.
+    An instance that has since been deleted is left out. Raises as `file_in`, and Unavailable for one that exists
+    without its file.
     """
 
     async def open_next(record: InstanceWithFrames) -> Content:

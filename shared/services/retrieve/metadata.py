@@ -1,4 +1,4 @@
-"""The Retrieve transaction of metadata (PS3.18 10.4.1.1.2), from the rows that it was kept in at store."""
+"""The Retrieve transaction for metadata (PS3.18 10.4.1.1.2), which each store keeps in rows."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def retrieve_metadata(archive: "Archive", resource: ResourceIdentifiers, s
 async def retrieve_instance_metadata(
     archive: "Archive", identifiers: InstanceIdentifiers, service_url: str
 ) -> Representations:
-    """What the metadata of an instance can be sent as, as `retrieve_metadata` has it. Raises NotFound."""
+    """What the metadata of an instance can be sent as; see `retrieve_metadata`. Raises NotFound."""
     record = await find_instance_metadata(archive, identifiers)
 
     async def only() -> AsyncIterator[InstanceMetadata]:
@@ -61,8 +61,8 @@ async def json_array(
 ) -> AsyncIterator[bytes]:
     """The metadata of instances as the text of one JSON array.
 
-    Bulk values have absolute URIs under `service_url`, ``scheme://host/version``. Nothing is yielded where there is no
-    instance. Raises Unavailable for one that is there, and whose metadata is not.
+    Bulk values have absolute URIs under `service_url`, ``scheme://host/version``. Yields nothing where there is no
+    instance. Raises Unavailable for an instance that exists without its metadata.
     """
     text = bytearray()
     separator = b"["

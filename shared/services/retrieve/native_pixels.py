@@ -1,4 +1,4 @@
-"""Native Pixel Data of an instance (PS3.5 8.1), read without telling its frames apart."""
+"""Native Pixel Data of an instance (PS3.5 8.1), read as one value, not frame by frame."""
 
 from collections.abc import AsyncIterator
 from struct import unpack
@@ -13,7 +13,7 @@ _WORD_VRS: Final = {16: "OW", 32: "OL", 64: "OV"}  # by Bits Allocated
 
 
 async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterator[bytes]:
-    """The value of native Pixel Data, its words turned round where they are big endian."""
+    """The value of native Pixel Data; big endian words are swapped."""
     table = file.frame_table()
     chunks = file.read(table.value_offset, table.value_bytes)
     if header.meta.encoding.is_little_endian:
@@ -31,9 +31,9 @@ async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterato
 
 
 async def pixels_of_tag(file: StoredFile, tag: int, offset: int, length: int) -> AsyncIterator[bytes]:
-    """A range of the value of little endian native Pixel Data; raises NotFound where that is another element.
+    """A range of the value of little endian native Pixel Data; raises NotFound where its element has another tag.
 
-    The element's head is read before the first byte, in the same operation.
+    The element's head is read along with the first byte, in the same operation.
     """
     value_offset = file.frame_table().value_offset
     skipped = value_offset - file.header_bytes if offset == 0 else 0

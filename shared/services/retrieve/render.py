@@ -1,4 +1,4 @@
-"""The Retrieve transaction of rendered resources and thumbnails (PS3.18 10.4.1.1.3 and 4)."""
+"""The Retrieve transaction for rendered resources and thumbnails (PS3.18 10.4.1.1.3 and 4)."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -29,9 +29,9 @@ async def render(
 ) -> Representations:
     """What a resource can be shown as: one picture of it, or parts, one for each frame of a list or each instance.
 
-    `frame_numbers`, from 1, are those of an instance; None is its first frame or, in an animated picture, all. Of a
-    study or series, one picture is that of its first instance that can be rendered. Raises NotFound where there is
-    nothing to show.
+    `frame_numbers`, from 1, are frames of an instance; None is its first frame or, in an animated picture, all. One
+    picture of a study or series shows its first instance that can be rendered. Raises NotFound where there is nothing
+    to show.
     """
     records = _renderable(archive, resource, is_thumbnail=is_thumbnail)
     first = await anext(records)
@@ -47,7 +47,7 @@ async def render(
     async def instances(offer: Offer) -> AsyncIterator[Content]:
         yield await draw(offer, first, None)
         async for record in records:
-            # What is shown as it comes is of another media type than pictures, and has no part among them.
+            # What is sent as it is has another media type than the pictures, and so no part among them.
             if offer in _offers(record, is_thumbnail):
                 yield await draw(offer, record, None)
 
@@ -69,7 +69,7 @@ async def render(
 async def _renderable(
     archive: Archive, resource: ResourceIdentifiers, *, is_thumbnail: bool
 ) -> AsyncIterator[InstanceWithFrames]:
-    """The instances of a resource that can be rendered, by series and instance UID; NotFound where there is none."""
+    """The instances of a resource that can be rendered, by series and instance UID; NotFound if there are none."""
     if (identifiers := resource.instance) is not None:
         record = await find_instance(archive, identifiers)
         if not can_be_rendered(record, is_thumbnail=is_thumbnail):

@@ -1,4 +1,4 @@
-"""What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it comes."""
+"""What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it is."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,14 +26,14 @@ _ANIMATED: Final = "image/gif"
 
 
 def media_type_as_it_is(record: InstanceFacts) -> str | None:
-    """The media type in which an instance is shown as it comes, of a document or a video; None for an image."""
+    """The media type of a document or a video, which is shown as it is; None for an image."""
     if is_video(record.transfer_syntax_uid):
         return frame_media_type(record.transfer_syntax_uid)
     return DOCUMENTS.get(record.sop_class_uid)
 
 
 def can_be_rendered(record: InstanceWithFrames, *, is_thumbnail: bool = False) -> bool:
-    """Whether there is something to show of an instance: as a thumbnail, only images."""
+    """Whether an instance has something to show; only images have thumbnails."""
     if media_type_as_it_is(record) is not None:
         return not is_thumbnail
     return record.frames is not None or record.transfer_syntax_uid in DEFLATED
@@ -48,11 +48,11 @@ async def picture(
     frame_numbers: Sequence[int] | None,
     thumbnail_pixels: int | None = None,
 ) -> Content:
-    """What is shown of an instance, in a media type that is among its own.
+    """What is shown of an instance, in one of its media types.
 
-    `frame_numbers` begin at 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
-    that does not exist, NotAcceptable for one that cannot be decoded or rendered, or not so, and BadRequest for a
-    region outside of the image.
+    `frame_numbers` count from 1; None is the first frame or, in an animated picture, all. Raises NotFound for a frame
+    that does not exist, NotAcceptable for one that cannot be decoded, or not be rendered as asked, and BadRequest for a
+    region outside the image.
     """
     file = await open_file(archive, record, work)
     if media_type == media_type_as_it_is(record):

@@ -1,4 +1,4 @@
-"""An instance's Part 10 file, read in pieces; a deflated one, no piece of which can be read, is inflated first."""
+"""An instance's Part 10 file, read in pieces; a deflated one, which cannot be read so, is inflated first."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file whose data set is not deflated, and where what lies in it.
+    """A file whose data set is not deflated, and the places of its contents.
 
     `path` is the instance's, below the service's URL. `header_bytes` is where Pixel Data begins, `frames` None where
     there is none. ``read(offset, length)`` gives the bytes of a range in chunks of at most 4 MiB; its first step raises
-    NotFound when the instance was deleted meanwhile.
+    NotFound when the instance has since been deleted.
     """
 
     path: str
@@ -32,7 +32,7 @@ class StoredFile:
     read: Callable[[int, int], AsyncIterator[bytes]]
 
     async def read_all(self, offset: int, length: int) -> bytes:
-        """The bytes of a range at once."""
+        """The bytes of a range, all at once."""
         return b"".join([chunk async for chunk in self.read(offset, length)])
 
     def frame_table(self) -> FrameTable:
@@ -45,7 +45,7 @@ class StoredFile:
 async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelWork) -> StoredFile:
     """The file of an instance.
 
-    Raises NotFound when the instance was deleted meanwhile, NotAcceptable when it inflates to too much.
+    Raises NotFound when the instance has since been deleted, NotAcceptable when it inflates to too many bytes.
     """
     blob = blob_names.instance_blob(record.identifiers, record.blob_version)
     if record.transfer_syntax_uid in DEFLATED:
@@ -89,7 +89,7 @@ async def _inflated(archive: "Archive", record: InstanceFacts, work: PixelWork) 
 
 
 def read_of(data: bytes) -> Callable[[int, int], AsyncIterator[bytes]]:
-    """The `read` of a file all of whose bytes are `data`."""
+    """The `read` of a file that is held in memory as `data`."""
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
         yield data[offset : offset + length]

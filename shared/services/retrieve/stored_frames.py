@@ -1,4 +1,4 @@
-"""Frames of an instance as they are stored (PS3.18 10.4.1.1.6), each read by itself."""
+"""Frames of an instance as they are stored (PS3.18 10.4.1.1.6), read without the rest of the file."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from shared.services.retrieve.stored_file import StoredFile, read_of
 from shared.web.content import Content, in_memory
 
 _SPAN_BYTES: Final = 4 * 1024**2  # adjacent frames are read together up to this size
-_PASSED_OVER_BYTES: Final = 256 * 1024  # take storage less time than another read
+_PASSED_OVER_BYTES: Final = 256 * 1024  # reading these takes less time than another read
 
 
 def frame_ranges(table: FrameTable, frame_number: int) -> list[tuple[int, int]]:
@@ -24,7 +24,7 @@ def frame_ranges(table: FrameTable, frame_number: int) -> list[tuple[int, int]]:
 
 
 def stored_frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
-    """One frame, any range of which can be read. Raises NotFound."""
+    """One frame, readable in ranges. Raises NotFound."""
     table = file.frame_table()
     ranges = frame_ranges(table, frame_number)
 
@@ -42,7 +42,7 @@ def stored_frame(file: StoredFile, frame_number: int, media_type: str) -> Conten
 
 
 async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_type: str) -> AsyncIterator[Content]:
-    """Frames by number from 1, in the order asked for; adjacent ones in one read.
+    """Frames by number from 1, in the order asked for; adjacent ones are read together.
 
     Raises NotFound, at the first step, for a frame that does not exist.
     """
@@ -57,7 +57,7 @@ async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_ty
 
 
 async def read_together(file: StoredFile, frame_numbers: Sequence[int]) -> StoredFile:
-    """The same file for who needs its header and these frames: read by now, where one read is cheaper than several.
+    """The same file, to read its header and these frames from: already in memory if one read is cheaper than several.
 
     Raises NotFound for a frame that does not exist.
     """
@@ -69,7 +69,7 @@ async def read_together(file: StoredFile, frame_numbers: Sequence[int]) -> Store
 
 
 async def read_frames(file: StoredFile, frame_numbers: Sequence[int]) -> AsyncIterator[tuple[int, bytes]]:
-    """Frames by number from 1, in the order asked for, each with its number; adjacent ones in one read."""
+    """Frames by number from 1, in the order asked for, each with its number; adjacent ones are read together."""
     for span in _spans(file.frame_table(), frame_numbers):
         async for numbered in _frames_of(file, span):
             yield numbered
@@ -86,7 +86,7 @@ async def read_frame(file: StoredFile, frame_number: int) -> bytes:
 async def read_ranges(
     file: StoredFile, ranges: Sequence[tuple[int, int]], offset: int, length: int
 ) -> AsyncIterator[bytes]:
-    """`length` bytes from `offset` on of what ascending ranges of the file hold together, by one read of the file."""
+    """`length` bytes from `offset` on in the joined bytes of ascending ranges of the file, read in one go."""
     pieces = list(_cut(ranges, offset, length))
     if not pieces:
         return
@@ -111,7 +111,7 @@ async def _frames_of(file: StoredFile, span: "_Span") -> AsyncIterator[tuple[int
 
 
 def _cut(ranges: Sequence[tuple[int, int]], offset: int, length: int) -> Iterator[tuple[int, int]]:
-    """What of the ranges, laid side by side, is within `length` bytes from `offset` on."""
+    """The pieces of the ranges that hold `length` bytes from `offset` on in the ranges' joined bytes."""
     before = 0
     for start, size in ranges:
         first, end = max(offset - before, 0), min(offset + length - before, size)

@@ -1,4 +1,4 @@
-"""The frames of a stored instance, and what decodes them."""
+"""The frames of a stored instance, and how to decode them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class StoredImage:
     max_decoded_bytes: int
 
     def check(self, work: PixelWork, frame_numbers: Iterable[int]) -> None:
-        """Raises NotFound for a frame that does not exist, numbers from 1, NotAcceptable for one that is too large."""
+        """Raises NotFound for a frame number, from 1, that does not exist, NotAcceptable for too large a frame."""
         for number in frame_numbers:
             ranges = frame_ranges(self.file.frame_table(), number)
             work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
 
     def decode(self, frame: bytes) -> DecodedFrame:
-        """What the bytes of a frame, as they are stored, decode to; takes its time. Raises NotAcceptable."""
+        """Decode the bytes of a frame as they are stored. Slow. Raises NotAcceptable."""
         return decode_frame(
             frame,
             self.file.transfer_syntax_uid,
@@ -43,7 +43,7 @@ class StoredImage:
 
 
 async def open_image(file: StoredFile, work: PixelWork) -> StoredImage:
-    """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where they make no image."""
+    """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where that makes no image."""
     file.frame_table()
     header = await read_header_of(file, work)
     pixels = ImagePixels.of(Dataset(header.elements()), _KEYWORDS[header.pixel_data_tag])

@@ -47,13 +47,13 @@ def find_instances(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIt
 
 
 def find_instances_with_frames(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceWithFrames]:
-    """The same with their frame tables. Raises NotFound at the first step."""
+    """The instances of a study or a series, with their frame tables. Raises NotFound at the first step."""
     records = archive.catalog.read_instances_with_frames(resource.study, resource.series_instance_uid)
     return at_least_one(records, f"There is no such {resource.level.word}.")
 
 
 async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:
-    """The same records; where there are none, raises NotFound, which says `none`, at the first step."""
+    """The same records; where there are none, the first step raises NotFound with the message `none`."""
     is_empty = True
     async for record in records:
         is_empty = False
@@ -63,6 +63,6 @@ async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterat
 
 
 async def is_deleted(archive: "Archive", record: InstanceFacts | InstanceMetadata) -> bool:
-    """Whether an instance that was there before has been deleted, or replaced, since."""
+    """Whether an instance has been deleted or replaced since it was read."""
     found = await archive.catalog.read_instance(record.identifiers)
     return found is None or found.blob_version != record.blob_version

@@ -1,4 +1,4 @@
-"""An instance's metadata as it was kept when it was stored, from its row or from a blob of its own."""
+"""An instance's metadata as kept when it was stored, in its row or in a separate blob."""
 
 import asyncio
 import zlib
@@ -16,7 +16,7 @@ async def stored_metadata(archive: "Archive", record: InstanceMetadata, service_
     """The metadata as the text of a JSON object.
 
     BulkDataURIs are made absolute, under `service_url`, ``scheme://host/version``. Raises NotFound when the instance
-    has been deleted meanwhile.
+    has since been deleted.
     """
     if record.metadata is Elsewhere.IN_BLOB:
         stored = await archive.blobs.read_all(blob_names.metadata_blob(record.identifiers, record.blob_version))

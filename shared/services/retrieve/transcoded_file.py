@@ -1,4 +1,4 @@
-"""A whole instance in another transfer syntax than it is stored in; frames are transcoded while it is sent."""
+"""A whole instance in another transfer syntax than the stored one; its frames are transcoded while it is sent."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -29,10 +29,10 @@ Replaced = Mapping[int, tuple[str, bytes] | None]
 
 
 async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid: str) -> Content:
-    """The Part 10 file of an instance in another transfer syntax; its first frame is transcoded when this returns.
+    """The Part 10 file of an instance in another transfer syntax; its first frame is already transcoded.
 
-    Without Pixel Data an instance has nothing that a compressed transfer syntax would be for: it comes in Explicit VR
-    Little Endian. Raises NotAcceptable for what cannot be transcoded.
+    An instance without Pixel Data has nothing to compress: it comes in Explicit VR Little Endian. Raises NotAcceptable
+    for what cannot be transcoded.
     """
     table = file.frames
     if table is None:
@@ -68,8 +68,8 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
 
 
 async def _around(header: Header, work: PixelWork, transfer_syntax_uid: str, replaced: Replaced) -> tuple[bytes, bytes]:
-    """What comes before the Pixel Data element, and after it."""
-    tag = header.pixel_data_tag or 1 << 32  # without one, all is before it
+    """What comes before and after the Pixel Data element."""
+    tag = header.pixel_data_tag or 1 << 32  # without one, everything is before it
     elements = header.elements()
     first, last = (
         Dataset({number: element for number, element in elements.items() if (number < tag) is is_before})
@@ -122,7 +122,7 @@ def _encapsulated(
     around: tuple[bytes, bytes],
     items: AsyncIterator[bytes],
 ) -> Content:
-    """With an empty Basic Offset Table, since frames are sent before all are encoded, and a fragment for each."""
+    """With one fragment per frame, and an empty Basic Offset Table, since frames are sent before all are encoded."""
     beginning, end = around
     head = element_head(header.pixel_data_tag, "OB", UNDEFINED_LENGTH) + encoded_item(b"")
 
@@ -136,7 +136,7 @@ def _encapsulated(
 
 
 async def _checked(frames: AsyncIterator[TranscodedFrame]) -> AsyncIterator[TranscodedFrame]:
-    """The same frames. Raises NotAcceptable where one is of another kind than the first, which the header describes."""
+    """The same frames. Raises NotAcceptable where one differs in kind from the first, which the header describes."""
     first = None
     async for frame in frames:
         first = first or frame.pixels

@@ -1,4 +1,4 @@
-"""Frames of an instance in another transfer syntax than it is stored in (PS3.18 8.7.3), each by itself."""
+"""Frames of an instance in another transfer syntax than the stored one (PS3.18 8.7.3), one at a time."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -19,13 +19,13 @@ from shared.services.retrieve.stored_frames import frame_path, read_frames, read
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
 
-_AHEAD: Final = 1  # frames transcoded before the client wants them
+_AHEAD: Final = 1  # frames transcoded before the client needs them
 _COPIES: Final = 4  # of a frame that are held while it is transcoded
 
 
 @dataclass(frozen=True, slots=True)
 class TranscodedFrame:
-    """A frame in the transfer syntax that is asked for, and what its image is there."""
+    """A frame in the requested transfer syntax, and the description of its image there."""
 
     data: bytes
     pixels: ImagePixels
@@ -36,8 +36,8 @@ async def frames_in(
 ) -> AsyncIterator[Content]:
     """Frames by number from 1, in the order asked for.
 
-    Raises at the first step NotFound for one that does not exist, and NotAcceptable when it comes to one that cannot
-    be transcoded.
+    The first step raises NotFound for a frame that does not exist; the step that comes to a frame that cannot be
+    transcoded raises NotAcceptable.
     """
     image = await open_image(await read_together(file, frame_numbers), work)
     async with aclosing(transcoded_frames(image, work, frame_numbers, transfer_syntax_uid)) as frames:
@@ -49,7 +49,7 @@ async def frames_in(
 async def transcoded_frames(
     image: StoredImage, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
 ) -> AsyncGenerator[TranscodedFrame, None]:
-    """Frames by number from 1, in that order; the next is under way while one is used. Raises as `frames_in`."""
+    """Frames by number from 1, in that order; the next is transcoded while one is used. Raises as `frames_in`."""
     image.check(work, frame_numbers)
 
     async def transcode(numbered: tuple[int, bytes]) -> TranscodedFrame:

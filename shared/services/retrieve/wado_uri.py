@@ -1,4 +1,4 @@
-"""The URI Service (WADO-URI, PS3.18 9): an instance as its file, or as it is shown."""
+"""The URI Service (WADO-URI, PS3.18 9): an instance as its file, or rendered."""
 
 from shared.services.retrieve.instances import file_in
 from shared.services.retrieve.pixel_work import PixelWork
@@ -15,7 +15,7 @@ from shared.web.uri_request import UriRequest
 async def retrieve_by_uri(
     archive: Archive, asked: UriRequest, work: PixelWork, parameters: RenderingParameters
 ) -> Representations:
-    """What the instance of a request can be sent as; an image is rendered by default. Raises NotFound."""
+    """What the instance named by a request can be sent as; an image is rendered by default. Raises NotFound."""
     record = await find_instance(archive, asked.identifiers)
     shown_as = media_type_as_it_is(record)
     numbers = None if asked.frame_number is None else [asked.frame_number]

@@ -8,11 +8,11 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.web.content import Content
 
-_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP archive can say: the same instances give the same bytes
+_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest in a ZIP archive: the same instances give the same bytes
 
 
 class _Sent:
-    """Takes what is written; has no place to go back to, so that ZipFile puts sizes and checksums after the files."""
+    """Takes what is written; cannot seek, so that ZipFile puts sizes and checksums after the files."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -25,7 +25,7 @@ class _Sent:
         """Nothing is held back."""
 
     def close(self) -> None:
-        """Nothing is to be closed."""
+        """There is nothing to close."""
 
     def take(self) -> bytes:
         taken = bytes(self._bytes)
@@ -36,7 +36,7 @@ class _Sent:
 async def zip_archive(contents: AsyncIterator[Content]) -> AsyncIterator[bytes]:
     """The archive's bytes: a file of each instance, ``study/series/instance.dcm`` by their UIDs, not compressed.
 
-    Entries are ZIP64, of any size and number. An archive that is cut short has no directory, so nobody takes it for
+    Files are ZIP64, of any size and number. An archive that is cut short has no directory, so nobody takes it for
     whole.
     """
     sent = _Sent()
