@@ -1,4 +1,4 @@
-"""Who is served, under which name, and what stands in the log of it."""
+"""Who is served, under which name, and what the log says."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.support.served_instances import dataset, part10, path_of
 
 @pytest.fixture(scope="module")
 def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that nobody has opened, with limits of its own and a public name."""
+    """A service that nobody has opened, with small limits and a public name."""
     with serving(
         tmp_path_factory.mktemp("other") / "log",
         ANONYMOUS_ACCESS="false",
@@ -48,7 +48,7 @@ def test_a_service_that_nobody_opened_serves_nobody(other_server: Server, method
     other_server.wait_for_line("ANONYMOUS_ACCESS")
 
 
-def test_health_is_told_to_everyone(other_server: Server) -> None:
+def test_everyone_may_ask_for_health(other_server: Server) -> None:
     response = httpx.get(f"{other_server.base_url}/health")
     assert (response.status_code, response.json()) == (200, {"status": "healthy"})
 
@@ -68,7 +68,7 @@ def test_urls_carry_the_name_that_the_client_used(behind_a_host: Server) -> None
 
 
 @pytest.mark.parametrize("host", ['a"b', "a/b", "a b", "<script>"])
-def test_a_host_that_is_none_is_refused(behind_a_host: Server, host: str) -> None:
+def test_an_invalid_host_is_refused(behind_a_host: Server, host: str) -> None:
     response = retrieve_url(behind_a_host, {"Host": host})
     assert response.status_code == 400
 
@@ -89,7 +89,7 @@ def test_limits_answer_413(behind_a_host: Server) -> None:
     assert httpx.get(f"{behind_a_host.base_url}/v2{path_of(image)}").status_code == 404
 
 
-def test_no_patients_value_stands_in_the_log(server: Server) -> None:
+def test_no_patient_data_is_in_the_log(server: Server) -> None:
     with httpx.Client(base_url=f"{server.base_url}/v2") as client:
         image = dataset(PatientName="Geheim^Name", PatientID="geheime-id")
         assert client.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"}).is_success

@@ -14,7 +14,7 @@ JSON = {"Accept": "application/dicom+json"}
 
 
 def problem(response: httpx.Response) -> str:
-    """The detail of a problem document, after a look at its form."""
+    """The detail of a problem document, whose form is checked."""
     assert response.headers["Content-Type"] == "application/problem+json"
     document = response.json()
     assert document["status"] == response.status_code
@@ -54,9 +54,7 @@ def failures(response: httpx.Response) -> list[tuple[int, str]]:
         ('multipart/related; type="application/dicom"; boundary=""', 400, "boundary"),
     ],
 )
-def test_content_types_that_are_not_read(
-    service: httpx.Client, content_type: str | None, status: int, said: str
-) -> None:
+def test_unsupported_content_types(service: httpx.Client, content_type: str | None, status: int, said: str) -> None:
     image = dataset()
     response = store(service, multipart([part10(image)]), content_type)
     assert response.status_code == status
@@ -80,7 +78,7 @@ def test_bodies_that_are_not_multipart(service: httpx.Client, body: bytes, said:
 
 
 @pytest.mark.parametrize("cut", [10, 100, 600])
-def test_of_a_truncated_body_nothing_of_the_cut_part_is_stored(service: httpx.Client, cut: int) -> None:
+def test_nothing_of_a_cut_part_is_stored(service: httpx.Client, cut: int) -> None:
     whole, partial = dataset(), dataset()
     response = store(service, multipart([part10(whole), part10(partial)])[:-cut])
     assert response.status_code == 400
@@ -97,7 +95,7 @@ def test_a_part_that_is_not_dicom_fails_alone(service: httpx.Client) -> None:
     assert service.get(path_of(image)).status_code == 200
 
 
-def test_nothing_but_rubbish_is_a_conflict(service: httpx.Client) -> None:
+def test_a_body_of_rubbish_is_a_conflict(service: httpx.Client) -> None:
     response = store(service, b"not DICOM", "application/dicom")
     assert response.status_code == 409
     assert [reason for reason, _ in failures(response)] == [272]
@@ -123,7 +121,7 @@ def test_an_instance_of_another_study_fails(service: httpx.Client) -> None:
     assert service.get(path_of(image)).status_code == 404
 
 
-def test_duplicates_are_told_apart_from_what_merely_has_the_same_uid(service: httpx.Client) -> None:
+def test_duplicates_are_told_apart_from_different_instances_with_the_same_uid(service: httpx.Client) -> None:
     image = dataset()
     assert store(service, part10(image), "application/dicom").status_code == 200
     again = store(service, part10(image), "application/dicom")
@@ -164,14 +162,14 @@ def test_an_invalid_date_fails_in_v1_and_warns_in_v2(service: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("version", ["v3", "v0", "v", "2"])
-def test_unknown_versions_name_those_there_are(service: httpx.Client, version: str) -> None:
+def test_an_unknown_version_names_the_known_ones(service: httpx.Client, version: str) -> None:
     for method in ("GET", "POST"):
         response = service.request(method, str(service.base_url).replace("/v2", f"/{version}") + "studies")
         assert response.status_code == 404
         assert "v1 and v2" in problem(response)
 
 
-UIDS_THAT_ARE_NONE = [
+INVALID_UIDS = [
     "1..2",
     ".1",
     "1.",
@@ -188,7 +186,7 @@ UIDS_THAT_ARE_NONE = [
 ]
 
 
-@pytest.mark.parametrize("uid", UIDS_THAT_ARE_NONE)
+@pytest.mark.parametrize("uid", INVALID_UIDS)
 @pytest.mark.parametrize(
     ("method", "path", "resource"),
     [
@@ -203,7 +201,7 @@ UIDS_THAT_ARE_NONE = [
         ("POST", "/studies/{uid}", "study"),
     ],
 )
-def test_paths_with_what_is_no_uid(service: httpx.Client, method: str, path: str, resource: str, uid: str) -> None:
+def test_paths_with_an_invalid_uid(service: httpx.Client, method: str, path: str, resource: str, uid: str) -> None:
     headers = {"Content-Type": "application/dicom"} if method == "POST" else {}
     response = service.request(method, path.format(uid=uid), content=b"" if headers else None, headers=headers)
     assert response.status_code == 400
@@ -223,7 +221,7 @@ def test_paths_with_what_is_no_uid(service: httpx.Client, method: str, path: str
         ("includefield=NoSuchAttribute", "includefield"),
     ],
 )
-def test_searches_that_cannot_be_meant(service: httpx.Client, query: str, said: str) -> None:
+def test_invalid_searches(service: httpx.Client, query: str, said: str) -> None:
     response = service.get(f"/studies?{query}")
     assert response.status_code == 400
     assert said in problem(response)
@@ -275,7 +273,7 @@ def test_an_instance_without_pixel_data_has_no_frames(service: httpx.Client) -> 
         ("/metadata", "text/html", "application/dicom+json"),
     ],
 )
-def test_what_cannot_be_had_is_answered_with_what_can(
+def test_an_answer_to_what_is_unavailable_lists_what_is(
     service: httpx.Client, path: str, accept: str, available: str
 ) -> None:
     image = dataset()

@@ -1,4 +1,4 @@
-"""What the Functions host and the Python worker ask of the functions before they serve any."""
+"""What the Functions host and the Python worker require of the functions before they serve any."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from local.server import routes_of
 
 ROOT = Path(__file__).parents[2]
 
-# Prints the names under which the worker's own code has entered the functions; it fails for one that it does not take.
+# Prints the names under which the worker's own code registers the functions; fails for one that it does not accept.
 INDEX = """
 import json
 from types import SimpleNamespace
@@ -48,26 +48,26 @@ def is_http(function: Function) -> bool:
     return trigger is not None and trigger.type == "httpTrigger"
 
 
-def test_names_are_legal_and_differ_in_more_than_case(functions: list[Function]) -> None:
+def test_names_are_valid_and_differ_in_more_than_case(functions: list[Function]) -> None:
     names = [(function.get_function_name() or "").lower() for function in functions]
     assert all(re.fullmatch(r"(?!host$)[a-z][a-z0-9_-]{0,127}", name) for name in names)
     assert len(names) == len(set(names))
 
 
-def test_handlers_take_and_return_what_the_extension_knows(functions: list[Function]) -> None:
+def test_handlers_have_types_that_the_extension_knows(functions: list[Function]) -> None:
     assert HttpV2FeatureChecker.http_v2_enabled()
     for function in filter(is_http, functions):
         handler, trigger = function.get_user_function(), function.get_trigger()
         assert trigger
         assert list(signature(handler).parameters) == [trigger.name]
         hints = get_type_hints(handler)
-        assert isinstance(hints["return"], type)  # no union
+        assert isinstance(hints["return"], type)  # not a union
         assert RequestTrackerMeta.check_type(hints[trigger.name]), function.get_function_name()
         assert ResponseTrackerMeta.check_type(hints["return"]), function.get_function_name()
 
 
-def test_no_function_has_a_path_at_which_fastapi_itself_answers(functions: list[Function]) -> None:
-    # The extension's app is a FastAPI: a function at such a path would never be asked, and the host wait for it.
+def test_no_function_has_a_path_that_fastapi_itself_answers(functions: list[Function]) -> None:
+    # The extension's app is a FastAPI: a function at such a path would never be called, and the host would wait for it.
     its_own = [route for route in FastAPI().routes if isinstance(route, FastApiRoute)]
     assert {"/docs", "/redoc", "/openapi.json"} <= {route.path for route in its_own}
     routes = routes_of(functions)
@@ -83,7 +83,7 @@ def test_no_function_has_a_path_of_the_host(functions: list[Function], path: str
 
 
 @pytest.mark.skipif(find_spec("azure_functions_runtime") is None, reason="the worker's code needs Python 3.13")
-def test_the_worker_itself_enters_every_function(functions: list[Function]) -> None:
+def test_the_worker_itself_registers_every_function(functions: list[Function]) -> None:
     done = subprocess.run([sys.executable, "-c", INDEX], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert sorted(json.loads(done.stdout)) == sorted(

@@ -1,4 +1,4 @@
-"""Ten thousand requests that began as valid ones: each gets a documented answer, and the archive stays whole."""
+"""Ten thousand mutated valid requests: each gets a documented answer, and the archive stays consistent."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +18,12 @@ STORES = 10_000
 RESOURCES = 2_000
 CONNECTIONS = 12
 
-# Documented, of a store and of the others. 503 is not among them: storage is there.
+# Documented statuses, of stores and of the others. 503 is not among them: storage is up.
 STORE_STATUSES = {200, 202, 204, 400, 409, 413, 415}
 RESOURCE_STATUSES = {200, 204, 400, 404, 406}
 REASONS = {272, 43264, 43265, 45070}
 
-# What the process may come to hold beyond what its first requests took.
+# How much memory the process may hold beyond what its first requests took.
 MAX_GROWTH_BYTES = 50 * MIB
 
 Request = TypeVar("Request", StoreRequest, ResourceRequest)
@@ -98,7 +98,7 @@ def check_resource(request: ResourceRequest, response: httpx.Response) -> None:
         assert response.content
         if "json" in content_type:
             assert isinstance(response.json(), list)
-    elif response.status_code != 404 or response.content:  # the host answers with nothing where no route fits
+    elif response.status_code != 404 or response.content:  # the host's answer has no body where no route fits
         check_problem(response)
 
 

@@ -1,4 +1,4 @@
-"""The headers of every answer: those that keep browsers from harm, and those that let pages of other origins in."""
+"""The headers of every answer: those that protect browsers, and those that allow pages of other origins."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def shared_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx.Client]]:
-    """Clients of services that share with a viewer, with everyone and with nobody; the first lets nobody in."""
+    """Clients of services that share with a viewer, with everyone and with nobody; the first refuses every request."""
     folder = tmp_path_factory.mktemp("shared")
     with (
         serving(folder / "1", CORS_ORIGINS=f"{VIEWER}, https://second.example.org", ANONYMOUS_ACCESS="false") as one,
@@ -60,7 +60,7 @@ def test_every_answer_is_safe(client: httpx.Client, functions: list[Function]) -
         assert "Strict-Transport-Security" not in response.headers
 
 
-def test_answers_that_hold_something_are_safe(client: httpx.Client) -> None:
+def test_answers_with_content_are_safe(client: httpx.Client) -> None:
     image = dataset()
     path = f"/v2{path_of(image)}"
     study = f"/v2/studies/{image.StudyInstanceUID}"
@@ -94,7 +94,7 @@ def test_answers_that_hold_something_are_safe(client: httpx.Client) -> None:
     check_safe(part)
 
 
-def test_a_pdf_has_no_sandbox_that_would_hide_it(client: httpx.Client) -> None:
+def test_a_pdf_has_no_sandbox(client: httpx.Client) -> None:
     document = dataset(
         SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1",
         MIMETypeOfEncapsulatedDocument="application/pdf",
@@ -128,7 +128,7 @@ def test_every_answer_can_be_read_by_pages_of_an_allowed_origin(
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example.org", "null", f"{VIEWER}.evil.org", None])
-def test_no_answer_can_be_read_by_pages_of_another(
+def test_no_answer_can_be_read_by_pages_of_another_origin(
     shared_with: dict[str, httpx.Client], functions: list[Function], origin: str | None
 ) -> None:
     headers = {"Origin": origin} if origin else {}
@@ -138,7 +138,7 @@ def test_no_answer_can_be_read_by_pages_of_another(
         assert "Origin" in response.headers["Vary"].split(", ")  # a cache keeps the answers apart
 
 
-def test_everyone_and_nobody(shared_with: dict[str, httpx.Client]) -> None:
+def test_sharing_with_everyone_and_with_nobody(shared_with: dict[str, httpx.Client]) -> None:
     headers = {"Origin": VIEWER, "Access-Control-Request-Method": "GET"}
     for method in ("GET", "OPTIONS"):
         everyone = shared_with["everyone"].request(method, "/v2/studies", headers=headers)
@@ -187,19 +187,19 @@ def test_a_preflight_of_every_route_is_answered_without_sign_in(
         ("/v9/studies", None),
     ],
 )
-def test_options_tells_what_a_resource_does(client: httpx.Client, path: str, methods: str | None) -> None:
+def test_options_lists_the_methods_of_a_resource(client: httpx.Client, path: str, methods: str | None) -> None:
     response = client.options(path)
     assert response.status_code == (404 if methods is None else 204)
     assert response.headers.get("Allow") == methods
     assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-def test_no_function_but_one_answers_options(functions: list[Function]) -> None:
-    # What does goes round sign-in.
+def test_only_one_function_answers_options(functions: list[Function]) -> None:
+    # One that did would bypass sign-in.
     assert [route.function_name for route in routes_of(functions) if "OPTIONS" in route.methods] == ["AnswerPreflight"]
 
 
-async def test_an_origin_that_is_none_stops_requests(
+async def test_an_invalid_origin_stops_requests(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment = {"CORS_ORIGINS": f"{VIEWER}/", "ANONYMOUS_ACCESS": "true"}

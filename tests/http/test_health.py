@@ -47,7 +47,7 @@ async def client(
         yield client
 
 
-async def test_many_who_ask_cost_two_operations(client: httpx.AsyncClient, counting: Counting) -> None:
+async def test_many_requests_cost_two_operations(client: httpx.AsyncClient, counting: Counting) -> None:
     answers = await asyncio.gather(*(client.get("/health") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert answers[0].json() == {"status": "healthy"}
@@ -63,7 +63,7 @@ async def test_storage_is_asked_again_after_a_while(
     assert counting.operations.total() == 4
 
 
-async def test_liveness_asks_nothing_of_storage(client: httpx.AsyncClient, counting: Counting) -> None:
+async def test_liveness_does_not_ask_storage(client: httpx.AsyncClient, counting: Counting) -> None:
     answer = await client.get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
     assert (await client.head("/health/live")).status_code == 200

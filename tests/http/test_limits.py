@@ -1,4 +1,4 @@
-"""Every limit that can be set, at its edge: what just fits is served, and what is one more is refused by name."""
+"""Every configurable limit, at its edge: what just fits is served, and one more is refused with the limit's name."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -102,17 +102,17 @@ async def test_what_just_fits_is_served_and_one_more_is_refused(client: Client, 
     refused = await ask(edge.fits - edge.slack)
     assert (refused.status_code, edge.said in refused.text) == (edge.status, True), refused.text
     served = await ask(edge.fits)
-    # An instance that is there already has been read whole, too.
+    # An instance that exists already was also read to its end.
     assert served.is_success or "exists already" in served.text or "45070" in served.text, served.text
 
 
-async def test_what_inflates_to_too_much_is_refused(client: Client) -> None:
+async def test_an_instance_that_inflates_to_too_much_is_refused(client: Client) -> None:
     async with client(max_inflated_bytes=100) as limited:
         response = await limited.post("/studies", content=DEFLATED, headers={"Content-Type": "application/dicom"})
         assert (response.status_code, "inflate" in response.text) == (409, True), response.text
 
 
-async def test_a_store_that_takes_too_long_is_given_up(client: Client) -> None:
+async def test_a_store_that_takes_too_long_is_abandoned(client: Client) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         yield FILE[:100]
         await asyncio.sleep(3)
@@ -148,6 +148,6 @@ async def test_searches_are_cut_and_say_so(client: Client) -> None:
     assert await search(names, max_searched_postings=3) == (3, "")
     found, warning = await search(names, max_searched_postings=2)
     assert (found, cut in warning) == (2, True)
-    # What the list of all names begins with came last.
+    # The list of all names begins with the study stored last.
     found, warning = await search(f"PatientName=*{word[1:]}*", max_searched_postings=2)
     assert (found, cut in warning) == (2, True)

@@ -1,4 +1,4 @@
-"""Pixels that lie, are broken, or would fill the memory: refused with a reason, by every way that would decode them."""
+"""Pixels that lie, are broken, or would fill the memory: refused with a reason wherever they would be decoded."""
 
 import struct
 import zlib
@@ -49,13 +49,13 @@ J2K = encoded("JPEG2000", irreversible=False, no_jp2=True)
 
 
 def jpeg_of(rows: int, columns: int) -> bytes:
-    """The same JPEG, announced as of another size."""
+    """The same JPEG with another announced size."""
     start = JPEG.index(b"\xff\xc0")
     return JPEG[: start + 5] + struct.pack(">HH", rows, columns) + JPEG[start + 9 :]
 
 
 def j2k_of(rows: int, columns: int) -> bytes:
-    """The same codestream, announced as of another size, in one tile."""
+    """The same codestream with another announced size, in one tile."""
     start = J2K.index(b"\xff\x51") + 6
     size = struct.pack(">LL", columns, rows)
     return J2K[:start] + size + J2K[start + 8 : start + 16] + size + J2K[start + 24 :]
@@ -105,13 +105,13 @@ def test_is_refused_with_a_reason(service: httpx.Client, path: str, url: str, he
     assert "Traceback" not in response.text
 
 
-def test_is_kept_as_it_is_all_the_same(service: httpx.Client, path: str) -> None:
+def test_is_still_kept_as_it_is(service: httpx.Client, path: str) -> None:
     assert service.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"}).status_code == 200
     assert service.get(f"{path}/metadata").status_code == 200
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEG2000Lossless])
-def test_a_million_frames_are_no_more_than_there_are(service: httpx.Client, syntax: UID) -> None:
+def test_a_claim_of_a_million_frames_gives_only_those_that_exist(service: httpx.Client, syntax: UID) -> None:
     claimed: Dataset = dataset(Rows=64, Columns=64, NumberOfFrames=1_000_000)
     claimed.PixelData = encapsulate([J2K]) if syntax.is_encapsulated else bytes(64 * 64)
     claimed["PixelData"].is_undefined_length = syntax.is_encapsulated

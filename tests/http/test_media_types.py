@@ -12,7 +12,7 @@ from tests.e2e.messages import parts
 from tests.http.test_representations import stored
 from tests.support.served_instances import dataset, part10
 
-# What T stands for, for frames of an image that is stored in Explicit VR Little Endian.
+# What T stands for in frames of an image that is stored in Explicit VR Little Endian.
 FRAME_TYPES = ("application/octet-stream", "image/jp2", "image/jls", "image/dicom-rle")
 SUFFIXES = {
     "study": [""],
@@ -27,7 +27,7 @@ SUFFIXES = {
 
 
 def media_types() -> Iterator[tuple[str, str]]:
-    """Each resource of the table with each media type; multipart ones as an Accept header has them."""
+    """Each resource of the table with each media type; multipart ones as in an Accept header."""
     for names, listed in rows(CONFORMANCE, "resource"):
         for name in names.split(", "):
             for found in re.findall(r'multipart/related; type=(?:"[^"]+"|T)|[a-z]+/[a-z0-9+.-]+', listed):

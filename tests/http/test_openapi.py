@@ -1,4 +1,4 @@
-"""What the service says of itself is so: every operation of its OpenAPI document, asked for in many ways.
+"""The OpenAPI document is true: every operation in it is requested in many ways.
 
 Each status that it documents is provoked once, in the plainest way; then requests are made up, of what the document
 allows and of what it does not, on an archive that holds what their paths name. All answers have to be as documented.
@@ -35,7 +35,7 @@ from tests.support.served_instances import dataset, part10
 Operation = APIOperation[Any, Any, Any, Any]
 Request = Case[Operation]
 
-EXAMPLES: Final = 10  # of each operation, in each way to make requests up
+EXAMPLES: Final = 10  # of each operation, in each way of generating requests
 CHECKS: Final = [
     not_a_server_error,
     status_code_conformance,
@@ -73,7 +73,7 @@ SINGLE: Final = "application/dicom"
 SEVERAL: Final = 'multipart/related; type="application/dicom"'
 BOUNDARY: Final = "; boundary=b"
 
-# Those that need a service which is not configured, or lets nobody in, or whose storage is down, are tested elsewhere.
+# Statuses of a service that is not configured, refuses everyone, or has lost its storage are tested elsewhere.
 ELSEWHERE: Final = {"401", "403", "503"}
 
 
@@ -89,7 +89,7 @@ schemathesis.openapi.media_type(
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that takes three instances at once, and holds those above."""
+    """A service that accepts three instances at once, and holds those above."""
     with serving(tmp_path_factory.mktemp("described") / "log", MAX_PARTS="3", PUBLIC_BASE_URL="") as running:
         store_again(running)
         yield running
@@ -97,10 +97,10 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def schema(described: Server) -> BaseSchema:
-    """The document as it is read from YAML."""
+    """The document as read from YAML."""
     read = schemathesis.openapi.from_url(f"{described.base_url}/v2/api.yaml")
     assert read.raw_schema == httpx.get(f"{described.base_url}/v2/api.json").json()
-    return schemathesis.openapi.from_dict(dict(read.raw_schema))  # by its URL, it would leave that out
+    return schemathesis.openapi.from_dict(dict(read.raw_schema))  # loaded by its URL, the document would lack that
 
 
 def store_again(server: Server) -> None:
@@ -137,7 +137,7 @@ def send(server: Server, case: Request, headers: Mapping[str, str] | None = None
 
 
 def check_media_type(case: Request, response: Response) -> None:
-    """The check of Schemathesis leaves out the type of the parts."""
+    """Check the media type including the type of the parts, which Schemathesis leaves out."""
     content = case.operation.definition.raw["responses"][str(response.status_code)].get("content")
     if content is None or "*/*" in content:
         return
@@ -199,9 +199,7 @@ HEADERS: Final = {
 }
 
 
-def test_each_status_that_is_documented_is_one_that_the_service_answers_with(
-    described: Server, schema: BaseSchema
-) -> None:
+def test_the_service_answers_with_each_documented_status(described: Server, schema: BaseSchema) -> None:
     count, wrong = 0, []
     for operation in operations_of(schema):
         for status in operation.definition.raw["responses"].keys() - ELSEWHERE:
@@ -221,7 +219,7 @@ def test_each_status_that_is_documented_is_one_that_the_service_answers_with(
 
 
 def cases(operation: Operation) -> st.SearchStrategy[Request]:
-    """Requests as documented for what is there, and for anything; and such as are not."""
+    """Requests as documented, for existing resources and for any; and requests that break the document."""
     found = found_by(operation)
     paths = [{**found, "instance": uid} for uid in INSTANCES] if "instance" in found else [found]
     query = FOUND_BY_URI if operation.path.endswith("/wado") else None
@@ -233,7 +231,7 @@ def cases(operation: Operation) -> st.SearchStrategy[Request]:
     )
 
 
-def test_requests_that_are_made_up_are_answered_as_documented(described: Server, schema: BaseSchema) -> None:
+def test_generated_requests_are_answered_as_documented(described: Server, schema: BaseSchema) -> None:
     statuses: Counter[int] = Counter()
     for operation in operations_of(schema):
 

@@ -1,4 +1,4 @@
-"""Rendered resources, thumbnails and the URI Service on the wire, looked at with Pillow."""
+"""Rendered resources, thumbnails and the URI Service on the wire, checked with Pillow."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -99,7 +99,7 @@ def test_several_frames_and_several_instances_are_parts(service: httpx.Client, s
     assert service.get(f"{study[0]}/frames/3,2/rendered", headers={"Accept": "image/png"}).status_code == 406
 
 
-def test_parameters_are_heeded(service: httpx.Client, study: list[str]) -> None:
+def test_parameters_take_effect(service: httpx.Client, study: list[str]) -> None:
     url = f"{study[0]}/frames/2/rendered"
     assert picture(service.get(f"{url}?viewport=20,20")).size == (20, 10)
     assert picture(service.get(f"{url}?viewport=10,10,0,0,10,10")).size == (10, 10)
@@ -125,13 +125,13 @@ def test_parameters_are_heeded(service: httpx.Client, study: list[str]) -> None:
         ("iccprofile=maybe", "iccprofile"),
     ],
 )
-def test_a_parameter_that_is_wrong_is_named(service: httpx.Client, study: list[str], query: str, named: str) -> None:
+def test_an_invalid_parameter_is_named(service: httpx.Client, study: list[str], query: str, named: str) -> None:
     response = service.get(f"{study[0]}/rendered?{query}")
     assert response.status_code == 400
     assert named in response.json()["detail"]
 
 
-def test_what_has_no_pixels_is_not_found(service: httpx.Client, study: list[str]) -> None:
+def test_an_instance_without_pixels_is_not_found(service: httpx.Client, study: list[str]) -> None:
     report = study[2]
     series = "/".join(report.split("/")[:5])
     for path in (report, series, f"{report}/frames/1", f"/studies/{new_uid()}"):
@@ -141,7 +141,7 @@ def test_what_has_no_pixels_is_not_found(service: httpx.Client, study: list[str]
     assert service.get(f"{study[0]}/rendered", headers={"Accept": "image/webp"}).status_code == 406
 
 
-def test_a_document_comes_as_it_is(service: httpx.Client) -> None:
+def test_a_document_is_sent_as_it_is(service: httpx.Client) -> None:
     pdf = b"%PDF-1.4 of an odd length"
     image = dataset(
         SOPClassUID=EncapsulatedPDFStorage,
@@ -169,7 +169,7 @@ class TestUriService:
             assert response.headers["Content-Type"] == "image/jpeg"
             assert picture(response).size == (COLUMNS, ROWS)
 
-    def test_heeds_its_parameters(self, service: httpx.Client, study: list[str]) -> None:
+    def test_its_parameters_take_effect(self, service: httpx.Client, study: list[str]) -> None:
         query = self.query(study[0], contentType="image/png", frameNumber="2", rows="10", region="0,0,0.5,1")
         shown = picture(service.get("/wado", params=query))
         assert shown.format == "PNG"

@@ -25,7 +25,7 @@ ANY_DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
 
 
 def stored(service: httpx.Client, file: bytes) -> str:
-    """The path of an instance, once it is stored."""
+    """Store an instance; return its path."""
     response = service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
     assert response.status_code == 200, response.text
     (item,) = response.json()["00081199"]["Value"]
@@ -116,7 +116,7 @@ class TestRanges:
         assert response.status_code == 200
         assert response.content == file
 
-    def test_are_of_the_representation_that_the_client_has(
+    def test_are_only_of_the_representation_that_the_client_has(
         self, service: httpx.Client, study: list[tuple[str, bytes]]
     ) -> None:
         path, file = study[0]
@@ -141,7 +141,7 @@ class TestRanges:
                 pieces.append(response.content)
             assert b"".join(pieces) == whole.content
 
-    def test_are_not_of_what_is_made_while_it_is_sent(
+    def test_do_not_exist_for_what_is_made_while_it_is_sent(
         self, service: httpx.Client, study: list[tuple[str, bytes]]
     ) -> None:
         rle = "transfer-syntax=1.2.840.10008.1.2.5"
@@ -150,7 +150,9 @@ class TestRanges:
             assert response.status_code == 200
             assert "Accept-Ranges" not in response.headers
 
-    def test_are_not_of_a_bulk_value_in_a_message(self, service: httpx.Client, study: list[tuple[str, bytes]]) -> None:
+    def test_do_not_exist_for_a_bulk_value_in_a_message(
+        self, service: httpx.Client, study: list[tuple[str, bytes]]
+    ) -> None:
         response = service.get(f"{study[0][0]}/bulkdata/00420011", headers={"Range": "bytes=0-9"})
         assert response.status_code == 200
         assert [body for _, body in parts(response)] == [b"%PDF"]
@@ -216,7 +218,7 @@ class TestEntityTags:
 
 class TestMetadata:
     @pytest.mark.parametrize("levels", [3, 5, 7])
-    def test_is_gzipped_for_who_takes_it(
+    def test_is_gzipped_for_clients_that_accept_gzip(
         self, service: httpx.Client, study: list[tuple[str, bytes]], levels: int
     ) -> None:
         path = "/".join(study[0][0].split("/")[:levels]) + "/metadata"
@@ -286,7 +288,7 @@ class TestZip:
             read = {name: archive.read(name) for name in archive.namelist()}
         assert read == {"/".join(of.split("/")[2::2]) + ".dcm": file for of, file in study if of.startswith(path + "/")}
 
-    def test_that_is_not_there(self, service: httpx.Client) -> None:
+    def test_of_an_unknown_study(self, service: httpx.Client) -> None:
         assert service.get(f"/studies/{new_uid()}", headers={"Accept": "application/zip"}).status_code == 404
 
 
@@ -308,7 +310,7 @@ class TestBulkValues:
         assert service.get(url, headers={"Accept": "image/png"}).status_code == 406
 
     @pytest.mark.parametrize("tag", ["7FE00008", "7FE00009"])
-    def test_of_pixels_of_another_kind_are_not_there(
+    def test_of_pixels_of_another_kind_do_not_exist(
         self, service: httpx.Client, study: list[tuple[str, bytes]], tag: str
     ) -> None:
         assert service.get(f"{study[0][0]}/bulkdata/{tag}").status_code == 404
@@ -342,7 +344,7 @@ def test_a_deflated_instance_has_frames_and_bulk_values(service: httpx.Client) -
     service.delete(path)
 
 
-def test_a_video_is_one_stream_of_which_ranges_can_be_had(service: httpx.Client) -> None:
+def test_a_video_is_one_stream_with_ranges(service: httpx.Client) -> None:
     stream = bytes(range(256)) * 40
     image = dataset(NumberOfFrames=100, PixelData=encapsulate([stream]))
     image["PixelData"].is_undefined_length = True
@@ -365,7 +367,7 @@ def test_a_video_is_one_stream_of_which_ranges_can_be_had(service: httpx.Client)
     service.delete(path)
 
 
-def test_an_instance_that_is_deleted_while_it_is_sent_is_no_whole_answer(service: httpx.Client) -> None:
+def test_an_answer_is_cut_when_its_instance_is_deleted(service: httpx.Client) -> None:
     image = dataset(Rows=8000, Columns=8000, PixelData=bytes(64_000_000))
     path = stored(service, part10(image))
     for url in (path, "/".join(path.split("/")[:3])):

@@ -84,7 +84,7 @@ async def test_a_streamed_answer_is_logged_once_it_is_sent(client: httpx.AsyncCl
     assert (head["method"], head["bytes_out"], head["storage"]) == ("HEAD", "0", "1")
 
 
-async def test_what_the_client_got_wrong_is_no_error(client: httpx.AsyncClient, lines: Lines) -> None:
+async def test_a_mistake_of_the_client_is_not_an_error(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.get("/studies/1.2.3.4/metadata")
     await client.get("/studies", params={"StudyDate": "Nirgendwo"})
     await client.get("/studies/Abwesend^Anna/metadata")
@@ -94,7 +94,7 @@ async def test_what_the_client_got_wrong_is_no_error(client: httpx.AsyncClient, 
     assert "Abwesend" not in str(named)
 
 
-async def test_an_error_of_ours_is_told_without_its_message(
+async def test_an_error_of_ours_is_logged_without_its_message(
     client: httpx.AsyncClient, lines: Lines, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> Any:
@@ -129,7 +129,7 @@ async def breaking(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -
     return f"/studies/{first.StudyInstanceUID}"
 
 
-async def test_an_answer_that_fails_in_its_midst_is_cut_and_said_to_be(
+async def test_an_answer_that_fails_midway_is_cut_and_logged_as_cut(
     client: httpx.AsyncClient, breaking: str, lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.clear()
@@ -141,7 +141,7 @@ async def test_an_answer_that_fails_in_its_midst_is_cut_and_said_to_be(
     assert NAME not in caplog.text
 
 
-async def test_a_client_that_leaves_is_no_error(
+async def test_a_client_that_leaves_is_not_an_error(
     client: httpx.AsyncClient, functions: list[Function], lines: Lines
 ) -> None:
     image = dataset()

@@ -1,4 +1,4 @@
-"""Retrieve on the wire: what is answered to what clients really ask."""
+"""Retrieve on the wire: the answers to what real clients ask."""
 
 from collections.abc import Iterator
 
@@ -94,9 +94,7 @@ def test_a_study_has_no_single_part(service: httpx.Client, study: list[tuple[str
     assert 'multipart/related; type="application/dicom"' in response.json()["detail"]
 
 
-def test_the_accept_query_parameter_takes_the_headers_place(
-    service: httpx.Client, study: list[tuple[str, bytes]]
-) -> None:
+def test_the_accept_query_parameter_replaces_the_header(service: httpx.Client, study: list[tuple[str, bytes]]) -> None:
     path, file = study[0]
     response = service.get(f"{path}?accept=application/dicom", headers={"Accept": "text/html"})
     assert response.status_code == 200
@@ -174,7 +172,7 @@ def test_every_bulk_data_uri_leads_to_its_value(
 
 
 @pytest.mark.parametrize("path", ["00100010/1", "nothing", "00091001", "..%2F7FE00010", ""])
-def test_a_bulk_value_that_is_not_there(service: httpx.Client, study: list[tuple[str, bytes]], path: str) -> None:
+def test_a_bulk_value_that_does_not_exist(service: httpx.Client, study: list[tuple[str, bytes]], path: str) -> None:
     assert service.get(f"{study[0][0]}/bulkdata/{path}").status_code == 404
 
 
@@ -198,7 +196,7 @@ def test_routes_are_found_whatever_their_case_and_with_a_trailing_slash(
         assert service.get(variant).status_code == 200
 
 
-def test_a_boundary_is_that_of_the_representation_and_fits_the_net_client(
+def test_a_boundary_belongs_to_the_representation_and_fits_the_net_client(
     service: httpx.Client, study: list[tuple[str, bytes]]
 ) -> None:
     paths = [path for path, _ in study] * 2 + [study[0][0] + "/frames/1"]

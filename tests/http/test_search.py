@@ -144,7 +144,7 @@ def test_pages_add_up_and_say_when_there_is_more(service: httpx.Client) -> None:
     assert uids(pages) == [STUDIES[2], STUDIES[1], STUDIES[0]]
 
 
-def test_a_study_tells_what_viewers_list(service: httpx.Client) -> None:
+def test_a_study_has_what_viewers_list(service: httpx.Client) -> None:
     (study,) = search(service, "/studies", StudyInstanceUID=STUDIES[0])
     assert study["00080061"]["Value"] == ["CT", "SR"]
     assert study["00201206"]["Value"] == [2]
@@ -157,7 +157,7 @@ def test_a_study_tells_what_viewers_list(service: httpx.Client) -> None:
     assert "00080018" not in study
 
 
-def test_a_series_among_all_series_tells_of_its_study_and_one_of_a_named_study_does_not(service: httpx.Client) -> None:
+def test_a_series_has_its_studys_attributes_unless_the_path_names_the_study(service: httpx.Client) -> None:
     (among_all,) = search(service, "/series", SeriesInstanceUID=SERIES[1])
     (of_study,) = search(service, f"/studies/{STUDIES[0]}/series", SeriesInstanceUID=SERIES[1])
     for series in (among_all, of_study):
@@ -170,7 +170,7 @@ def test_a_series_among_all_series_tells_of_its_study_and_one_of_a_named_study_d
     assert "00100020" not in of_study
 
 
-def test_an_instance_tells_its_class_number_and_size(service: httpx.Client) -> None:
+def test_an_instance_has_its_class_number_and_size(service: httpx.Client) -> None:
     (instance,) = search(service, "/instances", SOPInstanceUID=INSTANCES[2])
     assert instance["00080016"]["Value"] == ["1.2.840.10008.5.1.4.1.1.7"]
     assert instance["00200013"]["Value"] == [2]
@@ -209,7 +209,7 @@ def test_media_types(service: httpx.Client, accept: str, content_type: str) -> N
     assert service.get("/studies", headers={"Accept": "text/html"}).status_code == 406
 
 
-def test_a_second_store_moves_the_study_neither_in_order_nor_in_number(service: httpx.Client) -> None:
+def test_a_second_store_changes_neither_the_order_nor_the_number_of_studies(service: httpx.Client) -> None:
     image = dataset(StudyInstanceUID=STUDIES[0], PatientID=PATIENT, StudyDate="20260101")
     service.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"})
     assert uids(search(service, "/studies", PatientID=PATIENT)) == [STUDIES[2], STUDIES[1], STUDIES[0]]

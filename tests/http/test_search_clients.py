@@ -55,7 +55,7 @@ def three_studies(service: httpx.Client) -> Iterator[None]:
 
 
 def studies(results: list[dict[str, Any]]) -> list[int]:
-    """Which of the studies the results are, in their order; what else the archive holds is passed over."""
+    """Which of the studies the results are, in order; anything else in the archive is ignored."""
     found = [result["0020000D"]["Value"][0] for result in results]
     return [STUDIES.index(uid) for uid in found if uid in STUDIES]
 
@@ -65,7 +65,7 @@ def modalities(results: list[dict[str, Any]]) -> list[str]:
 
 
 def get(server: Server, target: str) -> Any:
-    """The results that a request gets which is sent as it stands here."""
+    """The results of a request that is sent exactly as given."""
     status, document = raw_requests.get(server.base_url, target.encode("ascii"))
     assert status in (200, 204), document
     return document or []
@@ -107,10 +107,10 @@ def test_the_study_list_of_ohif(server: Server, filters: str, expected: list[int
 
 
 @pytest.mark.parametrize("modality", [None, ""])
-def test_a_study_without_a_modality_leaves_the_study_list_of_ohif_whole(
+def test_a_study_without_a_modality_does_not_break_the_study_list_of_ohif(
     service: httpx.Client, server: Server, modality: str | None
 ) -> None:
-    """It shows none when ModalitiesInStudy is there and has no values."""
+    """OHIF shows no study if one has ModalitiesInStudy without values."""
     image = dataset(Modality=modality, ModalitiesInStudy="XX")
     response = service.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"})
     assert response.status_code == 200
@@ -163,7 +163,7 @@ def test_studies_of_dicomweb_client(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
-def test_dicomweb_client_pages_until_there_is_no_more(client: DICOMwebClient, limit: int) -> None:
+def test_dicomweb_client_pages_to_the_end(client: DICOMwebClient, limit: int) -> None:
     filters = {"PatientID": f"{TOKEN}*"}
     assert studies(client.search_for_studies(search_filters=filters, limit=limit, get_remaining=True)) == [2, 1, 0]
     series = client.search_for_series(search_filters=filters, limit=limit, get_remaining=True)

@@ -1,4 +1,4 @@
-"""Queries made to break a search: each gets the right answer, or 400 that names what is wrong with it."""
+"""Queries made to break a search: each gets the right answer, or a 400 that names what is wrong."""
 
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from tests.support.served_instances import dataset, new_uid, part10
 STUDY = new_uid()
 TOKEN = new_uid()[-8:]
 
-# Values that look like queries of the table storage, patterns, escapes or markup, each of a study of its own.
+# Values that look like queries of Table Storage, patterns, escapes or markup, each in a separate study.
 VALUES = [
     "' or 1 eq 1 or PatientID eq '",
     "x' and PartitionKey ne '",
@@ -77,7 +77,7 @@ def test_a_value_that_looks_like_something_else_finds_itself_and_nothing_else(se
     assert patients(server, f"PatientName={quote(name[:2], safe='')}*{TOKEN}&StudyDate=20260101-") == [patient]
 
 
-NONE_SUCH = [
+NOT_STORED = [
     "%27+or+1+eq+1+or+%27%27+eq+%27",
     "%27)+or+(RowKey+ne+%27",
     "x%27%20and%20PartitionKey%20ne%20%27",
@@ -107,8 +107,8 @@ NONE_SUCH = [
 ]
 
 
-@pytest.mark.parametrize("value", NONE_SUCH, ids=[value[:24] for value in NONE_SUCH])
-def test_a_value_that_nothing_has_finds_nothing(server: Server, value: str) -> None:
+@pytest.mark.parametrize("value", NOT_STORED, ids=[value[:24] for value in NOT_STORED])
+def test_a_value_that_does_not_exist_finds_nothing(server: Server, value: str) -> None:
     assert patients(server, f"PatientID={value}") == []
     assert patients(server, f"AccessionNumber={value}&StudyDate=20260101") == []
     if "=" not in value and "%3D" not in value:
@@ -147,7 +147,7 @@ def test_odd_forms_that_mean_something_are_understood(server: Server, query: str
     assert patients(server, f"{ours}&{query}") == patients(server, f"{query}&{ours}") == [OTHER]
 
 
-def test_what_lies_past_the_end_is_empty(server: Server) -> None:
+def test_a_page_past_the_end_is_empty(server: Server) -> None:
     assert patients(server, "offset=999999999") == []
     assert patients(server, f"PatientID={quote(OTHER)}&offset=1&limit=200") == []
 
@@ -217,7 +217,7 @@ REFUSED: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("query", "said"), REFUSED, ids=[query[:24].decode("latin-1") for query, _ in REFUSED])
-def test_what_is_refused_is_named(server: Server, query: bytes, said: str) -> None:
+def test_a_refusal_names_its_reason(server: Server, query: bytes, said: str) -> None:
     check_refused(server, b"/v2/studies?" + query, said)
     check_refused(server, b"/v2/instances?" + query, said)
 
@@ -245,7 +245,7 @@ WITHIN_A_STUDY: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("query", "said"), WITHIN_A_STUDY, ids=[query[:24].decode() for query, _ in WITHIN_A_STUDY])
-def test_what_is_refused_within_a_study_is_named(server: Server, query: bytes, said: str) -> None:
+def test_a_refusal_within_a_study_names_its_reason(server: Server, query: bytes, said: str) -> None:
     check_refused(server, b"/v2/studies/%b/instances?%b" % (STUDY.encode(), query), said)
     check_refused(server, b"/v2/instances?StudyInstanceUID=%b&%b" % (STUDY.encode(), query), said)
 

@@ -1,4 +1,4 @@
-"""Each row of the conformance page's table of searchable attributes, as it says, at each level."""
+"""Each row of the conformance page's table of searchable attributes, at each level."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ LEVELS = {"study": "/studies", "series": "/series", "instance": "/instances"}
 UID_TAGS = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}
 TOKEN = new_uid()[-8:]
 
-# What is looked for, and what stands beside it. `PatientID` tells both from what else the archive holds.
+# What is searched for, and what is stored besides. `PatientID` tells both from the rest of the archive.
 VALUES = {
     "StudyDate": ("20260315", "20260316"),
     "StudyTime": ("101500", "111500"),
@@ -101,7 +101,7 @@ class TestKeys:
             for name in (keyword, tag, tag.lower()):
                 assert found(service, asked, **{name: first}) == ["first"]
                 assert found(service, asked, **{name: second}) == ["second"]
-                if keyword != "PatientID":  # by which these two are told from what other tests have stored
+                if keyword != "PatientID":  # which tells these two from what other tests store
                     assert found(service, asked, **{name: ""}) == ["second", "first"]
 
     def test_wildcards(self, service: httpx.Client, keyword: str, tag: str, level: str, matched_by: list[str]) -> None:
@@ -129,7 +129,7 @@ class TestKeys:
             if "list" in matched_by:
                 assert found(service, level, **{keyword: text}) == ["second", "first"]
                 assert found(service, level, **{keyword: text.replace(pair[0], pair[1])}) == ["second"]
-            elif "wildcards" in matched_by:  # a text, in which a comma is one
+            elif "wildcards" in matched_by:  # a text, in which a comma is just a comma
                 assert found(service, level, **{keyword: text}) == []
             else:
                 assert f"The parameter {keyword} " in refused(service, level, **{keyword: text})
@@ -142,7 +142,7 @@ class TestKeys:
             assert found(service, level, **{keyword: f"{second}-"}) == ["second"]
             assert found(service, level, **{keyword: f"-{first}"}) == ["first"]
             assert "ends before it begins" in refused(service, level, **{keyword: f"{second}-{first}"})
-        elif "wildcards" in matched_by:  # a text, in which a hyphen is one
+        elif "wildcards" in matched_by:  # a text, in which a hyphen is just a hyphen
             assert found(service, level, **{keyword: f"{first}-{second}"}) == []
         else:
             assert f"The parameter {keyword} " in refused(service, level, **{keyword: f"{first}-{second}"})

@@ -1,4 +1,4 @@
-"""Who is let in: every case of a token on every route of a served app that has an authority."""
+"""Who is allowed: every kind of token on every route of a served app that has an authority."""
 
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -62,7 +62,7 @@ NO_TOKEN: dict[str, Mapping[str, str] | list[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", NO_TOKEN)
-def test_without_a_token_nobody_is_let_in(client: httpx.Client, functions: list[Function], name: str) -> None:
+def test_a_request_without_a_token_is_refused(client: httpx.Client, functions: list[Function], name: str) -> None:
     for method, path in guarded(functions):
         response = client.request(method, path, headers=NO_TOKEN[name])
         assert response.status_code == 401, (method, path)
@@ -70,16 +70,14 @@ def test_without_a_token_nobody_is_let_in(client: httpx.Client, functions: list[
         assert response.headers["Content-Type"] == PROBLEM
 
 
-def test_a_token_in_the_query_is_none(client: httpx.Client, functions: list[Function]) -> None:
+def test_a_token_in_the_query_is_ignored(client: httpx.Client, functions: list[Function]) -> None:
     for method, path in guarded(functions):
         assert client.request(method, path, params={"access_token": token(**OWNER)}).status_code == 401, (method, path)
 
 
-# What is not ASCII cannot be sent as a header.
+# Text that is not ASCII cannot be sent in a header.
 @pytest.mark.parametrize("name", sorted({*REFUSED} - {"nothing", "not ASCII", "deep"}))
-def test_a_token_that_is_not_accepted_lets_nobody_in(
-    client: httpx.Client, functions: list[Function], name: str
-) -> None:
+def test_a_token_that_is_not_accepted_is_refused(client: httpx.Client, functions: list[Function], name: str) -> None:
     given, reason = REFUSED[name]
     for method, path in guarded(functions):
         response = client.request(method, path, headers=bearer(given))
@@ -124,7 +122,7 @@ def test_everything_that_changes_the_archive_needs_the_owner(functions: list[Fun
     assert len(changing) == 5
 
 
-def test_what_tells_nothing_of_the_archive_asks_for_no_token(client: httpx.Client, functions: list[Function]) -> None:
+def test_what_reveals_nothing_of_the_archive_needs_no_token(client: httpx.Client, functions: list[Function]) -> None:
     for method, path in set(requests_of(functions)) - set(guarded(functions)):
         assert client.request(method, path).is_success, (method, path)
 
@@ -141,7 +139,7 @@ def test_an_owner_stores_and_a_reader_retrieves(client: httpx.Client) -> None:
     assert client.delete(f"/v2{path_of(image)}", headers={"authorization": f"bearer {token(**OWNER)}"}).is_success
 
 
-def test_a_tag_of_what_somebody_else_got_tells_nothing_to_who_has_not_signed_in(client: httpx.Client) -> None:
+def test_somebody_elses_entity_tag_reveals_nothing_without_sign_in(client: httpx.Client) -> None:
     image = dataset()
     headers = bearer(token(**OWNER))
     client.post("/v2/studies", content=part10(image), headers={**headers, "Content-Type": "application/dicom"})
@@ -151,7 +149,7 @@ def test_a_tag_of_what_somebody_else_got_tells_nothing_to_who_has_not_signed_in(
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 401
 
 
-def test_no_token_stands_in_the_log(client: httpx.Client, signed_in: Server) -> None:
+def test_no_token_is_in_the_log(client: httpx.Client, signed_in: Server) -> None:
     owner, expired, odd = token(**OWNER), token(exp=1, **OWNER), "odd-token-that-is-none"
     for given in (owner, expired, odd):
         client.get("/v2/studies", headers=bearer(given))
@@ -164,9 +162,7 @@ def test_no_token_stands_in_the_log(client: httpx.Client, signed_in: Server) -> 
     assert "access_token" not in log
 
 
-def test_a_key_that_is_rotated_in_is_accepted_and_one_that_is_taken_back_is_not(
-    client: httpx.Client, issuer: Issuer
-) -> None:
+def test_a_new_key_is_accepted_and_a_withdrawn_one_is_not(client: httpx.Client, issuer: Issuer) -> None:
     assert client.get("/v2/studies", headers=bearer(token(**OWNER))).is_success
     issuer.publish(jwk("second"))
     give_up = time.monotonic() + 30
@@ -222,7 +218,7 @@ def test_an_authority_that_goes_down_is_missed_only_where_its_keys_are_not_held(
         ({"AUDIENCE": AUDIENCE, "ANONYMOUS_ACCESS": "true"}, "ANONYMOUS_ACCESS"),
     ],
 )
-async def test_settings_that_do_not_say_who_is_let_in_let_nobody_in(
+async def test_settings_that_do_not_say_who_may_sign_in_refuse_everyone(
     functions: list[Function],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -238,7 +234,7 @@ async def test_settings_that_do_not_say_who_is_let_in_let_nobody_in(
     assert named in caplog.text
 
 
-async def test_an_authority_that_is_no_https_url_lets_nobody_in(
+async def test_an_authority_without_https_refuses_everyone(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment = {"AUTHORITY": "http://sts.example.org", "AUDIENCE": AUDIENCE}
@@ -247,7 +243,7 @@ async def test_an_authority_that_is_no_https_url_lets_nobody_in(
     assert "AUTHORITY must be an https URL" in caplog.text
 
 
-async def test_storage_is_not_asked_before_a_token_is(
+async def test_a_token_is_checked_before_storage_is_asked(
     functions: list[Function], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with configured_client(functions, monkeypatch, {"ANONYMOUS_ACCESS": "true"}) as client:

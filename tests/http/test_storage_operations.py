@@ -1,4 +1,4 @@
-"""What each retrieve and search asks of storage, counted beneath the SDKs: as the documents have it."""
+"""The storage operations of each retrieve and search, counted beneath the SDKs: as documented."""
 
 from collections.abc import AsyncIterator
 
@@ -81,7 +81,7 @@ async def client(
         (f"/studies/{STUDY}", "*/*", {ROW: 1 + 1, BLOB: 5}),
         (f"/studies/{STUDY}/series/{SERIES}", "*/*", {ROW: 1 + 1, BLOB: 5}),
         (f"/studies/{STUDY}", "application/zip", {ROW: 1 + 1, BLOB: 5}),
-        # what is transcoded or rendered needs the header, too: a small file is read at once
+        # transcoding and rendering also need the header: a small file is read at once
         (f"{INSTANCE}/frames/1", f"{OCTETS}; transfer-syntax={RLE}", {ROW: 1, BLOB: 1}),
         (f"{INSTANCE}/frames/1,2", f'multipart/related; type="{OCTETS}"; transfer-syntax={RLE}', {ROW: 1, BLOB: 1}),
         (INSTANCE, f"application/dicom; transfer-syntax={RLE}", {ROW: 1, BLOB: 1}),
@@ -109,7 +109,7 @@ async def test_a_retrieve(
         assert counting.operations == {ROW: 1}
 
 
-async def test_of_a_file_with_much_beside_a_frame_only_that_is_read(
+async def test_only_the_frame_is_read_of_a_file_with_much_besides(
     client: httpx.AsyncClient, counting: Counting
 ) -> None:
     uids = {"StudyInstanceUID": new_uid(), "SeriesInstanceUID": new_uid(), "SOPInstanceUID": new_uid()}
@@ -119,7 +119,7 @@ async def test_of_a_file_with_much_beside_a_frame_only_that_is_read(
     study, series, instance = uids.values()
     path = f"/studies/{study}/series/{series}/instances/{instance}"
     for resource, accept, reads in (
-        (f"{path}/frames/2/rendered", "image/jpeg", 3),  # what is before the frames, and after, and the frame
+        (f"{path}/frames/2/rendered", "image/jpeg", 3),  # what is before the frames, what is after, and the frame
         (f"{path}/frames/1,2,3", f'multipart/related; type="{OCTETS}"; transfer-syntax={RLE}', 1),
         (path, f"application/dicom; transfer-syntax={RLE}", 1),
     ):
@@ -180,7 +180,7 @@ async def test_the_instances_of_all_series_are_read_together(client: httpx.Async
 
 
 def counted(counting: Counting) -> costs.Operations:
-    """What was asked since the last time, as costs are computed of it; deletes of blobs are free."""
+    """The operations since the last call, in the form that costs are computed from; deletes of blobs are free."""
     asked = dict(counting.operations)
     counting.operations.clear()
     return costs.Operations(
@@ -190,7 +190,7 @@ def counted(counting: Counting) -> costs.Operations:
     )
 
 
-async def test_costs_are_computed_of_what_is_counted(client: httpx.AsyncClient, counting: Counting) -> None:
+async def test_costs_are_computed_from_the_counted_operations(client: httpx.AsyncClient, counting: Counting) -> None:
     study, series, size = new_uid(), new_uid(), 3
     one = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "PatientID": study[-16:]}
     files = [part10(dataset(**one, SOPInstanceUID=new_uid())) for _ in range(size)]

@@ -1,4 +1,4 @@
-"""Store on the wire: the bodies that real clients send, and what they are answered."""
+"""Store on the wire: the bodies that real clients send, and the answers."""
 
 from collections.abc import Iterable, Iterator
 
@@ -62,7 +62,7 @@ def test_bodies_of_real_clients(
 
 
 @pytest.mark.parametrize("body", [b"--b\r\n\r\n--b--", b"--b--", b"--b--\r\n"])
-def test_no_part_at_all_is_no_content(service: httpx.Client, body: bytes) -> None:
+def test_a_message_without_parts_is_no_content(service: httpx.Client, body: bytes) -> None:
     headers = {"Content-Type": 'multipart/related; boundary="b"; type="application/dicom"'}
     response = service.post("/studies", content=body, headers=headers)
     assert response.status_code == 204

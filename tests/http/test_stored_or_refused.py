@@ -1,4 +1,4 @@
-"""Files of every shape: stored, and given back with the data set they came with, or refused with a reason."""
+"""Files of every shape: stored, and returned with the data set they came with, or refused with a reason."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -72,13 +72,13 @@ def body_begin(file: bytes) -> int:
 
 
 def changed(change: Callable[[bytes], bytes], syntax: UID = ExplicitVRLittleEndian) -> Form:
-    """A file that lacks something its data set does not, and the whole one."""
+    """A file that lacks something outside its data set, and the whole file."""
     file, _ = whole(syntax)
     return change(file), file
 
 
 def odd(change: Callable[[bytes], bytes]) -> Form:
-    """A file whose data set is an odd one, and shall stay so."""
+    """A file with an odd data set, which has to stay as it is."""
     file, _ = whole(ExplicitVRLittleEndian)
     return change(file), change(file)
 
@@ -100,7 +100,7 @@ def with_odd_length(file: bytes) -> bytes:
     return file.replace(struct.pack("<HH2sH", 0x0010, 0x0020, b"LO", 2) + b"ID", b"\x10\x00\x20\x00LO\x03\x00ID7")
 
 
-# Name to what is sent, and a file that has the data set it shall be stored with.
+# By name: what is sent, and a file with the data set that has to be stored.
 FORMS: dict[str, Callable[[], Form]] = {
     **{name: partial(whole, syntax) for name, syntax in NATIVE.items()},
     **{f"{name}, lengths undefined": partial(whole, syntax, is_undefined=True) for name, syntax in NATIVE.items()},
@@ -127,7 +127,7 @@ def store(service: httpx.Client, file: bytes) -> httpx.Response:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_of_this_form_is_stored_with_all_its_data_set(service: httpx.Client, form: str) -> None:
+def test_a_file_of_this_form_is_stored_with_its_whole_data_set(service: httpx.Client, form: str) -> None:
     sent, reference = FORMS[form]()
     expected = dcmread(BytesIO(reference))
     response = store(service, sent)
@@ -147,7 +147,7 @@ def end_of(file: bytes, element: bytes) -> int:
     return file.index(element) + len(element)
 
 
-# Where a file is cut, and what the reason says. Cut between two attributes it would be a file of fewer attributes.
+# Where a file is cut, and what the reason says. Cut between two attributes, it would just have fewer attributes.
 CUTS: list[tuple[str, UID, Callable[[bytes], int], str]] = [
     ("preamble", ExplicitVRLittleEndian, lambda file: 60, "not a DICOM file"),
     ("prefix", ExplicitVRLittleEndian, lambda file: 130, "not a DICOM file"),
@@ -181,7 +181,7 @@ CUTS: list[tuple[str, UID, Callable[[bytes], int], str]] = [
 
 @pytest.mark.parametrize("is_undefined", [False, True])
 @pytest.mark.parametrize(("syntax", "place", "reason"), [cut[1:] for cut in CUTS], ids=[cut[0] for cut in CUTS])
-def test_a_file_that_is_cut_is_refused_and_nothing_of_it_kept(
+def test_a_cut_file_is_refused_and_nothing_of_it_is_kept(
     service: httpx.Client,
     server: WatchedServer,
     syntax: UID,

@@ -1,4 +1,4 @@
-"""What is told to Application Insights of a request: its span, those of its storage operations, metrics; no values."""
+"""What Application Insights gets of a request: its span, spans of its storage operations, metrics; no values."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Exported:
-    """What two exporters that keep everything in memory have been told."""
+    """What two exporters have received, all kept in memory."""
 
     def __init__(self) -> None:
         self._spans = InMemorySpanExporter()
@@ -54,7 +54,7 @@ class Exported:
         return span
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """The values of each metric by those of its attributes."""
+        """The values of each metric by the values of its attributes."""
         data = self._reader.get_metrics_data()
         assert data is not None
         return {
@@ -101,7 +101,7 @@ async def test_a_store(client: httpx.AsyncClient, exported: Exported) -> None:
     assert attributes["dicomweb.bytes_in"] == len(body)
     asked = operations(exported.spans)
     assert asked["PUT dicom"] == 1
-    assert asked["POST $batch"] > 1  # the catalog's, and the index's
+    assert asked["POST $batch"] > 1  # those of the catalog and of the index
     assert asked["PATCH journal"] + asked["PUT journal"] >= 1
     assert attributes["dicomweb.storage_operations"] == asked.total()
     context = span.get_span_context()
@@ -120,7 +120,7 @@ async def test_a_store(client: httpx.AsyncClient, exported: Exported) -> None:
     assert sum(metrics["dicomweb.storage.retries"].values()) == 0
 
 
-async def test_a_streamed_answer_is_told_of_whole(client: httpx.AsyncClient, exported: Exported) -> None:
+async def test_a_streamed_answer_is_reported_when_it_is_sent(client: httpx.AsyncClient, exported: Exported) -> None:
     image = dataset()
     await client.post("/studies", content=part10(image), headers=DICOM)
     count = len(exported.spans)
@@ -135,7 +135,7 @@ async def test_a_streamed_answer_is_told_of_whole(client: httpx.AsyncClient, exp
     assert operations(spans) == {"GET catalog": 1, "GET dicom": 1}
 
 
-async def test_nothing_that_is_exported_holds_a_patients_value(client: httpx.AsyncClient, exported: Exported) -> None:
+async def test_nothing_exported_holds_patient_data(client: httpx.AsyncClient, exported: Exported) -> None:
     image = dataset(PatientName=NAME, PatientID=PATIENT_ID)
     await client.post("/studies", content=part10(image), headers=DICOM)
     found = await client.get("/studies", params={"PatientName": NAME, "PatientID": PATIENT_ID})
@@ -152,7 +152,7 @@ async def test_nothing_that_is_exported_holds_a_patients_value(client: httpx.Asy
         assert value.lower() not in text
 
 
-async def test_the_trace_of_the_caller_goes_on(client: httpx.AsyncClient, exported: Exported) -> None:
+async def test_the_callers_trace_is_continued(client: httpx.AsyncClient, exported: Exported) -> None:
     await client.get("/studies", headers={"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"})
     for span in exported.spans:
         context = span.get_span_context()
@@ -164,7 +164,7 @@ async def test_the_trace_of_the_caller_goes_on(client: httpx.AsyncClient, export
 
 
 @pytest.mark.parametrize("traceparent", ["", "00-xyz", f"00-{'0' * 32}-{PARENT_ID}-01", f"00-{TRACE_ID}-{'0' * 16}-01"])
-async def test_a_traceparent_that_is_none_begins_a_trace(
+async def test_an_invalid_traceparent_starts_a_new_trace(
     client: httpx.AsyncClient, exported: Exported, traceparent: str
 ) -> None:
     assert (await client.get("/studies", headers={"traceparent": traceparent})).is_success
@@ -193,7 +193,7 @@ async def test_retries_and_failures_are_counted(
     assert all(child.status.status_code is StatusCode.ERROR for child in children)
 
 
-async def test_a_request_of_many_operations_has_few_spans_and_is_counted_whole(
+async def test_a_request_with_many_operations_has_few_spans_and_a_full_count(
     client: httpx.AsyncClient, exported: Exported
 ) -> None:
     study, series = new_uid(), new_uid()
@@ -219,7 +219,7 @@ async def test_maintenance(client: httpx.AsyncClient, exported: Exported) -> Non
     assert metrics["dicomweb.storage.operations"]["GET journal 200"] >= 1
 
 
-def test_nothing_of_it_is_imported_where_it_is_not_configured() -> None:
+def test_telemetry_is_not_imported_where_it_is_not_configured() -> None:
     program = """
 import asyncio, sys
 import function_app
@@ -228,4 +228,4 @@ assert asyncio.run(app_of_process().telemetry()) is None
 found = [name for name in sys.modules if name.startswith(("opentelemetry.sdk", "azure.monitor", "azure.identity"))]
 assert not found, found
 """
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)  # noqa: S603 -- its own program
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)  # noqa: S603 -- our own program

@@ -1,4 +1,4 @@
-"""Every image that pydicom brings along, in every transfer syntax on offer, against pydicom's own decoding."""
+"""Every image that comes with pydicom, in every transfer syntax on offer, against pydicom's own decoding."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -19,7 +19,7 @@ from tests.e2e.test_real_files import FILES, REQUIRED, TRUNCATED
 
 LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 PIXELS = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
-# What these say may change with the transfer syntax; all else is as it was.
+# The values of these may change with the transfer syntax; everything else stays.
 PIXEL_ATTRIBUTES = PIXELS | {
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "LossyImageCompression", "LossyImageCompressionMethod", "ExtendedOffsetTable",
@@ -27,7 +27,7 @@ PIXEL_ATTRIBUTES = PIXELS | {
 }  # fmt: skip
 # Damaged: pydicom does not decode them either.
 UNDECODABLE = ("JPEG2000-embedded-sequence-delimiter.dcm", "badVR.dcm")
-# JPEG of 12 bits, which pydicom's decoders do not know; tests of the decoder compare it with another.
+# 12-bit JPEG, which pydicom's decoders do not support; tests of the decoder compare it with another decoder.
 ONLY_HERE = ("JPEG-lossy.dcm", "JPGExtended.dcm")
 UNENCODABLE: dict[str, str] = {
     JPEG2000Lossless: "cannot be encoded in JPEG 2000",
@@ -49,13 +49,13 @@ IMAGES = [path for path in FILES if is_stored_image(path)]
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
-    # The server ends a connection on which nothing comes for five seconds; decoding here may take longer.
+    # The server closes a connection that is idle for five seconds; decoding here may take longer.
     with httpx.Client(base_url=f"{server.base_url}/v2", timeout=120, headers={"Connection": "close"}) as client:
         yield client
 
 
 def pixels_of(dataset: Dataset) -> np.ndarray[Any, Any]:
-    """The pixels by pydicom: color of lossy JPEG as RGB, all else as it is encoded."""
+    """The pixels as pydicom decodes them: color of lossy JPEG as RGB, everything else as encoded."""
     syntax = dataset.file_meta.TransferSyntaxUID
     pixels: np.ndarray[Any, Any] = get_decoder(syntax).as_array(dataset, raw=syntax not in LOSSY_JPEG)[0]
     return pixels
@@ -95,7 +95,7 @@ def test_an_image(client: httpx.Client, path: Path) -> None:
 
 
 def can_refuse(dataset: Dataset, detail: str, target: str) -> bool:
-    """Whether an image is of a kind that the transfer syntax, or its codec, has no room for."""
+    """Whether the transfer syntax, or its codec, cannot hold this kind of image."""
     if "ends within a word" in detail:
         return dataset.file_meta.TransferSyntaxUID.is_little_endian is False
     is_odd = dataset.BitsAllocated not in (8, 16) or min(dataset.Rows, dataset.Columns) < 32
@@ -122,7 +122,7 @@ def check_instance(dataset: Dataset, expected: np.ndarray[Any, Any], retrieved: 
 
 
 def check_a_frame(client: httpx.Client, url: str, dataset: Dataset, target: str) -> None:
-    """The last frame by itself is that of the whole instance."""
+    """Check that the last frame, retrieved alone, equals the one in the whole instance."""
     count = int(dataset.get("NumberOfFrames") or 1)
     accept = f'multipart/related; type="{OCTET_STREAM}"; transfer-syntax={target}'
     instance = client.get(url, headers={"Accept": f"application/dicom; transfer-syntax={target}"})

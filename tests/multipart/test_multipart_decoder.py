@@ -40,7 +40,7 @@ def bare(body: bytes) -> Part:
 
 
 def wire(*bodies: bytes) -> bytes:
-    """The canonical message of parts of application/dicom."""
+    """The canonical message with parts of application/dicom."""
     return (
         b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + body + b"\r\n" for body in bodies) + b"--b--\r\n"
     )
@@ -48,7 +48,7 @@ def wire(*bodies: bytes) -> bytes:
 
 @dataclass
 class Message:
-    """Parts, the bytes that the encoder makes of them, and other bytes that mean the same."""
+    """Parts, the bytes that the encoder makes from them, and other bytes with the same meaning."""
 
     parts: list[Part]
     canonical: bytes
@@ -149,7 +149,7 @@ WIRE_EXAMPLES = [
     for name, message in MESSAGES.items()
     for variant, data in {"canonical": message.canonical, **message.variants}.items()
 ]
-LIMITED = MultipartLimits(max_parts=4, max_header_bytes=200)  # small, to show what examples keep within
+LIMITED = MultipartLimits(max_parts=4, max_header_bytes=200)  # small, to show what the examples stay within
 
 
 def feed(decoder: MultipartDecoder, chunks: Iterable[bytes]) -> Iterator[Event]:
@@ -192,7 +192,7 @@ def parts_of(events: Iterable[Event]) -> list[Part]:
 def outcome(
     chunks: Iterable[bytes], *, boundary: str = "b", limits: MultipartLimits | None = None, drain: bool = True
 ) -> object:
-    """The parts, or all that can be seen of the error; events are asked for after each chunk, or only at the end."""
+    """The parts, or everything visible of the error; events are taken after each chunk, or only at the end."""
     decoder = MultipartDecoder(boundary, limits=limits)
     try:
         if drain:
@@ -205,7 +205,7 @@ def outcome(
 
 
 def outcomes(data: bytes, limits: MultipartLimits | None = None) -> list[object]:
-    """The different outcomes, of which there should be one, of all cuttings of the data."""
+    """The distinct outcomes of all cuttings of the data; there should be only one."""
     different: list[object] = []
     for chunks in cuttings(data):
         for drain in (True, False):
@@ -219,12 +219,12 @@ def bytewise(data: bytes) -> list[bytes]:
 
 
 def splits(data: bytes) -> Iterator[list[bytes]]:
-    """The data in every way of two chunks."""
+    """The data in two chunks, in every way."""
     return ([data[:at], data[at:]] for at in range(len(data) + 1))
 
 
 def cuttings(data: bytes) -> Iterator[list[bytes]]:
-    """The data whole, byte by byte, in every way of two chunks, and in chunks of two and three bytes."""
+    """The data whole, byte by byte, in two chunks in every way, and in chunks of two and three bytes."""
     yield [data]
     yield bytewise(data)
     yield from splits(data)
@@ -339,7 +339,7 @@ def test_message_cut_anywhere_before_its_end_is_truncated(message: Message) -> N
 
 @dataclass
 class Limited:
-    """A message within a limit, one over it, and how many bytes of that are received when it shows."""
+    """A message within a limit, one over it, and after how many bytes of the latter it shows."""
 
     limit: str
     allowed: int
@@ -421,7 +421,7 @@ def test_part_over_its_limit_is_not_handed_out_beyond_it() -> None:
         decoder.next_event()
 
 
-def test_limits_by_default_let_a_store_of_thousands_of_headers_and_parts_through() -> None:
+def test_default_limits_allow_a_store_with_thousands_of_headers_and_parts() -> None:
     assert len(decode_parts(wire(*[b"A"] * 10_000), MultipartDecoder("b"))) == 10_000
 
 
@@ -442,11 +442,11 @@ def test_boundary_of_other_characters_is_refused(boundary: str) -> None:
     assert caught.value.offset is None
 
 
-def test_boundary_is_compared_case_by_case() -> None:
+def test_boundary_is_case_sensitive() -> None:
     assert outcome([b"--b\r\n\r\n\r\n--B--\r\n\r\n--b--"]) == [bare(b"\r\n--B--\r\n")]
 
 
-def test_boundary_with_a_colon_is_no_header() -> None:
+def test_boundary_with_a_colon_is_not_a_header() -> None:
     with pytest.raises(MultipartError, match="header"):
         decode_parts(b"--a:b\r\n--a:b\r\n\r\n\r\n--a:b--", MultipartDecoder("a:b"))
 
@@ -509,7 +509,7 @@ def test_data_after_the_end_of_the_input_is_misuse() -> None:
         decoder.receive_data(wire(b"A"))
 
 
-def test_error_is_raised_again_whatever_comes_then() -> None:
+def test_error_is_raised_again_whatever_follows() -> None:
     decoder = MultipartDecoder("b")
     decoder.receive_data(b"--bX")
     with pytest.raises(MultipartError) as first:

@@ -1,4 +1,4 @@
-"""The encoder: the decoder's table of messages the other way round; what it refuses; what other decoders make of it."""
+"""The encoder: the decoder's table of messages in reverse; what it refuses; what other decoders make of its output."""
 
 from collections.abc import Callable
 from email import message_from_bytes
@@ -54,7 +54,7 @@ def test_decoded_events_are_encoded_back(message: Message) -> None:
         assert b"".join(again.send(event) for event in decoder.events()) == message.canonical
 
 
-def test_first_delimiter_stands_at_the_first_byte() -> None:
+def test_first_delimiter_is_at_the_first_byte() -> None:
     assert [encoder().send(event) for event in (BEGIN, MessageEnd())] == [b"--b\r\n\r\n", b"--b--\r\n"]
 
 
@@ -101,7 +101,7 @@ def test_event_out_of_turn_is_misuse(before: list[Event], event: Event) -> None:
         sent(*before).send(event)
 
 
-def test_encoder_stays_as_it_was_after_misuse() -> None:
+def test_encoder_is_unchanged_after_misuse() -> None:
     stream = sent(BEGIN)
     with pytest.raises(MultipartMisuse):
         stream.send(BEGIN)
@@ -150,7 +150,7 @@ def test_content_type_has_further_parameters_in_quotes() -> None:
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\\b", "a\r\nb", "a\nb", "a\0", "ü"])
-def test_parameter_that_cannot_be_quoted_as_it_is_is_misuse(value: str) -> None:
+def test_parameter_that_would_need_escapes_is_misuse(value: str) -> None:
     with pytest.raises(MultipartMisuse, match=r"^The parameter 'type' cannot be quoted$"):
         encoder(type=value)
     with pytest.raises(MultipartMisuse, match=r"^The parameter 'start' cannot be quoted$"):

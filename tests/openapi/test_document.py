@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and names what is registered; that it is true, tests/http/test_openapi.py shows."""
+"""The OpenAPI document is valid, and names what is registered; tests/http/test_openapi.py shows that it is true."""
 
 from http import HTTPStatus
 from typing import Any
@@ -60,7 +60,7 @@ def test_every_route_and_method_is_in_it_and_no_other(version: str, functions: l
     assert all(operation["summary"] for operation in operations(described(version)).values())
 
 
-def test_every_error_that_it_documents_is_one_of_the_code() -> None:
+def test_every_documented_error_is_in_the_code() -> None:
     errors = {int(error.status) for error in DicomWebError.__subclasses__()} | {416}
     documented = {
         int(status) for operation in operations(described("v2", CLOSED)).values() for status in operation["responses"]
@@ -116,7 +116,7 @@ def test_searches_take_what_they_read_at_their_level_and_nothing_else() -> None:
         ({"00081140": {"vr": "SQ", "Value": [{"PatientID": {"vr": "LO"}}]}}, False),
     ],
 )
-def test_a_data_set_is_attributes_by_tag_with_values_of_their_vr(data_set: dict[str, Any], is_valid: bool) -> None:
+def test_a_data_set_has_attributes_by_tag_with_values_of_their_vr(data_set: dict[str, Any], is_valid: bool) -> None:
     schema = {"$ref": "#/components/schemas/DataSet", "components": described()["components"]}
     assert OAS31Validator(schema).is_valid(data_set) is is_valid
 
@@ -127,7 +127,7 @@ def test_the_reasons_of_failure_are_listed() -> None:
     assert reason["enum"] == [272, 43264, 43265, 45070] == list(FailureReason)
 
 
-def test_what_a_status_means_is_said_in_the_words_of_the_tables() -> None:
+def test_statuses_are_described_in_the_words_of_the_tables() -> None:
     found = operations(described("v2", CLOSED))
     responses = found["POST", "/v2/studies"]["responses"]
     assert responses["409"]["description"].lower() == statuses.STORE[HTTPStatus.CONFLICT].lower() + "."

@@ -46,7 +46,7 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
         ("StudyDate=20200101-20200131", {"StudyDate": Range("20200101", "20200131")}),
         ("StudyDate=20200101-", {"StudyDate": Range("20200101", "")}),
         ("StudyDate=-20200131", {"StudyDate": Range("", "20200131")}),
-        # dcm4che and Weasis send empty values for the attributes they want back
+        # dcm4che and Weasis send empty values for attributes to be returned
         ("PatientID=&PatientName=&StudyDate=&StudyInstanceUID=", {}),
         ("PatientName=*", {}),
         ("PatientName=**&PatientID=*", {}),
@@ -141,7 +141,7 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("includefield=0010001", "includefield must be"),
     ],
 )
-def test_what_is_refused_names_the_parameter(query_string: str, message: str) -> None:
+def test_a_refusal_names_the_parameter(query_string: str, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse_search(query_string, Level.INSTANCE, SETTINGS)
     assert message in str(caught.value)
@@ -156,7 +156,7 @@ def test_what_is_refused_names_the_parameter(query_string: str, message: str) ->
         ("00400275." * 70 + "00400009=a", "the given name is not searchable"),
     ],
 )
-def test_what_is_refused_within_a_study_names_the_parameter(query_string: str, message: str) -> None:
+def test_a_refusal_within_a_study_names_the_parameter(query_string: str, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True)
     assert message in str(caught.value)
@@ -168,7 +168,7 @@ def test_attributes_of_a_lower_level_are_not_searchable() -> None:
     assert predicates("StudyInstanceUID=1.2", Level.SERIES)
 
 
-def test_patients_values_are_not_repeated_in_errors() -> None:
+def test_patient_data_is_not_repeated_in_errors() -> None:
     with pytest.raises(BadRequest) as caught:
         parse_search("PatientName=Secret*" + "*a" * 600, Level.STUDY, SETTINGS)
     assert "Secret" not in str(caught.value)
@@ -195,7 +195,7 @@ def test_a_private_attribute_is_matched_by_the_vr_that_it_has(
     assert satisfies(data_set, query.requirements[Level.INSTANCE]) is expected
 
 
-def test_what_a_private_attribute_is_asked_for() -> None:
+def test_values_of_a_private_attribute_are_read_in_every_vr() -> None:
     def requirements(query_string: str) -> Requirements:
         return parse_search(query_string, Level.INSTANCE, SETTINGS, is_within_study=True).requirements[Level.INSTANCE]
 
@@ -227,7 +227,7 @@ def test_includefield_by_keyword_tag_list_repeat_and_all() -> None:
     assert query.include_tags == {TAG["PatientID"]}
 
 
-def test_an_empty_value_asks_for_an_attribute_that_cannot_be_searched_by() -> None:
+def test_an_empty_value_returns_an_attribute_that_is_not_searchable() -> None:
     query = parse_search("00100040=&KVP=*&SeriesInstanceUID=", Level.STUDY, SETTINGS)
     assert query.keys == {}
     assert {TAG["PatientSex"], "00180060", TAG["SeriesInstanceUID"]} <= query.include_tags
@@ -241,7 +241,7 @@ def test_matching_keys_are_returned_even_when_empty() -> None:
     assert BY_KEYWORD["PatientBirthDate"].tag in parse_search("PatientBirthDate=", Level.STUDY, SETTINGS).include_tags
 
 
-def test_ranges_of_a_date_and_its_time_are_one_of_moments() -> None:
+def test_ranges_of_a_date_and_its_time_become_one_range_of_moments() -> None:
     query = parse_search("StudyDate=20260105-20260107&StudyTime=1000-1800", Level.STUDY, SETTINGS)
     (moments,) = query.moments[Level.STUDY]
     assert moments.range == Range("20260105100000.000000", "20260107180059.999999")
@@ -255,7 +255,7 @@ def test_ranges_of_a_date_and_its_time_are_one_of_moments() -> None:
     assert moments.range == Range("", "20260107235959.999999")
 
 
-def test_a_day_and_a_range_of_times_are_matched_each_for_itself() -> None:
+def test_a_day_and_a_range_of_times_are_matched_separately() -> None:
     query = parse_search("StudyDate=20260105&StudyTime=1000-1800", Level.STUDY, SETTINGS)
     assert query.moments[Level.STUDY] == ()
     assert set(query.requirements[Level.STUDY]) == {TAG["StudyDate"], TAG["StudyTime"]}

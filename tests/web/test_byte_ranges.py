@@ -28,7 +28,7 @@ def test_says_in_content_range_what_is_sent() -> None:
     "header",
     [None, "", "bytes", "bytes=", "bytes=-", "bytes=5-4", "bytes=0-1,5-6", "items=0-1", "bytes=a-b", "bytes=1", "0-1"],
 )
-def test_what_is_no_single_range_is_the_whole(header: str | None) -> None:
+def test_anything_but_a_single_range_gives_the_whole(header: str | None) -> None:
     assert requested_range(header, 100) is None
 
 
@@ -38,6 +38,6 @@ def test_a_range_without_a_byte_cannot_be_satisfied(header: str) -> None:
         requested_range(header, 100)
 
 
-def test_nothing_has_no_range() -> None:
+def test_an_empty_representation_has_no_range() -> None:
     with pytest.raises(RangeNotSatisfiable):
         requested_range("bytes=0-", 0)

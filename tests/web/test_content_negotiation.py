@@ -18,7 +18,7 @@ def octets(*uids: str, multipart: bool = True) -> Offer:
     return Offer("application/octet-stream", multipart, frozenset(uids))
 
 
-# What a study, an instance, frames and metadata would be offered as, the stored representation first.
+# The offers of a study, an instance, frames and metadata, the stored representation first.
 STORED_STUDY, PLAIN_STUDY = dicom(JPEG_LS, JPEG_BASELINE), dicom(EXPLICIT_VR_LITTLE_ENDIAN)
 STUDY = (STORED_STUDY, PLAIN_STUDY)
 STORED_PARTS, STORED_FILE = dicom(JPEG_LS), dicom(JPEG_LS, multipart=False)
@@ -294,7 +294,7 @@ STUDY_LISTED = (
         pytest.param("*/jpeg", RENDERED, "image/jpeg, image/png", id="no_wildcard_before_a_subtype"),
     ],
 )
-def test_not_acceptable_lists_what_there_is(accept: str, offers: tuple[Offer, ...], listed: str) -> None:
+def test_not_acceptable_lists_what_is_available(accept: str, offers: tuple[Offer, ...], listed: str) -> None:
     with pytest.raises(NotAcceptable) as raised:
         negotiate(parse_accept(accept), offers)
 
@@ -314,7 +314,5 @@ def test_not_acceptable_lists_what_there_is(accept: str, offers: tuple[Offer, ..
         pytest.param("*/*", ["gzip"], [], id="malformed_query_is_not_the_header"),
     ],
 )
-def test_the_accept_query_parameter_takes_the_headers_place(
-    header: str | None, query: list[str], names: list[str]
-) -> None:
+def test_the_accept_query_parameter_replaces_the_header(header: str | None, query: list[str], names: list[str]) -> None:
     assert [accepted.name for accepted in accept_of(header, query)] == names

@@ -15,13 +15,13 @@ def test_an_allowed_origin_may_read() -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "null", "https://evil.example.org", f"{VIEWER}.evil.org", f"{VIEWER}:444"])
-def test_any_other_may_not(origin: str | None) -> None:
+def test_any_other_origin_may_not(origin: str | None) -> None:
     assert sharing_headers(frozenset({VIEWER}), origin) == {}
     assert sharing_headers(frozenset(), origin) == {}
 
 
 @pytest.mark.parametrize("origin", [None, "null", VIEWER])
-def test_any_may_where_the_setting_says_so(origin: str | None) -> None:
+def test_any_origin_may_where_the_setting_says_so(origin: str | None) -> None:
     assert sharing_headers(frozenset({"*"}), origin)["Access-Control-Allow-Origin"] == "*"
 
 

@@ -40,7 +40,7 @@ def chosen(offers: list[Offer], accept: str | None) -> tuple[str, bool, set[str]
         (MPEG, "application/dicom; transfer-syntax=*", ("application/dicom", False, {MPEG})),
         (ELE, f"application/dicom; transfer-syntax={ELE};q=0.5, application/dicom; transfer-syntax={RLE}", (
             "application/dicom", False, {RLE})),
-        # at equal weights what is stored goes first
+        # at equal weights the stored form comes first
         (RLE, f"application/dicom; transfer-syntax={ELE}, application/dicom; transfer-syntax={RLE}", (
             "application/dicom", False, {RLE})),
     ],

@@ -42,6 +42,6 @@ def test_what_claims_permit(claims: dict[str, Any], permitted: Permission) -> No
     assert permitted_by(claims) == permitted
 
 
-def test_what_would_permit_is_named() -> None:
+def test_the_roles_and_scopes_that_permit_are_named() -> None:
     assert permitting(WRITE, ROLES) == ["DICOM Data Owner"]
     assert permitting(READ, SCOPES) == ["Dicom.Read", "Dicom.ReadWrite"]

@@ -82,12 +82,12 @@ class TestParse:
             *[("iccprofile", text, "no, yes, srgb, adobergb, rommrgb") for text in ("", "displayp3")],
         ],
     )
-    def test_what_it_refuses_names_the_parameter_and_what_it_may_be(self, name: str, text: str, allowed: str) -> None:
+    def test_a_refusal_names_the_parameter_and_what_it_may_be(self, name: str, text: str, allowed: str) -> None:
         with pytest.raises(BadRequest, match=f"parameter {name} .*{allowed}"):
             parse([(name, text)])
 
     @pytest.mark.parametrize("name", ["quality", "Viewport"])
-    def test_no_parameter_stands_twice(self, name: str) -> None:
+    def test_a_repeated_parameter_is_refused(self, name: str) -> None:
         with pytest.raises(BadRequest, match="twice"):
             parse([(name, "50,50"), (name.lower(), "50,50")])
 
@@ -107,7 +107,7 @@ class TestParseUri:
     def test_rows_and_columns_are_the_viewport(self, query: list[tuple[str, str]], viewport: tuple[int, int]) -> None:
         assert parse_uri(query).viewport == viewport
 
-    def test_region_is_in_parts_of_the_image(self) -> None:
+    def test_region_is_in_fractions_of_the_image(self) -> None:
         region = parse_uri([("region", "0.25,0,0.75,1")]).region
         assert region.box(columns=200, rows=100) == (50, 0, 150, 100)
 
@@ -130,11 +130,11 @@ class TestParseUri:
             ("annotation", "name"),
         ],
     )
-    def test_what_it_refuses_names_the_parameter(self, name: str, text: str) -> None:
+    def test_a_refusal_names_the_parameter(self, name: str, text: str) -> None:
         with pytest.raises(BadRequest, match=name):
             parse_uri([(name, text)])
 
-    def test_window_is_refused_where_it_is_none(self) -> None:
+    def test_an_invalid_window_is_refused(self) -> None:
         with pytest.raises(BadRequest, match="windowWidth must have a width of 1"):
             parse_uri([("windowCenter", "40"), ("windowWidth", "0")])
 
@@ -154,6 +154,6 @@ class TestSourceRegion:
         assert region.box(columns=20, rows=10) == box
 
     @pytest.mark.parametrize("region", [SourceRegion(20), SourceRegion(0, 10), SourceRegion(1e9, 1e9, 1, 1)])
-    def test_box_outside_of_the_image_is_refused(self, region: SourceRegion) -> None:
+    def test_box_outside_the_image_is_refused(self, region: SourceRegion) -> None:
         with pytest.raises(BadRequest, match="outside"):
             region.box(columns=20, rows=10)

@@ -83,7 +83,7 @@ def test_response_of_a_mixed_store() -> None:
 
 
 @pytest.mark.parametrize(("duplicate", "error_id"), [(Duplicate.IDENTICAL, 1), (Duplicate.DIFFERENT, 2)])
-def test_a_duplicate_is_marked_for_machines_too(duplicate: Duplicate, error_id: int) -> None:
+def test_a_duplicate_is_also_marked_for_machines(duplicate: Duplicate, error_id: int) -> None:
     failed = replace(FAILED, duplicate=duplicate)
     (item,) = store_response([failed], "http://host/v2")["00081198"]["Value"]
     assert item["00741048"]["Value"] == [

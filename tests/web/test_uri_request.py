@@ -52,6 +52,6 @@ def test_names_a_frame() -> None:
         ({"presentationUID": "1.5"}, "presentationUID"),
     ],
 )
-def test_names_the_parameter_that_is_wrong(changes: dict[str, str], named: str) -> None:
+def test_names_the_invalid_parameter(changes: dict[str, str], named: str) -> None:
     with pytest.raises(BadRequest, match=f"parameter {named} "):
         parse_uri_request(DEFAULT_PARTITION, {**QUERY, **changes}.items())

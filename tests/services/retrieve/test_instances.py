@@ -1,4 +1,4 @@
-"""Files of instances that go while they are sent."""
+"""Files of instances that disappear while they are sent."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
@@ -40,9 +40,7 @@ async def stored(stores: StoreService, archive: Archive, count: int) -> list[Ins
 
 
 @pytest.mark.parametrize("syntax", [None, "1.2.840.10008.1.2.5"])
-async def test_one_that_is_deleted_meanwhile_is_left_out(
-    stores: StoreService, archive: Archive, syntax: str | None
-) -> None:
+async def test_a_deleted_instance_is_left_out(stores: StoreService, archive: Archive, syntax: str | None) -> None:
     records = await stored(stores, archive, 6)
     gone = records[3].identifiers
     await delete(archive, resource_of(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
@@ -51,7 +49,7 @@ async def test_one_that_is_deleted_meanwhile_is_left_out(
     assert sent == [record.identifiers.path for record in records if record.identifiers != gone]
 
 
-async def test_one_whose_file_is_missing_ends_the_answer(
+async def test_a_missing_file_ends_the_answer(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     records = await stored(stores, archive, 6)
@@ -63,7 +61,7 @@ async def test_one_whose_file_is_missing_ends_the_answer(
         await anext(files)
 
 
-async def test_one_that_goes_in_its_midst_is_cut(
+async def test_a_file_that_disappears_midway_is_cut(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
@@ -77,7 +75,7 @@ async def test_one_that_goes_in_its_midst_is_cut(
         [chunk async for chunk in chunks]
 
 
-async def test_metadata_in_a_blob_that_is_missing_ends_the_answer(
+async def test_a_missing_metadata_blob_ends_the_answer(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()

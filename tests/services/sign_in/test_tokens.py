@@ -37,7 +37,7 @@ from tests.support.token_issuer import (
 
 AUDIENCES = ["other", AUDIENCE]
 BOTH = Permission.READ | Permission.WRITE
-NOW = int(time.time())  # tokens of tables are made long before they are sent
+NOW = int(time.time())  # the tables' tokens are made long before they are sent
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def authority(issuer: Issuer) -> Authority:
 
 
 def hs256_with_the_public_key() -> str:
-    """What a verifier takes for its own that lets the token choose how its key is used (PyJWT would not sign it)."""
+    """A token that a verifier accepts if it lets tokens choose how a key is used (PyJWT would not sign it)."""
     signed = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': 'first'})}.{encoded(claims(**OWNER))}"
     signature = hmac.new(public_pem("first"), signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{encoded(signature)}"
@@ -140,7 +140,7 @@ def test_any_text_is_refused(text: str) -> None:
         runner.run(permission_of(text, Authority("http://127.0.0.1:9"), AUDIENCES))
 
 
-async def test_es256_with_its_own_curve_alone(issuer: Issuer) -> None:
+async def test_es256_only_with_its_own_curve(issuer: Issuer) -> None:
     keys = {"P-256": ec.generate_private_key(ec.SECP256R1()), "P-384": ec.generate_private_key(ec.SECP384R1())}
     issuer.publish(*({**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": name} for name, key in keys.items()))
     authority = Authority(issuer.url)
@@ -225,7 +225,7 @@ BROKEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_an_authority_that_cannot_be_used_is_unavailable(
+async def test_an_unusable_authority_is_unavailable(
     issuer: Issuer, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, document = BROKEN[name]
@@ -240,6 +240,6 @@ async def test_an_authority_that_cannot_be_used_is_unavailable(
     assert await permission_of(token(**OWNER), authority, AUDIENCES) == BOTH
 
 
-async def test_an_authority_that_is_not_there_is_unavailable() -> None:
+async def test_an_authority_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await permission_of(token(**OWNER), Authority("http://127.0.0.1:9"), AUDIENCES)
