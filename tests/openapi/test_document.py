@@ -8,6 +8,7 @@ from azure.functions.decorators.function_app import Function
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import function_app  # noqa: F401 -- its import makes the functions
 from functions.edge.function import summaries
 from functions.routes import ROUTES
 from local.server import routes_of
