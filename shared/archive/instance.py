@@ -1,4 +1,4 @@
-"""What the archive knows of an instance: a type for each selection of its row. Pure; the catalog keeps it."""
+"""What the archive knows about an instance: a type for each selection from its row. Pure; the catalog keeps it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Elsewhere(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InstanceFacts:
-    """What is known of a stored file. Sizes are bytes of its blob, `sha256` is hexadecimal.
+    """What is known about a stored file. Sizes are bytes of its blob, `sha256` is hexadecimal.
 
     `blob_version` is new for every store of the same identifiers. `header_bytes` is where Pixel Data begins, or the
     whole size where there is none.
@@ -40,14 +40,14 @@ class InstanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class InstanceWithFrames(InstanceFacts):
-    """The same, and the frame table in storage form; None where the instance has no frames."""
+    """The facts, and the frame table in storage form; None where the instance has no frames."""
 
     frames: bytes | Elsewhere | None
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceMetadata:
-    """An instance's metadata in storage form, and which store of the instance they are of."""
+    """An instance's metadata in storage form, and the blob version that they describe."""
 
     identifiers: InstanceIdentifiers
     blob_version: str
@@ -58,7 +58,7 @@ class InstanceMetadata:
 class NewInstance:
     """An instance about to enter the catalog, with the attributes it gives to its study and series.
 
-    `metadata` and `frames`, in storage form, are what its row is to hold: nothing of what stands in a blob.
+    `metadata` and `frames`, in storage form, are what its row will hold: empty where a blob holds them.
     """
 
     facts: InstanceFacts

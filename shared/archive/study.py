@@ -1,6 +1,6 @@
-"""What the archive knows of a study and its series, and how storing and removing instances changes it.
+"""What the archive knows about a study and its series, and how storing and removing instances changes it.
 
-A study's record is derived from its series' records, and theirs from the instances stored: counts, modalities, SOP
+A study's record is derived from its series' records, and these from the stored instances: counts, modalities, SOP
 classes and index terms are recomputed with each change, so they cannot drift. Pure; the catalog keeps the records.
 """
 
@@ -22,7 +22,7 @@ _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class SeriesRecord:
-    """A series: its attributes as the latest stored instance has them, and what its instances are."""
+    """A series: its attributes as in the instance stored last, and how many instances are of which kind."""
 
     series_instance_uid: str
     attributes: DicomJson
@@ -37,7 +37,7 @@ class SeriesRecord:
 
 @dataclass(frozen=True, slots=True)
 class StudyRecord:
-    """A study with its series, by UID. `created` is when it was first stored and stays; `posted` is in the index."""
+    """A study with its series, by UID. `created`, when it was first stored, stays; `posted`: its terms in the index."""
 
     key: StudyKey
     created: datetime
@@ -75,8 +75,8 @@ class StudyRecord:
 def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
     """The study-level and the series-level attributes of an instance's metadata.
 
-    Two kinds stay with the instance alone: those with a bulk value inside, whose BulkDataURI leads somewhere only
-    there, and oversized ones, which would not fit the rows.
+    Two kinds stay with the instance alone: those that contain a bulk value, whose BulkDataURI is valid only there, and
+    oversized ones, which would not fit the rows.
     """
     found: dict[Level, dict[str, Any]] = {Level.STUDY: {}, Level.SERIES: {}, Level.INSTANCE: {}}
     for tag, attribute in metadata.items():
@@ -88,9 +88,9 @@ def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
 
 
 def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now: datetime) -> StudyRecord:
-    """The record of a study after `added`, all of that study and none in it yet, are stored; `study` None: a new one.
+    """The record of a study once `added`, all of that study and none in it yet, are stored; `study` None: a new one.
 
-    Attributes of study and series become those of the last of `added`: what is stored latest, wins.
+    Study and series take their attributes from the last of their instances in `added`: the latest store wins.
     """
     for instance in added:
         identifiers = instance.facts.identifiers
@@ -111,9 +111,9 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
 
 
 def without_instances(study: StudyRecord, removed: Iterable[InstanceFacts]) -> StudyRecord | None:
-    """The record of a study after `removed` are gone; None when nothing is left.
+    """The record of a study once `removed` are gone; None when nothing is left.
 
-    Raises KeyError when they are more than the record counts.
+    Raises KeyError when the record counts fewer.
     """
     series = dict(study.series)
     for instance in removed:

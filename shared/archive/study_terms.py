@@ -11,18 +11,18 @@ from shared.dicom.identifiers import InstanceIdentifiers
 
 
 def terms_of(study: StudyRecord) -> frozenset[Term]:
-    """Every index term of a study but those of its single instances, for all levels (see `terms_of_instance`)."""
+    """Every index term of a study, at all levels, except its single instances' (see `terms_of_instance`)."""
     sources: list[tuple[Level, DicomJson]] = [
         (Level.STUDY, study.attributes),
         *((Level.SERIES, series.attributes) for series in study.series.values()),
-        # Of what only instances have, the study knows their classes.
+        # The only attribute of its instances that a study knows.
         (Level.INSTANCE, {TAG["SOPClassUID"]: {"vr": "UI", "Value": study.sop_classes}}),
     ]
     return frozenset({EVERY_STUDY, *(term for level, attributes in sources for term in _terms(level, attributes))})
 
 
 def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
-    """The index terms that a single instance has for itself."""
+    """The index terms of a single instance."""
     return frozenset({Term("SOPInstanceUID", identifiers.sop_instance_uid, identifiers.series_instance_uid)})
 
 

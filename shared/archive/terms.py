@@ -1,8 +1,8 @@
-"""Terms, a study's attributes and their values, and the lists of the index that each of them stands in.
+"""Terms, each an attribute and a value of it, and the lists of the index in which they stand.
 
-A list is named ``=value`` for the values that are equal, or ``^beginning`` for those that begin alike (``^``: all).
-Studies stand in each newest first, so a page of results is read from its top, however long it is. Beginnings are only
-kept of some lengths: a shorter one stands for what lies between. Pure.
+A list is named ``=value`` for equal values, or ``^beginning`` for values that begin alike (``^``: all). Each holds
+studies newest first, so a page of results is read from its top, however long the list is. Only beginnings of some
+lengths are kept: for a length in between, the next shorter one serves. Pure.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from shared.dicom.comparable_values import words_of
 
 
 class Term(NamedTuple):
-    """A searchable attribute's keyword and a value of it in comparable form; of a single instance, its series, too."""
+    """A searchable attribute's keyword and a value of it in comparable form; for a single instance, also its series."""
 
     keyword: str
     value: str
@@ -22,27 +22,27 @@ class Term(NamedTuple):
 
 
 EVERY_STUDY: Final = Term("*", "")
-"""The term that every study has: its list is that of all studies."""
+"""The term that every study has: its list holds all studies."""
 
 _VRS: Final = {key.keyword: key.vr for key in SEARCHABLE}
 _ONLY_WHOLE: Final = frozenset({"UI", "IS"})
-# A study has as many instance numbers as instances; by its own UID it is found in the catalog itself.
+# A study has as many instance numbers as instances; the catalog itself finds a study by its UID.
 _UNINDEXED: Final = frozenset({"InstanceNumber", "StudyInstanceUID"})
 
 SAME_LISTS: Final = {"ModalitiesInStudy": "Modality"}
-"""Attributes, by keyword, that are looked up in the lists of another."""
+"""Attributes, by keyword, that are looked up in the lists of another attribute."""
 
 TEXT_LENGTHS: Final = (1, 2, 3, 4, 6, 8, 10, 13, 16)
-"""The lengths, in characters, of the beginnings by which texts are kept, and each word of a name."""
+"""The lengths, in characters, of the beginnings kept for a text and for each word of a name."""
 
 LONG_NAME_LENGTH: Final = 8
-"""From this length on, names are kept by how they begin as a whole, too."""
+"""From this length on, beginnings of a whole name are kept as well."""
 
 DATE_LENGTHS: Final = (1, 2, 3, 4, 6)
-"""The lengths of the beginnings by which dates are kept: from the century to the month."""
+"""The lengths of the beginnings kept for a date, up to the month."""
 
 HOUR_LENGTH: Final = 2
-"""The length of the beginning by which times are kept."""
+"""The length of the beginning kept for a time."""
 
 
 def is_indexed(key: MatchingKey) -> bool:
@@ -51,17 +51,17 @@ def is_indexed(key: MatchingKey) -> bool:
 
 
 def is_posted(key: MatchingKey) -> bool:
-    """Whether a study's values of the key make terms of it; its instances make terms of their own."""
+    """Whether a study's values of the key are terms of the study; single instances have their own terms."""
     return is_indexed(key) and key.keyword not in ("SOPInstanceUID", *SAME_LISTS)
 
 
 def has_beginnings(keyword: str) -> bool:
-    """Whether values of the attribute stand in lists of beginnings, beside that of the whole value."""
+    """Whether values of the attribute stand in lists of beginnings, besides the list of the whole value."""
     return _VRS.get(keyword, "UI") not in _ONLY_WHOLE
 
 
 def lists_of(term: Term) -> list[str]:
-    """The lists that a term stands in, that of the whole value first; at most 100."""
+    """The lists in which a term stands, the whole value's first; at most 100."""
     whole = f"={term.value}"
     if not has_beginnings(term.keyword):
         return [whole]
@@ -89,7 +89,7 @@ def _texts(text: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Values from `first` to `last`, to which all belong that begin with it."""
+    """Values from `first` to `last`, including all that begin with `last`."""
 
     first: str
     last: str

@@ -42,7 +42,7 @@ def stored(*instances: NewInstance) -> StudyRecord:
     return with_instances(None, instances, FIRST)
 
 
-def test_storing_counts_instances_by_series_and_keeps_when_the_study_began() -> None:
+def test_storing_counts_instances_by_series_and_keeps_the_time_of_the_first_store() -> None:
     study = stored(new_instance("2", "1"), new_instance("2", "2"))
     study = with_instances(study, [new_instance("3", "3", modality="MR", sop_class_uid="9.9")], LATER)
     assert study.created == FIRST
@@ -52,12 +52,12 @@ def test_storing_counts_instances_by_series_and_keeps_when_the_study_began() -> 
     assert study.sop_classes == ["1.2.840.1", "9.9"]
 
 
-def test_what_is_stored_latest_wins() -> None:
+def test_the_latest_store_wins() -> None:
     study = stored(new_instance("2", "1", patient="old"), new_instance("2", "2", patient="new"))
     assert study.attributes[TAG["PatientID"]]["Value"] == ["new"]
 
 
-def test_removing_takes_series_and_study_away_with_their_last_instance() -> None:
+def test_a_series_and_a_study_go_with_their_last_instance() -> None:
     instances = [new_instance("2", "1"), new_instance("2", "2"), new_instance("3", "3", modality="MR")]
     study = without_instances(stored(*instances), [instances[0].facts, instances[2].facts])
     assert study is not None
@@ -66,7 +66,7 @@ def test_removing_takes_series_and_study_away_with_their_last_instance() -> None
     assert without_instances(study, [instances[1].facts]) is None
 
 
-def test_storing_and_removing_the_same_leaves_the_same() -> None:
+def test_removing_what_was_added_restores_the_record() -> None:
     before = stored(new_instance("2", "1"))
     added = [new_instance("3", "2", modality="MR"), new_instance("2", "3", transfer_syntax_uid="1.2.840.10008.1.2.5")]
     after = without_instances(with_instances(before, added, LATER), [instance.facts for instance in added])
@@ -75,7 +75,7 @@ def test_storing_and_removing_the_same_leaves_the_same() -> None:
     assert after.transfer_syntaxes == before.transfer_syntaxes
 
 
-def test_terms_are_of_every_level_but_the_single_instances() -> None:
+def test_terms_cover_every_level_except_single_instances() -> None:
     study = stored(new_instance("2", "1"), new_instance("3", "2", modality="MR"))
     assert terms_of(study) == {
         EVERY_STUDY,
@@ -113,5 +113,5 @@ def test_attributes_go_to_the_level_they_belong_to() -> None:
         {"vr": "SQ", "Value": [{"00100020": {"vr": "LO", "Value": ["x" * 5000]}}]},
     ],
 )
-def test_what_leads_to_an_instance_or_is_oversized_stays_with_the_instance(attribute: dict[str, Any]) -> None:
+def test_bulk_references_and_oversized_attributes_stay_with_the_instance(attribute: dict[str, Any]) -> None:
     assert split_by_level({TAG["OtherPatientIDsSequence"]: attribute}) == ({}, {})
