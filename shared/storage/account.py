@@ -12,20 +12,20 @@ from shared.storage.transport import WatchedTransport
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
-# The SDK waits 15 seconds before its first retry of a blob operation; a client would have gone by then.
+# By default the SDK waits 15 seconds before it first retries a blob operation; a client would have given up by then.
 _CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 4,
     "initial_backoff": 1,
     "increment_base": 2,
     "retry_backoff_factor": 0.5,
 }
-# The block is that of the SDK's own transport.
+# The block size is the default of the SDK's own transport.
 _TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
     "connection_timeout": 10,
     "read_timeout": 60,
     "connection_data_block_size": 256 * 1024,
 }
-# One request a range: larger first and following ranges would be held in memory whole.
+# One request a range: larger ones would be held in memory whole.
 _BLOB_OPTIONS: Final[dict[str, Any]] = {
     "max_single_get_size": 4 * 1024**2,
     "max_chunk_get_size": 4 * 1024**2,
@@ -35,7 +35,7 @@ _BLOB_OPTIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The clients of one account, and the identity that they sign in with, if they do."""
+    """The clients of one account, and the identity with which they sign in, if any."""
 
     blobs: BlobServiceClient
     tables: TableServiceClient
@@ -43,16 +43,16 @@ class Account:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The account that the settings name; nothing is asked of it yet.
+        """The account that the settings name; no request is sent yet.
 
-        Raises SettingsError where they name none, or name one in two ways.
+        Raises SettingsError where they name none, or one in two ways.
         """
         connection_string = settings.storage_connection_string
         endpoints = (settings.storage_blob_endpoint, settings.storage_table_endpoint)
         if bool(connection_string) == any(endpoints) or any(endpoints) != all(endpoints):
             raise SettingsError(
                 "The storage account is named by STORAGE_CONNECTION_STRING, or by both of STORAGE_BLOB_ENDPOINT and "
-                "STORAGE_TABLE_ENDPOINT; set the one or the other."
+                "STORAGE_TABLE_ENDPOINT; set one or the other."
             )
         return cls._by_connection_string(connection_string) if connection_string else cls._by_identity(settings)
 
@@ -72,7 +72,7 @@ class Account:
         blob_endpoint, table_endpoint = settings.storage_blob_endpoint, settings.storage_table_endpoint
         if not all(endpoint.startswith("https://") for endpoint in (blob_endpoint, table_endpoint)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
-        # Where a connection string is used, which is so locally, it is not needed.
+        # Not needed where a connection string is used, as it is locally.
         from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # with MSAL
 
         client_id = settings.identity_client_id

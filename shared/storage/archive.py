@@ -49,9 +49,9 @@ class Archive:
         return cls(InstanceBlobs(container), Catalog(catalog), Terms(terms), Journal(journal), account)
 
     def study_lock(self, study_key: StudyKey) -> asyncio.Lock:
-        """A lock of this process for changes to a study, so that its own requests queue up and do not race.
+        """A lock of this process for changes to a study, so that its requests queue up instead of racing.
 
-        It only saves work: what keeps a study whole, against other processes too, is the catalog's own lock.
+        It only saves work: the catalog's own lock keeps a study consistent, also against other processes.
         """
         return self._study_locks.setdefault(study_key, asyncio.Lock())
 

@@ -1,4 +1,4 @@
-"""Which errors of the SDKs say that storage does not answer, or asks for less load."""
+"""Which errors of the SDKs mean that storage does not answer, or asks for less load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _REFUSALS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def is_unavailable(error: AzureError) -> bool:
-    """Whether an error is of storage's own: the same operation may succeed later, or even have been carried out."""
+    """Whether an error is storage's fault: the operation may succeed later, or even have been carried out."""
     if isinstance(error, HttpResponseError):
         return error.status_code in (408, 429) or (error.status_code or 0) >= 500
     return isinstance(error, (ServiceRequestError, ServiceResponseError))
@@ -35,7 +35,7 @@ def was_refused(error: AzureError) -> bool:
 
 @contextmanager
 def unavailable_storage() -> Iterator[None]:
-    """Turn such errors, which the SDKs have tried again by then, into Unavailable; others pass as they are."""
+    """Turn such errors, which the SDKs have already retried, into Unavailable; others pass unchanged."""
     try:
         yield
     except AzureError as error:

@@ -1,4 +1,4 @@
-"""The names of blobs: an instance's file, and what of the instance is too large for a row of a table. Pure."""
+"""The names of blobs: an instance's file, and whatever of the instance is too large for a table row. Pure."""
 
 import re
 from typing import Final
@@ -26,7 +26,7 @@ def frames_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
 
 
 def blob_prefix(resource: ResourceIdentifiers) -> str:
-    """What the names of all blobs of a resource begin with, and no others'."""
+    """The prefix that the names of all blobs of a resource have, and no others."""
     prefix = _study_folder(resource.study)
     if resource.series_instance_uid is not None:
         prefix += f"{resource.series_instance_uid}/"
@@ -36,7 +36,7 @@ def blob_prefix(resource: ResourceIdentifiers) -> str:
 
 
 def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
-    """The instance that a blob's name, whichever of its blobs, belongs to, and the blob version."""
+    """The instance that a blob of any kind belongs to, and the blob version, both from the blob's name."""
     partition, within = _split(name)
     study_instance_uid, series_instance_uid, rest = within.split("/")
     stem, _, _ = rest.rpartition(".")
@@ -46,13 +46,13 @@ def instance_of_blob(name: str) -> tuple[InstanceIdentifiers, str]:
 
 
 def study_of_folder(name: str) -> StudyKey:
-    """The study whose blobs' names begin with this, a slash at its end."""
+    """The study whose blobs' names begin with this, which ends with a slash."""
     partition, within = _split(name)
     return StudyKey(partition, within.removesuffix("/"))
 
 
 def is_partition_folder(name: str) -> bool:
-    """Whether the names of all blobs of a data partition, and no others', begin with this."""
+    """Whether this is the prefix that the names of all blobs of a data partition have, and no others."""
     return _PARTITION_FOLDER.fullmatch(name) is not None
 
 
@@ -67,7 +67,7 @@ def blobs_of(instance: InstanceFacts) -> list[str]:
 
 
 def is_one_of_ours(name: str) -> bool:
-    """Whether a blob's name is one that this service gives."""
+    """Whether this service gives such a name to a blob."""
     match = _NAME.fullmatch(name)
     return match is not None and match[1] != DEFAULT_PARTITION and all(map(is_uid, match.groups()[1:4]))
 

@@ -1,4 +1,4 @@
-"""Instances' Part 10 files as block blobs: written once under a name of their own, never overwritten."""
+"""Instances' Part 10 files as block blobs, each written once under its own name and never overwritten."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +11,7 @@ from azure.storage.blob.aio import ContainerClient
 from shared.errors import NotFound
 
 _CONTENT: Final = ContentSettings(content_type="application/dicom")
-_BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the SDK gives it up
+_BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the SDK gives up on it
 
 
 class InstanceBlobs:
@@ -25,11 +25,11 @@ class InstanceBlobs:
         await self._container.upload_blob(name, content, overwrite=True, content_settings=_CONTENT)
 
     async def stage(self, name: str, index: int, block: bytes) -> None:
-        """Stage block `index`, counted from 0, of a blob that `commit` makes visible; else it expires in a week."""
+        """Stage block `index`, counted from 0, of a blob; it expires in a week unless `commit` makes it visible."""
         await self._container.get_blob_client(name).stage_block(_block_id(index), block, length=len(block))
 
     async def commit(self, name: str, block_count: int) -> None:
-        """Make the staged blocks 0 to `block_count` - 1, in that order, the blob."""
+        """Make the blob of the staged blocks 0 to `block_count` - 1, in that order."""
         blocks = [BlobBlock(_block_id(index)) for index in range(block_count)]
         await self._container.get_blob_client(name).commit_block_list(blocks, content_settings=_CONTENT)
 
@@ -40,9 +40,9 @@ class InstanceBlobs:
     async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
 
-        Nothing is asked of storage before the first step, which raises NotFound for a blob that is not there.
+        No request is sent before the first step, which raises NotFound for a blob that does not exist.
         """
-        if length == 0:  # storage has no range without a byte
+        if length == 0:  # storage has no empty ranges
             return
         try:
             download = await self._container.download_blob(name, offset, length)
@@ -52,7 +52,7 @@ class InstanceBlobs:
             yield chunk
 
     async def read_all(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a range at once; for what is known to be small. Raises NotFound."""
+        """All bytes of a range that is known to be small. Raises NotFound."""
         return b"".join([chunk async for chunk in self.read(name, offset, length)])
 
     def list(self, prefix: str) -> AsyncIterator[str]:
@@ -65,12 +65,12 @@ class InstanceBlobs:
             yield blob.name, blob.size
 
     async def list_folders(self, prefix: str = "") -> AsyncIterator[str]:
-        """The blobs' names up to and with their first slash after `prefix`, each once, in order, 5,000 an operation."""
+        """The blobs' names up to the first slash after `prefix`, with it, each once, in order, 5,000 an operation."""
         async for item in self._container.walk_blobs(name_starts_with=prefix, delimiter="/"):
             yield item.name
 
     async def delete(self, names: Sequence[str]) -> None:
-        """Delete blobs, a batch of 50 an operation; one that is gone already is no error."""
+        """Delete blobs, a batch of 50 an operation; a blob that is already gone is no error."""
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             answers = await self._container.delete_blobs(*batch, raise_on_any_failure=False)
@@ -84,5 +84,5 @@ class InstanceBlobs:
 
 
 def _block_id(index: int) -> str:
-    # All ids of a blob have to be of one length.
+    # All block ids of a blob must have the same length.
     return b64encode(b"%08d" % index).decode()

@@ -1,8 +1,8 @@
-"""The truth: what is stored, a table partition a study, changed only by batches that hold the study's lock.
+"""The truth about what is stored: a table partition for each study, changed only by batches under the study's lock.
 
 The lock is the study row's ETag: every batch (an entity group transaction) replaces that row under the ETag it has read
-(or creates it), so two that meet on one study cannot both succeed, and counts stay exact. A series row changes only in
-such a batch.
+(or creates it), so two batches that meet on one study cannot both succeed, and counts stay exact. A series row changes
+only in such a batch.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ from shared.storage.catalog_rows import (
 from shared.storage.properties import PAGE_ROWS, unpacked
 
 _BATCH_ROWS: Final = 100
-_BATCH_VALUE_BYTES: Final = 2 * 1024**2  # a batch holds 4 MiB, in which values stand in base64
+_BATCH_VALUE_BYTES: Final = 2 * 1024**2  # a batch holds 4 MiB, with values in base64
 
 
 class StudyChanged(Exception):
@@ -51,7 +51,7 @@ class StudyChanged(Exception):
 
 
 class CommitRefused(StudyChanged):
-    """Storage was overloaded or not reached, and nothing has changed; `cause` is the SDK's error."""
+    """Storage was overloaded or unreachable, and nothing has changed; `cause` is the SDK's error."""
 
     def __init__(self, cause: AzureError) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class CommitRefused(StudyChanged):
 
 
 class CommitUnanswered(StudyChanged):
-    """Storage failed, and may have carried out the batch, or do so yet; `cause` is the SDK's error."""
+    """Storage failed, and may have carried out the batch, or may yet; `cause` is the SDK's error."""
 
     def __init__(self, cause: AzureError) -> None:
         super().__init__()
@@ -79,30 +79,30 @@ class StudyRevision:
 
 
 def fits_batch(instances: Sequence[NewInstance]) -> bool:
-    """Whether one batch has room to enter all of these, of one study."""
+    """Whether one batch has room to enter all of these instances of one study."""
     rows = _rows_of([instance.facts.identifiers for instance in instances])
     return rows <= _BATCH_ROWS and value_bytes(instances) <= _BATCH_VALUE_BYTES
 
 
 def fills_batch(instances: Sequence[NewInstance]) -> bool:
-    """Whether one batch may not have room to enter a further instance beside these, all of one study."""
+    """Whether one batch might have no room to enter another instance besides these, all of one study."""
     identifiers = [instance.facts.identifiers for instance in instances]
     return fills_removal_batch(identifiers) or value_bytes(instances) > _BATCH_VALUE_BYTES
 
 
 def fills_removal_batch(instances: Sequence[InstanceIdentifiers]) -> bool:
-    """Whether one batch may not have room to remove a further instance beside these, all of one study."""
+    """Whether one batch might have no room to remove another instance besides these, all of one study."""
     # The next instance may bring its series' row.
     return _rows_of(instances) + 2 > _BATCH_ROWS
 
 
 def value_bytes(instances: Iterable[NewInstance]) -> int:
-    """Size of what the rows of these instances hold beside the file's facts."""
+    """Size of what the rows of these instances hold besides the facts."""
     return sum(len(instance.metadata) + len(instance.frames) for instance in instances)
 
 
 def _rows_of(instances: Sequence[InstanceIdentifiers]) -> int:
-    """How many rows change with these instances of one study, its own and those of their series among them."""
+    """How many rows change with these instances of one study, including the study's and their series' rows."""
     return 1 + len({identifiers.series_instance_uid for identifiers in instances}) + len(instances)
 
 
@@ -118,7 +118,7 @@ class Catalog:
         return study
 
     async def read_outline(self, study_key: StudyKey) -> StudyRecord | None:
-        """A study with all its series as searches need it: without `posted`, which is longer than all else."""
+        """A study with all its series as searches need it: without `posted`, which is longer than all the rest."""
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_key, *keys.summary_rows(), OUTLINE):
             if entity["RowKey"] == keys.STUDY_ROW:
@@ -128,7 +128,7 @@ class Catalog:
         return None
 
     async def read_summary(self, study_key: StudyKey) -> tuple[StudyRevision | None, Mapping[str, SeriesRecord]]:
-        """A study as `read_study` has it, and the series that have a row even where the study has none."""
+        """A study as `read_study` returns it, and the series that have a row, even where the study has none."""
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_key, first, end):
@@ -171,7 +171,7 @@ class Catalog:
         return instance_metadata(identifiers.study, entity) if entity is not None else None
 
     async def read_etag(self, resource: ResourceIdentifiers) -> str | None:
-        """What changes with every batch that changes a study or a series; None when there is no such resource."""
+        """The ETag of a study's or series' row, new with every batch that changes it; None when there is no row."""
         series = resource.series_instance_uid
         row_key = keys.STUDY_ROW if series is None else keys.series_row(series)
         try:
@@ -191,14 +191,14 @@ class Catalog:
     async def read_instances_with_frames(
         self, study_key: StudyKey, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[InstanceWithFrames]:
-        """The same with their frame tables, `page_rows` an operation."""
+        """The same instances with their frame tables, `page_rows` an operation."""
         async for entity in self._instances(study_key, series_instance_uid, FACTS_AND_FRAMES, page_rows):
             yield instance_with_frames(study_key, entity)
 
     async def read_metadata(
         self, study_key: StudyKey, series_instance_uid: str | None = None, *, page_rows: int = PAGE_ROWS
     ) -> AsyncIterator[InstanceMetadata]:
-        """The metadata of the same instances, without the facts, which take half of the time."""
+        """The metadata of the same instances, without the facts, which take half the time."""
         async for entity in self._instances(study_key, series_instance_uid, METADATA, page_rows):
             yield instance_metadata(study_key, entity)
 
@@ -219,8 +219,8 @@ class Catalog:
     ) -> StudyRevision | None:
         """Take a study from one revision to the next, all or nothing, in one batch.
 
-        `before` None: the study is new; `after` None: its last instances go. Returns what now stands in the catalog.
-        Raises StudyChanged or InstanceExists; nothing has changed then, but for CommitUnanswered.
+        `before` None: the study is new; `after` None: its last instances go. Returns the new revision, None if it goes.
+        Raises StudyChanged or InstanceExists; then nothing has changed, except perhaps after CommitUnanswered.
         """
         study_key = (after or _record_of(before)).key
         operations = [
@@ -230,7 +230,7 @@ class Catalog:
             *(("delete", instance_row_key(instance.identifiers)) for instance in removed),
         ]
         try:
-            # Without the SDK's retry: once carried out, and undone by another, a batch must not be sent again.
+            # Without the SDK's retries: a batch that was carried out, and undone by another, must not be sent again.
             results = await self._table.submit_transaction(operations, retry_total=0)
         except TableTransactionError as error:
             if error.status_code == HTTPStatus.CONFLICT and error.index > 0:
@@ -272,7 +272,7 @@ class Catalog:
 
 
 def _unavailable(error: AzureError) -> Exception:
-    """What an error of a batch means."""
+    """The exception that says what an error of a batch means."""
     if was_refused(error):
         return CommitRefused(error)
     return CommitUnanswered(error) if is_unavailable(error) else error

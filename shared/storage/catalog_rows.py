@@ -13,13 +13,13 @@ from shared.storage import keys
 from shared.storage.properties import PROPERTY_BYTES, joined, names_of, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
-"""Largest metadata or frame table of a row; a larger one belongs in a blob."""
+"""Largest metadata or frame table that a row holds; a larger one goes to a blob."""
 
 _ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
 _METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
 
 OUTLINE: Final = ["RowKey", "created", *names_of("attributes", "sop_classes", "transfer_syntaxes")]
-"""What a search reads of a study's row and of those of its series."""
+"""What a search reads from the rows of a study and its series."""
 
 FACTS: Final = [
     "RowKey",
@@ -49,7 +49,7 @@ def study_entity(study: StudyRecord) -> dict[str, Any]:
 def study_record(
     study_key: StudyKey, entity: Mapping[str, Any], series: Mapping[str, SeriesRecord], posted: frozenset[Term]
 ) -> StudyRecord:
-    """The study whose row this is; its series and what is posted of it have been read elsewhere."""
+    """The study whose row this is, with its series and posted terms, which are read separately."""
     return StudyRecord(study_key, entity["created"], unpacked(entity, "attributes"), series, posted)
 
 
@@ -123,7 +123,7 @@ def instance_metadata(study_key: StudyKey, entity: Mapping[str, Any]) -> Instanc
 def instance_facts_and_metadata(
     study_key: StudyKey, entity: Mapping[str, Any]
 ) -> tuple[InstanceFacts, InstanceMetadata]:
-    """Both, of an instance of this study whose row was read with `FACTS_AND_METADATA`."""
+    """The facts and metadata of an instance of this study whose row was read with `FACTS_AND_METADATA`."""
     facts = instance_facts(study_key, entity)
     metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else joined(entity, "metadata")
     return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata)

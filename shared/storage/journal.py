@@ -1,4 +1,4 @@
-"""The requests in flight that change the archive: what a maintenance run has to look at when a process died."""
+"""The requests in flight that change the archive: where maintenance looks for what a dead process left behind."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from shared.storage.properties import packed, unpacked
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One resource that a request is changing: `resource` is its path below the service's URL, of a store a study.
+    """One resource that a request is changing: `resource` is its path below the service's URL; a store's is a study.
 
-    Every blob that a store writes has a version that begins with `request_id`, so its studies are enough to find them.
-    `terms` are those whose postings may be left behind in the index, `created` the times when the study that they name
-    was first stored, or was to be; terms of single instances follow from the blobs that are left. `is_over`: the
+    Every blob that a store writes has a blob version that begins with `request_id`, so its studies are enough to find
+    its blobs. `terms` are those whose postings may be left behind in the index, `created` the times when the study they
+    name was first stored, or was to be; terms of single instances follow from the blobs that are left. `is_over`: the
     request has ended and left the rest to maintenance.
     """
 
@@ -33,18 +33,18 @@ class JournalEntry:
     is_over: bool = False
 
     def may_be_alive(self, last_alive: datetime) -> bool:
-        """Whether the request may be at work still, where none is that began before `last_alive`."""
+        """Whether the request may still be at work, given that none that began before `last_alive` is."""
         return not self.is_over and self.started >= last_alive
 
 
 class Journal:
-    """The table of what is in flight; a request has an entry for each resource."""
+    """The table of requests in flight; a request has an entry for each resource."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
     async def write(self, entry: JournalEntry) -> None:
-        """Note an entry. Returns once that is durable."""
+        """Write an entry. Returns once it is durable."""
         await self._table.upsert_entity(
             {
                 **_key(entry.request_id, entry.resource),
@@ -58,7 +58,7 @@ class Journal:
         )
 
     async def read(self) -> AsyncIterator[JournalEntry]:
-        """Every entry of the requests in flight, and of those left behind by a process that died."""
+        """Every entry: those of requests in flight, and those left behind by dead processes."""
         async for entity in self._table.list_entities():
             request_id, resource = keys.entry_of_journal_row(entity["RowKey"])
             yield JournalEntry(
@@ -72,7 +72,7 @@ class Journal:
             )
 
     async def remove(self, request_id: str, resources: Iterable[str]) -> None:
-        """Forget entries of a request: all it began with these resources is done."""
+        """Remove entries of a request: all that it began with these resources is done."""
         keys_of_entries = (_key(request_id, resource) for resource in resources)
         await in_parallel(self._table.delete_entity(key["PartitionKey"], key["RowKey"]) for key in keys_of_entries)
 

@@ -1,8 +1,8 @@
-r"""The keys of everything in tables but postings: partition keys and row keys. Pure.
+r"""The partition keys and row keys of everything in tables except postings. Pure.
 
-Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, and
-``:`` with them, which separates; with ``!`` and not with ``%``, which clients and gateways decode a second time. The
-escape of a prefix is the prefix of the escape.
+Table keys may not hold ``/ \ # ?`` or control characters, and are at most 1 KiB. Values are therefore escaped, and so
+is ``:``, the separator; with ``!`` and not with ``%``, which clients and gateways decode a second time. An escaped
+prefix is a prefix of the escaped text.
 """
 
 import re
@@ -28,7 +28,7 @@ def unescape(text: str) -> str:
 
 
 def table_partition(partition: str, key: str) -> str:
-    """Partition key of what a data partition keeps under `key`, which has no ``:``: that itself in the default one."""
+    """Partition key of what a data partition keeps under `key`, which has no ``:``; `key` itself in the default one."""
     return key if partition == DEFAULT_PARTITION else f"{escape(partition)}:{key}"
 
 
@@ -71,7 +71,7 @@ def series_of_row(row_key: str) -> str:
 
 
 def instance_rows(series_instance_uid: str | None = None) -> tuple[str, str]:
-    """First row key and the first one past the end of a study's instances, or of those of one series."""
+    """First row key and the first one past the end of the instances of a study or of one series."""
     prefix = "instance" if series_instance_uid is None else f"instance:{series_instance_uid}"
     return f"{prefix}:", f"{prefix};"
 
@@ -82,12 +82,12 @@ def summary_rows() -> tuple[str, str]:
 
 
 def journal_shard(request_id: str) -> str:
-    """Partition key of a request's journal row: a few shards, so that no partition takes every store."""
+    """Partition key of a request's journal row: one of a few shards, so that no table partition takes every store."""
     return f"{int(request_id[:8], 16) % _JOURNAL_SHARDS:02d}"
 
 
 def journal_row(request_id: str, resource: str) -> str:
-    """Row key of what a request does to a resource, given by its path."""
+    """Row key of a request's entry for a resource, given by its path."""
     return f"{request_id}:{escape(resource)}"
 
 

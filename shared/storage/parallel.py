@@ -1,4 +1,4 @@
-"""Running many small storage operations at once, a bounded number of them."""
+"""Run many small storage operations, a bounded number of them at once."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -11,14 +11,14 @@ Result = TypeVar("Result")
 
 
 async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_once: int = _PARALLEL) -> list[Result]:
-    """The results of storage operations, in their order. Raises the first failure, and gives the others up.
+    """The results of storage operations, in their order. Raises the first failure and cancels the others.
 
-    The iterable makes each operation when its turn comes, but the second with the first.
+    The iterable makes each operation when its turn comes, except the second, which it makes with the first.
     """
     results: dict[int, Result] = {}
     coming = iter(operations)
     first = list(islice(coming, 2))
-    if len(first) < 2:  # without a task, of which a search makes hundreds else
+    if len(first) < 2:  # without a task: a search would start hundreds
         return [await operation for operation in first]
     pending = enumerate(chain(first, coming))
 
@@ -34,7 +34,7 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
     except BaseExceptionGroup as failures:
         failure = failures.exceptions[0]
     finally:
-        for operation in first:  # that nobody came to begin
+        for operation in first:  # in case it never started
             operation.close()
     if failure is not None:  # raised here, where it keeps its own cause and context
         raise failure

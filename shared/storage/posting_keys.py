@@ -1,10 +1,10 @@
-r"""The names of postings in the table of terms. Pure.
+r"""The keys of postings in the table of terms. Pure.
 
-Most attributes have a partition for each value, whose rows are studies. UIDs of series and instances, of which a study
-has many, share one where they differ in their last digits only: those that a device numbers one after the other are
-written in one batch, and no partition has more than 1,110 UIDs. An attribute whose values stand in lists of
-beginnings, too (`shared/archive/terms.py`), has a partition of its own, in which the rows of a list follow each other;
-so all rows of a value change in one batch. Within a list, the newest study comes first.
+Most attributes have a table partition for each value, whose rows are studies. Series and instance UIDs, of which a
+study has many, share a partition where they differ only in their last digits: UIDs that a device numbers in sequence
+are written in one batch, and no partition has more than 1,110 UIDs. An attribute whose values also stand in lists of
+beginnings (`shared/archive/terms.py`) has a single partition, in which the rows of a list follow each other; so all
+rows of a value change in one batch. Within a list, the newest study comes first.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from shared.storage.keys import escape, split_table_partition, table_partition, 
 _NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})
 _NUMBER: Final = re.compile("(.*?)([0-9]{0,3})", re.DOTALL)
 
-_CUT: Final = "!!"  # what has been escaped does not have it
+_CUT: Final = "!!"  # never occurs in escaped text
 _CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
@@ -33,10 +33,10 @@ _NO_STUDY: Final = StudyKey(DEFAULT_PARTITION, "")
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A study proposed by the index; `order` sorts newest stored study first.
+    """A study proposed by the index; `order` sorts the newest study first.
 
-    `value` is that of the term in comparable form, None where it is too long to be told. The posting of a single
-    instance says in which series it is.
+    `value` is the term's, in comparable form; None where it is too long for a key. The posting of a single instance
+    names its series.
     """
 
     partition_key: str
@@ -58,15 +58,15 @@ class Posting:
 
 
 def key_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, str]:
-    """Partition and row key of a study's posting of a term, without which its other rows are not there either."""
+    """Partition and row key of a study's posting of a term: its first row, without which it has no others."""
     partition_key, (row_key, *_) = rows_of(created, study, term)
     return partition_key, row_key
 
 
 def rows_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, list[str]]:
-    """Partition key and row keys of a study's posting of a term, at most 100, in every list that it stands in.
+    """Partition key and row keys of a study's posting of a term, at most 100: one in every list where it stands.
 
-    That of a single instance names the series, so that two instances of one UID have two.
+    A single instance's posting names the series, so that two instances with one UID have two postings.
     """
     microseconds = (created - _EPOCH) // timedelta(microseconds=1)
     listed = f"{_LAST_MICROSECOND - microseconds:017d}:{study.study_instance_uid}"
@@ -81,7 +81,7 @@ def rows_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, list[s
 
 
 def posting_of(partition_key: str, row_key: str) -> Posting:
-    """The posting that a row is of, whichever list it stands in."""
+    """The posting that a row belongs to, whichever list it stands in."""
     partition, key = split_table_partition(partition_key)
     keyword, is_plain, value = key.partition("=")
     if is_plain:
@@ -97,9 +97,9 @@ def posting_of(partition_key: str, row_key: str) -> Posting:
 
 
 def term_of(posting: Posting) -> Term | None:
-    """The term of a posting; None where the row is but one of its beginnings.
+    """The term of a posting; None where the row stands in a list of beginnings.
 
-    A long value is cut: `in_index` tells whether it is the same as another.
+    A long value is cut: `in_index` tells whether two terms are the same.
     """
     _, key = split_table_partition(posting.partition_key)
     keyword, is_plain, value = key.partition("=")
@@ -114,7 +114,7 @@ def term_of(posting: Posting) -> Term | None:
 
 
 def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str]:
-    """Partition key of a list of a data partition, its first row key and the first one past its end."""
+    """Partition key of a list in a data partition, its first row key and the first one past its end."""
     if not has_beginnings(keyword):
         partition_key, number = _partition_of(keyword, _bounded(name[1:]))
         end = f"{number[:-1]};" if number else ":"  # what follows begins with digits
@@ -124,7 +124,7 @@ def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str
 
 
 def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, str]:
-    """Partition key of a data partition's whole values of a span, the first row key and the first one past the last."""
+    """Partition key of a data partition's whole values in a span, first row key and the first one past the last."""
     first, last = (f"={escape(value[:MAX_NAME_LENGTH])}" for value in (span.first, span.last))
     code = ord(last[-1]) + 1
     if code == _LAST_CODE_BEFORE_SURROGATES + 1:
@@ -134,7 +134,7 @@ def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, st
 
 
 def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:
-    """What tells the postings of terms of one study apart: a term that the index gave back may be cut."""
+    """Keys that tell the terms of one study apart, even those read from the index, whose values may be cut."""
     return frozenset(key_of(_EPOCH, _NO_STUDY, term) for term in terms)
 
 
@@ -147,7 +147,7 @@ def _partition_of(keyword: str, bounded: str) -> tuple[str, str]:
 
 
 def _number_of(keyword: str, row_key: str) -> tuple[str, str]:
-    """The part of a whole value that its row key has, and the rest of the key."""
+    """The part of a whole value that its row key holds, and the rest of the key."""
     if keyword not in _NUMBERED:
         return "", row_key
     number, _, rest = row_key.partition(":")
@@ -155,8 +155,8 @@ def _number_of(keyword: str, row_key: str) -> tuple[str, str]:
 
 
 def _kept(value: str) -> tuple[str, str]:
-    """What a key tells of a value: its beginning, and a hash of the whole if that is longer."""
-    if found := _CUT_VALUE.fullmatch(value):  # it has come out of the index
+    """What a key holds of a value: its beginning, and a hash of the whole value if that is longer."""
+    if found := _CUT_VALUE.fullmatch(value):  # it was read from the index
         return found[1], found[2]
     if len(value) <= MAX_NAME_LENGTH:
         return value, ""
@@ -164,6 +164,6 @@ def _kept(value: str) -> tuple[str, str]:
 
 
 def _bounded(value: str) -> str:
-    """A value as keys have it: escaped, and cut if it is long."""
+    """A value as keys hold it: escaped, and cut if it is long."""
     kept, digest = _kept(value)
     return f"{escape(kept)}{_CUT}{digest}" if digest else escape(kept)

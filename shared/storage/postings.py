@@ -1,8 +1,8 @@
 """The index: lists of studies by searchable attribute and value.
 
-A posting only proposes a study; whoever reads it matches the study's own rows. So a posting too many costs a read and
-one too few would hide a study: postings are written before the catalog says that the study has the term, and removed
-only after it no longer does, and then only if nobody has written them anew in between. All rows of a posting change in
+A posting only proposes a study; whoever reads it matches the study's own rows. So a surplus posting costs a read, and a
+missing one would hide a study: postings are written before the catalog says that the study has the term, and removed
+only after it no longer does, and then only if nobody has written them again in between. All rows of a posting change in
 one batch, so its first row stands for all of them.
 """
 
@@ -29,7 +29,7 @@ _BATCH_ROWS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class PostingMark:
-    """A posting as it stood at some time, for `remove_marked`; without `etag`, however it stands."""
+    """A posting as it stood at some time, for `remove_marked`; `etag` None: however it stands."""
 
     term: Term
     etag: str | None = None
@@ -42,7 +42,7 @@ class Terms:
         self._table = table
 
     async def add(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
-        """Write a study's postings, those of a partition in one batch, or few."""
+        """Write a study's postings, those of a table partition in one batch or a few."""
 
         async def write(places: Sequence[_Place]) -> None:
             entities = [entity for place in places for entity in place.entities]
@@ -58,9 +58,9 @@ class Terms:
     async def read(
         self, partition: str, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
     ) -> AsyncGenerator[Posting, None]:
-        """A data partition's postings of several lists of an attribute, newest first; twice where two lists have one.
+        """A data partition's postings in some lists of an attribute, newest first; one that is in two comes twice.
 
-        A page of each list is read first, `page_rows` an operation, and more of one only when its turn comes.
+        A page of each list is read first, `page_rows` an operation, and the next one only when its turn comes.
         """
         sources = [self._rows(*rows_of_list(partition, keyword, name), page_rows) for name in lists]
 
@@ -80,12 +80,12 @@ class Terms:
                 heapq.heapreplace(heads, following)
 
     async def read_term(self, partition: str, term: Term) -> AsyncIterator[Posting]:
-        """A data partition's postings of one term, newest study first; of an instance's, those of any series."""
+        """A data partition's postings of one term, newest study first; of an instance's term, those of any series."""
         async for posting in self.read(partition, term.keyword, lists_of(term)[:1]):
             yield posting
 
     async def read_spans(self, partition: str, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
-        """A data partition's postings of all values in any span, newest study first; None if more than `most`."""
+        """A data partition's postings of all values in the spans, newest study first; None if more than `most`."""
         found = []
         for span in spans:
             async for posting in self._rows(*rows_of_span(partition, keyword, span), most + 1):
@@ -95,7 +95,7 @@ class Terms:
         return sorted(found, key=lambda posting: posting.order)
 
     async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
-        """Every posting there is with its term, whose value is cut if it is long; 1,000 rows an operation."""
+        """Every posting, with its term, whose value is cut if it is long; 1,000 rows an operation."""
         async for entity in self._table.list_entities(select=["PartitionKey", "RowKey"]):
             posting = posting_of(entity["PartitionKey"], entity["RowKey"])
             term = term_of(posting)
@@ -103,7 +103,7 @@ class Terms:
                 yield term, posting
 
     async def existing(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
-        """Those of `terms` that the study has a posting of."""
+        """Those of `terms` for which the study has a posting."""
 
         async def look(term: Term) -> Term | None:
             try:
@@ -115,7 +115,7 @@ class Terms:
         return frozenset(term for term in await in_parallel(map(look, terms)) if term is not None)
 
     async def mark(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> list[PostingMark]:
-        """Note how the study's postings of `terms` stand now; those that do not exist are left out."""
+        """Marks of the study's postings of `terms` as they stand now; those that do not exist are left out."""
 
         async def note(term: Term) -> PostingMark | None:
             try:
@@ -130,18 +130,18 @@ class Terms:
     async def remove_marked(
         self, study_key: StudyKey, created: datetime, marks: Iterable[PostingMark]
     ) -> frozenset[Term]:
-        """Remove postings that nobody has written since they were marked; the terms of those that were, and stay."""
+        """Remove the postings that nobody has written since they were marked; return the terms of the others."""
         places = (_Place.of(created, study_key, mark) for mark in marks)
         return frozenset().union(*await in_parallel(map(self._remove, _batches(places))))
 
     async def remove(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> None:
-        """Remove the postings of a study that is gone: `created` makes them its own, so nobody writes them anew."""
+        """Remove the postings of a study that is gone: nobody writes postings with its `created` again."""
         await self.remove_marked(study_key, created, map(PostingMark, terms))
 
     async def _remove(self, places: Sequence["_Place"]) -> frozenset[Term]:
-        """Remove postings of one partition, those that are there; the terms of those that are not as they were marked.
+        """Remove the existing postings of one table partition; return the terms of those changed since their mark.
 
-        Where one of them stands in the way of the others, each is removed for itself.
+        Where one of them makes the batch fail, each is removed separately.
         """
         operations = [operation for place in places for operation in place.removal()]
         try:
@@ -172,7 +172,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A posting and where it stands: its rows, of which the first stands for all."""
+    """A posting and its place: its rows, of which the first stands for all."""
 
     mark: PostingMark
     partition_key: str
@@ -195,7 +195,7 @@ class _Place:
 
 
 def _batches(places: Iterable[_Place]) -> Iterator[list[_Place]]:
-    """Postings of one partition together, as many as a batch has room for, and each once."""
+    """Postings grouped by table partition, as many together as a batch has room for, each posting once."""
     partitions: dict[str, dict[str, _Place]] = {}
     for place in places:
         partitions.setdefault(place.partition_key, {})[place.row_keys[0]] = place

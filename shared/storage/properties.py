@@ -18,7 +18,7 @@ def packed(name: str, value: Any) -> dict[str, bytes]:
 
 
 def unpacked(entity: Mapping[str, Any], name: str) -> Any:
-    """The value that `packed` made these properties of."""
+    """The value of which `packed` made these properties."""
     return json.loads(zlib.decompress(joined(entity, name)))
 
 
@@ -29,7 +29,7 @@ def split(name: str, value: bytes) -> dict[str, bytes]:
 
 
 def joined(entity: Mapping[str, Any], name: str) -> bytes:
-    """The bytes that `split` made these properties of."""
+    """The bytes of which `split` made these properties."""
     pieces: list[bytes] = []
     while piece := entity.get(f"{name}{len(pieces)}"):
         pieces.append(piece)

@@ -1,7 +1,7 @@
-"""What is asked of storage: each HTTP request is an operation, a batch of rows or blobs is one, a retry one more.
+"""The operations sent to storage: each HTTP request is one, a batch of rows or blobs is one, a retry is another.
 
-An operation is told by its method and its table or container, never by its URL: the keys of the index and the filters
-that name them hold patients' values.
+An operation is named by its method and its table or container, never by its URL: index keys, and filters that name
+them, hold patients' values.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ _KEPT: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One HTTP request to storage: `started` and `nanoseconds` until its answer began; `status` 0 if none came.
+    """One HTTP request to storage: `started` in ns since 1970, `nanoseconds` until its answer; `status` 0 if none came.
 
     `name` is ``{method} {store}``, `url` ends with that store: nothing follows that could be a value.
-    Bytes are those of the bodies, as far as they were announced. A table's batch is named ``POST $batch``.
+    Bytes are the bodies' Content-Length, 0 where there is none. A table's batch is named ``POST $batch``.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Operation:
 
 @dataclass(slots=True)
 class StorageUse:
-    """What somebody has asked of storage: sums by name and status, and the first operations, and the first to fail."""
+    """The operations of one watcher: sums by name and status, the first operations, and the next ones that failed."""
 
     operations: Counter[tuple[str, int]] = field(default_factory=Counter)
     nanoseconds: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -59,9 +59,9 @@ class StorageUse:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note what is asked in this context and by the tasks that it starts.
+        """Note the operations of this context and of the tasks that it starts.
 
-        Requests that store into one study share batches: these are noted for the request that sends them.
+        Requests that store into one study share batches: a batch is noted for the request that sends it.
         """
         token = _watched_by.set(self)
         try:
@@ -74,10 +74,10 @@ _watched_by: ContextVar[StorageUse | None] = ContextVar("watched_by", default=No
 
 
 def watcher() -> StorageUse | None:
-    """Whoever watches in this context."""
+    """What watches this context, if anything does."""
     return _watched_by.get()
 
 
 def has_failed(operation: Operation) -> bool:
-    """Whether storage failed or refused; that something is not there, is there already or has changed is an answer."""
+    """Whether storage failed or refused; that something does not exist, exists or has changed is an answer."""
     return operation.status in (0, 401, 403, 408, 429) or operation.status >= 500

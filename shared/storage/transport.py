@@ -12,15 +12,15 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from shared.storage.storage_use import Operation, watcher
 
-# Storage closes a connection that is idle; a batch that is sent at that moment may or may not have been received,
-# and is not sent again. Azurite waits 5 seconds.
+# Storage closes idle connections; a batch that is sent at that moment may or may not have been received, and is not
+# sent again. Azurite closes them after 5 seconds.
 _KEEP_ALIVE_SECONDS: Final = 4
 
 _STORE: Final = re.compile(r"/(dicom|catalog|terms|journal|\$batch)(?=[/(?]|$)")
 
 
 class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
-    """Sends everything, and notes it for whoever watches. It stands beneath the SDKs' retries."""
+    """Sends requests, beneath the SDKs' retries, and notes them for whoever watches."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -28,14 +28,14 @@ class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK export
         self._is_new = True
 
     async def open(self) -> None:
-        """Make the connections' session when it is first needed: as the SDK's own, but for what is said here."""
+        """Open the session when it is first needed: the SDK's own except for the options given here."""
         if self._is_new:
             self._is_new = False
             self.session = ClientSession(
                 connector=TCPConnector(keepalive_timeout=_KEEP_ALIVE_SECONDS),
                 cookie_jar=DummyCookieJar(),
                 auto_decompress=False,
-                # Looking for a proxy takes a thread for each request, a quarter of all that a small one computes.
+                # Looking for a proxy takes a thread for each request, a quarter of a small request's CPU time.
                 trust_env=bool(getproxies()),
             )
         await super().open()

@@ -13,7 +13,7 @@ async def test_storage_that_answers_is_healthy(archive: Archive) -> None:
     await archive.check()
 
 
-async def test_opening_twice_with_creation_is_no_error(azurite: Azurite) -> None:
+async def test_an_archive_that_exists_is_opened_even_when_told_to_create_it(azurite: Azurite) -> None:
     settings = Settings(storage_connection_string=azurite.connection_string, create_storage=True)
     again = await Archive.open(settings)
     await again.check()
@@ -36,7 +36,7 @@ async def test_opening_twice_with_creation_is_no_error(azurite: Azurite) -> None
         Settings(storage_blob_endpoint="https://a.blob.core.windows.net", storage_table_endpoint="a.table.net"),
     ],
 )
-async def test_one_account_is_named_in_one_way(settings: Settings) -> None:
+async def test_one_account_must_be_named_in_one_way(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="STORAGE_BLOB_ENDPOINT"):
         await Archive.open(settings)
 
@@ -51,7 +51,7 @@ async def test_a_developers_own_sign_in_is_found() -> None:
     await archive.close()
 
 
-async def test_a_connection_string_that_is_none_is_not_quoted() -> None:
+async def test_an_invalid_connection_string_is_not_quoted() -> None:
     with pytest.raises(SettingsError, match=r"^STORAGE_CONNECTION_STRING is not a connection string\.$") as raised:
         await Archive.open(Settings(storage_connection_string="AccountKey=secret"))
     assert raised.value.__cause__ is None

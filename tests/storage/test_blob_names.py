@@ -32,13 +32,13 @@ def test_all_blobs_of_a_study_have_its_folder_as_prefix(partition: str, folder: 
     assert study_of_folder(folder) == study
 
 
-@pytest.mark.parametrize("name", ["1/notes.txt", f"x/1/2/3_{VERSION}.dcm", f"=hospital-1=/2/3_{VERSION}.dcm"])
+@pytest.mark.parametrize("name", ["1/notes.txt", f"x/1/2/3_{BLOB_VERSION}.dcm", f"=hospital-1=/2/3_{BLOB_VERSION}.dcm"])
 def test_a_name_that_is_too_short_or_too_long_is_of_no_instance(name: str) -> None:
     with pytest.raises(ValueError, match="unpack"):
         instance_of_blob(name)
 
 
-def test_the_folder_of_a_partition_is_no_study() -> None:
+def test_the_folder_of_a_partition_is_not_a_study() -> None:
     assert is_partition_folder("=hospital-1=/")
     assert not any(map(is_partition_folder, ("1.2/", "=hospital-1=/1.2/", "=hospital-1/", "=hospital-1=")))
 

@@ -33,7 +33,7 @@ async def test_a_large_blob_comes_in_chunks(archive: Archive) -> None:
     assert max(map(len, chunks)) <= 4 * 1024**2
 
 
-async def test_deleting_takes_many_at_once_and_minds_none_that_are_gone(archive: Archive) -> None:
+async def test_many_blobs_are_deleted_at_once_and_missing_ones_ignored(archive: Archive) -> None:
     prefix = new_uid()
     names = [f"{prefix}/{number}.dcm" for number in range(300)]
     for name in names[::10]:

@@ -12,16 +12,16 @@ from tests.support.instance_rows import new_instance, new_uid, study_of
 
 async def stored(archive: Archive, study: str, *instances: tuple[str, str]) -> StudyRevision:
     new = [new_instance(study, series, instance) for series, instance in instances]
-    version = await archive.catalog.commit(None, study_of(*new), added=new)
-    assert version is not None
-    return version
+    revision = await archive.catalog.commit(None, study_of(*new), added=new)
+    assert revision is not None
+    return revision
 
 
 async def test_what_is_committed_is_read_back(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=bytes(range(256)) * 700)
-    version = await archive.catalog.commit(None, study_of(instance), added=[instance])
-    assert await archive.catalog.read_study(study_key(study)) == version
+    revision = await archive.catalog.commit(None, study_of(instance), added=[instance])
+    assert await archive.catalog.read_study(study_key(study)) == revision
     identifiers = identifiers_of(study, "2", "3")
     assert await archive.catalog.read_instance(identifiers) == instance.facts
     metadata = await archive.catalog.read_instance_metadata(identifiers)
@@ -42,7 +42,7 @@ async def test_what_does_not_exist_is_none(archive: Archive) -> None:
     assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
 
 
-async def test_values_in_a_blob_of_their_own_are_elsewhere(archive: Archive) -> None:
+async def test_values_in_a_separate_blob_are_elsewhere(archive: Archive) -> None:
     study = new_uid()
     instance = new_instance(study, "2", "3", metadata=None)
     await archive.catalog.commit(None, study_of(instance), added=[instance])
@@ -76,7 +76,7 @@ async def test_an_existing_instance_stops_the_whole_batch(archive: Archive) -> N
     assert await archive.catalog.read_instance(identifiers_of(study, "2", "2")) is None
 
 
-async def test_a_study_that_came_into_being_meanwhile_has_changed(archive: Archive) -> None:
+async def test_a_study_created_in_the_meantime_has_changed(archive: Archive) -> None:
     study = new_uid()
     await stored(archive, study, ("2", "1"))
     instance = new_instance(study, "2", "2")
@@ -84,7 +84,7 @@ async def test_a_study_that_came_into_being_meanwhile_has_changed(archive: Archi
         await archive.catalog.commit(None, study_of(instance), added=[instance])
 
 
-async def test_of_two_that_meet_on_a_study_one_succeeds(archive: Archive) -> None:
+async def test_only_one_of_the_batches_that_meet_on_a_study_succeeds(archive: Archive) -> None:
     study = new_uid()
     before = await stored(archive, study, ("2", "0"))
 
@@ -118,7 +118,7 @@ async def test_removing_the_last_instance_removes_study_and_series(archive: Arch
     assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
 
 
-async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
+async def test_a_study_deleted_in_the_meantime_has_changed(archive: Archive) -> None:
     study = new_uid()
     before = await stored(archive, study, ("2", "1"))
     rows = [row async for row in archive.catalog.read_instances(study_key(study))]
@@ -132,8 +132,8 @@ async def test_a_study_deleted_meanwhile_has_changed(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("series_each", [1, 100])
-async def test_a_full_batch_is_taken(archive: Archive, series_each: int) -> None:
-    """As many instances as `fills_batch` lets through, in one series and each in its own, rows of full size."""
+async def test_storage_accepts_a_full_batch(archive: Archive, series_each: int) -> None:
+    """As many instances as `fills_batch` allows: full-size rows in one series, or each instance in its own series."""
     study = new_uid()
     large = bytes(190 * 1024) if series_each == 1 else b"m"
     instances: list[NewInstance] = []
@@ -142,12 +142,12 @@ async def test_a_full_batch_is_taken(archive: Archive, series_each: int) -> None
         series = "2" if series_each == 1 else f"2.{number}"
         instances.append(new_instance(study, series, str(number), metadata=large))
     await archive.catalog.commit(None, study_of(*instances), added=instances)
-    version = await archive.catalog.read_study(study_key(study))
-    assert version is not None
-    assert version.record.instance_count == len(instances) > 10
+    revision = await archive.catalog.read_study(study_key(study))
+    assert revision is not None
+    assert revision.record.instance_count == len(instances) > 10
 
 
-async def test_the_most_small_instances_of_a_series_in_a_batch(archive: Archive) -> None:
+async def test_a_batch_takes_many_small_instances_of_a_series(archive: Archive) -> None:
     study = new_uid()
     instances: list[NewInstance] = []
     while not fills_batch(instances):

@@ -4,7 +4,7 @@ from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 
 
-async def test_what_a_request_does_is_noted_and_forgotten(archive: Archive) -> None:
+async def test_entries_are_written_and_removed(archive: Archive) -> None:
     request_id = "0123456789abcdef" * 2
     started = datetime(2026, 1, 1, tzinfo=UTC)
     entries = [

@@ -20,11 +20,11 @@ def test_escaping_is_reversible_and_leaves_nothing_forbidden(text: str) -> None:
 
 @pytest.mark.property
 @given(st.text(), st.text())
-def test_the_escape_of_a_prefix_is_the_prefix_of_the_escape(prefix: str, rest: str) -> None:
+def test_an_escaped_prefix_is_a_prefix_of_the_escaped_text(prefix: str, rest: str) -> None:
     assert keys.escape(prefix + rest).startswith(keys.escape(prefix))
 
 
-def test_instance_rows_of_a_series_do_not_reach_into_another_whose_uid_begins_alike() -> None:
+def test_instance_rows_of_a_series_exclude_series_whose_uid_begins_alike() -> None:
     first, end = keys.instance_rows("1.2")
     inside = keys.instance_row("1.2", "5")
     assert first <= inside < end
@@ -63,7 +63,7 @@ def test_two_studies_never_share_a_table_partition(one: tuple[str, str], other: 
     assert (first == second) == (one == other)
 
 
-def test_what_a_request_does_in_two_partitions_has_two_journal_rows() -> None:
+def test_entries_for_one_study_in_two_partitions_are_two_rows() -> None:
     paths = [StudyKey(partition, "1.2").path for partition in (DEFAULT_PARTITION, "hospital-1")]
     rows = [keys.journal_row("0" * 32, path) for path in paths]
     assert rows == [f"{'0' * 32}:studies!002f1.2", f"{'0' * 32}:partitions!002fhospital-1!002fstudies!002f1.2"]

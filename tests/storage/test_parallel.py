@@ -31,8 +31,8 @@ async def test_one_operation_needs_no_task() -> None:
     assert await in_parallel([task()]) == [asyncio.current_task()]
 
 
-async def test_the_first_failure_comes_as_it_is_and_the_others_are_given_up() -> None:
-    given_up = []
+async def test_the_first_failure_is_raised_unchanged_and_the_others_are_cancelled() -> None:
+    cancelled = []
 
     async def fail() -> None:
         await asyncio.sleep(0)
@@ -42,16 +42,16 @@ async def test_the_first_failure_comes_as_it_is_and_the_others_are_given_up() ->
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            given_up.append(number)
+            cancelled.append(number)
             raise
 
     with pytest.raises(KeyError) as raised:
         await in_parallel([wait(1), fail(), wait(2)])
     assert isinstance(raised.value.__cause__, ValueError)
-    assert sorted(given_up) == [1, 2]
+    assert sorted(cancelled) == [1, 2]
 
 
-async def test_what_was_not_begun_is_closed_or_never_made() -> None:
+async def test_operations_that_never_started_are_closed_or_never_made() -> None:
     made: list[Coroutine[Any, Any, None]] = []
 
     async def fail() -> None:
@@ -68,11 +68,11 @@ async def test_what_was_not_begun_is_closed_or_never_made() -> None:
     assert {getcoroutinestate(operation) for operation in made} == {CORO_CLOSED}
 
 
-async def test_who_gives_up_gives_up_what_is_under_way() -> None:
-    begun, ended = [], []
+async def test_cancellation_cancels_the_operations_under_way() -> None:
+    started, ended = [], []
 
     async def wait(number: int) -> None:
-        begun.append(number)
+        started.append(number)
         try:
             await asyncio.sleep(60)
         finally:
@@ -81,4 +81,4 @@ async def test_who_gives_up_gives_up_what_is_under_way() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await in_parallel((wait(number) for number in range(9)), at_once=2)
-    assert begun == sorted(ended) == [0, 1]
+    assert started == sorted(ended) == [0, 1]

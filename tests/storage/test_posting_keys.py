@@ -20,7 +20,7 @@ VALUES = st.text(CHARACTERS, max_size=300) | st.text(st.sampled_from("/ a^"), ma
 
 @pytest.mark.property
 @given(VALUES, KEYWORDS)
-def test_the_rows_of_a_term_fit_a_batch_and_their_keys_the_table(value: str, keyword: str) -> None:
+def test_the_rows_of_a_term_fit_a_batch_and_have_valid_keys(value: str, keyword: str) -> None:
     partition_key, row_keys = rows_of(CREATED, study_key(LONGEST_UID), Term(keyword, value))
     assert len(row_keys) == len(set(row_keys)) <= 100
     assert row_keys[0] == key_of(CREATED, study_key(LONGEST_UID), Term(keyword, value))[1]
@@ -54,7 +54,7 @@ def test_different_terms_have_different_postings(one: str, other: str, keyword: 
 @pytest.mark.property
 @given(VALUES, VALUES)
 @example("\U0010ffff", "")
-def test_what_begins_alike_lies_in_the_span(beginning: str, rest: str) -> None:
+def test_a_span_includes_all_values_that_begin_with_its_last(beginning: str, rest: str) -> None:
     partition_key, first, end = rows_of_span(DEFAULT_PARTITION, "PatientID", Span(beginning, beginning))
     found = key_of(CREATED, study_key("1.2"), Term("PatientID", beginning + rest))
     assert partition_key == found[0]
@@ -93,7 +93,7 @@ def test_uids_that_differ_in_their_last_digits_share_a_partition(uid: str, parti
 
 @pytest.mark.property
 @given(st.integers(0, 1200), st.integers(0, 1200), st.sampled_from(["1.2.", "1.2.9", "1.2.99"]))
-def test_a_uids_list_holds_no_other_that_shares_its_partition(one: int, other: int, beginning: str) -> None:
+def test_the_list_of_a_uid_excludes_others_in_its_partition(one: int, other: int, beginning: str) -> None:
     partition_key, first, end = rows_of_list(DEFAULT_PARTITION, "SOPInstanceUID", f"={beginning}{one}")
     found = key_of(CREATED, study_key("1"), Term("SOPInstanceUID", f"1.2.{other}", "1.2"))
     is_in_list = found[0] == partition_key and first <= found[1] < end

@@ -69,7 +69,7 @@ async def test_names_are_found_by_how_their_words_begin(archive: Archive) -> Non
     assert study not in await studies(archive, "PatientName", "^")
 
 
-async def test_long_values_that_begin_alike_are_told_apart(archive: Archive) -> None:
+async def test_long_values_that_begin_alike_are_distinguished(archive: Archive) -> None:
     one, other = (Term("PatientName", "/" * 40 + "long " * 100 + new_uid()) for _ in range(2))
     study, next_study = new_uid(), new_uid()
     await archive.terms.add(study_key(study), CREATED, [one])
@@ -81,7 +81,7 @@ async def test_long_values_that_begin_alike_are_told_apart(archive: Archive) -> 
     assert (await found(archive, one), await found(archive, other)) == ([], [next_study])
 
 
-async def test_values_that_a_key_may_not_hold(archive: Archive) -> None:
+async def test_values_that_a_key_may_not_hold_are_found(archive: Archive) -> None:
     for value in (
         f"a/b\\c#d?e!%2F\n{new_uid()}",
         f"{new_uid()}'; drop --",
@@ -99,7 +99,7 @@ async def test_the_posting_of_an_instance_names_its_series(archive: Archive) -> 
     assert [(posting.study.study_instance_uid, posting.series_instance_uid) for posting in postings] == [("1.1", "2.2")]
 
 
-async def test_a_marked_posting_goes_unless_it_was_written_anew(archive: Archive) -> None:
+async def test_a_marked_posting_goes_unless_it_was_written_again(archive: Archive) -> None:
     study = new_uid()
     kept, gone, never = Term("PatientID", new_uid()), Term("PatientID", new_uid()), Term("PatientID", new_uid())
     await archive.terms.add(study_key(study), CREATED, [kept, gone])
@@ -111,7 +111,7 @@ async def test_a_marked_posting_goes_unless_it_was_written_anew(archive: Archive
     assert await found(archive, gone) == []
 
 
-async def test_removing_touches_only_the_study_as_it_was_created(archive: Archive) -> None:
+async def test_removing_spares_postings_with_another_creation_time(archive: Archive) -> None:
     study, term = new_uid(), Term("PatientID", new_uid())
     await archive.terms.add(study_key(study), CREATED, [term])
     await archive.terms.add(study_key(study), CREATED + timedelta(days=1), [term])
@@ -121,11 +121,11 @@ async def test_removing_touches_only_the_study_as_it_was_created(archive: Archiv
 
 
 def numbered(count: int) -> list[Term]:
-    """The terms of instances that a device has numbered."""
+    """The terms of instances that a device has numbered in sequence."""
     return [Term("SOPInstanceUID", uid, "1.1.1") for uid in numbered_uids(count)]
 
 
-async def test_uids_that_are_numbered_are_written_and_removed_together(
+async def test_uids_numbered_in_sequence_are_written_and_removed_together(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = Counting()
@@ -141,7 +141,7 @@ async def test_uids_that_are_numbered_are_written_and_removed_together(
         assert await archive.terms.existing(study_key(study), CREATED, terms) == frozenset()
 
 
-async def test_a_posting_that_is_gone_or_stays_keeps_none_of_the_others(archive: Archive) -> None:
+async def test_a_posting_that_is_gone_or_changed_does_not_keep_the_others(archive: Archive) -> None:
     study, terms = new_uid(), numbered(5)
     gone, kept = terms[:2]
     await archive.terms.add(study_key(study), CREATED, terms)
@@ -154,7 +154,7 @@ async def test_a_posting_that_is_gone_or_stays_keeps_none_of_the_others(archive:
     assert await archive.terms.existing(study_key(study), CREATED, terms) == frozenset()
 
 
-async def test_a_term_and_what_the_index_makes_of_it_are_one_posting(archive: Archive) -> None:
+async def test_a_term_and_its_cut_form_from_the_index_are_one_posting(archive: Archive) -> None:
     study, term = new_uid(), Term("PatientName", "long " * 100 + new_uid())
     await archive.terms.add(study_key(study), CREATED, [term])
     (read,) = [term async for term, one in archive.terms.read_every_term() if one.study.study_instance_uid == study]
