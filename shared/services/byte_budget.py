@@ -1,4 +1,4 @@
-"""Bytes that a process may hold at once for one purpose: who would hold more, waits."""
+"""Bytes that a process may hold at once for one purpose: a request that would exceed them waits."""
 
 import asyncio
 from typing import Final
@@ -7,7 +7,7 @@ _UNIT_BYTES: Final = 64 * 1024
 
 
 class ByteBudget:
-    """A semaphore of bytes, first come first served; who asks for more than there are gets all."""
+    """A semaphore of bytes, first come first served; a request for more than the budget gets the whole budget."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._units = limit_bytes // _UNIT_BYTES

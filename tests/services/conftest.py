@@ -17,13 +17,13 @@ async def container(archive: Archive, settings: Settings) -> AsyncIterator[Conta
 
 @pytest_asyncio.fixture(scope="session")
 async def stores(archive: Archive, settings: Settings) -> StoreService:
-    """A process' store service."""
+    """The store service of a process."""
     return StoreService(archive, settings)
 
 
 @pytest_asyncio.fixture(autouse=True)
 async def clean_journal(archive: Archive) -> AsyncIterator[None]:
-    """Leave no journal entry to the next test."""
+    """Leave no journal entry for the next test."""
     yield
     async for entry in archive.journal.read():
         await archive.journal.remove(entry.request_id, [entry.resource])

@@ -1,7 +1,7 @@
-"""What a process holds in memory of all the requests that store at once, bounded: who would hold more, waits.
+"""Bounds on the memory that a process uses for all requests that store at once: one that would exceed them waits.
 
-A request that waits stops reading, and so its client stops sending. Nobody waits for a client, but for large headers,
-which go one at a time.
+A request that waits stops reading, and so its client stops sending. No request waits for another's client, except for
+large headers, which go one at a time.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from typing import Final
 from shared.services.byte_budget import ByteBudget
 
 MAX_BLOCK_BYTES: Final = 4 * 1024**2
-"""Size from which what has arrived of a part is staged as a block. A blob can have 50,000 of them."""
+"""Size from which the bytes that have arrived of a part are staged as a block. A blob can have 50,000 blocks."""
 
 _UPLOADS: Final = 4  # blocks and small instances on their way to storage at once
 _ARRIVING_BYTES: Final = 8 * 1024**2  # of all parts together, from which blocks are small
 _SMALL_BLOCK_BYTES: Final = 512 * 1024
 _RECEIVED_BYTES: Final = 8 * 1024**2  # complete parts that are not stored yet
-_BATCH_BYTES: Final = 3 * 1024**2  # rows of batches under way; a batch takes several times its rows
+_BATCH_BYTES: Final = 3 * 1024**2  # rows of batches under way; a batch takes several times the size of its rows
 
 
 class BackPressure:
@@ -31,5 +31,5 @@ class BackPressure:
 
     @property
     def block_bytes(self) -> int:
-        """Size from which what has arrived of a part is to be staged as a block; below, it may become one blob."""
+        """Size from which the bytes that have arrived of a part are staged; below it, the part may become one blob."""
         return MAX_BLOCK_BYTES if self.arriving_bytes <= _ARRIVING_BYTES else _SMALL_BLOCK_BYTES

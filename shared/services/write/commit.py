@@ -1,7 +1,7 @@
-"""Entering instances into the catalog, whoever else is changing the same study.
+"""Entering instances into the catalog while others may be changing the same study.
 
-Requests of this process that store into one study share batches: while one is under way, what others have ready
-gathers, and the next takes all that fits.
+Requests of this process that store into one study share batches: while a batch is under way, instances that other
+requests have ready queue up, and the next batch takes all that fit.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from shared.storage.catalog import (
 )
 from shared.storage.postings import PostingMark
 
-_REFUSALS: Final = 5  # by a storage that is overloaded or not reached
-_ROW_BYTES: Final = 4 * 1024  # about what a row takes beside its metadata and frames
+_REFUSALS: Final = 5  # while storage is overloaded or unreachable
+_ROW_BYTES: Final = 4 * 1024  # about what a row takes besides its metadata and frames
 
 
 @dataclass(eq=False)
@@ -55,8 +55,8 @@ class StudyCommits:
     async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
         """Enter instances of one study, distinct and no more than fit a batch, into index and catalog.
 
-        Returns those that were there already; all others are entered and found by searches from now on. Raises
-        StudyContended: nothing is entered then, but postings may be left that `intent` has declared.
+        Returns those that were there already; all others are entered, and searches find them from now on. Raises
+        StudyContended: then nothing is entered, but postings that `intent` has declared may be left.
         """
         study_key = instances[0].facts.identifiers.study
         share = _Share(instances, intent, asyncio.get_running_loop().create_future())
@@ -68,7 +68,7 @@ class StudyCommits:
             worker.add_done_callback(self._workers.discard)
         queue.append(share)
         try:
-            # Others may share the batch: it goes on without a request that is given up.
+            # Others may share the batch: it goes on when this request is cancelled.
             return await asyncio.shield(share.done)
         except asyncio.CancelledError:
             if share in queue:
@@ -103,11 +103,13 @@ class StudyCommits:
             return
         for share in group:
             own = {instance.facts.blob_version for instance in share.instances}
-            share.done.set_result({version: facts for version, facts in existing.items() if version in own})
+            share.done.set_result(
+                {blob_version: facts for blob_version, facts in existing.items() if blob_version in own}
+            )
 
 
 def _next_group(queue: deque[_Share]) -> list[_Share]:
-    """Take the first share of a queue, and of the others all that fit its batch and hold no instance again."""
+    """Take the first share of a queue, and all others that fit its batch and repeat no instance."""
     group = [queue.popleft()]
     instances = list(group[0].instances)
     seen: set[InstanceIdentifiers] = {instance.facts.identifiers for instance in instances}
@@ -132,7 +134,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     async for _ in attempts():
         before = await archive.catalog.read_study(study_key)
         if created is not None and (before is None or before.record.created != created):
-            # No study came to be, or still is, of that time: nobody else writes its postings.
+            # The study of that time never came to be, or is gone: nobody else writes its postings.
             await archive.terms.remove(study_key, created, written | terms_of_new(instances))
             written = frozenset()
         created = before.record.created if before else intent.new_time()
@@ -143,7 +145,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
             await archive.catalog.commit(before, plan.after, added=instances)
         except CommitUnanswered as error:
             if await not_in_catalog(archive, instances, existing):
-                # Not to be tried again: it may be carried out yet, or was and the instances are deleted again.
+                # No retry: the batch may still be carried out, or was, and the instances have been deleted since.
                 raise error.cause from None
         except CommitRefused as error:
             refusals += 1
@@ -164,7 +166,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
 
 
 async def _write_postings(archive: Archive, intent: Intent, plan: CommitPlan) -> list[PostingMark]:
-    """Write the postings that a plan needs, once the journal names them; the needless ones as they stand now."""
+    """Write the postings that a plan needs, once the journal names them; return marks of the needless ones."""
     study_key, created = plan.after.key, plan.after.created
     if plan.declared is not None:
         await intent.declare(plan.declared, created)

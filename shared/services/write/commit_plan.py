@@ -1,4 +1,4 @@
-"""What entering instances changes: what their study becomes, and which postings it needs and needs no more. Pure."""
+"""What entering instances changes: what their study becomes, and which postings it needs or no longer needs. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from shared.archive.terms import Term
 
 @dataclass(frozen=True, slots=True)
 class CommitPlan:
-    """The study as it is to be, and what it takes.
+    """The study after the commit, and what the commit takes.
 
-    `new` and `single` are terms whose postings are to be written, of the study and of the single instances; those of
-    `needless` may go afterwards. `declared` are terms that the journal has to name before; None where it names enough.
+    `new` and `single` are terms whose postings must be written, of the study and of the single instances; those of
+    `needless` may go afterwards. `declared` are terms that the journal must name first; None where it names enough.
     """
 
     after: StudyRecord
@@ -35,8 +35,8 @@ def commit_plan(
 ) -> CommitPlan:
     """The plan to enter instances of one study, first stored at `created`, that are not in it yet.
 
-    `written` are terms whose postings earlier attempts have written, `is_shared` says that the instances are of several
-    requests.
+    `written` are terms whose postings earlier attempts have written; `is_shared` says that the instances come from
+    several requests.
     """
     after = with_instances(before, instances, created)
     posted = before.posted if before else frozenset()
@@ -44,11 +44,11 @@ def commit_plan(
     new, needless = terms - posted, (posted | written) - terms
     declared = None
     if before is None or new or needless:
-        # Only the first request's entry knows this time, so it names what follows from the others' blobs, too.
+        # Only the first request's entry has this time, so it also names the terms that the others' blobs imply.
         declared = new | needless | (single if is_shared else frozenset())
     return CommitPlan(replace(after, posted=terms), new, single, needless, declared)
 
 
 def terms_of_new(instances: Iterable[NewInstance]) -> frozenset[Term]:
-    """The terms that instances have for themselves."""
+    """The terms of single instances."""
     return frozenset(term for instance in instances for term in terms_of_instance(instance.facts.identifiers))

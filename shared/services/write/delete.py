@@ -23,18 +23,18 @@ from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
 
-_ANSWER_SECONDS: Final = 120.0  # Azure's front end ends an exchange of which it has seen nothing for 230 s
+_ANSWER_SECONDS: Final = 120.0  # Azure's front end ends an exchange that has been silent for 230 s
 _CLEANED_AT_ONCE: Final = 2  # batches whose postings and blobs are removed at once
 
 
 async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
     """Remove the instances of `resource` from the catalog, then from the index, then their blobs.
 
-    Returns once nothing finds or retrieves them. Postings and blobs that are not removed `answer_seconds` after it
-    began are left to maintenance. Instances that are stored into the resource meanwhile may stay.
+    Returns once they can no longer be found or retrieved. Postings and blobs that are not removed within
+    `answer_seconds` are left to maintenance. Instances that are stored into the resource in the meantime may stay.
 
     Raises NotFound when there is nothing to delete, and StudyContended when other requests kept changing the study.
-    Wherever it ends: what is gone by then stays gone, and maintenance removes the rest.
+    Wherever it ends, what is gone stays gone, and maintenance removes the rest.
     """
     answer_at = asyncio.get_running_loop().time() + answer_seconds
     study, instances = await _found(archive, resource)
@@ -52,7 +52,7 @@ async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seco
 
 
 async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
-    """Go on with a delete that was cut off; what was stored after it began stays. Raises StudyContended."""
+    """Finish a delete that was cut off; instances stored after it began stay. Raises StudyContended."""
     resource = ResourceIdentifiers.of_path(entry.resource)
     study, found = await _found(archive, resource)
     instances = [instance for instance in found if instance.stored < entry.started]
@@ -80,8 +80,8 @@ class _Removed:
     """Instances whose rows are gone, and what is left of them.
 
     `rows` went in our own batch, and with them the need for `terms` of the study first stored at `created`; `marks`
-    are those postings as they stood before, None where the study was to go. `gone` are instances that were gone
-    already: by another's batch, or by ours whose answer was lost. `is_last`: the study has gone, too.
+    are the postings of these as they stood before, None where the study was to go. `gone` are instances that were
+    already gone: with another's batch, or with ours, whose answer was lost. `is_last`: the study has gone as well.
     """
 
     rows: Sequence[InstanceFacts] = ()
@@ -96,7 +96,7 @@ async def _remove_rows(
     archive: Archive, intent: Intent, study: StudyRevision | None, instances: Sequence[InstanceFacts]
 ) -> list[_Removed]:
     """Remove instances of a study from the catalog, batch by batch."""
-    # The postings of a study that has gone are nobody else's: they need no marks.
+    # Nobody else writes the postings of a study that has gone: they need no marks.
     goes = study is not None and len(instances) == study.record.instance_count
     removed = []
     for batch in _batches(instances):
@@ -114,15 +114,15 @@ async def _remove(
     *,
     with_marks: bool,
 ) -> tuple[StudyRevision | None, _Removed]:
-    """Remove a batch of instances; the study as it stands then."""
+    """Remove a batch of instances; return the study as it then stands, and what is gone."""
     gone: list[InstanceFacts] = []
     async for attempt in attempts():
         if attempt or study is None:
             study = await archive.catalog.read_study(batch[0].identifiers.study)
             rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
-            versions = {row.blob_version for row in rows if row is not None}
-            gone += [instance for instance in batch if instance.blob_version not in versions]
-            batch = [instance for instance in batch if instance.blob_version in versions]
+            blob_versions = {row.blob_version for row in rows if row is not None}
+            gone += [instance for instance in batch if instance.blob_version not in blob_versions]
+            batch = [instance for instance in batch if instance.blob_version in blob_versions]
         if study is None or not batch:
             return study, _Removed(gone=gone)
         created, posted = study.record.created, study.record.posted
@@ -147,7 +147,7 @@ async def _remove(
 
 
 async def _clean_up(archive: Archive, intent: Intent, removed: Sequence[_Removed]) -> None:
-    """Remove what the instances have left in the index and their blobs."""
+    """Remove the postings and blobs that the instances have left."""
     gone = frozenset(one.created for one in removed if one.is_last)
     await in_parallel((_clean_up_after(archive, intent, one, gone) for one in removed), at_once=_CLEANED_AT_ONCE)
 
@@ -155,7 +155,7 @@ async def _clean_up(archive: Archive, intent: Intent, removed: Sequence[_Removed
 async def _clean_up_after(
     archive: Archive, intent: Intent, removed: _Removed, studies_gone: frozenset[datetime | None]
 ) -> None:
-    """Remove the postings, then the blobs: while a blob is there, it can be told which postings its instance has."""
+    """Remove the postings, then the blobs: as long as a blob is there, its name says which postings to look for."""
     instances = [*removed.rows, *removed.gone]
     study_key = instances[0].identifiers.study
     unsure = removed.terms
@@ -163,7 +163,7 @@ async def _clean_up_after(
         await archive.terms.remove(study_key, removed.created, removed.terms)
         unsure = frozenset()
     elif removed.created is not None and removed.marks is not None:
-        # A store that found one of the instances there still has written its posting once more.
+        # A store that still found one of the instances has written its posting again.
         unsure = await archive.terms.remove_marked(study_key, removed.created, removed.marks)
     await remove_needless_postings(
         archive,

@@ -13,7 +13,7 @@ from shared.storage.journal import JournalEntry
 
 
 class Intent:
-    """A request's journal entry for one resource; it is written anew when there is more that may be left behind."""
+    """A request's journal entry for one resource; it is rewritten when more may be left behind."""
 
     def __init__(self, archive: Archive, entry: JournalEntry, *, is_written: bool = False) -> None:
         self._archive = archive
@@ -44,7 +44,7 @@ class Intent:
         return self._entry.created
 
     def new_time(self) -> datetime:
-        """A time for a study to have been first stored at, another one with each call; no other request has it."""
+        """A time for a study to be first stored at, a new one with each call; no other request has it."""
         time, self._unused_time = self._unused_time or datetime.now(UTC), None
         return time
 
@@ -56,7 +56,7 @@ class Intent:
     async def declare(self, terms: Iterable[Term] = (), created: datetime | None = None) -> None:
         """Return once the journal says that postings of these terms may be left, of a study first stored at `created`.
 
-        That is when the request began unless it is given.
+        By default, `created` is when the request began.
         """
         async with self._writing:
             declared = replace(
@@ -69,13 +69,13 @@ class Intent:
                 self._entry, self._is_written = declared, True
 
     async def hand_over(self) -> None:
-        """Leave what is left to do to maintenance, which need not wait until this request must be dead."""
+        """Leave the rest to maintenance, which need not wait until this request must be dead."""
         async with self._writing:
             self._entry = replace(self._entry, is_over=True)
             await self._archive.journal.write(self._entry)
 
     async def withdraw(self) -> None:
-        """Forget the entry: nothing is left to be done."""
+        """Remove the entry: nothing is left to be done."""
         async with self._writing:
             if self._is_written:
                 await self._archive.journal.remove(self._entry.request_id, [self._entry.resource])

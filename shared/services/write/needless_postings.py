@@ -1,4 +1,4 @@
-"""Removing postings of a study that it no longer needs, or never came to need."""
+"""Removing postings that a study no longer needs, or never came to need."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,9 +24,9 @@ async def remove_needless_postings(
 ) -> None:
     """Remove the postings of `terms` and `instances` that nothing needs, of a study first stored at any of `created`.
 
-    A term is needed that the study's record has, and that of an instance that has a row. The times are those of the
-    study as it stands or stood, or proposed by the caller or by requests that are dead: nobody else writes postings of
-    them. Raises StudyContended.
+    Needed are the terms of the study's record and of instances that have a row. The times are those of the study, as
+    it stands or stood, or proposed by the caller or by dead requests: nobody else writes postings with them. Raises
+    StudyContended.
     """
     created, terms = frozenset(created), frozenset(terms)
     named = {
@@ -53,7 +53,7 @@ async def remove_needless_postings(
         dropped = in_index(needless)
         posted = frozenset(term for term in study.record.posted if in_index([term]).isdisjoint(dropped))
         try:
-            # A store that has written them, and not yet sent its batch, fails with it and writes them anew.
+            # The batch of a store that has written them and not sent it yet will fail, and it writes them again.
             await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue

@@ -1,7 +1,7 @@
 """The Store transaction (PS3.18 10.5, STOW-RS): from the parts as they arrive to instances that are durable and found.
 
 A part's bytes go to storage while the rest of it arrives, and several parts are under way at once. Nothing is visible
-before the catalog's batch makes it so; a request that ends badly removes what it had not committed.
+before the catalog's batch makes it so; a request that fails removes what it has not committed.
 """
 
 import asyncio
@@ -41,16 +41,16 @@ from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.media_types import parse_media_type
 from shared.web.store_response import Failed, Outcome, Stored
 
-_PART_BYTES: Final = 256 * 1024  # about what a complete part takes beside its bytes: most are its attributes
+_PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
-# Scripts put the second on files that are DICOM all the same.
+# Scripts send the second for files that are DICOM all the same.
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
 
 _logger = logging.getLogger(__name__)
 
 
 class StoreService:
-    """Stores instances. One a process: it bounds what all requests together have under way."""
+    """Stores instances. One for each process: it bounds what all requests together have under way."""
 
     def __init__(self, archive: Archive, settings: Settings) -> None:
         self.archive = archive
@@ -64,16 +64,16 @@ class StoreService:
     async def store(
         self, events: AsyncIterator[Event], *, partition: str, study_instance_uid: str | None, api_version: ApiVersion
     ) -> list[Outcome]:
-        """Store the instances of a request into a data partition, given as the events of its parts.
+        """Store a request's instances, given as the events of its parts, in a data partition.
 
         The outcomes are in the parts' order.
 
-        `study_instance_uid` is the study that the request names, if it does. Raises what `events` raises; instances
-        that are not committed by then are removed.
+        `study_instance_uid` is the study that the request names, if any. Raises what `events` raises; instances that
+        are not committed by then are removed.
         """
         request = _StoreRequest(self, partition, study_instance_uid, api_version)
         try:
-            # Maintenance counts on it that no request is at work for longer.
+            # Maintenance relies on no request being at work for longer.
             async with asyncio.timeout(self.max_request_seconds):
                 async for event in events:
                     await request.receive(event)
@@ -87,7 +87,7 @@ class StoreService:
 
 
 class _StoreRequest:
-    """A request: its parts under way, what it means to do, what waits for a commit, what has become of each part."""
+    """A request: its parts under way, its intents, what waits for a commit, and the outcome of each part."""
 
     def __init__(
         self, service: StoreService, partition: str, study_instance_uid: str | None, api_version: ApiVersion
@@ -112,11 +112,13 @@ class _StoreRequest:
     async def receive(self, event: Event) -> None:
         match event:
             case PartBegin(headers=headers):
-                version = f"{self._request_id}{len(self._outcomes):06x}"
-                self._outcomes[version] = Failed(FailureReason.PROCESSING_FAILURE, ("The part was not processed.",))
+                blob_version = f"{self._request_id}{len(self._outcomes):06x}"
+                self._outcomes[blob_version] = Failed(
+                    FailureReason.PROCESSING_FAILURE, ("The part was not processed.",)
+                )
                 self._headers = headers
                 self._upload = InstanceUpload(
-                    self._archive.blobs, self._pressure, self._service.limits, self._partition, version
+                    self._archive.blobs, self._pressure, self._service.limits, self._partition, blob_version
                 )
             case PartData(data=data) if self._upload is not None:
                 await self._upload.receive(data)
@@ -131,14 +133,14 @@ class _StoreRequest:
                 self._tasks = [*(task for task in self._tasks if not task.done()), finishing]
 
     async def complete(self) -> list[Outcome]:
-        """Wait for the parts under way and commit what is pending: what has become of each part, in their order."""
+        """Wait for the parts under way and commit what is pending; return the outcome of each part, in their order."""
         await asyncio.gather(*self._tasks)
         await in_parallel(map(self._commit, list(self._pending)))
         await self._withdraw()
         return list(self._outcomes.values())
 
     async def abandon(self) -> None:
-        """Remove what is not committed. Where even that fails, the journal entry stays and maintenance does it."""
+        """Remove what is not committed. Where even that fails, the journal entry stays and maintenance removes it."""
         if self._upload is not None:
             await self._upload.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -149,7 +151,7 @@ class _StoreRequest:
             _logger.error("Store %s is left to maintenance, its entry stays: %s", self._request_id, described(error))
 
     async def _withdraw(self) -> None:
-        """Forget the journal entries, but those of studies that something may be left of."""
+        """Remove the journal entries, except for studies of which something may be left."""
         finished = [intent for study, intent in self._intents.items() if not self._unfinished[study]]
         await in_parallel(intent.withdraw() for intent in finished)
 
@@ -159,7 +161,7 @@ class _StoreRequest:
             self._outcomes[upload.blob_version] = failed
 
     async def _make_ready(self, upload: InstanceUpload, headers: Headers) -> Failed | None:
-        """Write a complete part's blobs and put it up for a commit, which is made once there is enough for one."""
+        """Write a complete part's blobs and queue it for a commit, which is made once there is enough for one."""
         if (comment := _part_type_comment(headers)) is not None:
             await upload.abandon()
             return Failed(FailureReason.PROCESSING_FAILURE, (comment,))
@@ -189,7 +191,7 @@ class _StoreRequest:
         return None
 
     def _examine(self, instance: DicomInstance) -> Stored | Failed:
-        """Whether the instance may be stored; `Stored` is what to answer once it is."""
+        """Whether the instance may be stored; `Stored` is its outcome once it is."""
 
         def failed(reason: FailureReason, *comments: str) -> Failed:
             return Failed(reason, comments, instance.sop_class_uid, instance.sop_instance_uid)
@@ -213,18 +215,18 @@ class _StoreRequest:
             resource = ResourceIdentifiers(study_key)
             intent = Intent.new(self._archive, self._request_id, "store", resource)
             self._intents[study_key] = intent
-            # That a study of its own has; what others add to it, the commit declares.
+            # The terms of a study of this instance alone; the commit declares those that others add.
             await intent.declare(terms_of(with_instances(None, [new], intent.started)))
         await intent.declare()
 
     async def _commit(self, study_key: StudyKey) -> None:
-        """Enter what is pending for a study, and settle the outcomes of what could not be."""
+        """Enter what is pending for a study, and settle the outcomes of instances that could not be entered."""
         instances = self._pending.pop(study_key)
         ours = {instance.facts.blob_version: instance.facts for instance in instances}
-        # Without an answer, the commit may have succeeded, and may have left postings: maintenance is to see.
+        # Without an answer, the commit may have succeeded, and may have left postings: maintenance will see.
         self._unfinished[study_key] += 1
-        for version in ours:
-            del self._uncommitted[version]
+        for blob_version in ours:
+            del self._uncommitted[blob_version]
         try:
             existing = await self._service.commits.commit(instances, self._intents[study_key])
         except StudyContended as error:
@@ -232,10 +234,10 @@ class _StoreRequest:
                 self._fail(facts, FailureReason.PROCESSING_FAILURE, str(error))
             return
         self._unfinished[study_key] -= 1
-        for version, there in existing.items():
-            duplicate = compared(ours[version], there)
-            self._fail(ours[version], FailureReason.INSTANCE_EXISTS, comment_on(duplicate), duplicate)
-        await self._remove_blobs([ours[version] for version in existing])
+        for blob_version, there in existing.items():
+            duplicate = compared(ours[blob_version], there)
+            self._fail(ours[blob_version], FailureReason.INSTANCE_EXISTS, comment_on(duplicate), duplicate)
+        await self._remove_blobs([ours[blob_version] for blob_version in existing])
 
     def _fail(
         self, facts: InstanceFacts, reason: FailureReason, comment: str, duplicate: Duplicate | None = None
@@ -245,7 +247,7 @@ class _StoreRequest:
         )
 
     async def _remove_blobs(self, instances: Sequence[InstanceFacts]) -> None:
-        """Remove blobs that nobody sees; where that fails, maintenance does it."""
+        """Remove blobs that no row names; where that fails, maintenance does it."""
         try:
             await self._archive.blobs.delete([name for facts in instances for name in blob_names.blobs_of(facts)])
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
@@ -254,7 +256,7 @@ class _StoreRequest:
 
 
 def _part_type_comment(headers: Headers) -> str | None:
-    """What is wrong with a part's Content-Type; a part without one is taken for what the request says it is."""
+    """What is wrong with a part's Content-Type, if anything; a part without one is what the request says it is."""
     content_type = headers.get("Content-Type")
     if content_type is None:
         return None
@@ -268,7 +270,7 @@ def _part_type_comment(headers: Headers) -> str | None:
 def _new_instance(
     identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
 ) -> tuple[NewInstance, bytes, bytes]:
-    """What to enter of an instance, with its metadata and frame table in storage form. Takes a while."""
+    """What to enter for an instance, with its metadata and frame table in storage form. Slow."""
     # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
     syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
     compressor = zlib.compressobj()

@@ -10,13 +10,13 @@ from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
-_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before it is known where to put it
+_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before its blob's name is known
 
 
 class InstanceUpload:
     """Takes a Part 10 file in chunks and stages it. Ends with `finish`, and then `publish`, or with `abandon`.
 
-    A file that is not DICOM, or names itself by no valid UIDs, is read to its end without being kept.
+    A file that is not DICOM, or lacks valid UIDs, is read to its end without being kept.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class InstanceUpload:
 
     @property
     def held_bytes(self) -> int:
-        """About how many bytes of the file are in memory, those that are being staged apart."""
+        """About how many bytes of the file are in memory, not counting those being staged."""
         return len(self._block) + self._reader.held_bytes
 
     async def receive(self, chunk: bytes) -> None:
-        """Take the next bytes; waits when too much is under way. Raises when storage failed."""
+        """Take the next bytes; waits while too much is under way. Raises when storage failed."""
         if self._failure is not None:
             return
         try:
-            # Parsing a header takes milliseconds; after it, a chunk is only looked through.
+            # Parsing a header takes milliseconds; after it, a chunk is only scanned.
             parsing = not self._reader.is_header_read
             kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
         except DicomFileError as error:
@@ -79,7 +79,7 @@ class InstanceUpload:
         self._note_arriving()
 
     async def finish(self) -> DicomInstance:
-        """The whole file has been received: what it is. Raises DicomFileError when it is no DICOM file, or cut."""
+        """The instance, once its whole file has been received. Raises DicomFileError when that is not DICOM, or cut."""
         self._arrived()
         try:
             if self._failure is not None:
@@ -92,7 +92,7 @@ class InstanceUpload:
         return instance
 
     async def publish(self, name: str) -> None:
-        """Make the finished file visible as the blob `name`, of its own identifiers and blob version."""
+        """Make the finished file visible as the blob `name`, made of its identifiers and blob version."""
         if not self._staged:
             async with self._pressure.uploads:
                 await self._blobs.put(name, bytes(self._block))
@@ -113,7 +113,7 @@ class InstanceUpload:
         self.size_bytes += len(content)
 
     async def _watch_header(self) -> None:
-        """Have one file at a time hold more than a little of its header."""
+        """Let only one file at a time hold more than a little of its header."""
         is_large = self._reader.held_bytes > _LARGE_HEADER_BYTES
         if is_large and not self._has_large_header:
             await self._pressure.large_header.acquire()

@@ -19,12 +19,12 @@ def test_a_new_study_writes_and_declares_all_its_terms() -> None:
     assert (plan.single, plan.needless) == (SINGLE, frozenset())
 
 
-def test_a_shared_one_declares_those_of_its_instances_too() -> None:
+def test_a_shared_batch_also_declares_the_terms_of_its_instances() -> None:
     plan = commit_plan(None, [new_instance("1", "1.2", "1.3")], CREATED, frozenset(), is_shared=True)
     assert plan.declared == plan.new | SINGLE
 
 
-def test_what_changes_no_term_of_the_study_declares_nothing() -> None:
+def test_instances_that_change_no_term_of_the_study_declare_nothing() -> None:
     before = study_of(new_instance("1", "1.2", "1.1"))
     before = replace(before, posted=terms_of(before))
     plan = commit_plan(before, [new_instance("1", "1.2", "1.3")], before.created, frozenset(), is_shared=True)
@@ -32,7 +32,7 @@ def test_what_changes_no_term_of_the_study_declares_nothing() -> None:
     assert plan.after.instance_count == 2
 
 
-def test_what_no_longer_holds_is_needless_also_if_only_an_attempt_wrote_it() -> None:
+def test_terms_that_no_longer_hold_are_needless_even_if_only_an_attempt_wrote_them() -> None:
     before = study_of(new_instance("1", "1.2", "1.1"))
     before = replace(before, posted=terms_of(before))
     changed = new_instance("1", "1.2", "1.3", patient="ID2")

@@ -32,7 +32,7 @@ async def stored(stores: StoreService, study: str, *series: tuple[str, int]) -> 
     return [outcome for outcome in await store(stores, *files) if isinstance(outcome, Stored)]
 
 
-async def test_an_instance_then_its_series_then_the_study(
+async def test_deleting_an_instance_then_its_series_then_the_study(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study, first, second = new_uid(), new_uid(), new_uid()
@@ -61,7 +61,7 @@ async def test_a_large_study_goes_in_several_batches(
 
 
 @pytest.mark.parametrize("series", [None, "9.9"])
-async def test_what_is_not_there_is_not_found(archive: Archive, series: str | None) -> None:
+async def test_deleting_what_does_not_exist_raises_not_found(archive: Archive, series: str | None) -> None:
     with pytest.raises(NotFound, match="no such study" if series is None else "no such series"):
         await delete(archive, resource_of(new_uid(), series))
 
@@ -91,7 +91,7 @@ async def test_storing_into_a_study_while_it_is_deleted_ends_consistent(
     assert await check_study(archive, container, study) == 0
 
 
-async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
+async def test_a_contended_delete_fails_and_is_finished_later(
     stores: StoreService,
     archive: Archive,
     settings: Settings,
@@ -117,7 +117,7 @@ async def test_a_delete_that_does_not_get_through_says_so_and_is_finished_later(
     assert await requests_in_journal(archive) == 0
 
 
-async def test_a_new_series_of_another_process_in_between_makes_it_read_again(
+async def test_a_series_stored_by_another_process_makes_a_delete_read_again(
     stores: StoreService,
     archive: Archive,
     settings: Settings,
@@ -153,7 +153,7 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
     assert await archive.catalog.read_study(study_key(study)) is None
     assert [row async for row in archive.catalog.read_instances(study_key(study))] == []
     assert len(await blobs_of_study(container, study)) == 100
-    # another store meanwhile is not touched
+    # what is stored in the meantime is not touched
     await store(stores, *files_of(study, 1, series=series))
     assert (await replay_journal(archive, settings)).settled_entries == 1
     assert await check_study(archive, container, study) == 1
@@ -184,7 +184,7 @@ async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
     assert await requests_in_journal(archive) == 0
 
 
-async def test_a_study_goes_in_an_operation_for_each_partition_and_few_for_the_rest(
+async def test_deleting_a_study_takes_an_operation_for_each_table_partition_and_few_others(
     stores: StoreService, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = new_uid()

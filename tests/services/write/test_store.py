@@ -45,7 +45,7 @@ async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
 
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
-    """Instances that are numbered one after the other, as devices do."""
+    """Instances numbered in sequence, as devices number them."""
     uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}
     return [part10(dataset(**uids, SOPInstanceUID=uid)) for uid in numbered_uids(count)]
 
@@ -84,7 +84,7 @@ async def test_a_large_instance_goes_in_blocks(
     assert await check_study(archive, container, study) == 1
 
 
-async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
+async def test_metadata_too_large_for_a_row_gets_a_separate_blob(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
@@ -102,7 +102,7 @@ async def test_metadata_too_large_for_a_row_gets_a_blob_of_its_own(
 
 @pytest_asyncio.fixture(scope="session")
 async def processes(settings: Settings) -> AsyncIterator[list[StoreService]]:
-    """Store services that share nothing but the storage, as those of several processes."""
+    """Store services that share nothing but the storage, like those of several processes."""
     archives = [await Archive.open(settings) for _ in range(3)]
     yield [StoreService(archive, settings) for archive in archives]
     for archive in archives:
@@ -120,7 +120,7 @@ async def test_stores_that_meet_on_a_study_all_succeed_and_the_count_is_exact(
     assert await requests_in_journal(archive) == 0
 
 
-async def test_of_stores_of_the_same_instance_one_wins_and_the_others_leave_no_blob(
+async def test_one_store_of_the_same_instance_wins_and_the_others_leave_no_blob(
     processes: list[StoreService], archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
@@ -209,7 +209,7 @@ async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_jour
     await archive.journal.remove(entries[0].request_id, [entries[0].resource])
 
 
-async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
+async def test_a_store_into_a_contended_study_fails_and_can_be_sent_again(
     stores: StoreService,
     archive: Archive,
     settings: Settings,
@@ -229,7 +229,7 @@ async def test_a_study_that_stays_contended_fails_for_now_and_can_be_sent_again(
     assert [outcome.reason for outcome in outcomes if isinstance(outcome, Failed)] == [272, 272]
     assert await archive.catalog.read_study(study_key(study)) is None
     assert [type(outcome) for outcome in await store(stores, *files)] == [Stored] * 2
-    # what the failed ones left behind may be in the index, and is declared in the journal
+    # the failed store may have left postings in the index, which the journal declares
     assert await requests_in_journal(archive) == 1
     assert (await replay_journal(archive, settings, now=datetime.now(UTC) + timedelta(hours=2))).settled_entries == 1
     assert await check_study(archive, container, study) == 2
