@@ -1,8 +1,8 @@
 """Which studies a search has to look at: those that the most selective of its keys proposes, newest first.
 
-A key that singles out (an identifier) is followed as it is. Of others, a few postings of each are looked at: where one
-of them has no more, its studies are all there are to match. Otherwise the key that is the most selective by nature is
-followed down its lists, page by page, only as far as the answer needs.
+A key that singles out studies (an identifier) is followed at once. Otherwise a few postings of each key are read: where
+a key has no more, only its studies can match. Failing that, the key that is the most selective by nature is followed
+down its lists, page by page, only as far as the answer needs.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _REPAIRED: Final = 8  # stale postings that one search removes
 _STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
-# The keywords whose postings are followed in preference, most selective first; the first ones single out.
+# The keywords whose postings are followed in preference, most selective first; the first ones single out studies.
 _SELECTIVE: Final = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
@@ -58,7 +58,7 @@ _logger = logging.getLogger(__name__)
 class Effort:
     """What a search has read so far, what it may read at most, and the stale postings that it came across.
 
-    `wanted` is how many results it still looks for; `is_sparse`: not every study that was proposed had one.
+    `wanted` is how many results it still looks for; `is_sparse`: some proposed study had none.
     """
 
     max_postings: int
@@ -72,27 +72,27 @@ class Effort:
 
     @classmethod
     def of(cls, settings: Settings, wanted: int) -> "Effort":
-        """That of a search that begins now, and looks for so many results."""
+        """The effort of a search that begins now, and looks for `wanted` results."""
         return cls(settings.max_searched_postings, settings.max_searched_studies, wanted=wanted)
 
     def ahead(self) -> int:
-        """How many studies to read before it is known whether they are needed; no more than are, while all match."""
+        """How many studies to read before their turn; while all match, no more than the answer needs."""
         return _AHEAD if self.is_sparse else max(0, min(_AHEAD, self.wanted - 1))
 
     def allows(self, *, postings: int = 0, studies: int = 0) -> bool:
-        """Count what is about to be read, and tell whether it may be; if not, the search is cut."""
+        """Count what is about to be read, and return whether it may be; if not, the search is cut."""
         self.postings += postings
         self.studies += studies
         self.is_cut |= self.postings > self.max_postings or self.studies > self.max_studies
         return not self.is_cut
 
     def note_stale(self, posting: Posting, study: StudyRecord | None) -> None:
-        """Note a posting of a study that does not have the value that it says."""
+        """Note a posting, if its study does not have its value."""
         if posting.value is None or len(self.stale) == _REPAIRED:
             return
         term = Term(posting.keyword, posting.value, posting.series_instance_uid)
         is_of_study = study is not None and study.created == posting.created
-        # Whether an instance is there is not the study's to say.
+        # The study cannot say whether an instance exists.
         if not is_of_study or not (
             posting.series_instance_uid or in_index([term]) <= in_index(terms_of(study) if study else ())
         ):
@@ -124,7 +124,7 @@ async def candidates(
 
     async def read(posting: Posting) -> Candidate | None:
         study = await archive.catalog.read_outline(posting.study)
-        # One of another time is left of a request that died: the study has its own, and is to be found once.
+        # One with another time is left by a dead request: the study has its own, and must be found once.
         if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
             effort.is_sparse = True
@@ -141,7 +141,7 @@ async def candidates(
 async def _counted(
     postings: AsyncIterator[tuple[Posting, bool]], named: Collection[StudyKey] | None, effort: Effort
 ) -> AsyncIterator[Posting]:
-    """The postings of studies to be read, as long as the effort allows; those of one instance each."""
+    """The postings whose studies to read, each once (once a series for instances), as long as the effort allows."""
     last = None
     async for posting, is_accepted in postings:
         if not effort.allows(postings=1):
@@ -178,7 +178,7 @@ async def _postings(archive: Archive, partition: str, query: SearchQuery) -> Asy
 
 
 def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
-    """How many rows of each list to read at once: together about twice what the answer takes of them."""
+    """How many rows of each list to read at once: together about twice as many as the answer needs."""
     wanted = query.offset + query.limit + 1
     if len(lookup.lists) > 1:
         wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
@@ -190,7 +190,7 @@ def _accepts(lookup: Lookup, posting: Posting) -> bool:
 
 
 async def _few(archive: Archive, partition: str, lookup: Lookup) -> Sequence[Posting] | None:
-    """All postings of a key, if they are few."""
+    """All postings of a key if they are few, else None."""
     if lookup.is_of_everything:
         return None
     if lookup.spans:

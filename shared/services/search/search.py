@@ -1,7 +1,7 @@
 """The Search transaction (PS3.18 10.6, QIDO-RS): the index proposes studies, their own rows decide.
 
-Each study that is proposed is read and matched in full, so a posting that is out of date changes nothing but that it is
-removed. A search costs what its answer is worth, whatever the size of the archive.
+Each proposed study is read and matched in full, so a stale posting has no effect on the results, and is removed. The
+cost of a search grows with its answer, not with the archive.
 """
 
 import json
@@ -44,9 +44,9 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """The data sets of a page of results, and whether there are more behind it.
+    """The data sets of a page of results, and whether there are more after it.
 
-    `is_cut`: the search ended at a limit of the settings, so there may be more that it did not come to.
+    `is_cut`: the search ended at a limit of the settings, so there may be more that it did not reach.
     """
 
     results: list[dict[str, Any]]
@@ -62,10 +62,10 @@ async def search(
     service_url: str,
     settings: Settings,
 ) -> SearchResults:
-    """Search in all of a data partition, or within the study or series `scope` of it that the request's path names.
+    """Search all of a data partition, or the study or series `scope` in it that the request's path names.
 
-    The newest study comes first, by when it was first stored; within a study, by series and instance UID. `service_url`
-    is ``scheme://host/version``, for RetrieveURL.
+    The newest study comes first, by when it was first stored; within a study, results are in the order of series and
+    instance UID. `service_url` is ``scheme://host/v1`` or ``/v2``, for RetrieveURL.
     """
     fixed = scope.level if scope else None
     returned = returned_tags(query, fixed)
@@ -149,7 +149,7 @@ async def _matches_within(
         return
     async for record in _instances(archive, query, study, list(matching)):
         above = matching.get(record.identifiers.series_instance_uid)
-        if above is None:  # its series is newer than what was read of the study
+        if above is None:  # its series was added after the study was read
             continue
         metadata = await _metadata(archive, record, service_url)
         if metadata is not None and _match(query, Level.INSTANCE, metadata):
@@ -157,7 +157,7 @@ async def _matches_within(
 
 
 def _row_order(series_instance_uid: str) -> str:
-    """By which instances' rows sort, so that pages of results go on where the one before ended."""
+    """The sort key of instances' rows, so that a page of results goes on where the one before ended."""
     return keys.instance_rows(series_instance_uid)[0]
 
 
@@ -168,7 +168,7 @@ def _match(query: SearchQuery, level: Level, attributes: Mapping[str, Any]) -> b
 
 
 def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str | None:
-    """The series that the search is narrowed to, by its path or because the index knows where an instance is."""
+    """The series to which the search is narrowed, by its path or because the index knows where an instance is."""
     if scope is not None and scope.series_instance_uid is not None:
         return scope.series_instance_uid
     return candidate.posting.series_instance_uid or None if candidate.posting else None
@@ -186,9 +186,9 @@ async def _metadata(archive: Archive, record: InstanceMetadata, service_url: str
 async def _instances(
     archive: Archive, query: SearchQuery, study: StudyRecord, series_instance_uids: Sequence[str]
 ) -> AsyncIterator[InstanceMetadata]:
-    """The instances of some series; only those named, where the search names their UIDs.
+    """The instances of some series; where the search names UIDs, only those instances.
 
-    Where all series are asked for they are read at once, and there may be instances of one that is newer.
+    Where all series are asked for, they are read together, and instances of a newer series may be among them.
     """
     uids = query.keys.get(_INSTANCE_UID)
     if isinstance(uids, AnyOf):

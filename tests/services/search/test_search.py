@@ -1,4 +1,4 @@
-"""What the index says of studies, where a store or a delete touches what it leaves in place."""
+"""What the index says about a study of which a store or a delete leaves a part in place."""
 
 from shared.archive.terms import Term
 from shared.dicom.attributes import Level
@@ -18,7 +18,7 @@ async def studies_posted(archive: Archive, term: Term) -> list[str]:
     return [posting.study.study_instance_uid async for posting in archive.terms.read_term(DEFAULT_PARTITION, term)]
 
 
-async def test_a_duplicate_that_is_refused_leaves_no_posting_of_what_its_study_is_not(
+async def test_a_refused_duplicate_leaves_no_posting_of_a_value_that_its_study_lacks(
     stores: StoreService, archive: Archive
 ) -> None:
     image, other_patient = dataset(), new_uid()

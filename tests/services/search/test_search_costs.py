@@ -1,4 +1,4 @@
-"""What searches read does not grow with the archive; counted on made-up archives, which are like stored ones."""
+"""What searches read does not grow with the archive; counted on synthetic archives, which are like stored ones."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def part10_files(made: MadeStudy) -> Iterator[bytes]:
 
 
 async def everything(raw: RawArchive) -> list[Entity]:
-    """All rows, without what each store makes anew."""
+    """All rows, without what differs with each store."""
 
     def comparable(value: Any) -> Any:
         return json.loads(zlib.decompress(value)) if isinstance(value, bytes) else value
@@ -68,7 +68,7 @@ async def everything(raw: RawArchive) -> list[Entity]:
     return sorted(rows, key=lambda row: (row["PartitionKey"], row["RowKey"]))
 
 
-async def test_the_rows_that_are_made_are_those_of_a_store(raw: RawArchive) -> None:
+async def test_synthetic_rows_are_like_those_of_a_store(raw: RawArchive) -> None:
     numbers = range(4)
     for made in map(made_study, numbers):
         await store(raw.stores, *part10_files(made))
@@ -80,7 +80,7 @@ async def test_the_rows_that_are_made_are_those_of_a_store(raw: RawArchive) -> N
     assert made_rows == stored
 
 
-async def test_of_an_archive_that_is_made_nothing_is_missing_but_its_files(raw: RawArchive) -> None:
+async def test_a_synthetic_archive_lacks_nothing_but_its_files(raw: RawArchive) -> None:
     await write_studies(range(10), raw.settings.storage_connection_string)
     instances = sum(len(made_study(number).instances) for number in range(10))
     assert [kind for kind, _ in await raw.kinds()] == [Kind.MISSING_BLOB] * instances
@@ -94,7 +94,7 @@ async def costs(settings: Settings) -> dict[str, Cost]:
         }
 
 
-async def test_sorted_tables_are_asked_and_answer_as_azurite(raw: RawArchive) -> None:
+async def test_sorted_tables_cost_and_answer_the_same_as_azurite(raw: RawArchive) -> None:
     await write_studies(NUMBERS, raw.settings.storage_connection_string)
     async with sorted_archives([len(NUMBERS)]) as archives:
         async for settings in archives:
@@ -103,7 +103,7 @@ async def test_sorted_tables_are_asked_and_answer_as_azurite(raw: RawArchive) ->
 
 @pytest_asyncio.fixture(scope="module")
 async def growing() -> list[dict[str, Cost]]:
-    """What searches cost in an archive and in one four times as large, both large for pages as short as these."""
+    """What searches cost in an archive and in one four times as large, both large compared to pages this short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "_FEW", 10)
         async with sorted_archives([1000, 4000]) as archives:
@@ -111,7 +111,7 @@ async def growing() -> list[dict[str, Cost]]:
 
 
 def grows(archives: list[dict[str, Cost]], name: str) -> bool:
-    """Whether a result costs more in the larger one than in the smaller, and than a look at some values, too, takes."""
+    """Whether a result costs more in the larger archive than in the smaller, and more than a look at some values."""
     small, large = (costs[name] for costs in archives)
     return large.entities_of_a_result > 1.5 * max(
         small.entities_of_a_result, 8
@@ -123,5 +123,5 @@ def test_a_larger_archive_does_not_make_a_search_read_more(growing: list[dict[st
     assert not grows(growing, name)
 
 
-def test_one_that_has_to_look_through_the_archive_would_be_seen(growing: list[dict[str, Cost]]) -> None:
+def test_a_search_that_reads_through_the_archive_is_noticed(growing: list[dict[str, Cost]]) -> None:
     assert grows(growing, "AccessionNumber, `*` and 7 digits")
