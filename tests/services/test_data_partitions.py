@@ -18,7 +18,7 @@ from shared.services.write.delete import delete
 from shared.storage import blob_names
 from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
-from tests.services.repair.damages import LONG_AGO, OTHER_VERSION
+from tests.services.repair.damages import LONG_AGO, OTHER_BLOB_VERSION
 from tests.services.write.test_store import events, files_of
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
@@ -53,7 +53,7 @@ async def urls(raw: RawArchive, study: StudyKey, scope: ResourceIdentifiers | No
     return [result[TAG["RetrieveURL"]]["Value"][0] for result in found.results]
 
 
-async def test_a_search_finds_those_of_its_own(raw: RawArchive) -> None:
+async def test_a_search_finds_only_what_its_partition_holds(raw: RawArchive) -> None:
     for study in (DEFAULT, OTHER):
         expected = [f"http://host/v2/{study.path}/series/{SERIES}"]
         for query in ("", f"SeriesInstanceUID={SERIES}", f"StudyInstanceUID={STUDY}", "PatientName=Test*"):
@@ -61,7 +61,7 @@ async def test_a_search_finds_those_of_its_own(raw: RawArchive) -> None:
         assert await urls(raw, study, ResourceIdentifiers(study), "") == expected
 
 
-async def test_a_delete_leaves_the_other(raw: RawArchive) -> None:
+async def test_a_delete_leaves_the_other_partition_alone(raw: RawArchive) -> None:
     await delete(raw.archive, ResourceIdentifiers(DEFAULT))
     assert await raw.archive.catalog.read_study(DEFAULT) is None
     assert [study async for study in raw.archive.catalog.read_study_keys()] == [OTHER]
@@ -72,12 +72,12 @@ async def test_a_delete_leaves_the_other(raw: RawArchive) -> None:
     assert await raw.differences(deep=True) == []
 
 
-async def test_differences_are_told_and_mended_where_they_are(raw: RawArchive) -> None:
+async def test_differences_are_reported_and_repaired_in_their_partition(raw: RawArchive) -> None:
     assert await raw.differences(deep=True) == []
     (first, _) = [row async for row in raw.archive.catalog.read_instances(OTHER)]
-    orphan = blob_names.instance_blob(replace(first.identifiers, sop_instance_uid="1.2.3"), OTHER_VERSION)
+    orphan = blob_names.instance_blob(replace(first.identifiers, sop_instance_uid="1.2.3"), OTHER_BLOB_VERSION)
     without_rows = blob_names.instance_blob(
-        replace(first.identifiers, study=StudyKey("hospital-2", STUDY)), OTHER_VERSION
+        replace(first.identifiers, study=StudyKey("hospital-2", STUDY)), OTHER_BLOB_VERSION
     )
     foreign = "=hospital-1=/notes.txt"
     for name in (orphan, without_rows, foreign):

@@ -12,16 +12,16 @@ from shared.storage.blob_names import (
     study_of_folder,
 )
 
-VERSION = "0123456789abcdef" * 2 + "000001"
+BLOB_VERSION = "0123456789abcdef" * 2 + "000001"
 
 
 @pytest.mark.parametrize(("partition", "folder"), [(DEFAULT_PARTITION, "1/"), ("hospital-1", "=hospital-1=/1/")])
 def test_all_blobs_of_a_study_have_its_folder_as_prefix(partition: str, folder: str) -> None:
     study = StudyKey(partition, "1")
     identifiers = InstanceIdentifiers(study, "2", "3")
-    names = [name(identifiers, VERSION) for name in (instance_blob, metadata_blob, frames_blob)]
-    assert names == [f"{folder}2/3_{VERSION}.{end}" for end in ("dcm", "metadata", "frames")]
-    assert {instance_of_blob(name) for name in names} == {(identifiers, VERSION)}
+    names = [name(identifiers, BLOB_VERSION) for name in (instance_blob, metadata_blob, frames_blob)]
+    assert names == [f"{folder}2/3_{BLOB_VERSION}.{end}" for end in ("dcm", "metadata", "frames")]
+    assert {instance_of_blob(name) for name in names} == {(identifiers, BLOB_VERSION)}
     assert all(map(is_one_of_ours, names))
     below: list[tuple[str, ...]] = [(), ("2",), ("2", "3")]
     assert [blob_prefix(ResourceIdentifiers(study, *uids)) for uids in below] == [
@@ -48,12 +48,12 @@ def test_the_folder_of_a_partition_is_not_a_study() -> None:
     [
         "notes.txt",
         "1/notes.txt",
-        f"1/2/3_{VERSION}.txt",
+        f"1/2/3_{BLOB_VERSION}.txt",
         "1/2/3_1.dcm",
-        f"a/2/3_{VERSION}.dcm",
-        f"x/1/2/3_{VERSION}.dcm",
-        f"==/1/2/3_{VERSION}.dcm",
-        f"={DEFAULT_PARTITION}=/1/2/3_{VERSION}.dcm",
+        f"a/2/3_{BLOB_VERSION}.dcm",
+        f"x/1/2/3_{BLOB_VERSION}.dcm",
+        f"==/1/2/3_{BLOB_VERSION}.dcm",
+        f"={DEFAULT_PARTITION}=/1/2/3_{BLOB_VERSION}.dcm",
     ],
 )
 def test_other_names_are_not_ours(name: str) -> None:

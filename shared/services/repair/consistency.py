@@ -1,27 +1,27 @@
-"""Whether an archive is as it always should be, and mending it where it is not.
+"""Whether an archive is as it always should be, and repairing it where it is not.
 
 | kind | what differs | repair |
 | --- | --- | --- |
 | abandoned request | a journal entry of a request that must be dead | the journal is replayed |
-| orphan blob | a blob of no instance row and of no request that may be alive | it is removed |
-| foreign blob | a blob whose name none of ours has | none: a person must decide |
+| orphan blob | a blob that belongs to no instance row and to no request that may be alive | it is removed |
+| foreign blob | a blob with a name that this service does not give | none: a person must decide |
 | missing blob, wrong size, wrong hash | an instance row whose file is not what was stored | none: the data is lost |
 | wrong metadata | metadata that is not JSON, or of another instance | none: the data is lost |
 | unreadable row | a study whose rows cannot be read | none: a person must look |
 | no study row, no series row | instances without the rows above them | rebuilt from the instances |
 | empty study, empty series | a row with no instance below it | removed |
-| wrong counts | counts of a series that are not those of its instances | counted anew |
+| wrong counts | counts of a series that differ from its instances | counted again |
 | unlisted term | a term of the study that its row does not list as posted | posted and listed |
 | missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
 | surplus posting | a posting that no study needs; it may hold a patient's name | removed |
 | busy study | requests kept changing the study, so it could not be looked at | none: examine again |
 
-All of it may run while requests are at work, and several times at once: a difference is told only if the study stood
-still while it was seen, and a repair looks again and acts under the study's lock, the ETag of its row.
+All of it may run while requests are at work, and several times at once: a difference is reported only if the study did
+not change while it was examined, and a repair looks again and acts under the study's lock, the ETag of its row.
 
 Storage operations: 1 for each 1,000 rows of the catalog and of the index and for each 5,000 studies in the container;
 for each study 1 for its summary, 1 for each 1,000 instances, 1 for each 5,000 blobs, 1 for each posting it needs or
-lists (one for each instance among them), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
+lists (including one for each instance), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
 at most 1 for its study, if that is not among the 1,000 used last, and 1 if it is an instance's. What looks wrong costs
 up to 5 more. Memory holds the names of one study's instances and blobs at a time.
 """
@@ -87,17 +87,17 @@ _LOST: Final = "The data is lost: delete the instance and store it again."
 _SENTENCES: Final = {
     Kind.ABANDONED_REQUEST: "A request began to change it, and its process died.",
     Kind.ORPHAN_BLOB: "The blob belongs to no instance and to no request at work.",
-    Kind.FOREIGN_BLOB: "The blob's name is none of this service's: move it elsewhere or delete it.",
-    Kind.MISSING_BLOB: f"The instance has a row, and this blob of it is missing. {_LOST}",
+    Kind.FOREIGN_BLOB: "This service does not give blobs such a name: move the blob elsewhere or delete it.",
+    Kind.MISSING_BLOB: f"The instance has a row, but this blob of it is missing. {_LOST}",
     Kind.WRONG_SIZE: f"The blob is not as long as the instance's row says. {_LOST}",
     Kind.WRONG_HASH: f"The blob's content is not what was stored. {_LOST}",
     Kind.WRONG_METADATA: f"The stored metadata cannot be read, or is another instance's. {_LOST}",
     Kind.UNREADABLE_ROW: "A row of the study cannot be read: restore it from a backup, or delete the study's rows.",
-    Kind.NO_STUDY_ROW: "Rows of the study are there, and its own is missing.",
+    Kind.NO_STUDY_ROW: "The study has rows of series or instances, but none of its own.",
     Kind.NO_SERIES_ROW: "The series has instances and no row.",
     Kind.EMPTY_STUDY: "The study has a row and no instances.",
     Kind.EMPTY_SERIES: "The series has a row and no instances.",
-    Kind.WRONG_COUNTS: "The series' counts by SOP class and transfer syntax are not those of its instances.",
+    Kind.WRONG_COUNTS: "The series' counts by SOP class and transfer syntax differ from its instances.",
     Kind.UNLISTED_TERM: "The study's row does not list the term of a value that the study has.",
     Kind.MISSING_POSTING: "The index lacks a posting of the study.",
     Kind.SURPLUS_POSTING: "The index holds a posting of a value that the study does not have.",
@@ -120,7 +120,7 @@ _MENDED_BY_STUDY: Final = frozenset(
 class Difference:
     """Something that is not as it should be: `concerns` names it, by UIDs and keywords, never by a patient's value.
 
-    `posting` is for `repair` alone and may hold such a value: it is not to be shown.
+    `posting` is for `repair` alone and may hold such a value: it must not be shown.
     """
 
     kind: Kind
@@ -130,13 +130,13 @@ class Difference:
 
     @property
     def sentence(self) -> str:
-        """What differs, and what a person can do where nothing else can."""
+        """What differs, and what a person can do where there is no repair."""
         return _SENTENCES[self.kind]
 
 
 @dataclass(slots=True)
 class Examined:
-    """How much has been looked at."""
+    """How much has been examined."""
 
     studies: int = 0
     instances: int = 0
@@ -152,7 +152,7 @@ async def examine(
     deep: bool = False,
     examined: Examined | None = None,
 ) -> AsyncIterator[Difference]:
-    """What differs in the archive. `deep` reads every file to compare its hash; `examined` is counted up meanwhile."""
+    """What differs in the archive. `deep` reads every file to compare its hash; `examined` counts as it goes."""
     counts = examined or Examined()
     last_alive = last_alive_at(settings, now)
     async for entry in archive.journal.read():
@@ -172,13 +172,13 @@ async def examine(
     known = _KnownPostings(archive)
     async for term, posting in archive.terms.read_every_term():
         counts.postings += 1
-        with suppress(*_UNREADABLE):  # such rows have been told of
+        with suppress(*_UNREADABLE):  # such rows are already reported
             if not await known.holds(term, posting) and await is_surplus(archive, term, posting, last_alive):
                 yield _surplus(term, posting)
 
 
 async def repair(archive: Archive, settings: Settings, difference: Difference, *, now: datetime | None = None) -> None:
-    """Mend a difference if it is still there; one that a person must decide on is left, and so is a busy study."""
+    """Repair a difference if it is still there; one that a person must decide on is left, as is a busy study."""
     last_alive = last_alive_at(settings, now)
     with suppress(StudyContended):
         if difference.kind is Kind.ABANDONED_REQUEST:
@@ -202,7 +202,7 @@ async def _folders(archive: Archive) -> AsyncIterator[str]:
 
 
 class _Study:
-    """One study being looked at."""
+    """One study being examined."""
 
     def __init__(self, archive: Archive, study_key: StudyKey, last_alive: datetime, deep: bool) -> None:
         self._archive = archive
@@ -319,12 +319,12 @@ def _etag(study: StudyRevision | None) -> str | None:
 
 
 async def _is_its_own(archive: Archive, kept: InstanceMetadata) -> bool:
-    """Whether metadata can be read and are of the instance that they are kept with."""
+    """Whether metadata can be read and belong to the instance that they are kept with."""
     expected = kept.identifiers
     try:
         metadata = json.loads(await stored_metadata(archive, kept, ""))
         found = [metadata[TAG[keyword]]["Value"] for keyword in _IDENTIFYING]
-    except NotFound:  # the missing blob is told of for itself
+    except NotFound:  # the missing blob is reported separately
         return True
     except (KeyError, TypeError, ValueError, zlib.error):
         return False
@@ -342,14 +342,14 @@ async def _hash(archive: Archive, name: str) -> str | None:
 
 
 class _KnownPostings:
-    """The postings that the studies used last list, or need, as they were read once."""
+    """The postings that the studies used last list or need, each study read once."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._studies: OrderedDict[StudyKey, frozenset[tuple[str, str]]] = OrderedDict()
 
     async def holds(self, term: Term, posting: Posting) -> bool:
-        """Whether it is one of those, or of an instance that is there."""
+        """Whether the posting is one of those, or belongs to an instance that is there."""
         study_key, series = posting.study, posting.series_instance_uid
         if study_key not in self._studies:
             study = await self._archive.catalog.read_study(study_key)

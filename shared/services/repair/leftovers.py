@@ -1,4 +1,4 @@
-"""What no instance, no study and no request at work needs any more: blobs without a row, and postings too many."""
+"""What no instance, study or request at work needs: blobs without a row, and surplus postings."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def study_of(entry: JournalEntry) -> StudyKey:
 
 
 def last_alive_at(settings: Settings, now: datetime | None = None) -> datetime:
-    """A request that began before this time is dead at `now`, the present unless given."""
+    """A request that began before this time is dead at `now`, by default the present."""
     return (now or datetime.now(UTC)) - timedelta(seconds=2 * settings.max_request_seconds)
 
 
@@ -30,7 +30,7 @@ async def _at_work(archive: Archive, last_alive: datetime) -> list[JournalEntry]
 
 
 async def orphans(archive: Archive, names: Sequence[str], *, spared: Collection[str] = ()) -> list[str]:
-    """Those of the blobs, listed before, that belong to no instance, nor to a store whose request id is `spared`."""
+    """Those of the blobs, listed before, that belong to no instance and to no store whose request id is `spared`."""
     left = [name for name in names if not blob_names.instance_of_blob(name)[1].startswith(tuple(spared))]
     rows = await in_parallel(archive.catalog.read_instance(blob_names.instance_of_blob(name)[0]) for name in left)
     return [name for name, row in zip(left, rows, strict=True) if row is None or name not in blob_names.blobs_of(row)]
@@ -40,8 +40,8 @@ async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: da
     """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
     if not names:
         return []
-    # Nothing of a request slips through: a store that ended before the first look has its rows in place; a delete that
-    # is not there at the second one has removed its blobs.
+    # No request is overlooked: a store that ended before the first look has its rows in place; a delete without an
+    # entry at the second look has removed its blobs.
     stores = [entry.request_id for entry in await _at_work(archive, last_alive)]
     found = await orphans(archive, names, spared=stores)
     deletes = [entry for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"]
@@ -54,9 +54,9 @@ async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: da
 
 
 async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> bool:
-    """Whether a posting, seen before, is needed by no study as it is and by no request that may be alive."""
+    """Whether a posting, seen before, is needed neither by its study as it is nor by a request that may be alive."""
     study_key = posting.study
-    for is_last_look in (False, True):  # the order of `orphans`, for the same reasons
+    for is_last_look in (False, True):  # the order of `lasting_orphans`, for the same reasons
         if any(study_of(entry) == study_key for entry in await _at_work(archive, last_alive)):
             return False
         if not is_last_look and await _needs(archive, term, posting):
@@ -72,7 +72,7 @@ async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_al
 
 
 async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
-    """Whether the posting's study needs it, as far as that can be said: not while rows of the study are missing."""
+    """Whether the posting's study needs it, or may need it because rows of the study are missing."""
     study_key, series = posting.study, posting.series_instance_uid
     study = await archive.catalog.read_study(study_key)
     if study is None:

@@ -1,4 +1,4 @@
-"""Finishing what processes that died left behind, found through the journal.
+"""Finishing what dead processes left behind, found through the journal.
 
 Idempotent, and safe while requests and other maintenance runs are at work: it deletes only blobs that no instance row
 names and that belong to no request that may still be alive, and postings that nothing needs.
@@ -29,8 +29,8 @@ _logger = logging.getLogger(__name__)
 class Replay:
     """What a run of maintenance found and did.
 
-    `oldest_entry_seconds` is the age, when the run began, of the oldest journal entry, of live requests too; 0 if there
-    is none. `failures` are studies that could not be settled.
+    `oldest_entry_seconds` is the age, when the run began, of the oldest journal entry, including those of live
+    requests; 0 if there is none. `failures` are studies that could not be settled.
     """
 
     oldest_entry_seconds: float = 0
@@ -40,9 +40,9 @@ class Replay:
 
 
 async def replay_journal(archive: Archive, settings: Settings, *, now: datetime | None = None) -> Replay:
-    """Settle every journal entry of a request that must be dead by `now`, as far as that can be done.
+    """Settle every journal entry of a request that must be dead by `now`, where possible.
 
-    A store is as far as its commits went: what it had not committed is removed. A delete is finished.
+    What a store has committed stays, and the rest is removed. A delete is finished.
     """
     now = now or datetime.now(UTC)
     last_alive = last_alive_at(settings, now)
@@ -57,26 +57,26 @@ async def replay_journal(archive: Archive, settings: Settings, *, now: datetime 
         try:
             removed = await _settle(archive, study_key, entries, last_alive)
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
-            # Other studies are no worse for it, and the entries stay for the next run.
+            # Other studies are not affected, and the entries stay for the next run.
             replay.failures += 1
-            _logger.error("What was abandoned of study %s is not settled: %s", uid, described(error))
+            _logger.error("Abandoned work on study %s is not settled: %s", uid, described(error))
             continue
         replay.settled_entries += len(entries)
         replay.removed_blobs += removed
-        _logger.warning("Of study %s, %d requests were abandoned; %d blobs removed.", uid, len(entries), removed)
+        _logger.warning("Study %s: %d requests were abandoned, %d blobs removed.", uid, len(entries), removed)
     return replay
 
 
 async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[JournalEntry], last_alive: datetime) -> int:
-    """Do what dead requests have left undone in a study; how many blobs were removed.
+    """Do what dead requests have left undone in a study; return how many blobs were removed.
 
-    For all of them together: what one left in the index, another's entry may tell.
+    For all requests together: what one left in the index, another's entry may name.
     """
     for entry in entries:
         if entry.transaction == "delete":
             await resume_delete(archive, entry)
     left = await _orphans(archive, study_key, last_alive)
-    # Postings go first: from the blobs it can be told which their instances have.
+    # Postings go first: the blobs' names say which postings to look for.
     instances = {blob_names.instance_of_blob(name)[0] for name in left}
     await remove_needless_postings(
         archive,
@@ -93,7 +93,7 @@ async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[Journ
 async def _times(
     archive: Archive, study_key: StudyKey, entries: Sequence[JournalEntry], instances: Iterable[InstanceIdentifiers]
 ) -> frozenset[datetime]:
-    """When the study was first stored, as it stands and as dead requests knew it or proposed; not as live ones do."""
+    """When the study was first stored: as it stands, or as dead requests knew or proposed, but not live ones."""
     dead = frozenset[datetime]().union(*(entry.created for entry in entries))
     # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
     terms = frozenset[Term]().union(*map(terms_of_instance, instances))
@@ -106,7 +106,7 @@ async def _times(
 
 
 async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) -> Sequence[str]:
-    """The blobs of a study that belong to no instance, nor to a store that may be alive."""
+    """The blobs of a study that belong to no instance and to no store that may be alive."""
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
     names = [name async for name in archive.blobs.list(blob_names.blob_prefix(ResourceIdentifiers(study_key)))]

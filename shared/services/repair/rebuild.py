@@ -1,4 +1,4 @@
-"""What a study's rows and postings should be by its instances' rows, and making them so."""
+"""What a study's rows and postings should be according to its instances' rows, and making them so."""
 
 import json
 import zlib
@@ -39,9 +39,9 @@ def single_terms(rows: Iterable[InstanceFacts]) -> frozenset[Term]:
 
 
 async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:
-    """Make study row, series rows and needed postings what the instances say, under the study's lock.
+    """Make the study row, series rows and needed postings agree with the instances, under the study's lock.
 
-    Does nothing where they are. A study without instances goes. Raises StudyContended.
+    Does nothing where they agree. Removes a study without instances. Raises StudyContended.
     """
     async for _ in attempts():
         async with archive.study_lock(study_key):
@@ -52,13 +52,13 @@ async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:
 
 
 async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
-    """Send one batch towards it; True when there is nothing more to do. Raises StudyChanged."""
+    """Send one batch towards that; True when there is nothing left to do. Raises StudyChanged."""
     before, strays = await archive.catalog.read_summary(study_key)
     rows = [row async for row in archive.catalog.read_instances(study_key)]
     if before is None:
         if not rows and not strays:
             return True
-        # First the row that is the lock; what else is there is brought into line under it.
+        # First the row that is the lock; the other rows are brought into line under it.
         await archive.catalog.commit(None, StudyRecord(study_key, await _created(archive, rows), {}, {}))
         return False
     record = before.record
@@ -76,7 +76,7 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
     if after == record and not missing:
         return True
     await archive.terms.add(study_key, record.created, missing)
-    # Also for a posting alone: a delete that found it missing, and would leave it, has to look again.
+    # Even for a posting alone: a delete that found it missing, and would leave it, has to look again.
     await archive.catalog.commit(before, after)
     return False
 
@@ -120,7 +120,7 @@ async def _attributes(archive: Archive, rows: Iterable[InstanceFacts]) -> tuple[
 
 
 async def _created(archive: Archive, rows: Iterable[InstanceFacts]) -> datetime:
-    """When a study that lost its row was first stored: as its postings say, which stay its own then."""
+    """When a study that lost its row was first stored: as its postings say, so that it keeps them."""
     times = [datetime.now(UTC)]
     for row in rows:
         times.append(row.stored)

@@ -1,4 +1,4 @@
-"""Every way in which one study of an archive can be damaged, by what should be told of it."""
+"""Every way in which one study of an archive can be damaged, by what should be reported."""
 
 import json
 import zlib
@@ -16,10 +16,10 @@ from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
 
 LONG_AGO: Final = timedelta(hours=2)
-OTHER_VERSION: Final = "0" * 38
+OTHER_BLOB_VERSION: Final = "0" * 38
 
 Damage = Callable[[RawArchive, str], Awaitable[None]]
-"""Damages the study of this UID, which has two series, of one PatientID `ID` and one PatientName `Test^Case`."""
+"""Damages the study with this UID, which has two series, one PatientID `ID` and one PatientName `Test^Case`."""
 
 
 async def first_instance(raw: RawArchive, study: str) -> InstanceFacts:
@@ -47,11 +47,11 @@ async def abandoned_request(raw: RawArchive, study: str) -> None:
 
 async def orphan_file(raw: RawArchive, study: str) -> None:
     identifiers = (await first_instance(raw, study)).identifiers
-    await raw.container.upload_blob(blob_names.instance_blob(identifiers, OTHER_VERSION), b"orphan")
+    await raw.container.upload_blob(blob_names.instance_blob(identifiers, OTHER_BLOB_VERSION), b"orphan")
 
 
 async def orphan_of_an_instance_that_is_not_there(raw: RawArchive, study: str) -> None:
-    await raw.container.upload_blob(f"{study}/1.2/1.3_{OTHER_VERSION}.dcm", b"orphan")
+    await raw.container.upload_blob(f"{study}/1.2/1.3_{OTHER_BLOB_VERSION}.dcm", b"orphan")
 
 
 async def orphan_metadata(raw: RawArchive, study: str) -> None:

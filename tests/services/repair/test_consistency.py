@@ -1,4 +1,4 @@
-"""Damage of every kind is told as what it is, mended where it can be, and nothing else is touched or told."""
+"""Every kind of damage is reported as what it is and repaired where possible; nothing else is touched or reported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ from shared.services.write.delete import delete
 from shared.storage import blob_names, keys
 from shared.storage.catalog import Catalog
 from shared.web.store_response import Stored
-from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_VERSION, Damage, surplus_posting_that_is_listed
+from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_BLOB_VERSION, Damage, surplus_posting_that_is_listed
 from tests.services.write.test_store import files_of, store
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_study
@@ -70,11 +70,11 @@ async def repair_twice_at_once(raw: RawArchive, found: list[Difference]) -> None
 
 
 def test_every_kind_can_be_planted() -> None:
-    assert set(DAMAGES) == set(Kind) - {Kind.EMPTY_STUDY, Kind.BUSY_STUDY}  # which have tests of their own
+    assert set(DAMAGES) == set(Kind) - {Kind.EMPTY_STUDY, Kind.BUSY_STUDY}  # which have separate tests
 
 
 @pytest.mark.parametrize(("kind", "damage"), EACH, ids=name)
-async def test_damage_is_told_and_mended(raw: RawArchive, kind: Kind, damage: Damage) -> None:
+async def test_damage_is_reported_and_repaired(raw: RawArchive, kind: Kind, damage: Damage) -> None:
     study, healthy = await new_study(raw), await new_study(raw)
     before = await raw.everything_of(healthy)
     rows = await raw.instances(study)
@@ -94,7 +94,7 @@ async def test_damage_is_told_and_mended(raw: RawArchive, kind: Kind, damage: Da
     assert await raw.everything_of(healthy) == before
 
 
-async def test_a_wrong_hash_takes_a_deep_look(raw: RawArchive) -> None:
+async def test_finding_a_wrong_hash_takes_a_deep_examination(raw: RawArchive) -> None:
     study = await new_study(raw)
     await DAMAGES[Kind.WRONG_HASH][0](raw, study)
     assert await raw.kinds() == []
@@ -102,7 +102,7 @@ async def test_a_wrong_hash_takes_a_deep_look(raw: RawArchive) -> None:
 
 
 @pytest.mark.parametrize("has_series_rows", [True, False])
-async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: bool) -> None:
+async def test_a_study_without_instances_is_removed(raw: RawArchive, has_series_rows: bool) -> None:
     study, healthy = await new_study(raw), await new_study(raw)
     for row in await raw.instances(study):
         identifiers = row.identifiers
@@ -120,7 +120,7 @@ async def test_a_study_without_instances_goes(raw: RawArchive, has_series_rows: 
     assert await check_study(raw.archive, raw.container, healthy) == 3
 
 
-async def test_series_rows_alone_go(raw: RawArchive) -> None:
+async def test_series_rows_alone_are_removed(raw: RawArchive) -> None:
     study = await new_study(raw)
     (row, *_) = await raw.instances(study)
     lost = new_uid()
@@ -133,7 +133,7 @@ async def test_series_rows_alone_go(raw: RawArchive) -> None:
     assert await raw.everything_of(lost) == {}
 
 
-async def test_more_series_than_a_batch_holds_are_mended(raw: RawArchive) -> None:
+async def test_more_series_than_a_batch_holds_are_repaired(raw: RawArchive) -> None:
     study = new_uid()
     await store(raw.stores, *(file for _ in range(95) for file in files_of(study, 1)))
     before = await raw.archive.catalog.read_study(study_key(study))
@@ -158,7 +158,10 @@ async def test_a_rebuilt_study_row_is_what_it_was(raw: RawArchive) -> None:
 
 
 async def test_blobs_of_a_study_without_any_row_are_orphans(raw: RawArchive) -> None:
-    study, names = new_uid(), [f"{series}/1.{number}_{OTHER_VERSION}.dcm" for series in ("1", "1.2") for number in "12"]
+    study, names = (
+        new_uid(),
+        [f"{series}/1.{number}_{OTHER_BLOB_VERSION}.dcm" for series in ("1", "1.2") for number in "12"],
+    )
     for blob in names:
         await raw.container.upload_blob(f"{study}/{blob}", b"orphan")
     await raw.container.upload_blob("notes.txt", b"mine")
@@ -186,16 +189,16 @@ async def test_a_request_that_may_be_alive_excuses_its_blobs_and_postings(raw: R
         await damage(raw, study)
     await raw.container.upload_blob(f"{study}/1.2/1.3_{'ab' * 16}000000.dcm", b"not committed")
     assert {kind for kind, _ in await raw.kinds()} == {Kind.ABANDONED_REQUEST, Kind.ORPHAN_BLOB, Kind.SURPLUS_POSTING}
-    told = await raw.differences()
+    reported = await raw.differences()
     (entry,) = [entry async for entry in raw.archive.journal.read()]
     assert await raw.differences(now=entry.started) == []
     before = await raw.everything_of(study)
-    for difference in told:
+    for difference in reported:
         await repair(raw.archive, raw.settings, difference, now=entry.started)
     assert await raw.everything_of(study) == before
 
 
-async def test_everything_at_once_is_mended(raw: RawArchive) -> None:
+async def test_all_kinds_of_damage_at_once_are_repaired(raw: RawArchive) -> None:
     damages = [planted[0] for kind, planted in DAMAGES.items() if kind not in FOR_A_PERSON]
     studies = [await new_study(raw) for _ in damages]
     for damage, study in zip(damages, studies, strict=True):
@@ -207,7 +210,7 @@ async def test_everything_at_once_is_mended(raw: RawArchive) -> None:
 
 
 class Gate:
-    """Holds an operation of one process' store until it is opened."""
+    """Holds an operation on a store of one process until the gate is opened."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: object, operation: str) -> None:
         self.reached, self.open = asyncio.Event(), asyncio.Event()
@@ -256,7 +259,7 @@ async def test_a_delete_at_work_is_left_alone(
     assert await raw.differences(deep=True) == []
 
 
-async def test_a_posting_that_a_store_relies_on_is_written_anew(
+async def test_a_posting_that_a_store_relies_on_is_written_again(
     raw: RawArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = await new_study(raw)
@@ -264,7 +267,7 @@ async def test_a_posting_that_a_store_relies_on_is_written_anew(
     found = await raw.differences()
     gate = Gate(monkeypatch, raw.archive.catalog, "commit")
     storing = asyncio.create_task(store(raw.stores, part10(dataset(StudyInstanceUID=study, PatientName="Left^Over"))))
-    await gate.reached.wait()  # it has read by now that the term is posted
+    await gate.reached.wait()  # it has already read that the term is posted
     for difference in found:
         await repair(raw.other, raw.settings, difference, now=datetime.now(UTC) + LONG_AGO)
     assert [kind for kind, _ in await raw.kinds()] == []
@@ -304,19 +307,19 @@ async def test_nothing_differs_in_normal_use(raw: RawArchive) -> None:
     assert len(rows) > 12
 
 
-async def test_a_study_that_never_stands_still_is_said_to_be_busy(
+async def test_a_study_that_keeps_changing_is_reported_as_busy(
     raw: RawArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = await new_study(raw)
     await DAMAGES[Kind.WRONG_COUNTS][0](raw, study)
     read_instances = Catalog.read_instances_and_metadata
 
-    async def change_meanwhile(catalog: Catalog, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+    async def change_while_reading(catalog: Catalog, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
         async for row in read_instances(catalog, *arguments, **named):
             yield row
         await raw.replace_row(await raw.row(study, "study"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Catalog, "read_instances_and_metadata", change_meanwhile)
+        patched.setattr(Catalog, "read_instances_and_metadata", change_while_reading)
         assert await raw.kinds() == [(Kind.BUSY_STUDY, study)]
     assert await raw.kinds() == [(Kind.WRONG_COUNTS, study)]

@@ -1,4 +1,4 @@
-"""Maintenance while requests are alive and other runs are at work. What it makes of crashes: test_crash_points."""
+"""Maintenance while requests are alive and other runs are at work. How it handles crashes: test_crash_points."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from tests.support.storage_policies import BATCH, StopAt, die_at
 
 
 async def die_before_the_commit(monkeypatch: pytest.MonkeyPatch, settings: Settings, files: list[bytes]) -> None:
-    """Store in a process that dies when all blobs are written and no instance is entered."""
+    """Store in a process that dies once all blobs are written and before any instance is entered."""
 
     async def request(archive: Archive) -> None:
         await store(StoreService(archive, settings), *files)
