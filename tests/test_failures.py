@@ -1,4 +1,4 @@
-"""Errors as the log tells of them: what and where, no message of others."""
+"""Errors as the log describes them: what and where, with no message but our own."""
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -15,28 +15,28 @@ def failing(value: str) -> None:
         raise KeyError(value) from cause
 
 
-def test_type_place_and_cause_are_told_and_no_message() -> None:
+def test_type_place_and_cause_are_logged_but_no_message() -> None:
     with pytest.raises(KeyError) as caught:
         failing("Roe^Richard")
-    told = described(caught.value)
-    assert told.startswith("KeyError at tests/test_failures.py:")
-    assert "; from ValueError at" in told
-    assert "Roe" not in told
-    assert "\n" not in told
+    text = described(caught.value)
+    assert text.startswith("KeyError at tests/test_failures.py:")
+    assert "; from ValueError at" in text
+    assert "Roe" not in text
+    assert "\n" not in text
 
 
-def test_what_storage_said_is_told_by_status_and_code() -> None:
+def test_an_error_of_storage_is_logged_as_status_and_code() -> None:
     error = HttpResponseError("PatientName=Roe^Richard")
     error.status_code, error.error_code = 400, "InvalidInput"  # type: ignore[attr-defined]
     assert described(error) == "HttpResponseError (400 InvalidInput) at an unknown place"
 
 
-def test_messages_of_our_own_are_told() -> None:
+def test_our_own_messages_are_logged() -> None:
     assert described(SettingsError("MAX_PARTS must be a number.")) == "SettingsError: MAX_PARTS must be a number."
     assert described(Unavailable("Storage does not answer.")) == "Unavailable: Storage does not answer."
 
 
-def test_a_group_is_told_by_its_first_error_and_a_loop_ends() -> None:
+def test_a_group_is_logged_as_its_first_error_and_a_loop_of_causes_ends() -> None:
     group = ExceptionGroup("Roe^Richard", [ValueError("Roe^Richard"), OSError()])
     assert "; from ValueError" in described(group)
     error = ValueError()
@@ -45,7 +45,7 @@ def test_a_group_is_told_by_its_first_error_and_a_loop_ends() -> None:
     assert described(error).count("; from ") < 10
 
 
-def test_a_context_that_is_suppressed_is_not_told() -> None:
+def test_a_suppressed_context_is_not_logged() -> None:
     error = ValueError()
     error.__context__ = KeyError()
     assert "KeyError" in described(error)

@@ -5,7 +5,7 @@ import pytest
 from shared.settings import Settings, SettingsError
 
 
-def test_defaults_hold_where_the_environment_is_silent_or_empty() -> None:
+def test_defaults_hold_where_a_variable_is_missing_or_empty() -> None:
     assert Settings.from_environment({}) == Settings()
     assert Settings.from_environment({"MAX_PARTS": "", "UNRELATED": "x"}) == Settings()
 
@@ -21,7 +21,7 @@ def test_values_are_read_by_type() -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [("MAX_PARTS", "0"), ("MAX_PARTS", "-1"), ("MAX_PARTS", "1e3"), ("ANONYMOUS_ACCESS", "yes")]
 )
-def test_a_value_that_does_not_fit_names_its_setting(name: str, text: str) -> None:
+def test_the_error_for_an_invalid_value_names_its_setting(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.from_environment({name: text})
 
@@ -57,24 +57,24 @@ def test_origins_are_separated_by_commas(text: str, origins: set[str]) -> None:
         f"{VIEWER} http://x",
     ],
 )
-def test_what_no_browser_sends_as_its_origin_is_refused(text: str) -> None:
+def test_an_origin_that_no_browser_sends_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="CORS_ORIGINS"):
         Settings.from_environment({"CORS_ORIGINS": text})
 
 
 @pytest.mark.parametrize("text", ["sts.example.org", "http://sts.example.org", "https://", "https://[", "file:///etc"])
-def test_the_authority_is_reached_by_https(text: str) -> None:
+def test_the_authority_must_be_an_https_url(text: str) -> None:
     with pytest.raises(SettingsError, match="AUTHORITY must be an https URL"):
         Settings.from_environment({"AUTHORITY": text})
 
 
 @pytest.mark.parametrize("text", ["dicom.example.org", "localhost:7071", "ftp://x", "https://", "https://[", "/"])
-def test_the_base_url_is_one_of_http(text: str) -> None:
+def test_the_base_url_must_be_an_http_url(text: str) -> None:
     with pytest.raises(SettingsError, match="PUBLIC_BASE_URL must be a URL such as"):
         Settings.from_environment({"PUBLIC_BASE_URL": text})
 
 
-def test_urls_end_without_a_slash_and_audiences_are_separated_by_commas() -> None:
+def test_urls_lose_a_trailing_slash_and_audiences_are_separated_by_commas() -> None:
     settings = Settings.from_environment(
         {"AUTHORITY": "http://localhost:1/", "AUDIENCE": "api://dicom, other,", "PUBLIC_BASE_URL": "http://localhost/"}
     )
@@ -104,7 +104,7 @@ def test_settings_that_do_not_say_who_may_sign_in_have_a_problem(environment: di
 
 
 @pytest.mark.parametrize("environment", [AUTHORITY | AUDIENCE, ANONYMOUS])
-def test_settings_that_say_who_may_sign_in_have_none(environment: dict[str, str]) -> None:
+def test_settings_that_say_who_may_sign_in_have_no_problem(environment: dict[str, str]) -> None:
     assert Settings.from_environment(environment).sign_in_problem() is None
 
 

@@ -1,4 +1,4 @@
-"""An archive of these tests' own, so that all of it can be examined after each crash."""
+"""An archive for these tests alone, so that all of it can be examined after each crash."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -44,7 +44,7 @@ async def stores(archive: Archive, settings: Settings) -> StoreService:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many crash points the tests that passed have tried."""
+    """Report how many crash points the passed tests have tried."""
     total = 0
     for report in terminalreporter.getreports("passed"):
         tried = dict(report.user_properties).get("crash points")

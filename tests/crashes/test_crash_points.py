@@ -1,6 +1,6 @@
 """A process that dies at any single storage operation leaves an archive that the next maintenance run makes whole.
 
-Each request dies before and after each of its operations, until it has so few that it lives to its end.
+Each request dies before or after its first operation, then its second, and so on, until it lives to its end.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ def store_of_blocks() -> Storing:
 
 @dataclass(frozen=True)
 class World:
-    """What every test of this file needs: a healthy process and a way to one that dies."""
+    """What every test of this file needs: a healthy process and a way to start one that dies."""
 
     stores: StoreService
     container: ContainerClient
@@ -97,7 +97,7 @@ class World:
         return self.stores.archive
 
     async def store(self, *instances: KnownInstance) -> None:
-        """Store in the healthy process what is not there."""
+        """Store, in the healthy process, instances that are not there yet."""
         outcomes = await store(self.stores, *(instance.file for instance in instances))
         assert [type(outcome) for outcome in outcomes] == [Stored] * len(instances)
 
@@ -127,7 +127,7 @@ class World:
         await replay_journal(archive, self.settings, now=datetime.now(UTC) + LATER)
 
     async def forget(self, study: str) -> None:
-        """Leave the archive empty, so that to examine all of it stays quick."""
+        """Leave the archive empty, so that examining all of it stays quick."""
         with suppress(NotFound):
             await delete(self.archive, resource_of(study))
 
@@ -135,7 +135,7 @@ class World:
         return await is_wholly_there(self.archive, self.settings, self.container, instance)
 
     async def which(self, instances: Sequence[KnownInstance]) -> list[KnownInstance]:
-        """Those of the instances that are there; the others are not, in no part."""
+        """Those of the instances that are there; of the others, nothing is."""
         found = await asyncio.gather(*map(self.has, instances))
         return [instance for instance, is_there in zip(instances, found, strict=True) if is_there]
 
@@ -237,7 +237,7 @@ def expected(part: bytes | KnownInstance, there: Sequence[KnownInstance]) -> Fai
 
 @dataclass(frozen=True)
 class Deleting:
-    """A delete request: its resource, what of that is stored, and what stays."""
+    """A delete request: its resource, the instances that it deletes, and those that stay."""
 
     resource: ResourceIdentifiers
     doomed: list[KnownInstance]
@@ -307,7 +307,7 @@ async def test_what_is_stored_after_a_delete_that_died_outlives_maintenance(
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("is_committed", [False, True], ids=["uncommitted", "committed"])
-async def test_maintenance_that_dies_anywhere_after_a_store_is_run_again(
+async def test_maintenance_that_dies_anywhere_after_a_store_can_be_run_again(
     world: World, is_committed: bool, is_done: bool, record_property: RecordProperty
 ) -> None:
     for operation in count(1):
@@ -327,7 +327,7 @@ async def test_maintenance_that_dies_anywhere_after_a_store_is_run_again(
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("is_committed", [False, True], ids=["uncommitted", "committed"])
 @pytest.mark.parametrize("level", ["study", "series"])
-async def test_maintenance_that_dies_anywhere_after_a_delete_is_run_again(
+async def test_maintenance_that_dies_anywhere_after_a_delete_can_be_run_again(
     world: World, level: str, is_committed: bool, is_done: bool, record_property: RecordProperty
 ) -> None:
     for operation in count(1):

@@ -1,13 +1,13 @@
-"""Storage that fails now and then: whatever a request answers is true, or is that the service is unavailable.
+"""Storage that fails now and then: every answer is true, or says that the service is unavailable.
 
-What is right to answer follows from what a client knows of an instance. It is there once a store has said so, and gone
-before that and once a delete has said so (or has found nothing). A request that is answered as unavailable may have
-been carried out, in part too, so what it was to change is unknown until another request says: a delete of it may find
-nothing, and a store may find it there. But an answer about what is known has to agree with it: a store of what was gone
-never finds it there, because then it would have found itself; a delete of what is there finds it.
+Which answers are right follows from what a client knows about an instance. It is there once a store has said so, and
+gone before that and once a delete has said so (or has found nothing). A request that is answered as unavailable may
+have been carried out, even in part, so what it was to change is unknown until another request says: a delete may find
+nothing, and a store may find it there. But an answer about what is known has to agree with it: a store of an instance
+that was gone never finds it there, because it would have found itself; a delete of one that is there finds it.
 
-What maintenance does later, to a delete that was not answered, holds for what was there when it began: an instance
-that was stored after it stays.
+When maintenance later finishes a delete that was not answered, it deletes what was there when the delete began: an
+instance that was stored after that stays.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class State(Enum):
 
 
 async def answered(request: Awaitable[Answer]) -> Answer | Unavailable:
-    """What a request answers, where that it is unavailable is an answer, too."""
+    """What a request answers; that the service is unavailable is also an answer."""
     try:
         with unavailable_storage():
             return await request
@@ -153,7 +153,7 @@ async def refusing_url() -> AsyncIterator[str]:
 
 
 async def forget(archive: Archive, instances: Iterable[KnownInstance]) -> None:
-    """Leave the archive empty, so that to examine all of it stays quick."""
+    """Leave the archive empty, so that examining all of it stays quick."""
     for study_instance_uid in {instance.identifiers.study_instance_uid for instance in instances}:
         with suppress(NotFound):
             await delete(archive, resource_of(study_instance_uid))
@@ -172,7 +172,7 @@ async def check_known(
 
 @pytest.mark.parametrize("retries", [4, 0])
 @pytest.mark.parametrize("seed", range(3))
-async def test_clients_of_a_storage_that_fails_now_and_then(
+async def test_clients_of_storage_that_fails_now_and_then(
     archive: Archive,
     settings: Settings,
     container: ContainerClient,
@@ -208,7 +208,7 @@ async def test_clients_of_a_storage_that_fails_now_and_then(
 
 @dataclass(frozen=True)
 class World:
-    """A healthy process, and a way to one that meets one fault."""
+    """A healthy process, and a way to start one that meets one fault."""
 
     stores: StoreService
     container: ContainerClient
