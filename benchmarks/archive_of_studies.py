@@ -23,7 +23,7 @@ from shared.dicom.attributes import BY_KEYWORD, TAG
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 from shared.storage.catalog import Catalog
 from shared.storage.parallel import in_parallel
-from shared.storage.postings import Terms
+from shared.storage.postings import Postings
 
 Entity = dict[str, Any]
 
@@ -111,7 +111,7 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
         record = made.record
         catalog, terms = _Rows(), _Rows()
         single = {term for instance in made.instances for term in terms_of_instance(instance.facts.identifiers)}
-        await Terms(cast(TableClient, terms)).add(record.key, record.created, {*record.posted, *single})
+        await Postings(cast(TableClient, terms)).add(record.key, record.created, {*record.posted, *single})
         await Catalog(cast(TableClient, catalog)).commit(None, record, added=made.instances)
         yield catalog.entities, terms.entities
 

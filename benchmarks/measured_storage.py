@@ -16,7 +16,7 @@ from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import Catalog
-from shared.storage.postings import Terms
+from shared.storage.postings import Postings
 from tests.support.storage_operations import Counting, operation_of
 
 
@@ -98,6 +98,6 @@ async def measured_archive(settings: Settings) -> AsyncIterator[tuple[Archive, M
     ) as service:
         catalog, terms = map(service.get_table_client, ("catalog", "terms"))
         try:
-            yield replace(archive, catalog=Catalog(catalog), terms=Terms(terms)), storage
+            yield replace(archive, catalog=Catalog(catalog), postings=Postings(terms)), storage
         finally:
             await archive.close()

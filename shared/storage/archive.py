@@ -14,7 +14,7 @@ from shared.storage.account import Account
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
 from shared.storage.journal import Journal
-from shared.storage.postings import Terms
+from shared.storage.postings import Postings
 
 _CONTAINER: Final = "dicom"
 _TABLES: Final = ("catalog", "terms", "journal")
@@ -26,7 +26,7 @@ class Archive:
 
     blobs: InstanceBlobs
     catalog: Catalog
-    terms: Terms
+    postings: Postings
     journal: Journal
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -46,7 +46,7 @@ class Archive:
                     await create()
                 except ResourceExistsError:
                     continue
-        return cls(InstanceBlobs(container), Catalog(catalog), Terms(terms), Journal(journal), account)
+        return cls(InstanceBlobs(container), Catalog(catalog), Postings(terms), Journal(journal), account)
 
     def study_lock(self, study_key: StudyKey) -> asyncio.Lock:
         """A lock of this process for changes to a study, so that its requests queue up instead of racing.

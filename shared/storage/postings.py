@@ -35,7 +35,7 @@ class PostingMark:
     etag: str | None = None
 
 
-class Terms:
+class Postings:
     """The table of postings."""
 
     def __init__(self, table: TableClient) -> None:

@@ -61,7 +61,7 @@ async def test_clean_then_damaged_then_repaired(raw: RawArchive, place: tuple[li
     await raw.empty()
     study = new_uid()
     await store(raw.stores, *files_of(study, 2))
-    postings = len([posting async for _, posting in raw.archive.terms.read_every_term()])
+    postings = len([posting async for _, posting in raw.archive.postings.read_every_term()])
     summary = f"in 1 studies, 2 instances, 2 blobs, {postings} postings; "
 
     status, lines, errors = fsck(*arguments, **environment)

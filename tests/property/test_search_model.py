@@ -183,7 +183,7 @@ STALE = [
 async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_that_meets_it(
     searched: Searched, path: tuple[str, ...], text: str, term: Term
 ) -> None:
-    terms, created = searched.archive.terms, {uid: study.created for uid, study in searched.model.studies.items()}
+    terms, created = searched.archive.postings, {uid: study.created for uid, study in searched.model.studies.items()}
     uid = min(created)
     query = Query(KEYS[path].level, (), {KEYS[path]: [text]})
     places = [(uid, created[uid] - timedelta(days=1)), ("1.2.88888", created[uid])]
@@ -198,7 +198,8 @@ async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_th
 
 async def studies_posted(searched: Searched, term: Term) -> list[str]:
     return [
-        posting.study.study_instance_uid async for posting in searched.archive.terms.read_term(DEFAULT_PARTITION, term)
+        posting.study.study_instance_uid
+        async for posting in searched.archive.postings.read_term(DEFAULT_PARTITION, term)
     ]
 
 
@@ -206,12 +207,12 @@ async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Sea
     uid, study = min(searched.model.studies.items())
     path, text, term = STALE[0]
     query = Query(Level.STUDY, (), {KEYS[path]: [text]})
-    await searched.archive.terms.add(study_key(uid), study.created, [term])
+    await searched.archive.postings.add(study_key(uid), study.created, [term])
     now = datetime.now(UTC)
     dead = last_alive_at(searched.settings, now) - timedelta(seconds=1)
     for started, is_over, posted in ((now, False, [uid]), (now, True, []), (dead, False, [])):
         entry = JournalEntry("0" * 32, "store", started, f"studies/{uid}", is_over=is_over)
-        await searched.archive.terms.add(study_key(uid), study.created, [term])
+        await searched.archive.postings.add(study_key(uid), study.created, [term])
         await searched.archive.journal.write(entry)
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
         assert await studies_posted(searched, term) == posted

@@ -65,7 +65,7 @@ async def test_a_delete_leaves_the_other_partition_alone(raw: RawArchive) -> Non
     await delete(raw.archive, ResourceIdentifiers(DEFAULT))
     assert await raw.archive.catalog.read_study(DEFAULT) is None
     assert [study async for study in raw.archive.catalog.read_study_keys()] == [OTHER]
-    assert {posting.study async for _, posting in raw.archive.terms.read_every_term()} == {OTHER}
+    assert {posting.study async for _, posting in raw.archive.postings.read_every_term()} == {OTHER}
     rows = [row async for row in raw.archive.catalog.read_instances(OTHER)]
     blobs = {name async for name in raw.container.list_blob_names()}
     assert blobs == {blob_names.instance_blob(row.identifiers, row.blob_version) for row in rows}

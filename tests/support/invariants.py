@@ -33,7 +33,7 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
     assert terms_of(record) <= record.posted
     for term in needed:
-        postings = archive.terms.read_term(DEFAULT_PARTITION, term)
+        postings = archive.postings.read_term(DEFAULT_PARTITION, term)
         assert study_key(study_instance_uid) in [posting.study async for posting in postings], term
     return len(rows)
 

@@ -48,10 +48,10 @@ class RawArchive:
         )
 
     async def posting(self, term: Term, study: str, created: datetime) -> None:
-        await self.archive.terms.add(study_key(study), created, [term])
+        await self.archive.postings.add(study_key(study), created, [term])
 
     async def remove_posting(self, term: Term, study: str) -> None:
-        await self.archive.terms.remove(study_key(study), await self.created(study), [term])
+        await self.archive.postings.remove(study_key(study), await self.created(study), [term])
 
     async def created(self, study: str) -> datetime:
         created: datetime = (await self.row(study, "study"))["created"]

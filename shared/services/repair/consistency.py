@@ -170,7 +170,7 @@ async def examine(
             for difference in await _Study(archive, study_key, last_alive, deep).examine(counts):
                 yield difference
     known = _KnownPostings(archive)
-    async for term, posting in archive.terms.read_every_term():
+    async for term, posting in archive.postings.read_every_term():
         counts.postings += 1
         with suppress(*_UNREADABLE):  # such rows are already reported
             if not await known.holds(term, posting) and await is_surplus(archive, term, posting, last_alive):
@@ -278,7 +278,7 @@ class _Study:
     async def _of_postings(self, study: StudyRevision, rows: Sequence[InstanceFacts]) -> list[Difference]:
         record = study.record
         needed, single = terms_of(record), single_terms(rows)
-        existing = await self._archive.terms.existing(self._key, record.created, {*needed, *single, *record.posted})
+        existing = await self._archive.postings.existing(self._key, record.created, {*needed, *single, *record.posted})
         missing = (needed | record.posted | single) - existing
         found = [
             self._difference(Kind.MISSING_POSTING, keyword) for keyword in sorted(term.keyword for term in missing)

@@ -61,7 +61,7 @@ async def is_surplus(archive: Archive, term: Term, posting: Posting, last_alive:
             return False
         if not is_last_look and await _needs(archive, term, posting):
             return False
-    return term in await archive.terms.existing(study_key, posting.created, [term])
+    return term in await archive.postings.existing(study_key, posting.created, [term])
 
 
 async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_alive: datetime) -> None:

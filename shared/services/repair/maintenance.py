@@ -97,7 +97,7 @@ async def _times(
     dead = frozenset[datetime]().union(*(entry.created for entry in entries))
     # A request declares the time of a posting before it writes it, and is in the journal until the study has that time.
     terms = frozenset[Term]().union(*map(terms_of_instance, instances))
-    postings = [posting for term in terms async for posting in archive.terms.read_term(study_key.partition, term)]
+    postings = [posting for term in terms async for posting in archive.postings.read_term(study_key.partition, term)]
     alive = [entry async for entry in archive.journal.read() if entry not in entries]
     study = await archive.catalog.read_study(study_key)
     posted = {one.created for one in postings if one.study == study_key}

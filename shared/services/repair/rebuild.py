@@ -64,18 +64,18 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
     record = before.record
     if not rows and len(record.series) <= _SERIES_OF_A_BATCH:
         await archive.catalog.commit(before, None)
-        await archive.terms.remove(study_key, record.created, record.posted)
+        await archive.postings.remove(study_key, record.created, record.posted)
         return True
     series = await _next_series(archive, record.series, rows)
     attributes = record.attributes or (await _attributes(archive, rows))[0]
     after = replace(record, attributes=attributes, series=series)
     needed, single = terms_of(after), single_terms(rows)
-    existing = await archive.terms.existing(study_key, record.created, {*needed, *single, *record.posted})
+    existing = await archive.postings.existing(study_key, record.created, {*needed, *single, *record.posted})
     missing = (needed | single) - existing
     after = replace(after, posted=needed | (record.posted & existing))
     if after == record and not missing:
         return True
-    await archive.terms.add(study_key, record.created, missing)
+    await archive.postings.add(study_key, record.created, missing)
     # Even for a posting alone: a delete that found it missing, and would leave it, has to look again.
     await archive.catalog.commit(before, after)
     return False
@@ -125,7 +125,7 @@ async def _created(archive: Archive, rows: Iterable[InstanceFacts]) -> datetime:
     for row in rows:
         times.append(row.stored)
         for term in terms_of_instance(row.identifiers):
-            async for posting in archive.terms.read_term(row.identifiers.study.partition, term):
+            async for posting in archive.postings.read_term(row.identifiers.study.partition, term):
                 if posting.study == row.identifiers.study:
                     return posting.created
     return min(times)

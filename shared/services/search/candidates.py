@@ -171,7 +171,7 @@ async def _postings(archive: Archive, partition: str, query: SearchQuery) -> Asy
                 yield posting, _accepts(followed, posting)
             return
     _logger.debug("Searching by %d lists of %s.", len(followed.lists), followed.keyword)
-    async for posting in archive.terms.read(
+    async for posting in archive.postings.read(
         partition, followed.keyword, followed.lists, page_rows=_page_rows(query, followed)
     ):
         yield posting, _accepts(followed, posting)
@@ -194,9 +194,9 @@ async def _few(archive: Archive, partition: str, lookup: Lookup) -> Sequence[Pos
     if lookup.is_of_everything:
         return None
     if lookup.spans:
-        return await archive.terms.read_spans(partition, lookup.keyword, lookup.spans, _FEW)
+        return await archive.postings.read_spans(partition, lookup.keyword, lookup.spans, _FEW)
     found: list[Posting] = []
-    async with aclosing(archive.terms.read(partition, lookup.keyword, lookup.lists, page_rows=_FEW + 1)) as postings:
+    async with aclosing(archive.postings.read(partition, lookup.keyword, lookup.lists, page_rows=_FEW + 1)) as postings:
         async for posting in postings:
             found.append(posting)
             if len(found) > _FEW:

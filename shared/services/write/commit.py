@@ -135,7 +135,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
         before = await archive.catalog.read_study(study_key)
         if created is not None and (before is None or before.record.created != created):
             # The study of that time never came to be, or is gone: nobody else writes its postings.
-            await archive.terms.remove(study_key, created, written | terms_of_new(instances))
+            await archive.postings.remove(study_key, created, written | terms_of_new(instances))
             written = frozenset()
         created = before.record.created if before else intent.new_time()
         plan = commit_plan(before.record if before else None, instances, created, written, is_shared=len(group) > 1)
@@ -160,7 +160,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
                 continue
             await remove_needless_postings(archive, study_key, created={created}, terms=written)
             return existing
-        await archive.terms.remove_marked(study_key, created, marks)
+        await archive.postings.remove_marked(study_key, created, marks)
         return existing
     raise AssertionError("attempts() ends by raising")
 
@@ -170,5 +170,5 @@ async def _write_postings(archive: Archive, intent: Intent, plan: CommitPlan) ->
     study_key, created = plan.after.key, plan.after.created
     if plan.declared is not None:
         await intent.declare(plan.declared, created)
-    await archive.terms.add(study_key, created, plan.new | plan.single)
-    return await archive.terms.mark(study_key, created, plan.needless)
+    await archive.postings.add(study_key, created, plan.new | plan.single)
+    return await archive.postings.mark(study_key, created, plan.needless)

@@ -136,7 +136,7 @@ async def _remove(
         marks = None
         if after is not None:
             if with_marks:
-                marks = await archive.terms.mark(study.record.key, created, terms)
+                marks = await archive.postings.mark(study.record.key, created, terms)
             after = replace(after, posted=posted & kept)
         try:
             study = await archive.catalog.commit(study, after, removed=batch)
@@ -160,11 +160,11 @@ async def _clean_up_after(
     study_key = instances[0].identifiers.study
     unsure = removed.terms
     if removed.created is not None and removed.created in studies_gone:
-        await archive.terms.remove(study_key, removed.created, removed.terms)
+        await archive.postings.remove(study_key, removed.created, removed.terms)
         unsure = frozenset()
     elif removed.created is not None and removed.marks is not None:
         # A store that still found one of the instances has written its posting again.
-        unsure = await archive.terms.remove_marked(study_key, removed.created, removed.marks)
+        unsure = await archive.postings.remove_marked(study_key, removed.created, removed.marks)
     await remove_needless_postings(
         archive,
         study_key,

@@ -41,13 +41,13 @@ async def remove_needless_postings(
     async for _ in attempts():
         study = await archive.catalog.read_study(study_key)
         for time in created - ({study.record.created} if study else set()):
-            await archive.terms.remove(study_key, time, asked)
+            await archive.postings.remove(study_key, time, asked)
         if study is None or study.record.created not in created:
             return
         rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
         needed = in_index(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
         needless = {term for term in asked if in_index([term]).isdisjoint(needed)}
-        marks = await archive.terms.mark(study_key, study.record.created, needless)
+        marks = await archive.postings.mark(study_key, study.record.created, needless)
         if not marks:
             return
         dropped = in_index(needless)
@@ -57,5 +57,5 @@ async def remove_needless_postings(
             await archive.catalog.commit(study, replace(study.record, posted=posted))
         except StudyChanged:
             continue
-        if not await archive.terms.remove_marked(study_key, study.record.created, marks):
+        if not await archive.postings.remove_marked(study_key, study.record.created, marks):
             return

@@ -236,7 +236,7 @@ async def test_a_store_at_work_is_left_alone(raw: RawArchive, monkeypatch: pytes
     assert await raw.differences(deep=True) == []
     for blob in blobs:
         await repair(raw.other, raw.settings, Difference(Kind.ORPHAN_BLOB, study_key(study), blob))
-    async for term, posting in raw.archive.terms.read_every_term():
+    async for term, posting in raw.archive.postings.read_every_term():
         await repair(raw.other, raw.settings, Difference(Kind.SURPLUS_POSTING, posting.study, term[0], (term, posting)))
     gate.open.set()
     assert [type(outcome) for outcome in await storing] == [Stored] * 3
@@ -302,7 +302,7 @@ async def test_nothing_differs_in_normal_use(raw: RawArchive) -> None:
     examined = Examined()
     assert await raw.differences(examined=examined) == []
     rows = [row for study in studies for row in await raw.instances(study)]
-    postings = [posting async for _, posting in raw.archive.terms.read_every_term()]
+    postings = [posting async for _, posting in raw.archive.postings.read_every_term()]
     assert examined == Examined(4, len(rows), len(rows), len(postings))
     assert len(rows) > 12
 

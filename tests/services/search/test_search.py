@@ -15,7 +15,7 @@ from tests.support.served_instances import dataset, new_uid, part10
 
 
 async def studies_posted(archive: Archive, term: Term) -> list[str]:
-    return [posting.study.study_instance_uid async for posting in archive.terms.read_term(DEFAULT_PARTITION, term)]
+    return [posting.study.study_instance_uid async for posting in archive.postings.read_term(DEFAULT_PARTITION, term)]
 
 
 async def test_a_refused_duplicate_leaves_no_posting_of_a_value_that_its_study_lacks(

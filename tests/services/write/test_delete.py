@@ -46,7 +46,7 @@ async def test_deleting_an_instance_then_its_series_then_the_study(
     assert await check_study(archive, container, study) == 0
     assert await requests_in_journal(archive) == 0
     for term in (EVERY_STUDY, Term("SeriesInstanceUID", first), *terms_of_instance(instances[0].identifiers)):
-        postings = archive.terms.read_term(DEFAULT_PARTITION, term)
+        postings = archive.postings.read_term(DEFAULT_PARTITION, term)
         assert study_key(study) not in [posting.study async for posting in postings]
 
 
@@ -159,7 +159,7 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
     assert await check_study(archive, container, study) == 1
     assert await requests_in_journal(archive) == 0
     terms = [term for instance in instances for term in terms_of_instance(instance.identifiers)]
-    assert [posting for term in terms async for posting in archive.terms.read_term(DEFAULT_PARTITION, term)] == []
+    assert [posting for term in terms async for posting in archive.postings.read_term(DEFAULT_PARTITION, term)] == []
 
 
 async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(
