@@ -109,7 +109,9 @@ async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) 
     """The blobs of a study that belong to no instance and to no store that may be alive."""
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
-    names = [name async for name in archive.blobs.list(blob_names.blob_prefix(ResourceIdentifiers(study_key)))]
+    folder = blob_names.blob_prefix(ResourceIdentifiers(study_key))
+    # What another program has put there is not ours to judge.
+    names = [name async for name in archive.blobs.list(folder) if blob_names.is_one_of_ours(name)]
     alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
     blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_key)}
     unexpected = [name for name in names if blob_names.instance_of_blob(name)[1] not in blob_versions]

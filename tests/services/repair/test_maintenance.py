@@ -53,3 +53,18 @@ async def test_runs_that_meet_do_no_harm(
     assert await check_study(archive, container, study) == 2
     assert len(await blobs_of_study(container, study)) == 2
     assert await requests_in_journal(archive) == 0
+
+
+async def test_blobs_of_others_stay_and_stop_nothing(
+    archive: Archive, settings: Settings, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    foreign = [f"{study}/notes.txt", f"{study}/x/notes.txt"]
+    for name in foreign:
+        await container.upload_blob(name, b"")
+    await die_before_the_commit(monkeypatch, settings, files_of(study, 1))
+    replay = await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)
+    assert (replay.settled_entries, replay.removed_blobs, replay.failures) == (1, 1, 0)
+    assert sorted(await blobs_of_study(container, study)) == foreign
+    for name in foreign:
+        await container.delete_blob(name)
