@@ -1,6 +1,6 @@
 """The DICOM attributes that the archive treats by name: one table for their tag, VR, level and use.
 
-Everything else in a data set is carried as it came. The levels are those of PS3.4 C.6.2 (study root), the modules those
+All else in a data set passes through unchanged. The levels are those of PS3.4 C.6.2 (study root), the modules those
 of PS3.3 C.7. Tags are eight upper-case hexadecimal digits, as in the DICOM JSON Model (PS3.18 F.2.2).
 """
 
@@ -18,7 +18,7 @@ class Level(IntEnum):
 
     @property
     def word(self) -> str:
-        """What a sentence calls it: study, series or instance."""
+        """Its name in a sentence: study, series or instance."""
         return self.name.lower()
 
 
@@ -26,8 +26,8 @@ class Level(IntEnum):
 class Attribute:
     """An attribute that the archive knows by name.
 
-    `is_searchable`: it can be matched in a search across the archive (PS3.18 Table 10.6.1-5, and the list of
-    Microsoft's service). `is_validated`: its value is checked at store (the latter list). `is_returned`: a search at
+    `is_searchable`: a search across the archive can match it (PS3.18 Table 10.6.1-5, and the list of Microsoft's
+    service). `is_validated`: its value is checked at store (Microsoft's list). `is_returned`: a search at
     its level returns it unasked (PS3.18 Tables 10.6.3-3 to -5, and what Microsoft's v2 adds).
     """
 
@@ -131,7 +131,7 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("PerformedProcedureStepID", "00400253", "SH", _SERIES),
     Attribute("PerformedProcedureStepDescription", "00400254", "LO", _SERIES),
     Attribute("RequestAttributesSequence", "00400275", "SQ", _SERIES, **_RETURNED),
-    # SOP Common (C.12.1), General Image (C.7.6.1) and Image Pixel (C.7.6.3); every other attribute is of this level too
+    # SOP Common (C.12.1), General Image (C.7.6.1) and Image Pixel (C.7.6.3); so is every attribute not named
     Attribute("SOPClassUID", "00080016", "UI", _INSTANCE, **_SEARCHED),
     Attribute("SOPInstanceUID", "00080018", "UI", _INSTANCE, **_VALIDATED),
     Attribute("AvailableTransferSyntaxUID", "00083002", "UI", _INSTANCE, **_RETURNED),
@@ -167,7 +167,7 @@ SEARCHABLE: Final = (
     MatchingKey("RequestAttributesSequence.ScheduledProcedureStepID", ("00400275", "00400009"), "SH", _SERIES),
     MatchingKey("RequestAttributesSequence.RequestedProcedureID", ("00400275", "00401001"), "SH", _SERIES),
 )
-"""What can be matched across the archive."""
+"""What a search across the archive can match."""
 
 KEY_BY_PATH: Final = {key.path: key for key in SEARCHABLE}
 
@@ -179,10 +179,10 @@ DATES_WITH_TIMES: Final = (
     ("00100030", "00100032"),  # the patient's birth
     ("00400244", "00400245"),  # start of the performed procedure step
 )
-"""Tags of dates and of the times that belong to them: ranges of both are one range of moments (PS3.4 C.2.2.2.5)."""
+"""Tags of dates and their times: a range of each makes one range of moments (PS3.4 C.2.2.2.5)."""
 
 
 def level_of(tag: str) -> Level:
-    """The level an attribute belongs to; what the table does not name describes the instance."""
+    """The level of an attribute; one that the table does not name describes the instance."""
     attribute = BY_TAG.get(tag)
     return attribute.level if attribute else Level.INSTANCE

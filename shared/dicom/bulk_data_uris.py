@@ -1,17 +1,17 @@
-"""BulkDataURIs (PS3.18 F.2.6): relative to their instance in metadata as it is kept, absolute in what is sent.
+"""BulkDataURIs (PS3.18 F.2.6): relative to their instance in stored metadata, absolute in responses.
 
-A path names the value, ``7FE00010`` by the tag of its attribute or, within items, which count from 1,
-``00880200/1/7FE00010`` by tags and item numbers in turn. It stands after the prefix: ``bulkdata/7FE00010``.
+A path names the value: ``7FE00010`` by the tag of its attribute or, within items, which count from 1,
+``00880200/1/7FE00010`` by tags and item numbers in turn. It follows the prefix: ``bulkdata/7FE00010``.
 """
 
 import re
 from typing import Final
 
 BULK_DATA: Final = "bulkdata"
-"""What every relative BulkDataURI begins with; its path follows after a slash."""
+"""The prefix of every relative BulkDataURI; a slash and the path follow."""
 
 PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
-"""The paths of Pixel Data, of integers and of floats."""
+"""The paths of Pixel Data, integer and floating point."""
 
 _PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*", re.IGNORECASE | re.ASCII)
 
@@ -22,6 +22,6 @@ def is_path(text: str) -> bool:
 
 
 def with_absolute_uris(text: bytes, instance_url: str) -> bytes:
-    """Metadata as compact JSON, with each relative BulkDataURI made absolute, under the URL of the instance."""
-    # A quote inside a JSON string is escaped, so these bytes are a member's name and the begin of its value.
+    """Make each relative BulkDataURI in compact JSON metadata absolute, under the URL of the instance."""
+    # A quote inside a JSON string is escaped, so these bytes are a member's name and the start of its value.
     return text.replace(b'"BulkDataURI":"', f'"BulkDataURI":"{instance_url}/'.encode())

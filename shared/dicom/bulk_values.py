@@ -18,17 +18,17 @@ _DEFAULT_LIMITS: Final = DicomFileLimits()
 
 
 class NoSuchBulkValue(KeyError):
-    """No attribute with a value at that path."""
+    """There is no attribute with a value at that path."""
 
 
 def find_bulk_value(data_set: Dataset, path: str, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> tuple[bytes, str]:
     """The value at `path`, and its VR.
 
-    `data_set` is that of a stored file without its Pixel Data, as `read_header` gives it. `path` is the path of a
+    `data_set` is a stored file's without its Pixel Data, as `read_header` returns it. `path` is the path of a
     BulkDataURI.
 
-    The value is the bytes as they stand, words in little endian (PS3.18 8.7.3). Of an encapsulated value, such as an
-    icon, it is the fragments joined, without offset table. It is that of any attribute but a sequence.
+    The value is its bytes as stored, words in little endian (PS3.18 8.7.3). For an encapsulated value, such as an
+    icon, it is the fragments joined, without the offset table. Any attribute but a sequence has one.
 
     Raises NoSuchBulkValue when there is none, and DicomFileError when sequences exceed the limits.
     """
@@ -60,7 +60,7 @@ def _find(data_set: Dataset, path: Sequence[str], inherited: Inherited, nested: 
 
 
 def _joined(value: bytes, endianness: str) -> bytes:
-    """The fragments of an encapsulated value (PS3.5 A.4); a value that pydicom can only end, as it stands."""
+    """The joined fragments of an encapsulated value (PS3.5 A.4); the value as it stands where it has none."""
     try:
         _, *fragments = generate_fragments(value, endianness=endianness)
     except ValueError:

@@ -1,6 +1,6 @@
-"""The form in which values are compared: those of the DICOM JSON Model (PS3.18 F) and those that a search asks for.
+"""The form in which values of the DICOM JSON Model (PS3.18 F) are compared with those that a search asks for.
 
-The same form goes into the index, so a value that matches is found by looking its form up.
+The index has the same form, so a matching value is found by looking up its form.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 NUMBER_VRS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 MAX_NAME_LENGTH: Final = 64
-"""Characters that a component group of a name has at most (PS3.5 6.2), and keys of the index tell of a value."""
+"""The most characters in a component group of a name (PS3.5 6.2), and of a value in a key of the index."""
 PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 """The component groups of a name in their order (PS3.5 6.2, PS3.18 F.2.2)."""
 
@@ -22,19 +22,19 @@ _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", r
 _DATE_TIME: Final = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
-_FIRST_OFFSET: Final = timedelta(hours=-12)  # what else follows a hyphen is the end of a range (PS3.5 6.2)
+_FIRST_OFFSET: Final = timedelta(hours=-12)  # below that, a hyphen and digits are the end of a range (PS3.5 6.2)
 _LAST_OFFSET: Final = timedelta(hours=14)
-_VOICED_KANA_MARKS: Final = "\u3099\u309a"  # they make another letter of a letter, not an accented one
+_VOICED_KANA_MARKS: Final = "\u3099\u309a"  # they make a different letter, not an accented one
 _WORD_BREAKS: Final = re.compile(r"[\s^=,.'\-()/]+")
 
 
 def comparable(vr: str, text: str) -> str:
-    """The form in which a value of the VR `vr` is compared; empty for a date, time or moment that is none.
+    """The form in which a value of the VR `vr` is compared; empty for an invalid date, time or moment.
 
     Names compare without regard to case, accents, width and empty trailing components, other text without regard to
-    case (PS3.4 C.2.2.2.1 leaves case to the server; Microsoft's service decides alike). Times are HHMMSS.FFFFFF,
-    moments YYYYMMDDHHMMSS.FFFFFF in UTC, the first that a value of less precision may mean. Numbers are equal that
-    are the same number.
+    case (PS3.4 C.2.2.2.1 leaves case to the server; Microsoft's service does the same). Times are HHMMSS.FFFFFF,
+    moments YYYYMMDDHHMMSS.FFFFFF in UTC: the first instant that a less precise value may mean. Numbers are equal
+    when they are the same number.
     """
     match vr:
         case "UI":
@@ -53,7 +53,7 @@ def comparable(vr: str, text: str) -> str:
 
 
 def comparable_values(attribute: Mapping[str, Any]) -> Iterator[str]:
-    """Each value of a DICOM JSON attribute in its comparable form; of a name, each component group; no empty ones."""
+    """The comparable forms of a DICOM JSON attribute's values, for a name of each component group; no empty ones."""
     for value in attribute.get("Value", ()):
         texts = [value.get(group) for group in PERSON_NAME_GROUPS] if isinstance(value, dict) else [value]
         for text in texts:
@@ -63,15 +63,15 @@ def comparable_values(attribute: Mapping[str, Any]) -> Iterator[str]:
 
 
 def words_of(form: str) -> list[str]:
-    """The words of a comparable name, in their order: what stands between spaces and punctuation.
+    """The words of a comparable name, in order: what stands between spaces and punctuation.
 
-    Those of its first `MAX_NAME_LENGTH` characters.
+    Only its first `MAX_NAME_LENGTH` characters count.
     """
     return [word for word in _WORD_BREAKS.split(form[:MAX_NAME_LENGTH]) if word]
 
 
 def is_date(text: str) -> bool:
-    """Whether `text` is a day of the calendar as DA has it, YYYYMMDD (PS3.5 6.2)."""
+    """Whether `text` is a calendar day in the form of DA, YYYYMMDD (PS3.5 6.2)."""
     if not _DATE.fullmatch(text):
         return False
     try:
@@ -82,9 +82,9 @@ def is_date(text: str) -> bool:
 
 
 def first_and_last_time(text: str) -> tuple[str, str]:
-    """The first and the last instant that a TM means, HHMMSS.FFFFFF each; empty when it is none.
+    """The first and the last instant that a TM means, HHMMSS.FFFFFF each; empty when it is invalid.
 
-    One that leaves out seconds, or minutes, means all of them (PS3.5 6.2).
+    A TM that leaves out seconds, or minutes, means all of them (PS3.5 6.2).
     """
     match = _TIME.fullmatch(text.strip("\0 "))
     if match is None:
@@ -98,9 +98,9 @@ def first_and_last_time(text: str) -> tuple[str, str]:
 
 
 def first_and_last_moment(text: str) -> tuple[str, str]:
-    """The first and the last instant that a DT means, YYYYMMDDHHMMSS.FFFFFF in UTC each; empty when it is none.
+    """The first and the last instant that a DT means, YYYYMMDDHHMMSS.FFFFFF in UTC each; empty when it is invalid.
 
-    One without an offset is taken to be in UTC.
+    A DT without an offset is taken to be in UTC.
     """
     match = _DATE_TIME.fullmatch(text.strip("\0 "))
     if match is None:
@@ -146,5 +146,5 @@ def _number(text: str) -> str:
             return text.casefold()
         # An exponent stays one: written out, a few characters would become a million.
         return str(int(number)) if abs(number) < 10**15 and number == int(number) else str(number.normalize())
-    except ArithmeticError:  # not a number, or beyond what one may be
+    except ArithmeticError:  # not a number, or out of range
         return text.casefold()

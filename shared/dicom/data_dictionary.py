@@ -1,4 +1,4 @@
-"""The data dictionary (PS3.6 6) by pydicom, for attributes that `attributes.py` does not name. Slow to import."""
+"""pydicom's data dictionary (PS3.6 6), for attributes that `attributes.py` does not name. Slow to import."""
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
@@ -10,7 +10,7 @@ def tag_of(keyword: str) -> str | None:
 
 
 def vr_of(tag: str) -> str:
-    """The VR of the attribute of a tag, of an ambiguous one the first; "" where the dictionary does not have it."""
+    """The VR of a tag's attribute, the first where it is ambiguous; "" where the dictionary does not have it."""
     try:
         return dictionary_VR(int(tag, 16))[:2]
     except KeyError:

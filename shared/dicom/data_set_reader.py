@@ -1,6 +1,6 @@
 """Reads a data set as its bytes arrive: what comes before Pixel Data, Pixel Data as it passes, and what comes after.
 
-Before Pixel Data, short elements are read together, and long ones one by one, without being held: `LONG_BYTES`.
+Before Pixel Data, short elements are read together, and long ones one by one without being held: see `LONG_BYTES`.
 """
 
 from dataclasses import astuple
@@ -31,7 +31,7 @@ from shared.dicom.parsing import (
 from shared.dicom.pixel_data import PIXEL_DATA_TAGS, PixelDataScanner
 
 IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
-"""The tags of the UIDs that name an instance: of its SOP class, of itself, its study and its series."""
+"""The tags of the UIDs that identify an instance: its SOP class, its own, its study and its series."""
 
 _LAST_IDENTIFIER: Final = max(IDENTIFIERS)
 _EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
@@ -42,11 +42,11 @@ Metadata = dict[str, dict[str, Any]]
 
 
 class DataSetReader:
-    """Takes the chunks of one data set, inflated and cut anywhere. Offsets are bytes of the data set.
+    """Reads the chunks of one data set, inflated and cut anywhere. Offsets are bytes of the data set.
 
     `identification` has the attributes among IDENTIFIERS as soon as all have passed, if tags ascend; `metadata` has
-    everything once all before Pixel Data has been read; both are None before. `pixel_data_offset` is where that element
-    begins; None where there is none, or it has not come yet.
+    everything once all before Pixel Data has been read; both are None until then. `pixel_data_offset` is where that
+    element begins; None where there is none, or it has not come yet.
     """
 
     def __init__(self, encoding: Encoding, *, transfer_syntax_uid: str, limits: DicomFileLimits) -> None:
@@ -83,7 +83,7 @@ class DataSetReader:
         self._read_header(chunk, is_last=False)
 
     def finish(self) -> Metadata:
-        """The metadata, Pixel Data and what follows it included, when all chunks have been fed.
+        """The metadata, including Pixel Data and what follows it, once all chunks have been fed.
 
         Raises DicomFileError where the data set is cut short. A second call returns the same.
         """
@@ -102,7 +102,7 @@ class DataSetReader:
         return self.metadata
 
     def frames(self, data_set_offset: int) -> FrameTable | None:
-        """The frames, after `finish`, of a stored file in which the data set begins at `data_set_offset`."""
+        """The frames of a stored file whose data set begins at `data_set_offset`; only after `finish`."""
         if self._scanner is None or self.metadata is None:
             return None
         return frame_table(
@@ -125,7 +125,7 @@ class DataSetReader:
             raise too_large(self._limits)
 
     def _read_elements(self, reader: ElementReader, chunk: bytes, *, is_last: bool) -> bytes | None:
-        """Read short elements, up to the head of a long one or Pixel Data: what follows it, None if it has not come."""
+        """Read short elements up to a long one's head or Pixel Data; return what follows, None if it has not come."""
         if not reader.feed(chunk, is_last=is_last):
             return None
         self._encoding = reader.encoding
@@ -177,7 +177,7 @@ class DataSetReader:
         return head.vr == "SQ" or (head.vr is None and dictionary_vr(BaseTag(head.tag), self._data_set()) == "SQ")
 
     def _bulk_vr(self, head: Head) -> str | None:
-        """The VR of a long bulk value that need not be seen; None of another element."""
+        """The VR of a long bulk value that can be passed over unread; None for any other element."""
         if head.length == UNDEFINED_LENGTH or head.tag in _EXTENDED_OFFSET_TABLES:
             return None
         empty = RawDataElement(BaseTag(head.tag), head.vr, head.length, b"", 0, *astuple(self._encoding))

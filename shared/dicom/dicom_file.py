@@ -1,9 +1,9 @@
-"""Reads one DICOM Part 10 file (PS3.10 7) as its bytes arrive, in bounded memory, and gives the bytes to store.
+"""Reads one DICOM Part 10 file (PS3.10 7) as its bytes arrive, in bounded memory, and returns the bytes to store.
 
-What is stored is the file as it came, but for two things: the preamble becomes zeros, and a preamble, prefix or file
-meta group that is missing is put in front. What comes before Pixel Data is read, and only its short elements are held;
-Pixel Data passes, and only where its frames lie is noted. No I/O, and no judgement on what the attributes say: only a
-file that cannot be read, exceeds a limit or is cut short is refused.
+The file is stored as it came, with two exceptions: the preamble becomes zeros, and a missing preamble, prefix or file
+meta group is put in front. What comes before Pixel Data is read, and only its short elements are held; Pixel Data
+passes, and only the places of its frames are noted. No I/O, and no judgement on what the attributes say: a file is
+refused only if it cannot be read, exceeds a limit or is cut short.
 """
 
 import zlib
@@ -20,7 +20,7 @@ from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 
 __all__ = ["DicomFileError", "DicomFileLimits", "DicomFileReader", "DicomIdentity", "DicomInstance"]
 
-_STEP_BYTES: Final = 64 * 1024  # read, and inflated, at a time, so that nothing large is copied more than once
+_STEP_BYTES: Final = 64 * 1024  # read and inflated at a time, so that nothing large is copied more than once
 _DEFAULT_LIMITS: Final = DicomFileLimits()
 _UID_TAGS: Final = {
     "study_instance_uid": "0020000D",
@@ -32,10 +32,10 @@ _UID_TAGS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomIdentity:
-    """Which instance a file says that it is.
+    """Which instance a file says it is.
 
-    The UIDs are those of the data set, which count where the file meta group differs. They are as they stand there,
-    without padding; "" when absent. Only `transfer_syntax_uid` is sure to be a UID.
+    The UIDs are those of the data set, which take precedence over the file meta group. They are as they stand there,
+    without padding; "" when absent. Only `transfer_syntax_uid` is certain to be a valid UID.
     """
 
     study_instance_uid: str
@@ -45,17 +45,17 @@ class DicomIdentity:
     transfer_syntax_uid: str
 
     def identifiers_in(self, partition: str) -> InstanceIdentifiers | None:
-        """What places the instance in a data partition, which no file names; None unless each UID is a valid one."""
+        """The instance's identifiers in a data partition, which no file names; None unless each UID is valid."""
         study, *below = self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid
         return InstanceIdentifiers(StudyKey(partition, study), *below) if all(map(is_uid, (study, *below))) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomInstance(DicomIdentity):
-    """A whole file. `metadata` has every attribute, those of Pixel Data and what follows it, too.
+    """A whole file. `metadata` has every attribute, including Pixel Data and what follows it.
 
-    `header_bytes` is where Pixel Data begins in the stored file. It is `size_bytes`, the whole stored file, when there
-    is none, and for a deflated file, of which no part can be read alone; `frames` is None in the same cases.
+    `header_bytes` is where Pixel Data begins in the stored file. Without Pixel Data, and for a deflated file, no part
+    of which can be read alone, it equals `size_bytes`, the whole stored file, and `frames` is None.
     """
 
     metadata: Metadata
@@ -65,7 +65,7 @@ class DicomInstance(DicomIdentity):
 
 
 class DicomFileReader:
-    """Takes the chunks of one file, cut anywhere, and gives back the bytes to store.
+    """Reads the chunks of one file, cut anywhere, and returns the bytes to store.
 
     After an error, every further call raises it again.
     """
@@ -80,7 +80,7 @@ class DicomFileReader:
 
     @property
     def identity(self) -> DicomIdentity | None:
-        """Which instance the file is, once that has been read."""
+        """Which instance the file is, once that has been read; else None."""
         return self._body.identity if self._body is not None else None
 
     @property
@@ -98,7 +98,7 @@ class DicomFileReader:
 
         These are b"" until the file's identity is known, then everything withheld so far, then each chunk as it is.
 
-        Raises DicomFileError as soon as the file turns out to be none, broken, or over a limit.
+        Raises DicomFileError as soon as the file turns out not to be DICOM, broken, or over a limit.
         """
         self._check_usable()
         try:
@@ -110,9 +110,9 @@ class DicomFileReader:
         return stored
 
     def finish(self) -> tuple[bytes, DicomInstance]:
-        """The last bytes to store, and what the file is, now that all of it has been fed.
+        """The last bytes to store, and what the file is, once all of it has been fed.
 
-        Raises DicomFileError, also for a file that is cut short: that ends within an element or a sequence.
+        Raises DicomFileError, also for a file that is cut short: one that ends within an element or a sequence.
         """
         self._check_usable()
         try:
@@ -153,7 +153,7 @@ class DicomFileReader:
 
 
 def inflate_file(data: bytes, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> tuple[bytes, DicomInstance]:
-    """A stored file whose data set is deflated, as one in Explicit VR Little Endian, and what that is.
+    """Inflate a stored file with a deflated data set to Explicit VR Little Endian; return its bytes and what it is.
 
     Raises DicomFileError when it is not such a file, or inflates to more than the limits allow.
     """
@@ -170,7 +170,7 @@ def inflate_file(data: bytes, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> t
 
 
 class _Body:
-    """The data set of a file, and what is stored of all of it."""
+    """The data set of a file, and the bytes to store for the whole file."""
 
     def __init__(self, meta: FileMeta, limits: DicomFileLimits) -> None:
         self._meta = meta
@@ -190,7 +190,7 @@ class _Body:
         return len(self._withheld) + self._data_set.held_bytes
 
     def read(self, chunk: bytes) -> bytes:
-        """Read a chunk of the data set as it is stored, and return bytes to store."""
+        """Read a chunk of the data set in its stored form, and return bytes to store."""
         for plain in self._inflater.inflate(chunk) if self._inflater else (chunk,):
             self._data_set.feed(plain)
         if self.identity is not None:
@@ -198,13 +198,13 @@ class _Body:
         self._withheld += chunk
         if self._data_set.identification is not None:
             return self._release(self._data_set.identification)
-        # Nothing but deflated bytes that inflate to nothing gets here.
+        # Only deflated bytes that inflate to nothing get here.
         if len(self._withheld) > self._limits.max_header_bytes + _STEP_BYTES:
             raise DicomFileError(f"More than {self._limits.max_header_bytes} bytes come to no Pixel Data.")
         return b""
 
     def finish(self) -> bytes:
-        """The last bytes to store, when all of the data set has been read."""
+        """The last bytes to store, once all of the data set has been read."""
         if self._inflater:
             self._inflater.finish()
         metadata = self._data_set.finish()
@@ -215,7 +215,7 @@ class _Body:
         return b""
 
     def instance(self, size_bytes: int) -> DicomInstance:
-        """The whole file, which is stored in `size_bytes`, after `finish`."""
+        """The whole file, stored in `size_bytes`; only after `finish`."""
         metadata = self._data_set.finish()
         pixel_data_offset = None if self._inflater else self._data_set.pixel_data_offset
         if pixel_data_offset is None:
@@ -253,7 +253,7 @@ class _Inflater:
         self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
 
     def inflate(self, chunk: bytes) -> Iterator[bytes]:
-        """What a chunk inflates to. Raises DicomFileError when it cannot be inflated, or exceeds the limit."""
+        """Inflate a chunk. Raises DicomFileError when it cannot be inflated, or exceeds the limit."""
         while not self._decompressor.eof:
             try:
                 plain = self._decompressor.decompress(chunk, _STEP_BYTES)
@@ -264,12 +264,12 @@ class _Inflater:
                 raise DicomFileError(f"The data set inflates to more than {self._max_bytes} bytes.")
             yield plain
             chunk = self._decompressor.unconsumed_tail
-            # A padding byte may follow the end (PS3.5 A.5); and output may be due when all input is taken.
+            # A padding byte may follow the end (PS3.5 A.5), and output may remain when all input is taken.
             if not chunk and len(plain) < _STEP_BYTES:
                 return
 
     def finish(self) -> None:
-        """Raises DicomFileError when the deflated bytes have not come to their end."""
+        """Check that the deflated bytes have ended. Raises DicomFileError where they have not."""
         if not self._decompressor.eof:
             raise DicomFileError("The file is cut short in its deflated data set.")
 

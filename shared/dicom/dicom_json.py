@@ -1,7 +1,7 @@
 """A data set in the DICOM JSON Model (PS3.18 F), with bulk values as references.
 
-Nothing an instance says is lost, however wrongly it says it: a number that is none stays the text that it is, text that
-does not fit its character set has U+FFFD where it does not, and a value of an impossible length is kept as UN.
+Nothing an instance says is lost, however wrongly it says it: an invalid number stays the text that it is, text that
+does not fit its character set has U+FFFD in place of what does not, and a value of an impossible length is kept as UN.
 """
 
 import math
@@ -24,18 +24,18 @@ from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, Malfo
 from shared.dicom.sequences import NestedReader
 
 _LEFT_OUT_GROUPS: Final = frozenset({0x0002, 0xFFFE})  # the file meta group, and delimiters out of place
-_TRAILING_PADDING: Final = 0xFFFCFFFC  # without significance: PS3.10 7.2
+_TRAILING_PADDING: Final = 0xFFFCFFFC  # insignificant: PS3.10 7.2
 
 _SINGLE_VALUED: Final = frozenset({"LT", "ST", "UR", "UT"})  # a backslash is part of the text: PS3.5 6.4
 _LEADING_SPACES_PAD: Final = frozenset({"AE", "CS", "DS", "IS", "LO", "SH"})  # PS3.5 Table 6.2-1
 
-_MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, of which writers make too long ones
+_MAX_NUMBER_LENGTH: Final = 32  # twice that of a DS, which some writers make too long
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class JsonConverter:
-    """Converts the parts of one data set, within limits for all of them together."""
+    """Converts the parts of one data set; the limits apply to all of them together."""
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._nested = NestedReader(limits)
@@ -47,8 +47,8 @@ class JsonConverter:
 
         Tags are eight upper-case hexadecimal digits. Group lengths, the file meta group and trailing padding are left
         out. Text is Unicode, so Specific Character Set says ISO_IR 192. Nonempty values of OB, OD, OF, OL, OV, OW and
-        UN are a BulkDataURI. IS, DS, SV and UV are numbers where they are any (PS3.18 F.2.3 allows strings, too), SV
-        and UV beyond 2**53 as well, which JavaScript rounds. FL and FD that are not finite, for which JSON has no
+        UN are a BulkDataURI. IS, DS, SV and UV are numbers where they are valid (PS3.18 F.2.3 also allows strings),
+        even SV and UV beyond 2**53, which JavaScript rounds. FL and FD that are not finite, for which JSON has no
         number and PS3.18 no rule, are the strings "NaN", "Infinity" and "-Infinity" of Microsoft's service.
 
         Raises DicomFileError when there are more values than the limits allow, or sequences nest deeper.
@@ -123,7 +123,7 @@ class JsonConverter:
 
 
 def is_attribute(tag: int) -> bool:
-    """Whether the element of a tag is an attribute: neither a group length nor one that is left out."""
+    """Whether a tag is that of an attribute: neither a group length nor one that is left out."""
     return bool(tag & 0xFFFF) and tag >> 16 not in _LEFT_OUT_GROUPS and tag != _TRAILING_PADDING
 
 
@@ -134,7 +134,7 @@ def _not_finite(number: float) -> str:
 
 
 def _person_name(text: str) -> dict[str, str] | None:
-    """The component groups that there are (PS3.18 F.2.2), or None."""
+    """The component groups that are not empty (PS3.18 F.2.2), or None."""
     groups = zip(PERSON_NAME_GROUPS, text.split("=", 2), strict=False)
     return {name: group.rstrip(" ") for name, group in groups if group.strip(" ")} or None
 

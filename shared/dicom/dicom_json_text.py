@@ -9,7 +9,7 @@ _PIECE_BYTES: Final = 64 * 1024
 
 
 def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON of plain values. A lone surrogate, which is no character, becomes "?".
+    """Plain values as compact UTF-8 JSON. A lone surrogate, which is not a character, becomes "?".
 
     Raises ValueError for a float that is not finite.
     """
@@ -46,7 +46,7 @@ class DeflatedItems(Sequence[Any]):
 
 
 class ItemsDeflater:
-    """Takes the items of a long sequence one by one, in plain values."""
+    """Takes the items of a long sequence one by one, as plain values."""
 
     def __init__(self) -> None:
         self._compressor = zlib.compressobj()

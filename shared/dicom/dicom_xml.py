@@ -1,4 +1,4 @@
-"""The metadata of an instance in XML: the Native DICOM Model (PS3.19 A.1), made of its DICOM JSON (PS3.18 F)."""
+"""The metadata of an instance in XML: the Native DICOM Model (PS3.19 A.1), made from its DICOM JSON (PS3.18 F)."""
 
 import re
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ _NAME_COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix"
 _FIRST_BLOCK: Final = "10"
 
 _NO_CHARACTER: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
-# A parser makes a line feed of a carriage return (XML 1.0, 2.11), and spaces of either in an attribute (3.3.3).
+# A parser turns a carriage return into a line feed (XML 1.0, 2.11), and either in an attribute into a space (3.3.3).
 _REFERENCES: Final = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
 
 def native_dicom_model(metadata: Mapping[str, Any]) -> bytes:
-    """An XML document, in UTF-8, of one instance's metadata as `dicom_json` makes it, once read from its text.
+    """One instance's metadata as an XML document in UTF-8; `metadata` is what `dicom_json` makes, read from its text.
 
-    The attributes, their values, items, names and bulk values, those by the URI, are in the order that they have, with
-    numbers from 1; a value that is null is empty. Private attributes have their Private Creator, and a tag whose block
-    is 00 (PS3.19 Table A.1.5-2); one without a Private Creator in its data set keeps its tag, since nothing else tells
-    its block. A component of a name that is empty is left out; what follows the fifth stays in it.
+    Attributes, values, items, names and bulk values (by URI) keep their order, and are numbered from 1; a null value
+    is empty. Private attributes have their Private Creator, and a tag whose block is 00 (PS3.19 Table A.1.5-2); one
+    without a Private Creator in its data set keeps its tag, since nothing else says which block it is in. An empty
+    component of a name is left out; what follows the fifth stays in it.
 
-    Numbers are in decimal, as Python writes them; floats that are not finite stay the text that they are. What XML has
-    no character for, such as most controls, becomes U+FFFD.
+    Numbers are in decimal, as Python writes them; floats that are not finite stay the text that they are. Characters
+    that XML does not have, such as most controls, become U+FFFD.
     """
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n{_ROOT}{_data_set(metadata)}</NativeDicomModel>\n'
     return text.encode()
@@ -49,7 +49,7 @@ def _identification(tag: str, data_set: Mapping[str, Any]) -> str:
 
 
 def _private_creator(tag: str, data_set: Mapping[str, Any]) -> str | None:
-    """The Private Creator of the block that the tag is in; None if it is in none (PS3.5 7.8.1)."""
+    """The Private Creator of the tag's block; None if it has none (PS3.5 7.8.1)."""
     if int(tag[:4], 16) % 2 == 0 or tag[4:6] < _FIRST_BLOCK:
         return None
     creator = data_set.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value", [None])[0]
@@ -86,7 +86,7 @@ def _components(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as it stands in an element or an attribute, without losing a character that XML has."""
+    """Escape text for an element or an attribute, losing no character that XML has."""
     return escape(_NO_CHARACTER.sub("\ufffd", text), _REFERENCES)
 
 

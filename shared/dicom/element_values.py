@@ -1,4 +1,4 @@
-"""What the value of an element is: its value representation (VR, PS3.5 6.2), and its text. By pydicom's tables."""
+"""What the value of an element is: its value representation (VR, PS3.5 6.2) and its text, by pydicom's tables."""
 
 import codecs
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import Element, element_of
 
 BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-"""The VRs of values without structure, which the DICOM JSON Model can only encode or refer to: PS3.18 F.2.7."""
+"""The VRs of unstructured values, which the DICOM JSON Model can only encode or refer to: PS3.18 F.2.7."""
 
 NUMBER_CODES: Final = {
     "AT": "HH",
@@ -36,10 +36,10 @@ NUMBER_CODES: Final = {
     "US": "H",
     "UV": "Q",
 }
-"""The VRs of binary numbers, with a value as in struct: PS3.5 Table 6.2-1."""
+"""The VRs of binary numbers, with the struct code of a value: PS3.5 Table 6.2-1."""
 
 NUMBER_BYTES: Final = {vr: calcsize(f"<{code}") for vr, code in NUMBER_CODES.items()}
-"""The VRs of binary numbers, with the length of a value."""
+"""The VRs of binary numbers, with the length of a value in bytes."""
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _PIXEL_REPRESENTATION: Final = 0x00280103
@@ -47,7 +47,7 @@ _PIXEL_REPRESENTATION: Final = 0x00280103
 # Where a dictionary leaves a choice, and neither the encoding nor the pixels decide: words are OW (PS3.5 A.1).
 _CHOSEN_VRS: Final = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
 
-# Latin-9 is in the standard, and not yet in pydicom.
+# Latin-9 is in the standard, but not yet in pydicom.
 python_encoding.setdefault("ISO_IR 203", "iso8859_15")
 python_encoding.setdefault("ISO 2022 IR 203", "iso8859_15")
 CODES_TO_ENCODINGS.setdefault(b"\x1b-b", "iso8859_15")
@@ -56,23 +56,23 @@ _CODECS: Final = frozenset(codecs.lookup(codec).name for codec in python_encodin
 _STAND_ALONE_CODECS: Final = frozenset(codecs.lookup(python_encoding[name]).name for name in STAND_ALONE_ENCODINGS)
 _DEFAULT_ENCODINGS: Final = (default_encoding, *CODES_TO_ENCODINGS.values())
 _LEFT_IN_TEXT: Final = "\x1b$)A"  # by pydicom, which takes Python's codec of ISO-IR 58 to drop it
-# What brings back the first character set (PS3.5 6.1.2.5.3); pydicom has the values split before.
+# What brings back the first character set (PS3.5 6.1.2.5.3); pydicom expects the values to be split already.
 _TEXT_DELIMITERS: Final = TEXT_VR_DELIMS | {ord("\\")}
 _NAME_DELIMITERS: Final = _TEXT_DELIMITERS | PN_DELIMS | {ord("=")}
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """What a data set has from the one around it: PS3.5 7.5.3, and the signedness of its pixels.
+    """What a data set inherits from the one around it: PS3.5 7.5.3, and the signedness of its pixels.
 
-    `encodings` are Python's, as pydicom has them: first the one in which text begins, then those of escape sequences.
+    `encodings` are Python's, as pydicom has them: first the one that text begins in, then those of escape sequences.
     """
 
     encodings: tuple[str, ...] = _DEFAULT_ENCODINGS
     is_signed: bool = False
 
     def by(self, data_set: Dataset) -> "Inherited":
-        """What the elements of `data_set`, and the items in them, go by."""
+        """What applies to the elements of `data_set`, and the items in them."""
         character_set = raw_value(data_set, SPECIFIC_CHARACTER_SET)
         representation = raw_value(data_set, _PIXEL_REPRESENTATION)
         if character_set is None and representation is None:
@@ -85,7 +85,7 @@ class Inherited:
     def vr(self, element: Element, data_set: Dataset) -> str:
         """The VR of an element of `data_set`: as encoded, or by the dictionaries where that is missing or UN.
 
-        A value of binary numbers whose length no number of them has is UN.
+        A value of binary numbers whose length is not a multiple of theirs is UN.
         """
         if not isinstance(element, RawDataElement):
             return "SQ"
@@ -102,7 +102,7 @@ class Inherited:
         return "UN" if vr not in STANDARD_VR or len(element.value or b"") % NUMBER_BYTES.get(vr, 1) else vr
 
     def text(self, value: bytes, vr: str) -> str:
-        """The text of a value, all of its backslash-separated values at once.
+        """Decode the text of an element, all of its backslash-separated values at once.
 
         Never fails: what cannot be decoded becomes U+FFFD.
         """
@@ -124,7 +124,7 @@ def raw_value(data_set: Dataset, tag: int) -> bytes | None:
 
 
 def dictionary_vr(tag: BaseTag, data_set: Dataset) -> str:
-    """The VR of an attribute of `data_set` by the dictionaries, perhaps an ambiguous one; UN if they do not know it."""
+    """The VR of an attribute of `data_set` by the dictionaries, perhaps ambiguous; UN if they do not know the tag."""
     try:
         if not tag.is_private:
             return dictionary_VR(tag)
@@ -137,12 +137,12 @@ def dictionary_vr(tag: BaseTag, data_set: Dataset) -> str:
 
 
 def _encodings(character_set: bytes) -> tuple[str, ...]:
-    """By the first of the encoded values of Specific Character Set; each escape sequence names its set by itself."""
+    """By the encoded first value of Specific Character Set; each escape sequence names its own set."""
     first = character_set.split(b"\\")[0].decode(default_encoding).strip("\0 ")
     try:
         codec = codecs.lookup(convert_encodings([first])[0]).name
     except (LookupError, ValueError):
         codec = ""
-    if codec not in _CODECS:  # pydicom takes any that Python knows, of which some are none of text, or very slow
+    if codec not in _CODECS:  # pydicom takes any that Python knows; some are not for text, or very slow
         return _DEFAULT_ENCODINGS
     return (codec,) if codec in _STAND_ALONE_CODECS else (codec, *_DEFAULT_ENCODINGS[1:])

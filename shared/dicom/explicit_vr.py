@@ -1,6 +1,6 @@
-"""Writes a data set anew in Explicit VR Little Endian (PS3.5 A.2), with its values bit for bit as they came.
+"""Rewrites a data set in Explicit VR Little Endian (PS3.5 A.2), its values bit for bit as they came.
 
-Only heads are made, and words turned round; no value is interpreted, so that none can fail to be written.
+Only heads are made, and the bytes of words swapped; no value is interpreted, so none can fail to be written.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from shared.dicom.parsing import DicomFileLimits, Element, Malformed, element_of
 from shared.dicom.sequences import NestedReader
 
 _MAX_SHORT_BYTES: Final = 0xFFFE  # the largest even length of 16 bits
-_PADDING: Final = {str(vr): b" " for vr in STR_VR if vr != "UI"}  # PS3.5 Table 6.2-1; of all other VRs a null
+_PADDING: Final = {str(vr): b" " for vr in STR_VR if vr != "UI"}  # PS3.5 Table 6.2-1; a null for all other VRs
 
 _DEFAULT_LIMITS: Final = DicomFileLimits()
 
@@ -36,15 +36,15 @@ def explicit_vr_little_endian(
 ) -> bytes:
     """The attributes of `data_set`, tags ascending, encoded in Explicit VR Little Endian; no preamble, no file meta.
 
-    `data_set` is as `ElementReader` gives it, in any encoding: its elements are raw, or sequences. `replaced` has, by
-    tag, the VR and the value, in little endian, of attributes at the top to be written in place of or beside those that
-    are there, or None for one that is left out. `inherited` is for a data set that is the rest of another.
+    `data_set` is as `ElementReader` returns it, in any encoding: its elements are raw, or sequences. `replaced` has, by
+    tag, the VR and the little-endian value of attributes to write at the top, in place of or beside those that are
+    there, or None for one to leave out. `inherited` is for a data set that is the rest of another.
 
-    Values stay as they are but for the order of bytes, and a byte of padding where a length is odd (PS3.5 7.1.1). VRs
+    Values stay as they are, except for byte order and a padding byte where a length is odd (PS3.5 7.1.1). VRs
     are those of the metadata (`Inherited.vr`): as encoded, or by the dictionaries, and UN where those know none, where
     binary numbers have an impossible length, where a sequence does not hold items, and where a value is too long for a
-    length of 16 bits (PS3.5 6.2.2). Sequences and items get defined lengths, which are shorter, and let a reader pass
-    over them; an encapsulated value keeps its fragments. Group lengths (retired, PS3.5 7.2), the file meta group and
+    length of 16 bits (PS3.5 6.2.2). Sequences and items get defined lengths, which are shorter and let a reader skip
+    them; an encapsulated value keeps its fragments. Group lengths (retired, PS3.5 7.2), the file meta group and
     trailing padding are left out, as in the metadata.
 
     Raises DicomFileError where sequences exceed `limits`, and TypeError for an element that pydicom has converted.
@@ -92,7 +92,7 @@ def _items(element: Element, inherited: Inherited, nested: NestedReader) -> byte
 
 
 def _encapsulated(element: RawDataElement, vr: str) -> bytes:
-    """A value of undefined length in its fragments (PS3.5 A.4); one that has none, as it stands in a defined length."""
+    """A value of undefined length in its fragments (PS3.5 A.4); without any, as it stands, with a defined length."""
     value = element.value or b""
     if vr == "UN":
         vr = "OB"  # UN of undefined length is a sequence: PS3.5 6.2.2

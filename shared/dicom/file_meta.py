@@ -1,7 +1,7 @@
 """What comes before the data set of a DICOM file: preamble, prefix and file meta group (PS3.10 7.1).
 
 Clients also send data sets without some or all of it. What is stored always has all of it, with a preamble of zeros: a
-preamble may hold the head of another format, and make a program of a file that passes for an image.
+preamble may hold the head of another format, and turn a file that passes for an image into a program.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _ENCODINGS: Final = {
 _PREAMBLE: Final = bytes(128)
 _PREFIX: Final = b"DICM"
 _PREFIXED: Final = len(_PREAMBLE) + len(_PREFIX)
-_FIRST_GROUP: Final = 0x0004  # of a DICOMDIR; other data sets begin with 0008
+_FIRST_GROUP: Final = 0x0004  # a DICOMDIR's; other data sets begin with 0008
 _SWAPPED_GROUP: Final = _FIRST_GROUP << 8
 
 _TRANSFER_SYNTAX_UID: Final = 0x00020010
@@ -45,7 +45,7 @@ _IMPLEMENTATION_CLASS_UID: Final = "2.25.217347430706284696547132738520179672132
 class FileMeta:
     """What was read before the data set.
 
-    `elements` are those of the file meta group, which is `encoded`; `following` are the bytes read after it, which
+    `elements` are those of the file meta group, `encoded` its bytes; `following` are the bytes read after it, which
     begin the data set. `transfer_syntax_uid` is a valid UID; where the file names none, it is the one that the data set
     must be in.
     """
@@ -68,8 +68,8 @@ class FileMeta:
     def stored(self, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
         """What is stored before the data set: all of PS3.10 7.1, with a preamble of zeros.
 
-        A file meta group that names its transfer syntax stays as it is; the UIDs are only used where there is none.
-        Raises DicomFileError for one that does not, and cannot be written again.
+        A file meta group that names its transfer syntax stays as it is; the UIDs are only used where there is no group.
+        Raises DicomFileError for a group that does not, and cannot be rewritten.
         """
         if _TRANSFER_SYNTAX_UID in self.elements:
             return _PREAMBLE + _PREFIX + self.encoded
@@ -82,14 +82,14 @@ class FileMeta:
             meta.update(self.elements)
             return _written(meta, self.transfer_syntax_uid)
         except Exception:  # noqa: BLE001
-            # What is there is converted, which fails in as many ways as there are to be wrong; and errors hold values.
+            # What is there is converted, which can fail in any way; and errors hold values.
             raise DicomFileError("The file meta group cannot be read.") from None
 
     def transcoded(self, transfer_syntax_uid: str) -> bytes:
         """What comes before the data set of the same instance in another transfer syntax.
 
         Elements of a VR that does not exist are left out. Raises DicomFileError for a file meta group that cannot be
-        written again.
+        rewritten.
         """
         try:
             meta = FileMetaDataset()
@@ -109,15 +109,15 @@ class FileMetaReader:
         self._reader: ElementReader | None = None
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> FileMeta | None:
-        """What was read, or None when more is needed, which is only so while not `is_last`.
+        """Return what was read, or None while more is needed, never None when `is_last`.
 
-        Raises DicomFileError when this is not a DICOM file, or cannot be told to be one.
+        Raises DicomFileError when this is not a DICOM file, or cannot be recognized as one.
         """
         if self._reader is None:
             chunk = self._beginning = self._beginning + chunk
             if len(chunk) < _PREFIXED and not is_last:
                 return None
-            # In Explicit VR Little Endian in every file: PS3.10 7.1.
+            # Explicit VR Little Endian in every file: PS3.10 7.1.
             self._reader = ElementReader(Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True)
             if chunk.startswith(_PREFIX, len(_PREAMBLE)):
                 chunk = chunk[_PREFIXED:]
@@ -135,10 +135,10 @@ class FileMetaReader:
 
 
 def read_header(data: bytes, limits: DicomFileLimits) -> tuple[FileMeta, Dataset]:
-    """What a stored file begins with, and the data set without its Pixel Data.
+    """The beginning of a stored file, and the data set without its Pixel Data.
 
     `data` is the file without its Pixel Data element: the bytes before it and, where there are any, those after it.
-    Raises DicomFileError when it is not what it must be.
+    Raises DicomFileError when it is not such a file.
     """
     meta = FileMetaReader(limits).feed(data, is_last=True)
     if meta is None:
@@ -169,7 +169,7 @@ def _transfer_syntax_uid(value: bytes) -> str:
 
 
 def _guessed_transfer_syntax_uid(beginning: bytes) -> str:
-    """The native transfer syntax in which a data set is that begins so."""
+    """The native transfer syntax of a data set that begins with these bytes."""
     if len(beginning) >= 8:
         group, number = unpack("<HH", beginning[:4])
         if beginning[4:6].decode("latin-1") in STANDARD_VR:

@@ -1,7 +1,7 @@
 """Tells the frames of Pixel Data apart, once it has passed: the Image Pixel module (PS3.3 C.7.6.3), PS3.5 8 and A.4.
 
-An offset table is believed only where it fits the fragments that are there and the number of frames; otherwise the
-frames are told apart by what is left. Where they cannot be, the frame table says so: the file is kept all the same.
+An offset table is trusted only where it fits the fragments that are there and the number of frames; otherwise the
+frames are told apart by other means. Where that fails, the frame table says so: the file is kept all the same.
 """
 
 from array import array
@@ -23,7 +23,7 @@ _COLUMNS: Final = "00280011"
 _BITS_ALLOCATED: Final = "00280100"
 
 _BITS_BY_TAG: Final = {FLOAT_PIXEL_DATA: 32, DOUBLE_FLOAT_PIXEL_DATA: 64}  # PS3.3 C.7.6.24, C.7.6.25
-_SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # two pixels have four samples: C.7.6.3.1.2
+_SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # four samples for two pixels: C.7.6.3.1.2
 
 
 def frame_table(
@@ -34,11 +34,11 @@ def frame_table(
     transfer_syntax_uid: str,
     extended_offsets: tuple[bytes, bytes] = (b"", b""),
 ) -> FrameTable:
-    """The frames of a stored file in which the data set begins at `data_set_offset`.
+    """The frames of a stored file whose data set begins at `data_set_offset`.
 
     `scanner` has passed all of Pixel Data, `metadata` describes it in DICOM JSON, and `extended_offsets` are the values
-    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. There are as many frames as
-    there are whole ones, up to Number of Frames.
+    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. Only whole frames count, up
+    to Number of Frames.
     """
     table: dict[str, Any] = {
         "value_offset": data_set_offset + scanner.head.offset,
@@ -54,9 +54,9 @@ def frame_table(
             if not frame_count:
                 raise FrameUnavailable("Pixel Data is shorter than a frame.")
             return FrameTable(**table, frame_count=frame_count, frame_bits=frame_bits)
-        # A video is one stream, of which no frame can be read alone (PS3.5 8.2.5).
+        # A video is one stream; none of its frames can be read alone (PS3.5 8.2.5).
         frame_count = 1 if is_video(transfer_syntax_uid) else _frame_count(metadata)
-        # The offsets of the fragments, and of the byte after the last.
+        # The offsets of the fragments, and of the byte after the last one.
         offsets = [data_set_offset + offset for offset in scanner.fragment_offsets]
         offsets.append(table["value_offset"] + scanner.value_bytes)
         padded_frames = _padded_frames(offsets, frame_count, extended_offsets)
@@ -85,7 +85,7 @@ def _frame_bits(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
 
 
 def _first_fragments(scanner: PixelDataScanner, offsets: Sequence[int], frame_count: int) -> Sequence[int]:
-    """The index of each frame's first fragment, and the number of fragments, by what tells it most surely."""
+    """The index of each frame's first fragment, and the number of fragments, by the most reliable evidence."""
     fragment_count = len(offsets) - 1
     if not fragment_count:
         raise FrameUnavailable("Pixel Data is empty.")
@@ -107,11 +107,11 @@ def _first_fragments(scanner: PixelDataScanner, offsets: Sequence[int], frame_co
 def _padded_frames(offsets: Sequence[int], frame_count: int, extended_offsets: tuple[bytes, bytes]) -> frozenset[int]:
     """The indices of the frames that are a byte shorter than their fragment, by an Extended Offset Table that fits.
 
-    Such a table allows for one fragment a frame only, so that is all it can tell.
+    Such a table allows only one fragment a frame, so that is all it can say.
     """
     if not 8 * frame_count == 8 * (len(offsets) - 1) == len(extended_offsets[0]) == len(extended_offsets[1]):
         return frozenset()
-    # Little endian: encapsulated Pixel Data is never in anything else (PS3.5 A.4).
+    # Encapsulated Pixel Data is always in little endian (PS3.5 A.4).
     starts, lengths = (unpack(f"<{frame_count}Q", value) for value in extended_offsets)
     padded = set()
     for index, (start, length) in enumerate(zip(starts, lengths, strict=True)):
@@ -124,7 +124,7 @@ def _padded_frames(offsets: Sequence[int], frame_count: int, extended_offsets: t
 
 
 def _by_offset_table(offsets: Sequence[int], frame_count: int, table: bytes) -> Sequence[int] | None:
-    """Each frame's first fragment by the Basic Offset Table, or None if that does not fit."""
+    """Each frame's first fragment by the Basic Offset Table, or None if the table does not fit."""
     if len(table) != 4 * frame_count:
         return None
     index_of = {offset - offsets[0]: index for index, offset in enumerate(offsets[:-1])}

@@ -1,7 +1,7 @@
 """Where the frames of an instance lie in its stored file, so that each can be read by itself.
 
 A frame is one range of native Pixel Data (PS3.5 8.1), or one or more fragments of encapsulated Pixel Data (PS3.5 A.4).
-The table is made while the file is stored and kept with the instance, in few bytes. It does not decode pixels.
+The table is made while the file is stored, and kept with the instance, in few bytes. It does not decode pixels.
 """
 
 import json
@@ -26,12 +26,12 @@ class FrameUnavailable(LookupError):
 class FrameTable:
     """The frames of a stored file. Offsets and lengths are bytes of that file; frame numbers begin at 1.
 
-    `value_offset` and `value_bytes` are the value of Pixel Data: where it is encapsulated, its items with the Basic
-    Offset Table but without the delimiter that ends them. `frame_count` is how many frames can be read, which may be
+    `value_offset` and `value_bytes` locate the value of Pixel Data: if encapsulated, its items, including the Basic
+    Offset Table but not the delimiter that ends them. `frame_count` is how many frames can be read, which may be
     fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. `frame_bits` is the length of a
-    native frame, 0 for encapsulated ones.
+    native frame in bits, 0 for encapsulated ones.
 
-    `fragment_offsets` are those of the fragments' item tags, and of the byte after the last; `first_fragments` the
+    `fragment_offsets` are those of the fragments' item tags, and of the byte after the last one; `first_fragments` the
     index of each frame's first fragment, and the number of fragments. `padded_frames` are the indices of the frames
     whose last byte is known to be padding (Extended Offset Table Lengths, PS3.3 C.7.6.3.1.8).
     """
@@ -52,7 +52,7 @@ class FrameTable:
         return self.value_offset + self.value_bytes + (ITEM_HEAD_BYTES if self.is_encapsulated else 0)
 
     def byte_ranges(self, frame_number: int) -> list[tuple[int, int]]:
-        """The (offset, length) ranges whose joined bytes hold the frame; item heads are not among them.
+        """The (offset, length) ranges whose joined bytes hold the frame, without item heads.
 
         Raises FrameUnavailable when `frame_number` is not one of 1 to `frame_count`.
         """
@@ -69,10 +69,10 @@ class FrameTable:
         return ranges
 
     def cut(self, frame_number: int, data: bytes) -> bytes:
-        """The frame, given the joined bytes of its ranges.
+        """Cut the frame out of the joined bytes of its ranges.
 
-        These are the frame itself, but for pixels of one bit, which follow one another without regard to bytes from
-        frame to frame (PS3.5 8.1.1): then its first pixel is moved to the lowest bit, and bits after its last are 0.
+        These are the frame itself, except for pixels of one bit, where frames follow one another without regard to
+        byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its last are set to 0.
 
         Raises FrameUnavailable as `byte_ranges` does.
         """
@@ -83,7 +83,7 @@ class FrameTable:
         return bits.to_bytes((self.frame_bits + 7) // 8, "little")
 
     def to_bytes(self) -> bytes:
-        """The table in few bytes, for `from_bytes`."""
+        """The table in compact form, for `from_bytes`."""
         facts = {name: getattr(self, name) for name in _FIELDS}
         body = b""
         if self.first_fragments:
@@ -131,7 +131,7 @@ def _fragments_from(facts: dict[str, Any], body: bytes) -> dict[str, Any]:
 
 
 def _pack(numbers: Sequence[int]) -> bytes:
-    """32-bit numbers with all their lowest bytes first, then all the second ones, ...: alike, so they deflate well."""
+    """32-bit numbers, all their lowest bytes first, then all the second ones, ...: similar bytes deflate well."""
     packed = struct.pack(f"<{len(numbers)}L", *numbers)
     return b"".join(packed[plane::4] for plane in range(4))
 

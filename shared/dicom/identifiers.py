@@ -1,4 +1,4 @@
-"""What names studies, series and instances: UIDs, and the data partition that they are unique in."""
+"""What names studies, series and instances: UIDs, and the data partition in which they are unique."""
 
 import re
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ DEFAULT_PARTITION: Final = "Microsoft.Default"
 
 MAX_UID_LENGTH: Final = 64  # PS3.5 9.1
 
-# PS3.5 9.1 forbids leading zeros in a component; real files have them, so they are let through, as in Microsoft's
-# service. Empty components ("1..2") are not: they would also let a path climb.
+# PS3.5 9.1 forbids leading zeros in a component; real files have them, so they are allowed, as in Microsoft's
+# service. Empty components ("1..2") are not: they would also let a path climb to its parent.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -24,21 +24,21 @@ def is_uid(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, order=True)
 class StudyKey:
-    """A study of a data partition, which has its own of that UID, whatever other partitions have."""
+    """A study in a data partition; other partitions may have their own study of that UID."""
 
     partition: str
     study_instance_uid: str
 
     @property
     def path(self) -> str:
-        """The study's path below the service's base URL, without a leading slash, as Microsoft's service has it."""
+        """The study's path below the service's base URL, without a leading slash, as in Microsoft's service."""
         study = f"studies/{self.study_instance_uid}"
         return study if self.partition == DEFAULT_PARTITION else f"partitions/{self.partition}/{study}"
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceIdentifiers:
-    """What places an instance: its study, and the UIDs below that; each is a valid UID."""
+    """What identifies an instance: its study, and the UIDs below that; each is valid."""
 
     study: StudyKey
     series_instance_uid: str
@@ -57,7 +57,7 @@ class InstanceIdentifiers:
 
 @dataclass(frozen=True, slots=True)
 class ResourceIdentifiers:
-    """A study, a series of it or an instance of that: the `None` ones are not narrowed down."""
+    """A study, a series or an instance; what is None is not narrowed down."""
 
     study: StudyKey
     series_instance_uid: str | None = None
@@ -65,7 +65,7 @@ class ResourceIdentifiers:
 
     @classmethod
     def of_path(cls, path: str) -> Self:
-        """The resource of such a path as `path` gives."""
+        """The resource at a path in the form that `path` has."""
         names = path.split("/")
         partition = DEFAULT_PARTITION
         if names[0] == "partitions":
@@ -75,12 +75,12 @@ class ResourceIdentifiers:
 
     @property
     def study_instance_uid(self) -> str:
-        """The UID of the study that is named, or that the series or instance is of."""
+        """The UID of the study, or of the series' or instance's study."""
         return self.study.study_instance_uid
 
     @property
     def instance(self) -> InstanceIdentifiers | None:
-        """The instance, where one is named."""
+        """The instance, where one is named; else None."""
         if self.series_instance_uid is None or self.sop_instance_uid is None:
             return None
         return InstanceIdentifiers(self.study, self.series_instance_uid, self.sop_instance_uid)
@@ -104,7 +104,7 @@ class ResourceIdentifiers:
 
 
 def uid_of_path(text: str, resource: str) -> str:
-    """The UID that stands in a URL's path.
+    """Check a UID that stands in a URL's path, and return it.
 
     Raises BadRequest, naming `resource` ("study", "series", "instance"), where `text` is not a UID. The text itself is
     not repeated: it may be anything.

@@ -13,7 +13,7 @@ ITEM_HEAD_BYTES: Final = 8
 """What precedes the value of an item: its tag and length. A delimiter is as long."""
 
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
-"""The length of an element or an item that a delimiter ends."""
+"""The encoded length of an element or item that ends with a delimiter."""
 
 
 def encoded_item(value: bytes) -> bytes:
@@ -28,6 +28,6 @@ def sequence_delimitation(*, is_little_endian: bool = True) -> bytes:
 
 
 def tag_and_length(data: bytes | bytearray, begin: int = 0, *, is_little_endian: bool = True) -> tuple[int, int]:
-    """Those of the item or delimiter whose head begins at `begin`."""
+    """The tag and length of the item or delimiter whose head begins at `begin`."""
     group, number, length = unpack_from("<HHL" if is_little_endian else ">HHL", data, begin)
     return group << 16 | number, length

@@ -1,6 +1,6 @@
 """Elements too long to be held, read as their bytes arrive: sequences, item by item, and bulk values, unread.
 
-An enhanced image has an item for each of its frames, and 10,000 items of six megabytes become two hundred as objects.
+An enhanced image has an item for each frame, and 10,000 items of six megabytes become two hundred as objects.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ from shared.dicom.parsing import (
 from shared.dicom.sequences import read_item
 
 LONG_BYTES: Final = 64 * 1024
-"""Size from which an element is a long one, where its size is known before."""
+"""The size from which an element is long, where it is known in advance."""
 
-_HELD_BYTES: Final = 8 * 1024  # of a sequence, whose items are objects until there are more; then they are deflated
+_HELD_BYTES: Final = 8 * 1024  # of a sequence, up to which its items are objects; beyond that they are deflated
 
 Attribute = dict[str, Any]
 
 
 class BulkValueReader:
-    """Passes over the value of an element, whose attribute is known without it."""
+    """Passes over the value of an element whose attribute is known without it."""
 
     def __init__(self, head: Head, attribute: Attribute | None = None) -> None:
         self.head = head
@@ -45,7 +45,7 @@ class BulkValueReader:
         return 0
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> bytes | None:
-        """Pass over a chunk: what follows the value; None while that has not come."""
+        """Pass over a chunk; return what follows the value, or None if that has not come yet."""
         rest = chunk[self._to_pass :]
         self._to_pass -= len(chunk) - len(rest)
         if self._to_pass and is_last:
@@ -54,7 +54,7 @@ class BulkValueReader:
 
 
 class ItemsReader:
-    """Reads the value of a sequence; `convert` makes of an item, and its number from 1, what it is in DICOM JSON.
+    """Reads the value of a sequence; `convert` turns an item and its number, from 1, into DICOM JSON.
 
     A sequence of defined length that does not hold items is a bulk value, at `uri`.
     """
@@ -88,11 +88,11 @@ class ItemsReader:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes held of what was fed."""
+        """How many of the bytes fed are held."""
         return len(self._data)
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> bytes | None:
-        """Read a chunk: what follows the value; None while that has not come. Raises DicomFileError."""
+        """Read a chunk; return what follows the value, or None if that has not come yet. Raises DicomFileError."""
         self._data += chunk
         while not self._is_over:
             if (len(self._data) < self._needed and not is_last) or not self._read_item():
@@ -129,11 +129,11 @@ class ItemsReader:
         return True
 
     def _wait(self, error: Incomplete) -> None:
-        """Note how many bytes there must be before it is worth reading on."""
+        """Note how many bytes are needed before it is worth reading on."""
         limit = self._limits.max_header_bytes
         if self.value_bytes + error.needed > limit:
             raise too_large(self._limits)
-        # What is parsed anew each time waits for as much again: the total stays linear.
+        # What is parsed from its start each time waits until it doubles: the total stays linear.
         self._needed = min(max(error.needed, 2 * len(self._data)), limit) if error.is_least else error.needed
         if self._left is not None:
             self._needed = min(self._needed, self._left)

@@ -1,8 +1,8 @@
-"""pydicom's parser, kept safe for bytes from strangers that are still arriving.
+"""pydicom's parser, kept safe for untrusted bytes that are still arriving.
 
 pydicom takes the end of the bytes for the end of an item or of a data set, whatever was announced; takes the memory
-that it is asked for; and warns of and logs what it finds odd, with values. Here it never sees an end that is none,
-its work is bounded, it is silent, and whatever it raises is a DicomFileError:
+that it is asked for; and warns about and logs what it finds odd, with values. Here it never sees a false end,
+its work is bounded, it is silent, and whatever it raises becomes a DicomFileError:
 
     DicomFileError          the bytes cannot be read, or exceed a limit
      +- Malformed           what is wrong is the structure: a sequence of defined length can be carried unread
@@ -23,19 +23,19 @@ from pydicom.tag import BaseTag
 
 from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, ITEM_TAGS, UNDEFINED_LENGTH
 
-# Values of a patient must not get into the log. For the whole process, as filters and loggers are: to silence pydicom
-# around each call instead (catch_warnings) would change what other threads do meanwhile.
+# Values of a patient must not get into the log. For the whole process, as filters and loggers are: silencing pydicom
+# around each call instead (catch_warnings) would also affect other threads.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 logging.getLogger("pydicom").propagate = False
 
-HEAD_BYTES: Final = ITEM_HEAD_BYTES  # of an element too, as pydicom reads them
+HEAD_BYTES: Final = ITEM_HEAD_BYTES  # also of an element, as pydicom reads them
 LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
 _CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
-_MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom takes quadratic time for more
+_MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom's time is quadratic
 
 Element = RawDataElement | DataElement
-"""An element as pydicom's reader gives it: raw, but for a sequence of undefined length, whose items it has read."""
+"""An element as pydicom's reader returns it: raw, except a sequence of undefined length, whose items it has read."""
 
 
 class DicomFileError(Exception):
@@ -47,7 +47,7 @@ class Malformed(DicomFileError):
 
 
 class Incomplete(Malformed):
-    """The bytes end too early: there must be `needed`, or more where that `is_least`."""
+    """The bytes end too early: `needed` of them are required, or more if `is_least`."""
 
     def __init__(self, needed: int, *, is_least: bool = False) -> None:
         super().__init__("The data set is shorter than its content.")
@@ -57,10 +57,10 @@ class Incomplete(Malformed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomFileLimits:
-    """How much of a file is held or noted in memory; each limit answers a way to exhaust it."""
+    """How much of a file is held or noted in memory; each limit counters a way to exhaust it."""
 
     max_header_bytes: int = 64 * 1024**2
-    """Bytes before Pixel Data, held until they are parsed; those after it have the same limit for themselves."""
+    """Bytes before Pixel Data, held until they are parsed; the same limit applies separately to those after it."""
 
     max_inflated_bytes: int = 1024**3
     """Bytes that a deflated data set (PS3.5 A.5) may inflate to: deflate shrinks zeros a thousandfold."""
@@ -69,14 +69,14 @@ class DicomFileLimits:
     """Sequences within sequences. The deepest in use, the content trees of reports, stay below 20."""
 
     max_elements: int = 1_000_000
-    """Elements and items outside Pixel Data: at the top and in sequences of undefined length, and again in those of
-    defined length. Delimiters count, and so do values of eight bytes. An item of eight bytes takes 700 when parsed."""
+    """Elements and items outside Pixel Data: at the top and in sequences of undefined length, and separately in those
+    of defined length. Delimiters count, as do values of eight bytes. An item of eight bytes takes 700 when parsed."""
 
     max_values: int = 4_000_000
     """Values in the metadata: one attribute of "\\\\\\\\\\\\" has four in three bytes."""
 
     max_fragments: int = 4_000_000
-    """Items in encapsulated Pixel Data, of which empty ones take 8 bytes."""
+    """Items in encapsulated Pixel Data; an empty one takes 8 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Head(NamedTuple):
 
 
 class HeadCount:
-    """How many elements and items have been read, of all that one limit is for."""
+    """How many elements and items have been read under one limit."""
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._max_elements = limits.max_elements
@@ -111,7 +111,7 @@ class HeadCount:
 
 
 class Source(BytesIO):
-    """Bytes to parse, of which no read comes short: it fails instead, and `needed` is how many bytes there must be."""
+    """Bytes to parse, where a short read fails instead, and `needed` is how many bytes there must be."""
 
     def __init__(self, data: bytes, heads: HeadCount) -> None:
         super().__init__(data)
@@ -120,7 +120,7 @@ class Source(BytesIO):
         self.needed = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
+        """Read the next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
         data = super().read(size)
         wanted = size or 0
         if len(data) < wanted:
@@ -134,10 +134,10 @@ class Source(BytesIO):
         return data
 
     def check_items(self, items: Sequence[Dataset]) -> None:
-        """Raises Malformed where other things than items were read as such: pydicom does not look at their tags."""
+        """Raise Malformed where something else was read as an item: pydicom does not look at the tags."""
         with self.getbuffer() as data:
             if any(bytes(data[item.seq_item_tell : item.seq_item_tell + 4]) not in ITEM_TAGS for item in items):
-                raise Malformed("A sequence holds something else than items.")
+                raise Malformed("A sequence holds something other than items.")
 
 
 class ElementReader:
@@ -145,8 +145,8 @@ class ElementReader:
 
     `elements` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
     was fed. Reading ends before the first element whose head `stop` accepts, which is then `stopped_at`, or with the
-    bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there goes before what was
-    declared, as it does for pydicom.
+    bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there overrides what was
+    declared, as in pydicom.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class ElementReader:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes were fed: all are held."""
+        """How many bytes were fed; all are held."""
         return self._size
 
     @property
@@ -186,7 +186,7 @@ class ElementReader:
         return Dataset(self.elements)
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> bool:
-        """Read as far as there are bytes; False when more are needed, which is only so while not `is_last`.
+        """Read as far as there are bytes; False while more are needed, never when `is_last`.
 
         Raises DicomFileError for what cannot be read, exceeds a limit, or is cut short by the end of the data set.
         """
@@ -203,7 +203,7 @@ class ElementReader:
             if self.stopped_at:
                 return True
             if self._head is None:
-                elements = None  # It met the delimiter of an item: one too many, which ends nothing here.
+                elements = None  # It met a stray delimiter of an item, which ends nothing here.
         return True
 
     def _generator(self) -> Iterator[Element]:
@@ -222,7 +222,7 @@ class ElementReader:
     def _is_at_stop(self, tag: int, vr: str | None, length: int) -> bool:
         self._head = Head(tag, vr, length, self._source.tell())
         if tag == ITEM:
-            raise Malformed("An item is in no sequence.")
+            raise Malformed("An item is outside of a sequence.")
         if self._stop(self._head):
             self.stopped_at = self._head
         return self.stopped_at is not None
@@ -253,28 +253,28 @@ class ElementReader:
         return True
 
     def _wait(self) -> None:
-        """Note how many bytes there must be before it is worth reading on."""
+        """Note how many bytes are needed before it is worth reading on."""
         self._needed, self._source.needed = self._source.needed, 0
         limit = self._limits.max_header_bytes + LONG_HEAD_BYTES
         if self._needed > limit:
             raise too_large(self._limits)
         if self._head and self._head.length == UNDEFINED_LENGTH:
-            # It is parsed anew each time, so it waits for as much again: the total stays linear.
+            # It is parsed from its start each time, so it waits until it doubles: the total stays linear.
             self._needed = min(max(self._needed, 2 * self._size - self.position), limit)
 
 
 def element_of(data_set: Dataset, tag: int) -> Element | None:
-    """The element with this tag, unconverted: an empty one, too, which pydicom would else convert."""
+    """The element with this tag, unconverted, even an empty one, which pydicom would otherwise convert."""
     return data_set.get_item(tag, keep_deferred=True)
 
 
 def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
-    """What to raise, from None, when pydicom fails: bytes that no test has thought of lead it to errors of any kind.
+    """What to raise, from None, when pydicom fails: unforeseen bytes can make it raise errors of any kind.
 
-    It is a DicomFileError of its own or Malformed; or a MemoryError, which says nothing about the file. The error
+    It is our DicomFileError as it was raised, Malformed, or a MemoryError, which says nothing about the file. The error
     itself may hold values.
     """
-    hidden = error.__context__  # pydicom makes an OSError of whatever befalls it at the head of an item
+    hidden = error.__context__  # pydicom turns any error at the head of an item into an OSError
     for cause in (error, hidden):
         if isinstance(cause, (DicomFileError, MemoryError)):
             return cause
@@ -289,5 +289,5 @@ def too_large(limits: DicomFileLimits) -> DicomFileError:
 
 
 def too_deep(limits: DicomFileLimits) -> DicomFileError:
-    """The refusal of sequences within too many others."""
+    """The refusal of sequences nested too deep."""
     return DicomFileError(f"Sequences are nested deeper than {limits.max_sequence_depth} levels.")

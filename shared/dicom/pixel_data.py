@@ -1,4 +1,4 @@
-"""Walks Pixel Data as its bytes pass, and notes what its frames can be found by, without holding any of it.
+"""Walks Pixel Data as its bytes pass, and notes where its frames can be found, without holding any of it.
 
 Native Pixel Data (PS3.5 8.1) is a value of known length. Encapsulated Pixel Data (PS3.5 A.4) is a sequence of items:
 the Basic Offset Table, then fragments, then a delimiter.
@@ -20,10 +20,10 @@ _END_OF_IMAGE_WINDOW: Final = 10  # padding may follow the marker; pydicom looks
 
 
 class PixelDataScanner:
-    """Takes the chunks of the value of Pixel Data, whose element has `head`. Offsets are those of the data set.
+    """Reads the chunks of the value of Pixel Data, whose element has `head`. Offsets are those of the data set.
 
     When `is_complete`, all of the value has passed. Then `value_bytes` is its length, without the delimiter;
-    `fragment_offsets` are those of the items' tags, the Basic Offset Table not among them; `ends_of_image` has a 1 for
+    `fragment_offsets` are those of the items' tags, except the Basic Offset Table's; `ends_of_image` has a 1 for
     each fragment that ends as a JPEG or JPEG 2000 image does; and `offset_table` is the value of that table.
     """
 
@@ -48,7 +48,7 @@ class PixelDataScanner:
         return self._byte_order == ">"
 
     def feed(self, chunk: bytes) -> bytes:
-        """Pass over a chunk; the part of it that follows Pixel Data is returned.
+        """Pass over a chunk, and return the part of it that follows Pixel Data.
 
         Raises DicomFileError where items do not follow one another, or are too many.
         """
@@ -91,7 +91,7 @@ class PixelDataScanner:
         if self._item_count > 1:
             window = chunk[max(position, end - _END_OF_IMAGE_WINDOW) : end]
             self._last_bytes = (self._last_bytes + window)[-_END_OF_IMAGE_WINDOW:]
-        elif len(self.offset_table) <= 4 * self._limits.max_fragments:  # a longer one fits no frames
+        elif len(self.offset_table) <= 4 * self._limits.max_fragments:  # a longer one cannot fit the frames
             self.offset_table += chunk[position:end]
 
     def _end_value(self) -> None:

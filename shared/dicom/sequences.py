@@ -1,4 +1,4 @@
-"""Reads the items of sequences (PS3.5 7.5) by pydicom: one at a time as they arrive, or all of an element's."""
+"""Reads the items of sequences (PS3.5 7.5) by pydicom: one at a time as they arrive, or all of an element's at once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,11 +30,11 @@ from shared.dicom.parsing import (
     too_deep,
 )
 
-_FIRST_WINDOW_BYTES: Final = 4096  # of an item of unknown length, which is parsed anew each time it proves too short
+_FIRST_WINDOW_BYTES: Final = 4096  # of an item of unknown length, parsed from its start each time this proves too short
 
 
 class NestedReader:
-    """Reads the sequences in the elements of one data set, within limits for all of them together."""
+    """Reads the sequences in the elements of one data set; the limits apply to all of them together."""
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._limits = limits
@@ -44,7 +44,7 @@ class NestedReader:
 
     @contextmanager
     def level(self) -> Iterator[None]:
-        """Count one more sequence around what is read meanwhile. Raises DicomFileError when there are too many."""
+        """Count one more sequence around what is read inside. Raises DicomFileError when there are too many."""
         self._depth += 1
         try:
             if self._depth > self._limits.max_sequence_depth:
@@ -55,7 +55,7 @@ class NestedReader:
 
     @contextmanager
     def items(self, element: Element) -> Iterator[Sequence[Dataset]]:
-        """The items of a sequence, to be read meanwhile.
+        """The items of a sequence, to be read inside the context.
 
         Raises Malformed where a sequence of defined length does not hold items.
         """
@@ -63,7 +63,7 @@ class NestedReader:
         self._held_bytes += held_bytes
         try:
             with self.level():
-                # Each level of defined length is a copy of what is in it; all that enclose this one are there, too.
+                # Each level of defined length is a copy of what is in it; all that enclose this one are also in memory.
                 if self._held_bytes > 4 * self._limits.max_header_bytes:
                     raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
                 if isinstance(element, RawDataElement):
@@ -75,7 +75,7 @@ class NestedReader:
 
 
 def raw_items(element: RawDataElement, heads: HeadCount, limits: DicomFileLimits) -> Iterator[Dataset]:
-    """The items of a sequence whose value is not read yet. Raises Malformed where it holds something else."""
+    """The items of a sequence whose value is not read yet. Raises Malformed where it holds anything else."""
     encoding = Encoding(element.is_implicit_VR, element.is_little_endian)
     value = element.value or b""
     position = 0
@@ -90,9 +90,9 @@ def raw_items(element: RawDataElement, heads: HeadCount, limits: DicomFileLimits
 def read_item(
     data: bytes | bytearray, begin: int, end: int, encoding: Encoding, heads: HeadCount, limits: DicomFileLimits
 ) -> tuple[Dataset | None, int]:
-    """The item of a sequence between `begin` and `end`, or None for the delimiter of its end, and its size in bytes.
+    """The item of a sequence between `begin` and `end`, or None for the delimiter that ends it, and its size in bytes.
 
-    Raises Incomplete when it is not all there, Malformed where there is no item, and what exceeds a limit.
+    Raises Incomplete when it is not all there, Malformed where there is no item, and DicomFileError over a limit.
     """
     if end - begin < ITEM_HEAD_BYTES:
         raise Incomplete(ITEM_HEAD_BYTES)
@@ -100,7 +100,7 @@ def read_item(
     if tag == SEQUENCE_DELIMITATION:
         return None, ITEM_HEAD_BYTES
     if tag != ITEM:
-        raise Malformed("A sequence holds something else than items.")
+        raise Malformed("A sequence holds something other than items.")
     if length != UNDEFINED_LENGTH:
         size = ITEM_HEAD_BYTES + length
         if end - begin < size:

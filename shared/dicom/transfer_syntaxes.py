@@ -15,24 +15,24 @@ OCTET_STREAM: Final = "application/octet-stream"
 
 
 class PixelCoding(StrEnum):
-    """How the pixels of a frame are encoded, of what there is a codec for here."""
+    """How the pixels of a frame are encoded, where there is a codec for it here."""
 
     NATIVE = "native"  # PS3.5 8.1: not encapsulated
     RLE = "RLE"
-    JPEG = "JPEG"  # of DCT: the lossy processes
+    JPEG = "JPEG"  # DCT: the lossy processes
     JPEG_LOSSLESS = "JPEG lossless"
     JPEG_LS = "JPEG-LS"
-    JPEG_2000 = "JPEG 2000"  # HTJ2K is read by the same codec
+    JPEG_2000 = "JPEG 2000"  # the same codec reads HTJ2K
 
 
 @dataclass(frozen=True, slots=True)
 class TransferSyntax:
     """A transfer syntax.
 
-    `frame_media_type` is what a frame is sent as the way it is stored. `coding` is None where frames cannot be decoded
+    `frame_media_type` is what a stored frame is sent as. `coding` is None where frames cannot be decoded
     here. `encoding_preference` is the rank among those that frames are encoded in, 1 first; 0 is not among them.
     `lossy_method` is the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) of one that may have lost something.
-    In one that `is_deflated` the whole data set is compressed, so that nothing in it has a place in the file.
+    If `is_deflated`, the whole data set is compressed, so that nothing in it has a place in the file.
     """
 
     uid: str
@@ -88,7 +88,7 @@ TRANSFER_SYNTAXES: Final = (
     TransferSyntax("1.2.840.10008.1.2.4.107", _HEVC),
     TransferSyntax("1.2.840.10008.1.2.4.108", _HEVC),
 )
-"""Those that something is known of here; of any other, frames are sent as they are stored, as octets."""
+"""Those known here; in any other, frames are sent as stored, as octets."""
 
 NATIVE: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.coding is PixelCoding.NATIVE)
 """Those whose Pixel Data is not encapsulated (PS3.5 A.4)."""
@@ -97,12 +97,12 @@ DEFLATED: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.is_defla
 """Those whose whole data set is compressed."""
 
 DECODABLE: Final = frozenset(row.uid for row in TRANSFER_SYNTAXES if row.coding)
-"""Those whose frames can be made native, and so be encoded otherwise, or rendered."""
+"""Those whose frames can be decoded, and so encoded otherwise, or rendered."""
 
 ENCODABLE: Final = tuple(
     row.uid for row in sorted(TRANSFER_SYNTAXES, key=lambda row: row.encoding_preference) if row.encoding_preference
 )
-"""Those in which instances and frames can be sent that are stored in another, in the order of preference."""
+"""Those that instances and frames stored in another can be sent in, in order of preference."""
 
 LOSSY_METHODS: Final[Mapping[str, str]] = MappingProxyType(
     {row.uid: row.lossy_method for row in TRANSFER_SYNTAXES if row.lossy_method}
@@ -110,13 +110,13 @@ LOSSY_METHODS: Final[Mapping[str, str]] = MappingProxyType(
 """Those that may have lost something, with the Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1)."""
 
 FRAME_MEDIA_TYPES: Final = tuple(dict.fromkeys(row.frame_media_type for row in TRANSFER_SYNTAXES))
-"""All that frames are sent as."""
+"""All media types that stored frames are sent as."""
 
 _FRAME_MEDIA_TYPE_BY_UID: Final = {row.uid: row.frame_media_type for row in TRANSFER_SYNTAXES}
 
 
 def frame_media_type(transfer_syntax_uid: str) -> str:
-    """The media type of a frame as it is stored in a transfer syntax; a native one's is `application/octet-stream`."""
+    """The media type of a stored frame in a transfer syntax; `application/octet-stream` for a native one."""
     return _FRAME_MEDIA_TYPE_BY_UID.get(transfer_syntax_uid, OCTET_STREAM)
 
 

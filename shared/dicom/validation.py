@@ -1,7 +1,7 @@
-"""Whether a data set may be stored, as Microsoft's service decides it, strictly or leniently.
+"""Decides whether a data set may be stored, as Microsoft's service does, strictly or leniently.
 
-Required are the UIDs, the SOP class and PatientID. A searchable attribute whose value breaks its VR fails the instance
-by the strict rules; by the lenient ones it is stored with a warning.
+The UIDs, the SOP class and PatientID are required. A searchable attribute whose value breaks its VR fails the instance
+by the strict rules; by the lenient ones the instance is stored with a warning.
 """
 
 import re
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found: any of `errors` fails the instance, `warnings` are told beside a success."""
+    """What was found: any of `errors` fails the instance; `warnings` accompany a success."""
 
     errors: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
@@ -75,7 +75,7 @@ def _invalid(metadata: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _finding(tag: str, comment: str) -> Finding:
-    # The form of Microsoft's service; its clients show it as it is.
+    # The form of Microsoft's service, whose clients show it as it is.
     return Finding(tag, f"DICOM100: ({tag[:4].lower()},{tag[4:].lower()}) - {comment}.")
 
 
