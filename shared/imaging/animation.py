@@ -1,4 +1,4 @@
-"""Several frames in one picture that moves (GIF89a), with the timing of the data set (PS3.3 C.7.6.5)."""
+"""Several frames in one moving picture (GIF89a), with the timing of the data set (PS3.3 C.7.6.5)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -10,16 +10,16 @@ from pydicom.dataset import Dataset
 from shared.imaging.frame_attributes import numbers_of
 
 _DEFAULT_MS: Final = 100
-_LEAST_MS: Final = 20  # browsers take less for 100
+_LEAST_MS: Final = 20  # browsers treat less as 100
 _GREATEST_MS: Final = 655_350  # 65,535 hundredths of a second
 _FOREVER: Final = b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
 _TRAILER: Final = b";"
 
 
 def durations_ms(data_set: Dataset, frame_numbers: Sequence[int]) -> list[int]:
-    """How long each frame, by its number from 1, is to be seen, in milliseconds that a GIF can tell.
+    """How long to show each frame, by its number from 1, in milliseconds that a GIF can express.
 
-    By Frame Time; else by Frame Time Vector, which has the time from the frame before; else by Recommended Display
+    By Frame Time; else by Frame Time Vector, which has the time since the frame before; else by Recommended Display
     Frame Rate or Cine Rate.
     """
     vector = [time for time in numbers_of(data_set, "FrameTimeVector") if time >= 0]
@@ -32,9 +32,9 @@ def durations_ms(data_set: Dataset, frame_numbers: Sequence[int]) -> list[int]:
 
 
 def animated_gif(pictures: Iterable[Image.Image], durations_ms: Iterable[int]) -> bytes:
-    """The pictures, all of one size, in RGB or gray, one after another, for ever.
+    """The pictures, all of one size, in RGB or gray, one after another, in an endless loop.
 
-    Each is compressed before the next is taken. One in RGB has the 256 colors that suit it best.
+    Each is compressed before the next is taken. An RGB picture gets the 256 colors that suit it best.
     """
     data = bytearray()
     for picture, duration in zip(pictures, durations_ms, strict=True):

@@ -1,4 +1,4 @@
-"""Values of attributes, as pydicom converts them: those of a stranger, of whom what cannot be read counts as absent."""
+"""Values of attributes, as pydicom converts them: they are untrusted, and what cannot be read counts as absent."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from shared.dicom.parsing import Element, element_of
 
-_MAX_CONVERTED_BYTES: Final = 65536  # pydicom makes an object of each value, of which there may be one in two bytes
+_MAX_CONVERTED_BYTES: Final = 65536  # pydicom makes an object of each value, and two bytes may hold one
 
 
 def element_of_keyword(data_set: Dataset, keyword: str) -> Element | None:
@@ -20,7 +20,7 @@ def element_of_keyword(data_set: Dataset, keyword: str) -> Element | None:
 
 
 def value_of(data_set: Dataset, keyword: str) -> Any:
-    """The value of an attribute; None where there is none, or it cannot be read, or is longer than it has reason to be.
+    """The value of an attribute; None where there is none, or it cannot be read or is longer than it can need to be.
 
     pydicom converts it in `data_set` itself.
     """
@@ -30,5 +30,5 @@ def value_of(data_set: Dataset, keyword: str) -> Any:
     try:
         return data_set.get(keyword)
     except Exception:  # noqa: BLE001
-        # pydicom converts it now, which fails in as many ways as there are to be wrong.
+        # pydicom converts it now, which can fail in any way.
         return None

@@ -1,8 +1,8 @@
-"""What an encoded frame says of itself in its own header, read before a codec does, which would allocate what it says.
+"""The header of an encoded frame, read before a codec does, which would allocate whatever the header says.
 
-Read here is only what tells how much work the frame makes: its size, and the parts it is cut into. The codecs read the
-rest. Two headers are known: JPEG and JPEG-LS (ISO/IEC 10918-1 Annex B, 14495-1 Annex C), and JPEG 2000 with HTJ2K
-(ISO/IEC 15444-1 Annex A, 15444-15), which may stand in a JP2 file (15444-1 Annex I) though PS3.5 A.4.4 has none.
+Only what decides how much work the frame makes is read: its size, and the parts it is cut into. The codecs read the
+rest. Two kinds are known: JPEG and JPEG-LS (ISO/IEC 10918-1 Annex B, 14495-1 Annex C), and JPEG 2000 with HTJ2K
+(ISO/IEC 15444-1 Annex A, 15444-15), which may come in a JP2 file (15444-1 Annex I) though PS3.5 A.4.4 forbids it.
 """
 
 import re
@@ -22,9 +22,9 @@ JPEG_2000: Final = 0x51
 _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0), JPEG_LS}) - {0xC4, 0xC8, 0xCC}  # SOFn, not DHT, JPG, DAC
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xDA)})  # TEM, RSTn, SOI, EOI
-_MARKER: Final = re.compile(rb"\xff+([^\xff])")  # any number of fill bytes may stand before a marker
+_MARKER: Final = re.compile(rb"\xff+([^\xff])")  # any number of fill bytes may precede a marker
 _MAX_SEGMENTS: Final = 2000
-_MAX_SCANS: Final = 16  # four components need four; each scan is work on a whole image, for a few bytes
+_MAX_SCANS: Final = 16  # four components need four; each scan costs work on a whole image, for a few bytes
 
 _LENGTH: Final = Struct(">H")
 _JPEG_FRAME: Final = Struct(">BHHB")
@@ -32,12 +32,12 @@ _JPEG_FRAME: Final = Struct(">BHHB")
 _COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
 _SIZ: Final = Struct(">H8IH")
 _COMPONENT: Final = Struct(">BBB")
-# Scod or Scoc, what else stands before the style, and the style: levels, width, height, and more that is not read.
+# Scod or Scoc, what else precedes the style, and the style: levels, width, height, and more that is not read.
 _CODING_STYLES: Final = {_COD: Struct(">B4xBBB2x"), _COC: Struct(">xBBBB2x")}
 _MAX_COMPONENTS: Final = 4
 _MAX_LEVELS: Final = 32
 _MAX_HEADERS: Final = 16_384
-# Decoders look for further markers within segments that they do not know; what those hide would go unread here.
+# Decoders look for more markers within segments that they do not know; what those hide would go unread here.
 _IN_BOTH_HEADERS: Final = frozenset({_COD, _COC, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF64})  # QCD, QCC, RGN, POC, COM
 _IN_MAIN_HEADER: Final = _IN_BOTH_HEADERS | {0xFF50, 0xFF55, 0xFF57, 0xFF59, 0xFF60, 0xFF63}  # CAP TLM PLM CPF PPM CRG
 _IN_TILE_HEADER: Final = _IN_BOTH_HEADERS | {0xFF58, 0xFF61}  # PLT, PPT
@@ -52,11 +52,11 @@ _MAX_BOXES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class CodestreamHeader:
-    """What a codestream announces. `bits_per_sample` is that of the component with most.
+    """What a codestream announces. `bits_per_sample` is that of the component with the most.
 
     `process` is the marker of the JPEG process, such as BASELINE, or JPEG_2000. `offset` is where in the frame the
     codestream begins. `tiles` and `blocks` are how many tiles, and code blocks or precincts, JPEG 2000 cuts the image
-    into, the latter an estimate from above; for JPEG they are 1 and 0.
+    into; `blocks` is an upper estimate. For JPEG they are 1 and 0.
     """
 
     process: int
@@ -70,9 +70,9 @@ class CodestreamHeader:
 
 
 def jpeg_header(frame: bytes) -> CodestreamHeader:
-    """The header of a JPEG or JPEG-LS frame, in time that grows with its length, however it lies.
+    """The header of a JPEG or JPEG-LS frame, in time linear in its length, whatever it claims.
 
-    Raises NotAcceptable where there is none, or one of no or two sizes, or more scans than an image needs.
+    Raises NotAcceptable where there is none, or one with no size or two, or more scans than an image needs.
     """
     found = None
     position = 0
@@ -96,7 +96,7 @@ def jpeg_header(frame: bytes) -> CodestreamHeader:
 
 
 def jpeg_2000_header(frame: bytes) -> CodestreamHeader:
-    """The header of a JPEG 2000 or HTJ2K frame, in time that grows with its length, however it lies.
+    """The header of a JPEG 2000 or HTJ2K frame, in time linear in its length, whatever it claims.
 
     Raises NotAcceptable where there is none, or one that DICOM has no use for: more than four components, components
     of different sizes, or extensions (ISO/IEC 15444-2).
@@ -116,7 +116,7 @@ def _with_few_scans(frame: bytes, header: CodestreamHeader | None) -> Codestream
 
 
 def _segment_end(frame: bytes, position: int) -> int:
-    """Where the segment ends whose length stands at `position`, all of it within the frame."""
+    """The end of the segment whose length stands at `position`. Raises NotAcceptable if it is not within the frame."""
     if position + _LENGTH.size <= len(frame):
         length: int = _LENGTH.unpack_from(frame, position)[0]
         if length >= _LENGTH.size and position + length <= len(frame):
@@ -125,7 +125,7 @@ def _segment_end(frame: bytes, position: int) -> int:
 
 
 def _codestream_offset(frame: bytes) -> int:
-    """Where the codestream begins: at once, or in the first box of its kind."""
+    """Where the codestream begins: at 0, or in the first box for one."""
     if not frame.startswith(_JP2_SIGNATURE):
         return 0
     position = 0
@@ -172,7 +172,7 @@ def _jpeg_2000_header(frame: bytes, offset: int) -> CodestreamHeader:
 
 
 def _most_blocks(frame: bytes, position: int, rows: int, columns: int) -> int:
-    """How many blocks a component has, by that coding style, of the image or of a tile, which makes the most."""
+    """How many blocks a component has at most, by any coding style of the image or of a tile."""
     most = 0
     for count, (code, start, end) in enumerate(_headers(frame, position)):
         if count > _MAX_HEADERS:
@@ -183,7 +183,7 @@ def _most_blocks(frame: bytes, position: int, rows: int, columns: int) -> int:
 
 
 def _headers(frame: bytes, position: int) -> Iterator[tuple[int, int, int]]:
-    """The marker segments of the main header from `position` on, then those of all tile parts."""
+    """The marker segments of the main header from `position` on, then those of all tile-parts."""
     for code, start, end in _segments(frame, position, _IN_MAIN_HEADER, _SOT):
         yield code, start, end
         position = end
@@ -192,7 +192,7 @@ def _headers(frame: bytes, position: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _segments(frame: bytes, position: int, known: frozenset[int], last: int) -> Iterator[tuple[int, int, int]]:
-    """The marker of each segment, and where what it holds begins and ends, up to the marker `last`."""
+    """The marker of each segment, and where its content begins and ends, up to the marker `last`."""
     while position < len(frame) and (marker := _LENGTH.unpack_from(frame, position)[0]) != last:
         if marker not in known:
             raise NotAcceptable("The JPEG 2000 frame has a header that is not known here.")
@@ -206,10 +206,10 @@ def _blocks(segment: bytes, style: Struct, rows: int, columns: int) -> int:
     has_precincts, levels, block_width, block_height = style.unpack_from(segment)
     precincts = segment[style.size :] if has_precincts & 1 else b"\xff" * (levels + 1)
     if levels > _MAX_LEVELS or len(precincts) <= levels:
-        raise NotAcceptable("The JPEG 2000 frame has a coding style that cannot be.")
+        raise NotAcceptable("The JPEG 2000 frame has an impossible coding style.")
     count = 0
     for level, precinct in enumerate(precincts[levels::-1]):
-        # Beyond the lowest resolution a precinct is spread over bands of half its sides.
+        # Above the lowest resolution, a precinct is spread over bands of half its sides.
         width = min((block_width & 0x0F) + 2, max((precinct & 0x0F) - 1, 0))
         height = min((block_height & 0x0F) + 2, max((precinct >> 4) - 1, 0))
         count += ((columns >> level + width) + 1) * ((rows >> level + height) + 1)

@@ -1,4 +1,4 @@
-"""From color frames to pictures in RGB, by their Photometric Interpretation (PS3.3 C.7.6.3.1.2)."""
+"""Turns color frames into pictures in RGB, by their Photometric Interpretation (PS3.3 C.7.6.3.1.2)."""
 
 from typing import Final
 
@@ -15,9 +15,9 @@ _FULL_FROM_PARTIAL: Final = [
 
 
 def color_picture(frame: DecodedFrame) -> Image.Image:
-    """A frame of three samples a pixel in RGB of 8 bits each, from its Photometric Interpretation.
+    """A frame of three samples a pixel in RGB of 8 bits each, by its Photometric Interpretation.
 
-    YBR_RCT is taken for RGB, as is one that no three samples have: codecs undo that transform.
+    YBR_RCT is taken for RGB, since codecs undo that transform, as is one that is not for three samples.
     """
     bits = frame.pixels.bits_stored
     samples = frame.samples >> bits - 8 if bits > 8 else frame.samples << 8 - bits

@@ -1,6 +1,6 @@
-"""Decodes one frame of an image, of any transfer syntax that pydicom's codecs read, to an array of its samples.
+"""Decodes one frame of an image, in any transfer syntax that pydicom's codecs read, to an array of its samples.
 
-A frame is refused before a codec sees it where it would take more memory than is allowed, or is not of the size that
+A frame is refused before a codec sees it if it would take more memory than is allowed, or does not have the size that
 the data set says. Which codec reads what is fixed here, so that a frame looks the same wherever it is decoded.
 """
 
@@ -30,7 +30,7 @@ from shared.imaging.codestreams import (
 )
 from shared.imaging.image_pixels import ImagePixels
 
-# The client is told that a frame cannot be decoded; a trace of each would only fill the log.
+# The client learns that a frame cannot be decoded; a traceback for each would only fill the log.
 logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
 
 _MAX_EXPANSION: Final = 4
@@ -57,8 +57,8 @@ class DecodedFrame:
 class Decoding:
     """How frames are decoded.
 
-    `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it is given.
-    `codec_bytes` is what the codec holds of a sample, `converts_ybr` whether YBR_FULL is turned into RGB.
+    `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it gets.
+    `codec_bytes` is how much the codec holds for each sample, `converts_ybr` whether it turns YBR_FULL into RGB.
     """
 
     read_header: Callable[[bytes], CodestreamHeader] | None = None
@@ -77,7 +77,7 @@ _BY_CODING: Final = {
     PixelCoding.RLE: Decoding(plugin="pylibjpeg"),
     PixelCoding.JPEG: _JPEG,
     PixelCoding.JPEG_LOSSLESS: Decoding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4),
-    # Not pyjpegls: one byte of a frame changed can keep it busy for twenty seconds.
+    # Not pyjpegls: one changed byte in a frame can keep it busy for twenty seconds.
     PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4),
     PixelCoding.JPEG_2000: Decoding(jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4),
 }
@@ -93,15 +93,15 @@ def decode_frame(
     """The samples of `frame`, one frame as it is stored, which `pixels` describes.
 
     A native frame begins with its first pixel, at the lowest bit where pixels are single bits (PS3.5 8.1.1); its words
-    are in big endian where the transfer syntax is, which for pixels of 8 bits is so where `vr`, that of the element
+    are in big endian where the transfer syntax is; for pixels of 8 bits only where `vr`, the VR of the element
     that holds them, is OW. An encapsulated frame is its fragments joined (PS3.5 A.4).
 
     Lossy JPEG of YBR_FULL and YBR_FULL_422 becomes RGB, as does JPEG 2000 of YBR_ICT and YBR_RCT; native YBR_FULL_422
-    becomes YBR_FULL (PS3.3 C.7.6.3.1.2). All other samples stay what they are; bits beyond Bits Stored are those that
-    the sign asks for.
+    becomes YBR_FULL (PS3.3 C.7.6.3.1.2). All other samples keep their meaning; bits beyond Bits Stored are set
+    as the sign demands.
 
-    Raises NotAcceptable where the codec does not exist, would use more than `max_frame_bytes`, or fails, and where
-    `frame` is not of the size that `pixels` says.
+    Raises NotAcceptable where there is no codec, where it would use more than `max_frame_bytes` or fails, and where
+    `frame` does not have the size that `pixels` says.
     """
     decoding = DECODINGS.get(transfer_syntax_uid)
     if decoding is None:
@@ -117,7 +117,7 @@ def decode_frame(
         header = decoding.read_header(frame)
         _check_header(header, decoding, pixels)
         _check_bytes(codec_bytes + header.blocks * _BLOCK_BYTES + (header.tiles - 1) * _TILE_BYTES, max_frame_bytes)
-        # What a JP2 file says beside its codestream, of palettes among others, is not for images of DICOM.
+        # What a JP2 file says beside its codestream, such as palettes, does not apply to DICOM images.
         frame = frame[header.offset :]
         if header.process == EXTENDED and header.bits_per_sample > 8:
             decoding = _JPEG_EXTENDED_12_BITS
@@ -134,7 +134,7 @@ def _check_header(header: CodestreamHeader, decoding: Decoding, pixels: ImagePix
         raise NotAcceptable("The frame is not encoded as its transfer syntax says.")
     announced = (header.rows, header.columns, header.components)
     if announced != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
-        raise NotAcceptable("The frame is not of the Rows, Columns and Samples per Pixel that the data set says.")
+        raise NotAcceptable("The frame does not have the Rows, Columns and Samples per Pixel that the data set says.")
     if header.bits_per_sample > pixels.bits_allocated:
         raise NotAcceptable("The frame has samples of more bits than Bits Allocated says.")
 
@@ -163,8 +163,8 @@ def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels:
             **options,
         )
     except BaseException as error:
-        # Codecs fail in as many ways as there are to be wrong, and say it with what they found in the frame. One is
-        # made in Rust, whose panics are not of Exception.
+        # Codecs can fail in any way, with messages that hold what they found in the frame. One is made in Rust, whose
+        # panics do not derive from Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         name = UID(transfer_syntax_uid).name

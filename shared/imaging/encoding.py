@@ -1,4 +1,4 @@
-"""Encodes a decoded frame without loss, to the transfer syntaxes that it can be asked for in."""
+"""Encodes a decoded frame without loss, in the transfer syntaxes that it can be requested in."""
 
 import logging
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
 
-# It tells of each tile.
+# It logs every tile.
 logging.getLogger("openjpeg").setLevel(logging.ERROR)
 
-# OpenJPEG's binding keeps what it encodes where all threads see it; a second one ends the process.
+# OpenJPEG's binding keeps what it encodes where all threads see it; a second encoding at once ends the process.
 _ONE_AT_A_TIME: Final = Lock()
-_BITS_ALLOCATED: Final = (8, 16)  # PS3.5 Tables 8.2.2-1 to 8.2.4-1; what JPEG 2000 has beyond, its codec has not
+_BITS_ALLOCATED: Final = (8, 16)  # PS3.5 Tables 8.2.2-1 to 8.2.4-1; JPEG 2000 allows more, its codec does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Encoding:
     """How frames are encoded.
 
     `plugin` names pydicom's codec. `min_side` is the least number of rows and of columns that it encodes.
-    `is_of_precision` is whether what it writes says how many bits of a sample are used; there are at least `min_bits`,
-    and not as many as any of `unreadable_bits`, which some decoders get wrong.
-    `is_of_signed` is whether it knows of negative samples. `planar_configuration` is that of images of more than one
+    `is_of_precision`: what it writes says how many bits of a sample are used; there are at least `min_bits`,
+    and never any of `unreadable_bits`, which some decoders get wrong.
+    `is_of_signed`: it supports negative samples. `planar_configuration` is that of images of more than one
     sample a pixel (PS3.5 8.2.2 to 8.2.4, G.2).
     """
 
@@ -47,7 +47,7 @@ class Encoding:
 _BY_CODING: Final = {
     PixelCoding.RLE: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
     PixelCoding.JPEG_LS: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
-    # OpenJPEG halves the image five times, whatever its size.
+    # OpenJPEG halves an image five times, whatever its size.
     PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
 }
 ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
@@ -61,9 +61,9 @@ ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
 
 
 def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels:
-    """What the Image Pixel module says of an image once it is encoded, given what it says once it is decoded.
+    """The Image Pixel module of an image once it is encoded, given its module once it is decoded.
 
-    Only Planar Configuration differs: samples keep their meaning, as no codec here is let transform colours.
+    Only Planar Configuration differs: samples keep their meaning, since no codec here may transform colors.
     Raises NotAcceptable, with the reason, where the image cannot be encoded so (PS3.5 8.2.2 to 8.2.4).
     """
     encoding = ENCODINGS.get(transfer_syntax_uid)
@@ -86,9 +86,9 @@ def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels
 
 
 def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
-    """The frame in a transfer syntax of ENCODINGS, of even length (PS3.5 A.4); decoding it gives the same samples.
+    """The frame in a transfer syntax of ENCODINGS, of even length (PS3.5 A.4); decoding it returns the same samples.
 
-    The codestream is of Bits Stored, or of Bits Allocated where samples do not keep to that.
+    The codestream has Bits Stored, or Bits Allocated where samples exceed that.
     Raises NotAcceptable as `pixels_encoded` does, and where the codec fails, as it may for very few pixels.
     """
     pixels = pixels_encoded(frame.pixels, transfer_syntax_uid)
@@ -110,7 +110,7 @@ def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
                 bits_allocated=pixels.bits_allocated,
                 bits_stored=bits,
                 pixel_representation=int(samples.dtype.kind == "i"),
-                # Any that lets the codecs encode the samples as they are.
+                # Any value that lets the codecs encode the samples as they are.
                 photometric_interpretation="RGB" if pixels.samples_per_pixel > 1 else "MONOCHROME2",
                 planar_configuration=0,
                 number_of_frames=1,

@@ -1,6 +1,6 @@
-"""What a data set says of its frames, beside their pixels: in attributes of its own, or in functional groups.
+"""What a data set says of its frames besides their pixels: in its own attributes, or in functional groups.
 
-The values are a stranger's: one that cannot be read, or is longer than it has reason to be, counts as absent.
+The values are untrusted: one that cannot be read, or is longer than it can need to be, counts as absent.
 """
 
 import math
@@ -21,17 +21,17 @@ from shared.dicom.sequences import raw_items
 from shared.imaging.attribute_values import element_of_keyword, value_of
 
 _LIMITS: Final = DicomFileLimits()
-_MAX_WORDS: Final = 4 * 65536  # of a lookup table; it has 65,536 entries, and segments of up to four words make one
+_MAX_WORDS: Final = 4 * 65536  # of a lookup table: 65,536 entries, each from a segment of up to four words
 _GROUPS: Final = ("FrameVOILUTSequence", "PixelMeasuresSequence", "PixelValueTransformationSequence")
 _LOOKUP_TABLES: Final = ("ModalityLUTSequence", "VOILUTSequence")
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAttributes:
-    """A data set, and what stands in sequences of it, read once for all frames.
+    """A data set and the contents of its sequences, read once for all frames.
 
-    `shared` has the first item of each functional group that all frames share (PS3.3 C.7.6.16), `lookup_tables` that of
-    Modality LUT Sequence and VOI LUT Sequence, by the keywords of the sequences. `per_frame` has the groups of frames.
+    `shared` has the first item of each functional group that all frames share (PS3.3 C.7.6.16), `lookup_tables` the
+    first of Modality LUT Sequence and VOI LUT Sequence, by the sequences' keywords. `per_frame` has the frames' groups.
     """
 
     data_set: Dataset
@@ -41,7 +41,7 @@ class FrameAttributes:
 
     @classmethod
     def of(cls, data_set: Dataset, frame_count: int) -> Self:
-        """Those of `data_set`, for its first `frame_count` frames."""
+        """Read the attributes of `data_set`, for its first `frame_count` frames."""
         groups = next(iter(items_of(data_set, "SharedFunctionalGroupsSequence", 1)), Dataset())
         return cls(
             data_set=data_set,
@@ -51,7 +51,7 @@ class FrameAttributes:
         )
 
     def of_frame(self, frame_number: int, group: str) -> Iterator[Dataset]:
-        """Where the attributes of a functional group may stand, for a frame by its number from 1: nearest first.
+        """Where the attributes of a functional group may stand for a frame, by its number from 1: nearest first.
 
         `group` is the keyword of the group's sequence. The last is the data set, which has them where there are none.
         """
@@ -76,14 +76,14 @@ def _readable_items(element: RawDataElement) -> Iterator[Dataset]:
 
 
 def text_of(data_set: Dataset, keyword: str) -> str:
-    """The first value of an attribute of text, in upper case, without padding; empty where there is none."""
+    """The first value of a text attribute, in upper case, without padding; empty where there is none."""
     value = value_of(data_set, keyword)
     first = value[:1] if isinstance(value, MultiValue) else [value]
     return "".join(str(text) for text in first if text is not None).strip("\0 ").upper()
 
 
 def numbers_of(data_set: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values of an attribute of numbers, up to the first that is none or not finite."""
+    """The values of a numeric attribute, up to the first that is invalid or not finite."""
     value = value_of(data_set, keyword)
     numbers = []
     for number in value if isinstance(value, MultiValue | list) else [value]:
@@ -94,15 +94,15 @@ def numbers_of(data_set: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def bytes_of(data_set: Dataset, keyword: str) -> bytes:
-    """The value of an attribute of bytes, as it stands; empty where there is none."""
+    """The value of a binary attribute, as it stands; empty where there is none."""
     element = element_of_keyword(data_set, keyword)
     return element.value if element is not None and isinstance(element.value, bytes) else b""
 
 
 def words_of(data_set: Dataset, keyword: str) -> NDArray[np.uint16]:
-    """The value of an attribute of 16-bit words, in little endian, whether their VR is US, SS or OW.
+    """The 16-bit words of an attribute, in little endian, whether the VR is US, SS or OW.
 
-    A byte that is left over makes a word with 0. Empty where there is no value; cut where there are more words than
+    An odd byte at the end makes a word with 0. Empty where there is no value; cut where there are more words than
     any lookup table has.
     """
     element = element_of_keyword(data_set, keyword)

@@ -1,6 +1,6 @@
-"""From the stored values of monochrome frames to gray levels: the pipeline of PS3.4 N.2.
+"""Turns stored values of monochrome frames into gray levels: the pipeline of PS3.4 N.2.
 
-Modality LUT, VOI LUT and Presentation LUT Shape, each where the data set has it: what is wrong or missing is left out.
+Modality LUT, VOI LUT and Presentation LUT Shape, where the data set has them: a wrong or missing one is left out.
 """
 
 from collections.abc import Callable
@@ -30,14 +30,14 @@ _PADDING: Final = {
 def gray_levels(
     frame: DecodedFrame, attributes: FrameAttributes, frame_number: int, window: Window | None = None
 ) -> Levels:
-    """The frame, of one sample a pixel, as it is displayed: (rows, columns), 0 black to 255 white.
+    """The frame, of one sample a pixel, as displayed: (rows, columns), 0 black to 255 white.
 
-    `frame_number` is its number from 1, by which its functional groups are found. Values are windowed by `window`, else
+    `frame_number` is its number from 1, which finds its functional groups. Values are windowed by `window`, else
     by the data set's first window, else by its first VOI LUT. Where it has none, the least value of the frame that is
-    not padding is black and the greatest white; of single bits, 0 is black and 1 white.
+    not padding is black and the greatest white; for single bits, 0 is black and 1 white.
     """
     is_signed = frame.samples.dtype.kind != "u"
-    with np.errstate(all="ignore"):  # what is infinite or no number, for what the data set says, is drawn all the same
+    with np.errstate(all="ignore"):  # values that the data set makes infinite or NaN are drawn all the same
         to_values = _modality(attributes, frame_number, is_signed=is_signed)
         to_levels = _voi(attributes, frame_number, window, to_values, is_signed=is_signed)
         if to_levels is None:
@@ -76,7 +76,7 @@ def _voi(
     table = lookup_table(item, is_signed=maps_negatives) if item else None
     if table is None:
         return None
-    # Some tables have entries of more bits than they say.
+    # Some tables have entries with more bits than they say.
     greatest = max(2**table.bits - 1, int(table.entries.max()))
     return lambda values: _rounded(table.map(values) * (255 / greatest))
 
@@ -87,7 +87,7 @@ def _stored_window(data_set: Dataset) -> Window | None:
         return None
     function = _WINDOW_FUNCTIONS.get(text_of(data_set, "VOILUTFunction"), WindowFunction.LINEAR)
     if function is WindowFunction.LINEAR and width[0] < 1:
-        # Not allowed, but what writers mean whose values are fractions.
+        # Not allowed, but meant by writers whose values are fractions.
         function = WindowFunction.LINEAR_EXACT
     return Window(center[0], width[0], function)
 
@@ -115,7 +115,7 @@ def _rounded(levels: Values) -> Levels:
 def _extremes(frame: DecodedFrame, data_set: Dataset, to_values: _ToValues) -> tuple[float, float]:
     """The least and the greatest finite value of a frame, without its padding.
 
-    Of a frame of one value, 0 is the other: it is not black for being even, and single bits are what they are.
+    In a frame of one value, 0 is the other: a uniform frame is not black, and single bits keep their levels.
     """
     padding = _padding(data_set, frame)
     lows, highs = [], []
@@ -131,7 +131,7 @@ def _extremes(frame: DecodedFrame, data_set: Dataset, to_values: _ToValues) -> t
 
 
 def _padding(data_set: Dataset, frame: DecodedFrame) -> tuple[float, float] | None:
-    """The least and the greatest stored value that pads the image (PS3.3 C.7.5.1.1.2 and C.7.6.24)."""
+    """The least and the greatest stored padding value (PS3.3 C.7.5.1.1.2 and C.7.6.24)."""
     prefix = _PADDING.get(frame.pixels.keyword, "PixelPadding")
     value, limit = (numbers_of(data_set, f"{prefix}{end}")[:1] for end in ("Value", "RangeLimit"))
     if not value:

@@ -15,9 +15,9 @@ _MAX_SIDE: Final = 65535  # Rows and Columns are of VR US
 
 @dataclass(frozen=True, slots=True)
 class ImagePixels:
-    """What a frame is made of. `keyword` is that of the element that holds it: PixelData, FloatPixelData, ….
+    """What a frame is made of. `keyword` names the element that holds it: PixelData, FloatPixelData, ….
 
-    `planar_configuration` is 0 where a pixel's samples stand together, also where there is only one.
+    `planar_configuration` is 0 where a pixel's samples stand together, even if there is only one.
     """
 
     rows: int
@@ -32,7 +32,7 @@ class ImagePixels:
 
     @classmethod
     def of(cls, data_set: Dataset, keyword: str = "PixelData") -> Self:
-        """The module as `data_set` has it. Raises NotAcceptable where it says nothing that makes an image."""
+        """The module as `data_set` has it. Raises NotAcceptable where it does not describe an image."""
         bits_allocated = _FLOATS.get(keyword) or _number(data_set, "BitsAllocated")
         samples = _number(data_set, "SamplesPerPixel", 1)
         pixels = cls(
@@ -60,7 +60,7 @@ class ImagePixels:
 
     @property
     def frame_bytes(self) -> int:
-        """Size of a frame in native form, without padding; its last byte may be filled in part."""
+        """Size of a frame in native form, without padding; its last byte may be partly filled."""
         return (self.rows * self.columns * self.samples_per_pixel * self.bits_allocated + 7) // 8
 
 

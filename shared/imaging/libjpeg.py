@@ -1,6 +1,6 @@
-"""A plugin of pydicom's decoders: JPEG of up to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
+"""A plugin for pydicom's decoders: JPEG of up to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
 
-Of pydicom's own plugins only GDCM reads such frames, and it ends the process where it finds one damaged.
+Of pydicom's own plugins only GDCM reads such frames, and a damaged one makes it end the process.
 """
 
 from importlib import import_module
@@ -12,7 +12,7 @@ from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
 PLUGIN: Final = "libjpeg"
 DECODER_DEPENDENCIES: Final = dict.fromkeys((JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), ("imagecodecs",))
-"""What pydicom asks of a plugin to have; so is `is_available`."""
+"""pydicom requires this of a plugin, and also `is_available`."""
 
 
 def is_available(uid: str) -> bool:
@@ -21,14 +21,14 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
-    """The samples of a frame, in the colours that it is encoded in, color-by-pixel. `runner` is told of their size.
+    """The samples of a frame, in the colors that it is encoded in, color-by-pixel. Sets their size in `runner`.
 
     Raises what imagecodecs raises where the frame is damaged.
     """
-    # Of many codecs, each loaded at its first use.
+    # It has many codecs, each loaded at its first use.
     decode = import_module("imagecodecs").jpeg8_decode
     is_color = runner.samples_per_pixel > 1
-    # Named the same, whichever they are, so that they are not converted.
+    # Both are named the same, whichever they are, so that nothing is converted.
     samples = decode(frame, colorspace="YCBCR", outcolorspace="YCBCR") if is_color else decode(frame)
     runner.set_option("bits_allocated", 8 * samples.dtype.itemsize)
     runner.set_option("planar_configuration", 0)

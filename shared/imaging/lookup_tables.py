@@ -1,4 +1,4 @@
-"""Lookup tables of data sets: their descriptors and data (PS3.3 C.11.1.1, C.11.2.1.1 and C.7.6.3.1.5-6)."""
+"""Lookup tables in data sets: their descriptors and data (PS3.3 C.11.1.1, C.11.2.1.1 and C.7.6.3.1.5-6)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,20 +9,20 @@ from pydicom.dataset import Dataset
 
 from shared.imaging.frame_attributes import words_of
 
-_MAX_ENTRIES: Final = 65536  # PS3.3 C.11.1.1: described as 0
+_MAX_ENTRIES: Final = 65536  # described as 0: PS3.3 C.11.1.1
 _DISCRETE, _LINEAR, _INDIRECT = range(3)  # the segments of PS3.3 C.7.9.2
 
 
 @dataclass(frozen=True, slots=True)
 class LookupTable:
-    """Maps values to `entries` of `bits` bits each. `first_value` and all below it have the first."""
+    """Maps values to `entries` of `bits` bits each. `first_value` and all below it map to the first."""
 
     first_value: int
     entries: NDArray[np.uint16]
     bits: int
 
     def map(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The entries of whole `values`; those above the last have the last."""
+        """The entries for whole `values`; those above the last map to the last."""
         indices = np.clip(np.nan_to_num(values) - float(self.first_value), 0, len(self.entries) - 1)
         return self.entries[indices.astype(np.intp)].astype(np.float64)
 
@@ -35,10 +35,10 @@ def lookup_table(
     data: str = "LUTData",
     segmented_data: str | None = None,
 ) -> LookupTable | None:
-    """The table of an item of Modality or VOI LUT Sequence, or that of a palette's color; None where it makes none.
+    """The table in an item of Modality or VOI LUT Sequence, or of a palette's color; None where it is not valid.
 
     The last three are the keywords of its attributes; `is_signed` is whether the values it maps may be negative. A
-    table shorter than described ends where it ends.
+    table shorter than described ends where its data ends.
     """
     described = words_of(item, descriptor)
     if len(described) != 3:
@@ -56,14 +56,14 @@ def lookup_table(
 
 
 def _entries(words: NDArray[np.uint16], count: int, bits: int) -> NDArray[np.uint16]:
-    """Entries of up to 8 bits stand two in a word, or, as some writers have it, one."""
+    """Entries of up to 8 bits stand two to a word, or, from some writers, one."""
     if bits <= 8 and len(words) < count:
         return words.view(np.uint8)[:count].astype(np.uint16)
     return words[:count]
 
 
 def _expanded(words: NDArray[np.uint16], count: int, bits: int) -> NDArray[np.uint16]:
-    """The entries that segments stand for (PS3.3 C.7.9.2), up to the first that is none."""
+    """The entries that segments stand for (PS3.3 C.7.9.2), up to the first invalid one."""
     units = (words.view(np.uint8) if bits <= 8 else words).tolist()
     unit_bits, unit_bytes = (8, 1) if bits <= 8 else (16, 2)
     address_units = 4 // unit_bytes
@@ -87,9 +87,9 @@ def _expanded(words: NDArray[np.uint16], count: int, bits: int) -> NDArray[np.ui
 
 
 def _expand(units: list[int], position: int, entries: list[int]) -> int:
-    """Append the entries of a discrete or linear segment. Where the next one begins; -1 if this is none.
+    """Append the entries of a discrete or linear segment. Return where the next one begins; -1 if this one is invalid.
 
-    It has one entry at least, so that those of a table are not more than its entries.
+    A segment has at least one entry, so a table never has more segments than entries.
     """
     kind, length = (*units[position : position + 2], -1, 0)[:2]
     begin = position + 2

@@ -1,4 +1,4 @@
-"""From frames of PALETTE COLOR to pictures in RGB (PS3.3 C.7.6.3.1.2, C.7.9)."""
+"""Turns frames of PALETTE COLOR into pictures in RGB (PS3.3 C.7.6.3.1.2, C.7.9)."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from shared.imaging.lookup_tables import LookupTable, lookup_table
 from shared.imaging.sample_values import Levels, Values, mapped
 
 Palette = tuple[LookupTable, ...]
-"""Of red, green and blue."""
+"""The tables of red, green and blue."""
 
 _COLORS: Final = ("Red", "Green", "Blue")
 
@@ -35,7 +35,7 @@ def palette_of(data_set: Dataset) -> Palette | None:
 
 def palette_picture(frame: DecodedFrame, palette: Palette) -> Image.Image:
     """A frame of PALETTE COLOR in RGB of 8 bits each."""
-    # By their values, because the bits that a palette says it has are often not those that it has.
+    # By their values, because palettes often state the wrong number of bits.
     shift = 8 if any(table.entries.max() > 255 for table in palette) else 0
 
     def colors(stored: Values) -> Levels:

@@ -1,4 +1,4 @@
-"""Renders frames as the pictures that browsers show: PS3.18 8.3.5 and 10.4.1.1.3 to 10.4.1.1.4."""
+"""Renders frames as pictures that browsers show: PS3.18 8.3.5 and 10.4.1.1.3 to 10.4.1.1.4."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
@@ -22,8 +22,8 @@ _JPEG, _PNG, _GIF = "image/jpeg", "image/png", "image/gif"
 _FORMATS: Final = {_JPEG: "JPEG", _PNG: "PNG", _GIF: "GIF"}
 
 _PROFILES: Final = (IccProfile.NO, IccProfile.YES, IccProfile.SRGB)
-_FULL_CHROMA_QUALITY: Final = 90  # from here up, each pixel of a JPEG has a color of its own
-_PNG_COMPRESSION: Final = 3  # of 1 to 9; half the time of the usual 6, for a few hundredths more bytes
+_FULL_CHROMA_QUALITY: Final = 90  # from here up, each pixel of a JPEG has its own color
+_PNG_COMPRESSION: Final = 3  # 1 to 9; half the time of the usual 6, for a few percent more bytes
 
 
 def render(
@@ -38,14 +38,14 @@ def render(
     """One frame as a picture of `media_type`, or several, in their order, as an animated GIF.
 
     `frames` are as many as `frame_numbers`, which are their numbers from 1; each is taken when the one before is done
-    with. `data_set` has the attributes around the pixels. Gray is made as PS3.4 N.2 has it, color turned to RGB of 8
-    bits each; overlays and annotations are not drawn, there is no alpha. With `thumbnail_pixels`, a picture without
-    viewport is made to fit in their square.
+    with. `data_set` has the attributes around the pixels. Gray is rendered by PS3.4 N.2, color turned into RGB of 8
+    bits each; overlays and annotations are not drawn, and there is no alpha. With `thumbnail_pixels`, a picture without
+    a viewport is made to fit in a square of that side.
 
-    Pixels that are not square are stretched the longer way. Color has the data set's ICC profile, unless told
-    otherwise; gray has none, nor has a GIF.
+    Pixels that are not square are stretched along the longer side. Color has the data set's ICC profile, unless asked
+    otherwise; gray and GIF have none.
 
-    Raises NotAcceptable for what cannot be rendered, or not so, and BadRequest for a region outside of the image.
+    Raises NotAcceptable for what cannot be rendered, or not as asked, and BadRequest for a region outside of the image.
     """
     _check(media_type, parameters, frame_numbers)
     try:
@@ -53,7 +53,7 @@ def render(
     except (DicomWebError, MemoryError):
         raise
     except Exception:  # noqa: BLE001
-        # Bytes that no test has thought of lead the libraries to errors of any kind, which may hold values.
+        # Unforeseen bytes can make the libraries raise errors of any kind, which may hold values.
         raise NotAcceptable("The image cannot be rendered: its pixels and attributes do not make a picture.") from None
 
 

@@ -1,4 +1,4 @@
-"""Maps the samples of frames, a value at a time: by a table where there are few values that there can be."""
+"""Maps the samples of frames, a value at a time: by a table where there are few possible values."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from shared.imaging.decoding import DecodedFrame
 
 Levels = NDArray[np.uint8]
-"""Of gray or of a color: 0 to 255."""
+"""Levels of gray or of a color: 0 to 255."""
 
 Values = NDArray[np.float64]
 """Stored values, or what they were mapped to."""
 
-_BLOCK_PIXELS: Final = 1 << 18  # as many at a time: an index or a float is eight bytes for a sample of one or two
+_BLOCK_PIXELS: Final = 1 << 18  # mapped at a time: an index or a float takes eight bytes for a sample of one or two
 _MAX_TABLE_BYTES: Final = 2  # of a sample
 
 
 def mapped(frame: DecodedFrame, to_levels: Callable[[Values], Levels]) -> Levels:
-    """What `to_levels` makes of each stored value of a frame with one sample a pixel.
+    """Map each stored value of a frame with one sample a pixel by `to_levels`.
 
-    It is given arrays of one dimension, and gives one level, or several, for each value: the result is
+    It takes arrays of one dimension, and returns one level, or several, for each value: the result is
     (rows, columns), or (rows, columns, levels). Bits above Bits Stored are not part of a value (PS3.3 C.7.6.3.1.1).
     """
     samples, bits_stored = np.ravel(frame.samples), frame.pixels.bits_stored
@@ -38,7 +38,7 @@ def mapped(frame: DecodedFrame, to_levels: Callable[[Values], Levels]) -> Levels
 
 
 def occurring(frame: DecodedFrame) -> Iterator[Values]:
-    """The stored values of a frame in blocks, each of them once or more often."""
+    """The stored values of a frame in blocks, each value at least once."""
     samples, bits_stored = np.ravel(frame.samples), frame.pixels.bits_stored
     if not _fits_table(samples):
         for _, block in _blocks(samples):
@@ -63,7 +63,7 @@ def _fits_table(samples: NDArray[Any]) -> bool:
 
 
 def _every(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Every value of an integer type, in the order of its bits taken as an unsigned number."""
+    """Every value of an integer type, in the order of its bits as an unsigned number."""
     return np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype)
 
 

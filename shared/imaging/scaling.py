@@ -1,4 +1,4 @@
-"""Brings pictures to the size and the part of the image that were asked for (PS3.18 8.3.5.1.3)."""
+"""Crops and scales pictures to the requested region and size (PS3.18 8.3.5.1.3)."""
 
 from math import ceil, floor
 from typing import Final
@@ -13,9 +13,9 @@ _GREATEST_STRETCH: Final = 20.0
 
 
 def pixel_aspect_ratio(attributes: FrameAttributes, frame_number: int) -> float:
-    """How high a pixel of a frame is for its width: by Pixel Spacing (PS3.3 10.7.1.3), else Pixel Aspect Ratio.
+    """The height of a pixel of a frame over its width: by Pixel Spacing (PS3.3 10.7.1.3), else Pixel Aspect Ratio.
 
-    1 for those that are square but for a hundredth, or said to be longer than pixels are.
+    1 for pixels that are square to within a hundredth, or said to be longer than pixels are.
     """
     spacings = [
         *(numbers_of(where, "PixelSpacing") for where in attributes.of_frame(frame_number, "PixelMeasuresSequence")),
@@ -31,11 +31,11 @@ def pixel_aspect_ratio(attributes: FrameAttributes, frame_number: int) -> float:
 def scaled(
     picture: Image.Image, parameters: RenderingParameters, aspect_ratio: float, thumbnail_pixels: int | None
 ) -> Image.Image:
-    """The region of a picture, flipped as asked for and scaled, never distorted.
+    """The region of a picture, flipped as asked and scaled, never distorted.
 
-    Scaled to be as large as fits in the viewport; else, if larger, to fit in the square of `thumbnail_pixels`; else not
-    at all. Pixels that are not square are stretched the longer way; then the picture has at most MAX_VIEWPORT_PIXELS
-    each way. Raises BadRequest where the region lies outside of the picture.
+    Scaled to the largest that fits in the viewport; else, if larger, to fit in the square of `thumbnail_pixels`; else
+    not at all. Pixels that are not square are stretched along the longer side; then the picture has at most
+    MAX_VIEWPORT_PIXELS each way. Raises BadRequest where the region lies outside of the picture.
     """
     box = parameters.region.box(picture.width, picture.height)
     width = (box[2] - box[0]) * max(1 / aspect_ratio, 1)
@@ -51,7 +51,7 @@ def scaled(
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     left, top = floor(box[0]), floor(box[1])
     picture = picture.crop((left, top, ceil(box[2]), ceil(box[3])))
-    # It interpolates, or averages where it makes smaller, and never makes a level that is not between those around it.
+    # It interpolates, or averages when shrinking, and never makes a level that is not between its neighbors.
     rest = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
     picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
     if parameters.region.is_flipped_horizontally:

@@ -18,10 +18,10 @@ _EXTENDED_OFFSET_TABLES: Final = (0x7FE00001, 0x7FE00002)  # of the stored fragm
 def transcoded_attributes(
     data_set: Dataset, pixels: ImagePixels, stored_uid: str
 ) -> Mapping[int, tuple[str, bytes] | None]:
-    """By tag, VR and value in little endian of what to write in the place of what `data_set` has; None: left out.
+    """By tag, the VR and little-endian value to write in place of what `data_set` has; None: left out.
 
-    `pixels` is what the image is once transcoded, `stored_uid` the transfer syntax that it is stored in: where that may
-    have lost something, the image says so ever after.
+    `pixels` describes the image once transcoded, `stored_uid` is the transfer syntax that it is stored in: where that
+    may have lost something, the image says so ever after.
     """
     replaced: dict[int, tuple[str, bytes] | None] = {
         0x00280002: ("US", pack("<H", pixels.samples_per_pixel)),
