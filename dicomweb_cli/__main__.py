@@ -1,6 +1,6 @@
 """`python -m dicomweb_cli`: upload to, download from, search and delete on any DICOMweb server.
 
-Exit status: 0 done, 1 some of it failed, 2 it could not be done: usage, connection, sign-in; 130 interrupted.
+Exit status: 0 done, 1 partly failed, 2 could not be done (usage, connection, sign-in), 130 interrupted.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ Url = Annotated[
 ]
 Token = Annotated[
     str | None,
-    typer.Option("--token", envvar="DICOMWEB_TOKEN", show_envvar=True, help="A bearer token; better in the variable."),
+    typer.Option("--token", envvar="DICOMWEB_TOKEN", show_envvar=True, help="A bearer token; the variable is safer."),
 ]
 Scope = Annotated[
     str | None,
@@ -60,7 +60,7 @@ Returned = TypeVar("Returned")
 
 
 def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connection], Awaitable[Returned]]) -> Returned:
-    """Do the work on a connection. Exits where that cannot be done, with a line that says why."""
+    """Do the work on a connection. Where that is impossible, exits with a line that says why."""
 
     async def connect() -> Returned:
         async with connected(url, token, scope) as connection:
@@ -87,15 +87,15 @@ def upload(
     url: Url,
     token: Token = None,
     scope: Scope = None,
-    send_all: Annotated[bool, typer.Option("--all", help="Send what the server holds already, too.")] = False,
-    report_file: Annotated[Path | None, typer.Option("--report", help="Write what became of it as JSON.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most MiB of a request; a larger file goes alone.")] = 64,
-    batch_files: Annotated[int, typer.Option(min=1, help="Most files of a request.")] = 100,
+    send_all: Annotated[bool, typer.Option("--all", help="Also send what the server already holds.")] = False,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write the report as JSON.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most MiB in a request; a larger file goes alone.")] = 64,
+    batch_files: Annotated[int, typer.Option(min=1, help="Most files in a request.")] = 100,
     parallel: Parallel = 4,
 ) -> None:
-    """Upload DICOM files that the server does not hold yet, found by their content.
+    """Upload DICOM files that the server does not hold yet, recognized by their content.
 
-    Ctrl-C stops: what is under way is waited for, and the same command goes on later.
+    Ctrl-C stops after the requests under way; the same command continues later.
     """
     from dicomweb_cli.upload import Plan
     from dicomweb_cli.upload import upload as send
@@ -122,14 +122,14 @@ def download(
     url: Url,
     series: Series = None,
     instance: Instance = None,
-    zipped: Annotated[bool, typer.Option("--zip", help="Make a ZIP archive, named for the UID.")] = False,
+    zipped: Annotated[bool, typer.Option("--zip", help="Make a ZIP archive, named after the UID.")] = False,
     token: Token = None,
     scope: Scope = None,
     parallel: Parallel = 4,
 ) -> None:
     """Download a study, series or instance as it is stored, to study/series/instance.dcm.
 
-    What is there already is not asked for again: after Ctrl-C or an error, the same command goes on.
+    What is already there is not fetched again: after Ctrl-C or an error, the same command continues.
     """
     from dicomweb_cli.download import Downloaded, download_zip
     from dicomweb_cli.download import download as fetch
@@ -168,14 +168,14 @@ def search(
     token: Token = None,
     scope: Scope = None,
 ) -> None:
-    """Search by attributes, such as PatientName=Smi* StudyDate=20260101-20260131; studies unless told otherwise."""
+    """Search by attributes, such as PatientName=Smi* StudyDate=20260101-20260131; studies by default."""
     from dicomweb_cli.search import LEVELS, Form
     from dicomweb_cli.search import search as find
 
     level, *keys = terms if terms and terms[0] in LEVELS else ["studies", *(terms or [])]
     pairs = [(key, value) for key, equals, value in (term.partition("=") for term in keys) if key and equals]
     if len(pairs) < len(keys):
-        raise typer.BadParameter(f"What to look for is KEY=VALUE, after one of {', '.join(LEVELS)}.")
+        raise typer.BadParameter(f"Give KEY=VALUE, after one of {', '.join(LEVELS)}.")
     if as_json and as_csv:
         raise typer.BadParameter("Give --json or --csv, not both.")
     form = Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
@@ -193,7 +193,7 @@ def delete(
     token: Token = None,
     scope: Scope = None,
 ) -> None:
-    """Delete a study, series or instance, after showing what would go and asking."""
+    """Delete a study, series or instance, after showing what would go and asking for confirmation."""
     from dicomweb_cli.delete import delete as remove
 
     resource = _resource(study, series, instance)

@@ -1,4 +1,4 @@
-"""Requests to a DICOMweb server: sign-in, and trying again where it is busy or the line breaks."""
+"""Requests to a DICOMweb server: sign-in, and retries when it is busy or the connection breaks."""
 
 import asyncio
 import random
@@ -18,9 +18,9 @@ DICOM_JSON: Final = "application/dicom+json"
 _ATTEMPTS: Final = 6
 _FIRST_WAIT_SECONDS: Final = 0.5  # then twice as long each time
 _LONGEST_WAIT_SECONDS: Final = 120
-# A server takes its time over a large store; front ends give up after about 4 minutes.
+# A large store is slow; front ends give up after about 4 minutes.
 _TIMEOUT: Final = httpx.Timeout(60, connect=20, read=300, pool=None)
-_GATEWAY: Final = frozenset({502, 504})  # of what stands before the server, which may have done what it was asked
+_GATEWAY: Final = frozenset({502, 504})  # from a proxy; the server behind it may have carried out the request
 _BUSY: Final = frozenset({429, 503}) | _GATEWAY
 _SHOWN_CHARACTERS: Final = 300
 
@@ -28,9 +28,9 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 
 class CannotGoOn(Exception):
-    """Nothing more can come of the run: there is no connection, or no sign-in, or no such service at the URL.
+    """The run cannot continue: there is no connection, no sign-in, or no such service at the URL.
 
-    `is_open` is whether the request may have been carried out all the same.
+    `is_open` is whether the request may still have been carried out.
     """
 
     def __init__(self, message: str, *, is_open: bool = False) -> None:
@@ -39,7 +39,7 @@ class CannotGoOn(Exception):
 
 
 class Refused(Exception):
-    """The server answered a request with an error, which the message tells in its words."""
+    """The server answered a request with an error, which the message gives in the server's words."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 class Connection:
-    """A server, asked by `send`. `url` is that of its DICOMweb service, without a final slash."""
+    """A server, reached by `send`. `url` is that of its DICOMweb service, without a final slash."""
 
     def __init__(self, client: httpx.AsyncClient, url: str) -> None:
         self.url = url
@@ -65,10 +65,10 @@ class Connection:
         stop: asyncio.Event | None = None,
         is_streamed: bool = False,
     ) -> httpx.Response:
-        """The answer to a request, whatever its status, but that a busy server (429, 502 to 504) is asked again.
+        """Send a request and return its answer, whatever its status; a busy server (429, 502 to 504) is asked again.
 
-        `body` makes the request's body, anew for each attempt. After `stop` there is no further one. A streamed
-        answer is the caller's to read and close. Raises CannotGoOn, and what `body` raises.
+        `body` makes a new request body for each attempt. After `stop` there are no further attempts. The caller reads
+        and closes a streamed answer. Raises CannotGoOn, and what `body` raises.
         """
         is_open = False
         for attempt in range(_ATTEMPTS):
@@ -101,12 +101,12 @@ class Connection:
         raise CannotGoOn(f"{trouble} (given up at attempt {attempt + 1} of {_ATTEMPTS})", is_open=is_open)
 
     async def _check(self, response: httpx.Response) -> None:
-        """Raise CannotGoOn where no request would fare better."""
+        """Raise CannotGoOn where no other request would succeed."""
         trouble = None
         if response.status_code == HTTPStatus.UNAUTHORIZED:
-            trouble = f"The server wants another sign-in: {reason_of(response)}. Give --token, or --scope."
+            trouble = f"The server requires another sign-in: {reason_of(response)}. Give --token, or --scope."
         elif response.status_code == HTTPStatus.FORBIDDEN:
-            trouble = f"Whoever is signed in may not do this: {reason_of(response)}"
+            trouble = f"The signed-in user may not do this: {reason_of(response)}"
         elif response.is_redirect:
             elsewhere = plain(response.headers.get("Location", ""))
             trouble = f"The server redirects to {elsewhere}: give --url of the DICOMweb service there."
@@ -119,13 +119,13 @@ class Connection:
 async def connected(url: str, token: str | None, scope: str | None) -> AsyncIterator[Connection]:
     """A connection to the DICOMweb service at `url`.
 
-    Signed in by a bearer token, by azure-identity, by the name and password of the URL, or not at all.
+    Signed in by a bearer token, by azure-identity, by the name and password in the URL, or not at all.
     """
     auth: httpx.Auth | None = None
     address = httpx.URL(url.rstrip("/"))
     if address.userinfo:
         auth = httpx.BasicAuth(address.username, address.password)
-        address = address.copy_with(userinfo=b"")  # what is printed of it holds no password
+        address = address.copy_with(userinfo=b"")  # so that it is printed without the password
     if token:
         auth = _Bearer(lambda: token)
     elif scope:
@@ -135,14 +135,14 @@ async def connected(url: str, token: str | None, scope: str | None) -> AsyncIter
 
 
 def expect(response: httpx.Response, *statuses: int) -> httpx.Response:
-    """The answer itself. Raises Refused where its status is another."""
+    """Return the answer. Raises Refused where its status is none of these."""
     if response.status_code not in statuses:
         raise Refused(response.status_code, reason_of(response))
     return response
 
 
 def reason_of(response: httpx.Response) -> str:
-    """What an error answer says, as far as a person can read it: its detail or message, else what the status means."""
+    """What an error answer says in readable text: its detail or message, else what the status means."""
     kind = response.headers.get("Content-Type", "")
     text = ""
     if "json" in kind:
@@ -155,11 +155,11 @@ def reason_of(response: httpx.Response) -> str:
             text = next((word for word in words if isinstance(word, str) and word), "")
     elif kind.startswith("text/plain"):
         text = response.text
-    return plain(text.strip()[:_SHOWN_CHARACTERS]) or response.reason_phrase or "without a word"
+    return plain(text.strip()[:_SHOWN_CHARACTERS]) or response.reason_phrase or "no reason given"
 
 
 class _Bearer(httpx.Auth):
-    """Bearer tokens (RFC 6750): `token_of` gives one that is valid now, maybe after a while."""
+    """Bearer tokens (RFC 6750): `token_of` returns one that is valid now, perhaps slowly."""
 
     def __init__(self, token_of: Callable[[], str]) -> None:
         self._token_of = token_of
@@ -185,7 +185,7 @@ def _azure_token(scope: str) -> Callable[[], str]:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait by the Retry-After of an answer (RFC 9110 10.2.3); None where it says nothing."""
+    """Seconds to wait by the Retry-After of an answer (RFC 9110 10.2.3); None where it has no valid one."""
     text = response.headers.get("Retry-After", "")
     if text.isdigit():
         return min(float(text), _LONGEST_WAIT_SECONDS)
@@ -197,7 +197,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 async def _is_over(stop: asyncio.Event | None, seconds: float) -> bool:
-    """Whether the run is stopped before the time is up."""
+    """Wait, and return whether the run is stopped before the time is up."""
     if stop is None:
         await asyncio.sleep(seconds)
         return False

@@ -1,4 +1,4 @@
-"""Deletes a study, series or instance, by the transaction that Microsoft's service has for it, and asks before."""
+"""Deletes a study, series or instance by the transaction of Microsoft's service, after asking."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,12 +10,12 @@ from dicomweb_cli.terminal import OUT, plain
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import ResourceIdentifiers
 
-# Description and date of what is named: of a study, of a series.
+# Description and date, of a study and of a series.
 _DESCRIPTIONS = {Level.STUDY: ("00081030", "00080020"), Level.SERIES: ("0008103E", "00080021")}
 
 
 async def delete(connection: Connection, resource: ResourceIdentifiers, agrees: Callable[[], bool]) -> bool:
-    """Show what would go, and delete it if `agrees`; whether it was. Raises Refused and CannotGoOn."""
+    """Show what would go, delete it if `agrees`, and return whether it was. Raises Refused and CannotGoOn."""
     series, count = set(), 0
     async for instance in instances_of(connection, resource):
         series.add(instance.series_instance_uid)

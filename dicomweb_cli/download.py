@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 @dataclass(slots=True)
 class Downloaded:
-    """How many instances there are, were there before, and came with how many bytes; and by path why others did not."""
+    """How many instances there are, were there before, and came, with their bytes; and why others did not, by path."""
 
     wanted: int = 0
     before: int = 0
@@ -52,10 +52,10 @@ class Downloaded:
 async def download(
     connection: Connection, resource: ResourceIdentifiers, folder: Path, *, parallel: int, done: Downloaded
 ) -> None:
-    """Write each instance to ``study/series/instance.dcm``, but those that are there; `done` tells how far it came.
+    """Write each instance to ``study/series/instance.dcm``, unless it is there already; `done` says how far it came.
 
-    A series of which nothing is there is asked for as a whole, and everything else, also what such an answer leaves
-    out, instance by instance. Raises Refused and CannotGoOn.
+    A series of which nothing is there yet is requested as a whole; everything else, including what such an answer
+    leaves out, instance by instance. Raises Refused and CannotGoOn.
     """
     wanted = sorted([instance async for instance in instances_of(connection, resource)], key=_series_of)
     done.wanted, done.before = len(wanted), len(wanted) - len(_missing(folder, wanted))
@@ -70,12 +70,12 @@ async def download(
             try:
                 await receive(connection, path, folder, on_whole)
             except (Refused, BrokenOff):
-                return  # what is missing is asked for again, by itself, and tells then why
+                return  # what is missing is requested again, separately, and then says why
 
         async def fetch_instance(instance: InstanceIdentifiers) -> None:
             why = await _attempted(lambda: receive(connection, instance.path, folder, on_whole))
             if not file_of(folder, instance).exists():
-                done.failures[instance.path] = why or "The server lists it, and does not send it."
+                done.failures[instance.path] = why or "The server lists it, but does not send it."
 
         by_series = [list(group) for _, group in groupby(wanted, _series_of)]
         untouched = [group for group in by_series if len(group) > 1 and _missing(folder, group) == group]
@@ -86,9 +86,9 @@ async def download(
 async def download_zip(
     connection: Connection, resource: ResourceIdentifiers, folder: Path, *, parallel: int, done: Downloaded
 ) -> Path:
-    """Download into a folder beside the archive ``<UID>.zip``, and once all is there make the archive of it; its path.
+    """Download into a folder beside the archive ``<UID>.zip``, then make the archive from it; return its path.
 
-    What failed stays failed in `done`, and leaves the folder and no archive.
+    Failures stay in `done`; then the folder is left, and no archive is made.
     """
     uid = resource.sop_instance_uid or resource.series_instance_uid or resource.study_instance_uid
     archive, unpacked, unfinished = (folder / f"{uid}{end}" for end in (".zip", ".unpacked", ".zip.part"))
@@ -115,7 +115,7 @@ def _missing(folder: Path, instances: Sequence[InstanceIdentifiers]) -> list[Ins
 
 
 async def _attempted(fetch: Callable[[], Awaitable[None]]) -> str | None:
-    """Why something could not be fetched, though it was tried as often as makes sense; None when it was."""
+    """Fetch something, with retries that make sense; return why it could not be fetched, else None."""
     why = None
     for attempt in range(_ATTEMPTS):
         try:
@@ -131,7 +131,7 @@ async def _attempted(fetch: Callable[[], Awaitable[None]]) -> str | None:
 
 
 async def _in_parallel(count: int, work: Callable[[Item], Awaitable[None]], items: Sequence[Item]) -> None:
-    """Do the work on each item, on so many at once. After an error no further one is begun, and it is raised."""
+    """Do the work on each item, `count` at once. After an error no further item is started, and the error is raised."""
     remaining = iter(items)
 
     async def worker() -> None:

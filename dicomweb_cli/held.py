@@ -1,4 +1,4 @@
-"""Which instances a server holds already: asked for once a study, by searches."""
+"""Which instances a server already holds: one search a study."""
 
 from collections import OrderedDict
 from typing import Final
@@ -8,11 +8,11 @@ from dicomweb_cli.results import results, value_of
 from dicomweb_cli.terminal import ERR
 from shared.dicom.identifiers import InstanceIdentifiers
 
-_MOST_HELD: Final = 500_000  # UIDs: about 80 MB; those of studies that were not asked for lately go first
+_MOST_HELD: Final = 500_000  # UIDs: about 80 MB; those of the least recently used studies go first
 
 
 class HeldInstances:
-    """What the server says that it holds. Where it does not say, nothing is, and a line tells so."""
+    """What the server says it holds. Where it does not say, nothing counts as held, and a line says so."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class HeldInstances:
             found = results(self._connection, f"studies/{study}/instances")
             return frozenset([value_of(result, "00080018") async for result in found])
         except Refused as error:
-            if error.status != 404:  # which some servers answer for a study that they do not have
+            if error.status != 404:  # some servers' answer for a study that they do not have
                 self._can_ask = False
                 ERR.print(f"The server does not say what it holds, so everything is sent: {error}")
             return frozenset()

@@ -1,4 +1,4 @@
-"""Instances on their way from a multipart answer to files, which appear under their names when they are whole."""
+"""Writes the instances of a multipart answer to files, which appear under their names once they are whole."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +17,12 @@ _HEADERS: Final = {
     "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
     "Accept-Encoding": "identity",
 }
-# Whoever asks for a study wants all of it; only what is held in memory has a bound: the header of an instance.
+# A download is meant to be whole; only what is held in memory has a limit: the header of an instance.
 _LIMITS: Final = MultipartLimits(max_parts=2**31, max_part_bytes=2**63, max_total_bytes=2**63)
 
 
 class BrokenOff(Exception):
-    """An answer that is not whole, or holds what is no instance."""
+    """An answer that is not whole, or holds something that is not an instance."""
 
 
 def file_of(folder: Path, instance: InstanceIdentifiers) -> Path:
@@ -32,9 +32,9 @@ def file_of(folder: Path, instance: InstanceIdentifiers) -> Path:
 
 
 async def receive(connection: Connection, path: str, folder: Path, on_whole: Callable[[int], None]) -> None:
-    """Write the instances of a resource into the folder, as they are stored; `on_whole` gets the bytes of each.
+    """Write the instances of a resource into the folder, as they are stored; `on_whole` gets the size of each in bytes.
 
-    Raises Refused, BrokenOff and CannotGoOn; the instances that were whole by then are kept.
+    Raises Refused, BrokenOff and CannotGoOn; the instances that are whole are kept.
     """
     response = await connection.send("GET", path, headers=_HEADERS, is_streamed=True)
     incoming: _Incoming | None = None
@@ -58,7 +58,7 @@ async def receive(connection: Connection, path: str, folder: Path, on_whole: Cal
 
 
 class _Incoming:
-    """An instance that arrives. It is held until its UIDs are read, then written under another name than its own."""
+    """An arriving instance. It is held until its UIDs are read, then written under a temporary name."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class _Incoming:
         self._path = folder
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises DicomFileError where they are not those of an instance."""
+        """Take the next bytes. Raises DicomFileError where they are not an instance's."""
         if self._file:
             self._file.write(data)
             return
@@ -78,7 +78,7 @@ class _Incoming:
             self._file = self._opened()
 
     def finish(self) -> int:
-        """Take the instance for whole; its bytes. Raises DicomFileError."""
+        """Finish the instance, which is whole; return its size in bytes. Raises DicomFileError."""
         if not self._file:
             self._reader.finish()
             self._file = self._opened()
@@ -100,7 +100,7 @@ class _Incoming:
     def _opened(self) -> IO[bytes]:
         identifiers = self._reader.identity and self._reader.identity.identifiers_in(DEFAULT_PARTITION)
         if not identifiers:
-            raise DicomFileError("An instance has a UID that is none.")
+            raise DicomFileError("An instance has an invalid UID.")
         self._path = file_of(self._folder, identifiers)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._partial.open("wb")

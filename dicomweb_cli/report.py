@@ -1,4 +1,4 @@
-"""What became of the files of an upload, for the terminal and as JSON."""
+"""The outcome of an upload, file by file, for the terminal and as JSON."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ _MEGABYTE: Final = 1000**2
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What is to be said of a file: the server's reason code (Failure or Warning Reason), if it gave one, and words."""
+    """What to say of a file: the server's reason code (Failure or Warning Reason), if it gave one, and its words."""
 
     file: str
     study: str | None
@@ -27,10 +27,10 @@ class Remark:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """Counts of files, but for `bytes` and `seconds`; `bytes` are those of the stored ones.
+    """Counts of files, except `bytes` and `seconds`; `bytes` are those of the stored ones.
 
-    `files` were there when the upload began and `examined` were looked at since; `instances` of those are to be
-    stored. `stopped` says why not all of them were sent, and `is_interrupted` that somebody wanted it so.
+    `files` were there when the upload began, and `examined` of them have been looked at; `instances` of those are to be
+    stored. `stopped` says why not all of them were sent, and `is_interrupted` that the user wanted it so.
     """
 
     url: str
@@ -50,11 +50,11 @@ class Report:
 
     @property
     def not_sent(self) -> int:
-        """The instances of which nothing was heard, since none was sent."""
+        """How many instances have no outcome because they were not sent."""
         return self.instances - self.stored - self.already_there - (len(self.failures) - self.unreadable)
 
     def add_stored(self, instance: Instance, warning: Remark | None) -> None:
-        """Count an instance that is stored now, maybe with a warning."""
+        """Count an instance that is now stored, perhaps with a warning."""
         self.stored += 1
         self.bytes += instance.source.size
         if warning:
@@ -78,7 +78,7 @@ class Report:
         if self.failures:
             self._show_failures()
         if self.stopped:
-            OUT.print(f"Stopped: {self.stopped}\nRun the same command again to go on from here.", soft_wrap=True)
+            OUT.print(f"Stopped: {self.stopped}\nRun the same command again to continue from here.", soft_wrap=True)
 
     def _show_failures(self) -> None:
         OUT.print("Failed:")
@@ -88,7 +88,7 @@ class Report:
             for line in filter(None, (reason, *map(plain, failure.comments))):
                 OUT.print(f"    {line}", soft_wrap=True)
         if len(self.failures) > _SHOWN:
-            OUT.print(f"  and {len(self.failures) - _SHOWN} more: --report FILE names them all")
+            OUT.print(f"  and {len(self.failures) - _SHOWN} more: --report FILE lists them all")
 
     def write(self, path: Path) -> None:
         """Write it as JSON. Raises OSError."""
@@ -114,7 +114,7 @@ _MEANINGS: Final[dict[int, str]] = {
     0x0111: "duplicate SOP instance",
     0x0122: "SOP class not supported",
     0x0124: "not authorized",
-    FailureReason.STUDY_MISMATCH: "of another study than the request's",
+    FailureReason.STUDY_MISMATCH: "not of the request's study",
     0xC122: "transfer syntax not supported",
     FailureReason.INSTANCE_EXISTS: "stored already",
 }

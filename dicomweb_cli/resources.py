@@ -1,4 +1,4 @@
-"""Studies, series and instances by their UIDs, as commands name them, and what a server holds of them."""
+"""Studies, series and instances by the UIDs that commands name, and what a server holds of them."""
 
 from collections.abc import AsyncIterator
 
@@ -8,9 +8,9 @@ from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, Res
 
 
 def resource_of(study: str, series: str | None, instance: str | None) -> ResourceIdentifiers:
-    """What the UIDs name. Raises ValueError, for the person who gave them."""
+    """What the UIDs name. Raises ValueError, with a message for the user."""
     if instance and not series:
-        raise ValueError("--instance needs the --series that it is in.")
+        raise ValueError("--instance needs the --series that contains it.")
     for uid in filter(None, (study, series, instance)):
         if not is_uid(uid):
             raise ValueError(f"{uid!r} is not a UID: digits and single dots, at most 64 characters.")
@@ -18,7 +18,7 @@ def resource_of(study: str, series: str | None, instance: str | None) -> Resourc
 
 
 async def instances_of(connection: Connection, resource: ResourceIdentifiers) -> AsyncIterator[InstanceIdentifiers]:
-    """The instances of a study or series, or the one named, that the server lists.
+    """The instances that the server lists of a study or series, or the one named.
 
     Raises Refused with status 404 where it lists none, and CannotGoOn.
     """
@@ -27,7 +27,7 @@ async def instances_of(connection: Connection, resource: ResourceIdentifiers) ->
     is_empty = True
     async for result in results(connection, f"{parent}/instances", query):
         uids = (resource.study_instance_uid, value_of(result, "0020000E"), value_of(result, "00080018"))
-        # They become names of files: what is none is not taken, whoever sent it.
+        # They become names of files: invalid ones are dropped, whoever sent them.
         if all(map(is_uid, uids)):
             is_empty = False
             yield InstanceIdentifiers(resource.study, *uids[1:])

@@ -9,7 +9,7 @@ import httpx
 from dicomweb_cli.connection import DICOM_JSON, CannotGoOn, Connection, expect
 from dicomweb_cli.terminal import plain
 
-_PAGE: Final = 200  # the most that Microsoft's service gives
+_PAGE: Final = 200  # the most that Microsoft's service returns
 
 Result = dict[str, Any]
 """A data set in the DICOM JSON Model."""
@@ -25,8 +25,8 @@ async def results(
 ) -> AsyncIterator[Result]:
     """The results of a search, up to the number wanted, or all.
 
-    A server may give fewer than it is asked for and have more: the end is a page without any, or the same page again.
-    `warnings` gets what the Warning headers of the last page with results say, which are those that still hold.
+    A server may return fewer than requested and have more: the end is an empty page, or the same page again.
+    `warnings` gets the Warning headers of the last page with results, which are those that still hold.
     Raises Refused.
     """
     page: list[Result] = []
@@ -46,7 +46,7 @@ async def results(
 
 
 def values_of(result: Result, tag: str) -> list[Any]:
-    """The values of an attribute, of a name its alphabetic group; none without the attribute."""
+    """The values of an attribute, for a name its alphabetic group; empty without the attribute."""
     values = result.get(tag, {}).get("Value") or []
     return [value.get("Alphabetic") if isinstance(value, dict) else value for value in values]
 
@@ -58,11 +58,11 @@ def value_of(result: Result, tag: str) -> str:
 
 
 def _page_of(response: httpx.Response) -> list[Result]:
-    """The data sets of an answer. Raises CannotGoOn where it has none to read."""
+    """The data sets of an answer. Raises CannotGoOn where it has no readable ones."""
     try:
         page: list[Result] = response.json() if response.content else []
     except ValueError:
-        kind = plain(response.headers.get("Content-Type", "nothing that it names"))
+        kind = plain(response.headers.get("Content-Type", "an unnamed type"))
         raise CannotGoOn(
             f"{response.url.copy_with(query=None)} does not answer as DICOMweb: it sends {kind}."
         ) from None

@@ -18,10 +18,10 @@ Form = Enum("Form", ["TABLE", "JSON", "CSV"])
 
 LEVELS: Final = ("studies", "series", "instances")
 
-_UID_WIDTH: Final = 22  # in which a UID of 64 characters is three lines
-_WIDE: Final = 170  # a window in which it is one
+_UID_WIDTH: Final = 22  # at which a UID of 64 characters takes three lines
+_WIDE: Final = 170  # a window in which it takes one
 
-# Keyword, tag, and heading of the table, in which those without one are left out.
+# Keyword, tag, and heading in the table, which leaves out those without one.
 _COLUMNS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "studies": (
         ("PatientID", "00100020", "Patient ID"),
@@ -58,9 +58,9 @@ _COLUMNS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
 async def search(
     connection: Connection, level: str, keys: Sequence[tuple[str, str]], *, wanted: int | None, form: Form
 ) -> None:
-    """Print the results of a search, up to the number wanted, or all; and what the server warns of. Raises Refused."""
+    """Print the results of a search, up to the number wanted, or all, and the server's warnings. Raises Refused."""
     warnings: list[str] = []
-    # Servers need not send these of themselves.
+    # Servers need not send these unasked.
     fields = [("includefield", tag) for _, tag, _ in _COLUMNS[level] if tag not in ("0020000D", "0020000E")]
     found = results(connection, level, [*keys, *fields], wanted=wanted, warnings=warnings)
     if form is Form.JSON:
@@ -74,7 +74,7 @@ async def search(
 
 
 async def _print_json(found: AsyncIterator[Result]) -> None:
-    """A JSON array, an element a line, as they arrive."""
+    """A JSON array, one result a line, as they arrive."""
     separator = "["
     async for result in found:
         sys.stdout.write(f"{separator}\n{json.dumps(result)}")
@@ -102,7 +102,7 @@ async def _print_table(found: AsyncIterator[Result], level: str) -> None:
 
 
 def _cell(result: Result, tag: str, heading: str) -> str:
-    """What a table shows of an attribute; of a UID always all."""
+    """What a table shows of an attribute; always the whole of a UID."""
     text = plain(_text(result, tag))
     if not heading.endswith("UID") or OUT.width >= _WIDE:
         return text
@@ -110,5 +110,5 @@ def _cell(result: Result, tag: str, heading: str) -> str:
 
 
 def _text(result: Result, tag: str) -> str:
-    """All values of an attribute, as DICOM separates them."""
+    """All values of an attribute, with DICOM's separator."""
     return "\\".join("" if value is None else str(value) for value in values_of(result, tag))

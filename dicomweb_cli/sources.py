@@ -1,4 +1,4 @@
-"""What there is to upload: files of folders, entries of ZIP archives, what a DICOMDIR lists; read a piece at a time."""
+"""What there is to upload: files in folders or ZIP archives, and what a DICOMDIR lists; read a piece at a time."""
 
 import os
 import zlib
@@ -25,7 +25,7 @@ _CHUNK_BYTES: Final = 1024**2
 _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage: a DICOMDIR
 _SOP_CLASS_UID: Final = 0x00020002
 _MAX_DIRECTORY_BYTES: Final = 256 * 1024**2
-# A zlib.error, a wrong password, a compression that Python does not know.
+# zlib.error, a wrong password, a compression that Python does not support.
 _READ_ERRORS: Final = (OSError, BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
@@ -39,7 +39,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, or an entry of an archive: its name for people, its length in bytes, and how to open it."""
+    """A file, or a member of an archive: its name for people, its length in bytes, and how to open it."""
 
     name: str
     size: int
@@ -48,14 +48,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A source that is DICOM; `identifiers` is None where they cannot be read, of which the server shall judge."""
+    """A source that is DICOM; `identifiers` is None where they cannot be read, which is for the server to judge."""
 
     source: Source
     identifiers: InstanceIdentifiers | None
 
 
 def sources(paths: Sequence[Path]) -> Iterator[Source | SourceError]:
-    """Everything at the paths, folder by folder, unopened but for archives and DICOMDIRs; and what cannot be read."""
+    """Everything at the paths, folder by folder, opening only archives and DICOMDIRs; and what cannot be read."""
     for path in paths:
         if path.is_dir():
             yield from _folder(path)
@@ -66,9 +66,9 @@ def sources(paths: Sequence[Path]) -> Iterator[Source | SourceError]:
 
 
 def examined(source: Source) -> Instance | None:
-    """The instance that a source is; None where it is none: not DICOM, or a DICOMDIR.
+    """The instance that a source is; None where it is not DICOM, or is a DICOMDIR.
 
-    It is DICOM if it has the prefix of PS3.10 7.1, or is without it a data set whose UIDs can be read. Raises
+    It is DICOM if it has the prefix of PS3.10 7.1, or if it is a data set without it whose UIDs can be read. Raises
     SourceError.
     """
     try:
@@ -79,7 +79,7 @@ def examined(source: Source) -> Instance | None:
 
 
 def chunks(source: Source) -> Iterator[bytes]:
-    """The bytes of a source. Raises SourceError, also when they are not as many as its length said."""
+    """The bytes of a source. Raises SourceError, also when they do not match its length."""
     read = 0
     try:
         with source.open() as file:
@@ -130,7 +130,7 @@ def _archive(path: Path) -> Iterator[Source | SourceError]:
 
 
 def _directory(path: Path) -> Iterator[Source | SourceError]:
-    """The files that a DICOMDIR (PS3.10 8.6) lists; they lie at or below its own place."""
+    """The files that a DICOMDIR (PS3.10 8.6) lists; they lie in its folder or below."""
     try:
         if path.stat().st_size > _MAX_DIRECTORY_BYTES:
             raise InvalidDicomError(f"It is larger than {_MAX_DIRECTORY_BYTES} bytes.")

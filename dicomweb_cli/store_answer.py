@@ -28,10 +28,10 @@ class Outcome:
 
 
 def outcomes(batch: Sequence[Instance], response: httpx.Response) -> dict[int, Outcome]:
-    """By the places of the files in the batch, what became of those that the answer tells of; of a single one always.
+    """What became of the files that the answer names, by their places in the batch; always, if there is only one.
 
-    It tells by SOP Instance UID, and not always: files that cannot be read have none. Where that leaves one file and
-    one item, they belong together; else the files are to be sent again, fewer at a time.
+    It names them by SOP Instance UID, but not always: files that cannot be read have none. Where one file and one item
+    are left over, they belong together; otherwise the files must be sent again, fewer at a time.
     """
     answer = _data_set(response)
     stored, failed = _items(answer, "ReferencedSOPSequence"), _items(answer, "FailedSOPSequence")
@@ -54,7 +54,7 @@ def outcomes(batch: Sequence[Instance], response: httpx.Response) -> dict[int, O
 
 
 def _only(response: httpx.Response, stored: list[Any], failed: list[Any]) -> Outcome:
-    """What became of the one file of a request, whatever the answer calls it."""
+    """What became of a request's only file, whatever the answer calls it."""
     if stored and not failed:
         return _stored(stored[0])
     if failed:
@@ -68,7 +68,7 @@ def _stored(item: Mapping[str, Any]) -> Outcome:
 
 def _failed(item: Mapping[str, Any]) -> Outcome:
     reason = _value(item, "FailureReason")
-    # This project's service compares what has the same UIDs; of another, a duplicate counts as the same.
+    # This project's service compares instances of the same UIDs; from others, a duplicate counts as the same.
     error_ids = [_value(error, "ErrorID") for error in _items(item, "FailedAttributesSequence")]
     exists = reason in _EXISTS and Duplicate.DIFFERENT not in error_ids
     return Outcome(Fate.ALREADY_THERE if exists else Fate.FAILED, reason, _comments(item))

@@ -1,4 +1,4 @@
-"""Requests that store instances: which go together, and the message of them (PS3.18 10.5.1)."""
+"""Requests that store instances: which go together, and their message (PS3.18 10.5.1)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,9 +14,9 @@ _PART: Final = PartBegin(Headers({"Content-Type": "application/dicom"}))
 async def batches(
     instances: AsyncIterator[Instance], *, max_bytes: int, max_files: int
 ) -> AsyncIterator[list[Instance]]:
-    """Lists of instances within these bounds, and never two of one UID.
+    """Lists of instances within these limits, never two with the same UID.
 
-    An instance without UIDs is alone, since no answer could name it; and so is one over `max_bytes`.
+    An instance without UIDs is alone, since no answer could name it, as is one over `max_bytes`.
     """
     batch: dict[str, Instance] = {}
     size = 0
@@ -36,10 +36,10 @@ async def batches(
 
 
 class StoreMessage:
-    """The multipart message of files, read while it is sent, as often as it is.
+    """The multipart message of some files, read as it is sent, each time it is sent.
 
-    Its length is known before, so that a server can refuse it unread. `sent_bytes` is how much of the files the
-    sending under way has taken; `on_progress` is called when that changes.
+    Its length is known in advance, so that a server can refuse it unread. `sent_bytes` is how many of the files' bytes
+    the current send has taken; `on_progress` is called when that changes.
     """
 
     def __init__(self, sources: Sequence[Source], on_progress: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What is written to the terminal: results to its output, everything else to its error output; and Ctrl-C."""
+"""What is written to the terminal: results to standard output, everything else to standard error; and Ctrl-C."""
 
 import asyncio
 import signal
@@ -10,20 +10,20 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-_FILE_WIDTH: Final = 1000  # of lines that go to a file: no window bounds them
+_FILE_WIDTH: Final = 1000  # of lines in a file: no window bounds them
 
 OUT: Final = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 ERR: Final = Console(highlight=False, markup=False, stderr=True)
 
 
 def plain(text: str) -> str:
-    """A text of somebody else's without what a terminal would obey."""
+    """Untrusted text without what a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 @contextmanager
 def progress(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left and these columns, where there is a terminal; what it gives takes how much is done."""
+    """A bar with the time left and these columns, if there is a terminal; yields a setter for how much is done."""
     shown = (TextColumn(title), BarColumn(), *columns, TimeRemainingColumn())
     with Progress(*shown, console=ERR, disable=not ERR.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=total)

@@ -1,4 +1,4 @@
-"""Uploads DICOM files (STOW-RS): finds them, asks what is there already, sends the rest in batches, several at once."""
+"""Uploads DICOM files (STOW-RS): finds them, asks what is already there, sends the rest in batches, several at once."""
 
 import asyncio
 import time
@@ -20,12 +20,12 @@ from dicomweb_cli.store_request import StoreMessage, batches
 from dicomweb_cli.terminal import progress, stopping
 
 _NO_SUCH_SERVICE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
-_STOPPING: Final = "Stopping: waiting for the requests under way (Ctrl-C again breaks them off)."
+_STOPPING: Final = "Stopping: waiting for the requests under way (Ctrl-C again aborts them)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to send: at most so many bytes and files in a request, so many requests at once, what is there or not."""
+    """How to send: the most bytes and files in a request, how many requests at once, whether to send what is there."""
 
     batch_bytes: int
     batch_files: int
@@ -34,7 +34,7 @@ class Plan:
 
 
 async def upload(connection: Connection, paths: Sequence[Path], plan: Plan) -> Report:
-    """Upload everything at the paths; what became of it, also after Ctrl-C or when the server no longer answers."""
+    """Upload everything at the paths; return a report, also after Ctrl-C or when the server no longer answers."""
     report, started = Report(url=connection.url), time.monotonic()
     with stopping(_STOPPING) as stop:
         report.files, total = await asyncio.to_thread(_measured, paths)
@@ -88,7 +88,7 @@ class _Upload:
             await self._send(batch)
 
     async def _wanted(self, paths: Sequence[Path]) -> AsyncIterator[Instance]:
-        """The instances to send, found one by one; what else there is goes into the report."""
+        """The instances to send, found one by one; everything else goes into the report."""
         found = sources(paths)
         while not self._stop.is_set() and (source := await asyncio.to_thread(next, found, None)):
             self._report.examined += 1
@@ -120,7 +120,7 @@ class _Upload:
             return False
 
     async def _send(self, batch: list[Instance]) -> None:
-        """Send a batch, and again in parts what its answer does not tell of."""
+        """Send a batch, and again, in parts, what its answer does not name."""
         if self._stop.is_set():
             return
         try:
@@ -162,7 +162,7 @@ class _Upload:
         return response
 
     def _settle(self, batch: Sequence[Instance], told: dict[int, Outcome]) -> list[Instance]:
-        """Take what is told of the batch into the report; the instances of which nothing is."""
+        """Put the batch's outcomes into the report; return the instances without one."""
         for place, outcome in told.items():
             instance = batch[place]
             self._advance(instance.source.size)
@@ -176,7 +176,7 @@ class _Upload:
         return [instance for place, instance in enumerate(batch) if place not in told]
 
     def _leave_open(self, batch: Sequence[Instance]) -> None:
-        words = ["The request was broken off: whether it is stored is not known."]
+        words = ["The request was interrupted: whether it is stored is not known."]
         self._report.failures += [remark(instance, None, words) for instance in batch]
 
     def _halt(self, why: str) -> None:
@@ -193,7 +193,7 @@ class _Upload:
 
 
 def _measured(paths: Sequence[Path]) -> tuple[int, int]:
-    """How many files there are at the paths, and their bytes."""
+    """How many files there are at the paths, and their size in bytes."""
     count = size = 0
     for source in sources(paths):
         count += 1

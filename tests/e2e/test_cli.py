@@ -256,7 +256,7 @@ def test_ctrl_c_twice_breaks_off_and_says_what_is_not_known(proxy: FaultyProxy, 
     report, _ = interrupted(study[1], proxy, stores=2, times=2)
     assert report["stored"] == 0
     assert [failure["comments"] for failure in report["failures"]] == [
-        ["The request was broken off: whether it is stored is not known."]
+        ["The request was interrupted: whether it is stored is not known."]
     ] * 2
 
 
@@ -371,13 +371,13 @@ def test_sign_in(cli: Cli, study: tuple[str, Path], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
     study_uid, folder = study
     may_not = cli("upload", folder, "--token", token(**READER), code=2).stdout
-    assert "Stopped: Whoever is signed in may not do this: " in may_not
+    assert "Stopped: The signed-in user may not do this: " in may_not
     assert "Not sent              12" in may_not
     assert counts(uploaded(cli, folder, "--token", token(**OWNER))) == (12, 0, 0, 0)
     assert "Results: 1" in cli("search", f"StudyInstanceUID={study_uid}", "--token", token(**READER)).stderr
     assert "not both" in cli("search", "--scope", "api://dicom/.default", code=2).stderr
     monkeypatch.setattr(f"{__name__}.SIGNED_IN", {})
-    assert "wants another sign-in" in cli("search", code=2).stderr
+    assert "requires another sign-in" in cli("search", code=2).stderr
     assert "Deleted." in cli("delete", study_uid, "--yes", "--scope", "api://dicom/.default").stdout
 
 
