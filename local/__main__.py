@@ -1,8 +1,8 @@
 """`python -m local`: Azurite and the app, served until interrupted. `python -m local azurite`: Azurite alone.
 
-Environment: PORT (7071) of HTTP, AZURITE_PORT (10000) the first of Azurite's three, DATA (.azurite) where it keeps its
-data, `memory` for nowhere. Settings of the app come from local.settings.json, as `func start` reads them. SERVED_BY:
-the command of another server for the app, in the place of the one here, which finds those settings in its environment.
+Environment: PORT (7071), the HTTP port; AZURITE_PORT (10000), the first of Azurite's three; DATA (.azurite), where it
+keeps its data, or `memory`. The app's settings come from local.settings.json, as `func start` reads them. SERVED_BY:
+the command of another server for the app, used instead of this one, which finds those settings in its environment.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from local.routing import RouteError
 from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of, server_of
 
 DEFAULT_PORT: Final = 7071
-"""The port of HTTP where PORT names none."""
+"""The HTTP port where PORT is not set."""
 
-_WATCH_SECONDS: Final = 1  # between looks whether Azurite still runs
+_WATCH_SECONDS: Final = 1  # between checks that Azurite still runs
 _STOP_SECONDS: Final = 10
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments name until SIGINT or SIGTERM, which both raise KeyboardInterrupt; 1 where it fails."""
+    """Run what the arguments name until SIGINT or SIGTERM, which both raise KeyboardInterrupt; return 1 on failure."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         azurite_port = azurite.port_of("AZURITE_PORT", azurite.DEFAULT_PORT)
         data = os.environ.get("DATA") or str(ROOT / ".azurite")
         if arguments not in ([], ["azurite"]):
-            raise LocalError("Say `python -m local` or `python -m local azurite`.")
+            raise LocalError("Run `python -m local` or `python -m local azurite`.")
         if not arguments and is_taken(port):
             raise LocalError(f"Port {port} is taken: choose another with PORT=<number>.")
         with azurite.running(azurite_port, None if data == "memory" else Path(data)) as storage:
@@ -78,7 +78,7 @@ def _serve(port: int, storage: azurite.Azurite) -> None:
 
 
 def _serve_by(command: str, port: int, storage: azurite.Azurite) -> None:
-    """Run the command, with the port in the place of {port}, until it or Azurite ends."""
+    """Run the command, with {port} replaced by the port, until it or Azurite ends."""
     arguments = [word.replace("{port}", str(port)) for word in shlex.split(command)]
     try:
         process = subprocess.Popen(arguments, cwd=ROOT)  # noqa: S603 -- whoever sets it may run it
@@ -99,7 +99,7 @@ async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite
     tasks = [asyncio.create_task(coroutine) for coroutine in beside]
     try:
         await server.serve()
-        # uvicorn raises the signal that stopped it again, which cancels this task at its next await: not below.
+        # uvicorn raises again the signal that stopped it, which cancels this task at its next await: not below.
         await asyncio.sleep(0)
     finally:
         for task in tasks:

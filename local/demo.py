@@ -1,6 +1,6 @@
 """`python -m local.demo`: stores, retrieves, searches and deletes a study, and shows each request and its answer.
 
-Asks the server of `make run` if it runs, at PORT (7071), else one of its own, started for the purpose.
+Uses the server of `make run` if it runs, at PORT (7071), else one started for the purpose.
 """
 
 import os
@@ -103,9 +103,9 @@ def steps() -> Iterator[Step]:
 
 
 def walk(base_url: str, show: Callable[[str], None] = print) -> bool:
-    """Send the requests to the service at `base_url`, version included; whether every answer was the expected one.
+    """Send the requests to the service at `base_url`, version included; return whether all answers were as expected.
 
-    Ends at the first that was not.
+    Stops at the first that was not.
     """
     with httpx.Client(base_url=base_url, timeout=60) as client:
         for number, step in enumerate(steps(), 1):
@@ -170,11 +170,11 @@ def _described(dataset: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Walk through the demo; 1 when an answer was not the expected one or no server could be had."""
+    """Walk through the demo; return 1 when an answer was not as expected or no server came up."""
     base_url = f"http://localhost:{os.environ.get('PORT') or 7071}"
     try:
         if is_healthy(base_url):
-            print(f"Asking the server at {base_url}")
+            print(f"Using the server at {base_url}")
             succeeded = walk(f"{base_url}/v2")
         else:
             print(f"Nothing serves {base_url}: starting a server for the demo")

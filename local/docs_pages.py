@@ -1,4 +1,4 @@
-"""A hook of MkDocs: what lies beside docs/ is part of the site, too, and links to and from its pages work there."""
+"""A hook of MkDocs: files beside docs/ also become pages of the site, and links to and from them work there."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +8,7 @@ from mkdocs.structure.files import File, Files
 
 _ROOT: Final = Path(__file__).parents[1]
 
-# The file beside docs/, and the page; docs/security.md has the other one's name already.
+# The file beside docs/, and its page; docs/security.md already has the other name.
 _PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "threat-model.md"}
 
 # What draws the diagrams, as mkdocs.yml lists it; `make setup-docs` fetches it.
@@ -23,7 +23,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with its links leading where those pages are in the site: all in one folder."""
+    """The page, with links to where those pages are in the site: all in one folder."""
     for name, page in _PAGES.items():
         markdown = markdown.replace(f"](../{name}", f"]({page}")
     return markdown.replace("](docs/", "](")

@@ -1,10 +1,10 @@
-"""`python -m local.fsck [--repair] [--deep] [--azurite]`: a line for each thing in an archive that should not be so.
+"""`python -m local.fsck [--repair] [--deep] [--azurite]`: prints a line for each thing wrong in an archive.
 
 Without --azurite it is the archive that STORAGE_CONNECTION_STRING, or STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT,
-name in the environment, or else in local.settings.json; with it, that of `make run`: of the Azurite at AZURITE_PORT
-(10000), which is started on DATA (.azurite) if none runs.
+name in the environment, or else in local.settings.json; with it, the archive of `make run`: on the Azurite at
+AZURITE_PORT (10000), which is started on DATA (.azurite) if none runs.
 
-Exit status: 0 nothing differs (any more), 1 something does, 2 the archive could not be examined.
+Exit status: 0 nothing differs (or no longer does), 1 something does, 2 the archive could not be examined.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from shared.storage.archive import Archive
 
 
 def main(arguments: list[str]) -> int:
-    """Examine the archive that arguments and environment name; the exit status."""
+    """Examine the archive that arguments and environment name; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m local.fsck", description="Check an archive against its invariants."
     )
-    parser.add_argument("--repair", action="store_true", help="mend what differs, then show what still does")
+    parser.add_argument("--repair", action="store_true", help="repair what differs, then show what still does")
     parser.add_argument("--deep", action="store_true", help="read every file and compare its SHA-256")
     parser.add_argument("--azurite", action="store_true", help="the archive of `make run`")
     chosen = parser.parse_args(arguments)
@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> int:
     except (LocalError, SettingsError, Unavailable) as error:
         print(error, file=sys.stderr)
     except AzureError as error:
-        print(f"Storage refuses: {getattr(error, 'error_code', None) or type(error).__name__}.", file=sys.stderr)
+        print(f"Storage refused: {getattr(error, 'error_code', None) or type(error).__name__}.", file=sys.stderr)
     return 2
 
 
 @contextmanager
 def _storage(is_local: bool) -> Iterator[str | None]:
-    """The connection string of Azurite while that runs; None where the settings say what to check."""
+    """The connection string of Azurite while it runs; None where the settings say what to check."""
     if not is_local:
         yield None
         return
@@ -60,7 +60,7 @@ def _storage(is_local: bool) -> Iterator[str | None]:
         return
     data = Path(os.environ.get("DATA") or ROOT / ".azurite")
     if not data.is_dir():
-        raise LocalError(f"There is no archive: no Azurite runs on port {port} and it has kept no data in {data}.")
+        raise LocalError(f"There is no archive: no Azurite runs on port {port}, and there is no data in {data}.")
     with azurite.running(port, data) as storage:
         yield storage.connection_string
 
@@ -70,7 +70,7 @@ def _settings(connection_string: str | None) -> Settings:
     given = {**os.environ, **azurite.settings_of(connection_string)} if connection_string else dict(os.environ)
     if given.get("STORAGE_BLOB_ENDPOINT"):
         del values["STORAGE_CONNECTION_STRING"]
-    # Whoever checks an archive does not make one.
+    # A check must not create an archive.
     return replace(Settings.from_environment({**values, **given}), create_storage=False)
 
 
@@ -88,7 +88,7 @@ async def _check(settings: Settings, is_repair: bool, is_deep: bool) -> int:
 
 
 async def _run(archive: Archive, settings: Settings, is_repair: bool, is_deep: bool) -> int:
-    """Print, and mend where asked, what differs, then a summary; how much it was."""
+    """Print what differs, repairing it if asked, then a summary; return the number of differences."""
     started = time.perf_counter()
     examined, found = Examined(), 0
     async for difference in examine(archive, settings, deep=is_deep, examined=examined):

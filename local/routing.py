@@ -1,8 +1,8 @@
 """Which function answers a request: the rules of the Azure Functions host.
 
-Functions are tried in the alphabetical order of their names, without regard to case, and the first whose template and
-methods fit answers; a literal segment has no precedence over a parameter. Where none fits the answer is 404, for an
-unlisted method, too: HEAD and OPTIONS reach only functions that list them.
+Functions are tried in alphabetical order of their names, ignoring case, and the first whose template and
+methods fit answers; a literal segment has no precedence over a parameter. Where none fits, the answer is 404, even for
+an unlisted method: HEAD and OPTIONS reach only functions that list them.
 """
 
 import re
@@ -17,7 +17,7 @@ _ENCODED_SLASH: Final = re.compile("(%2f)", re.IGNORECASE)
 
 
 class RouteError(ValueError):
-    """A route template that is not valid, or of a form that is not known here."""
+    """A route template that is invalid, or has a form that is not supported here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Route:
                 raise RouteError(f"{self.function_name}: the route {self.template!r} has an empty segment.")
             parameter = PARAMETER.fullmatch(segment)
             if parameter is None and set(segment) & set("{}*?"):
-                raise RouteError(f"{self.function_name}: the segment {segment!r} is of a form not known here.")
+                raise RouteError(f"{self.function_name}: the segment {segment!r} has an unsupported form.")
             if parameter and parameter[1] and index < len(segments) - 1:
                 raise RouteError(f"{self.function_name}: {segment!r} is not the last segment.")
         names = [name.lower() for _, name in PARAMETER.findall(self.template)]
@@ -49,7 +49,7 @@ def ordered(routes: Iterable[Route]) -> list[Route]:
 
 
 def find(routes: Iterable[Route], method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-    """The route that answers, of routes in the host's order, and its parameters; None: 404."""
+    """The first fitting route, of routes in the host's order, and its parameters; None: 404."""
     for route in routes:
         if method.upper() in route.methods and (parameters := match(route.template, path)) is not None:
             return route, parameters
@@ -57,7 +57,7 @@ def find(routes: Iterable[Route], method: str, path: str) -> tuple[Route, Mappin
 
 
 def decoded(raw_path: str) -> str:
-    """A path as it stands in the request line, decoded as the host does it: all but encoded slashes."""
+    """The path of a request line, decoded as the host does it: all but encoded slashes."""
     return "".join(
         piece if _ENCODED_SLASH.fullmatch(piece) else unquote(piece) for piece in _ENCODED_SLASH.split(raw_path)
     )

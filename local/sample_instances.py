@@ -1,4 +1,4 @@
-"""Three small instances of the tutorial's study: made, not photographed, and always the same bytes.
+"""Three small instances of the tutorial's study: synthetic, and always the same bytes.
 
 `python -m local.sample_instances FOLDER` writes them as files.
 """
@@ -35,7 +35,7 @@ def _triangle(x: int, y: int) -> bool:
     return 32 <= y < 224 and abs(x - 128) <= (y - 32) // 2
 
 
-# name: shape, colour, Series Instance UID, Series Number, SOP Instance UID
+# name: shape, color, Series Instance UID, Series Number, SOP Instance UID
 _INSTANCES: Final[dict[str, tuple[Shape, bytes, str, int, str]]] = {
     "blue-circle": (_circle, b"\x1e\x40\xd0", _BLUE_SERIES, 2, _ROOT + "13273713909719068980354078852867170114"),
     "green-square": (_square, b"\x20\xa0\x40", _SERIES, 1, _ROOT + "12714725698140337137334606354172323212"),
@@ -76,9 +76,9 @@ def _instance(name: str, shape: Shape, colour: bytes, series: str, series_number
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files into the folder that the arguments name, and print their paths; 2 where they name none."""
+    """Write the files into the folder that the arguments name, and print their paths; return 2 without a folder."""
     if len(arguments) != 1:
-        print("Say which folder to write to: python -m local.sample_instances FOLDER", file=sys.stderr)
+        print("Name the folder to write to: python -m local.sample_instances FOLDER", file=sys.stderr)
         return 2
     folder = Path(arguments[0])
     folder.mkdir(parents=True, exist_ok=True)

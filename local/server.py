@@ -1,6 +1,6 @@
-"""Serves the registered functions as the Azure Functions host would, on uvicorn: one ASGI app, no route of its own.
+"""Serves the registered functions as the Azure Functions host would, on uvicorn: one ASGI app, no routes of its own.
 
-What the host does to a request is done here, too: it replaces Host and adds ``X-Forwarded-*``, limits the body, logs
+It does to a request what the host does: replaces Host and adds ``X-Forwarded-*``, limits the body, logs
 the path without the query, and answers 404 and 500 itself.
 """
 
@@ -33,7 +33,7 @@ _logger = logging.getLogger("local.server")
 
 
 def routes_of(functions: Iterable[Function], route_prefix: str = "") -> dict[Route, Handler]:
-    """The HTTP functions among those of an app, in the host's order, with their handlers. Raises RouteError."""
+    """The HTTP functions of an app, in the host's order, with their handlers. Raises RouteError."""
     handlers = {}
     for function in functions:
         trigger = function.get_trigger()
@@ -52,7 +52,7 @@ def routes_of(functions: Iterable[Function], route_prefix: str = "") -> dict[Rou
 
 
 def route_prefix_of(host_json: Path) -> str:
-    """The routePrefix of a host.json; "api" where it sets none, as the host has it."""
+    """The routePrefix of a host.json; the host's default, "api", where it sets none."""
     settings = json.loads(host_json.read_text())
     prefix: str = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
     return prefix
@@ -68,7 +68,7 @@ def server_of(host: "Host", port: int) -> uvicorn.Server:
         ws="none",
         access_log=False,
         log_config=None,
-        proxy_headers=False,  # what a client says of itself is not believed
+        proxy_headers=False,  # what a client says of itself is not trusted
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
@@ -76,7 +76,7 @@ def server_of(host: "Host", port: int) -> uvicorn.Server:
 
 
 class Host:
-    """The ASGI app that stands for the host."""
+    """The ASGI app that stands in for the host."""
 
     def __init__(self, routes: dict[Route, Handler], max_body_bytes: int = DEFAULT_BODY_BYTES) -> None:
         self._handlers = routes
@@ -125,7 +125,7 @@ class Host:
 
 
 class _LimitedBody:
-    """A request's body as the host hands it on: over the limit it breaks off, and the host answers 500, not 413."""
+    """A request's body as the host passes it on: over the limit it breaks off, and the host answers 500, not 413."""
 
     def __init__(self, scope: Scope, receive: Receive, max_bytes: int) -> None:
         self._receive = receive
@@ -135,7 +135,7 @@ class _LimitedBody:
         self.is_too_large = announced.isdigit() and int(announced) > max_bytes
 
     async def receive(self) -> Message:
-        """The next message of the client; that it went away, once the body is too large."""
+        """The client's next message; a disconnect once the body is too large."""
         disconnect = {"type": "http.disconnect"}
         if self.is_too_large:
             return disconnect
@@ -150,7 +150,7 @@ def _internal_server_error() -> Response:
 
 
 def _forwarded(scope: Scope) -> Iterable[tuple[bytes, bytes]]:
-    """The headers as the host's proxy hands them on: it says what the client used and puts its own Host."""
+    """The headers as the host's proxy passes them on: it says what the client used, and sets its own Host."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     replaced = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
     host = next((value for name, value in headers if name == b"host"), b"")

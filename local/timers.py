@@ -16,7 +16,7 @@ _logger = logging.getLogger("local.timers")
 
 
 class ScheduleError(ValueError):
-    """A timer's schedule that is no NCRONTAB expression of six fields."""
+    """A timer's schedule is not an NCRONTAB expression of six fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Timer:
 
 
 def timers_of(functions: Iterable[Function]) -> list[Timer]:
-    """The timer functions among those of an app. Raises ScheduleError."""
+    """The timer functions of an app. Raises ScheduleError."""
     timers = []
     for function in functions:
         trigger = function.get_trigger()
@@ -41,8 +41,8 @@ def timers_of(functions: Iterable[Function]) -> list[Timer]:
 
 
 def _check(name: str, schedule: str) -> None:
-    if len(schedule.split()) != 6:  # CronSim takes five, too
-        raise ScheduleError(f"{name}: the schedule {schedule!r} has not the six fields of NCRONTAB, seconds first.")
+    if len(schedule.split()) != 6:  # CronSim also takes five
+        raise ScheduleError(f"{name}: the schedule {schedule!r} does not have six NCRONTAB fields, seconds first.")
     try:
         CronSim(schedule, datetime.now(UTC))
     except CronSimError as error:
@@ -50,7 +50,7 @@ def _check(name: str, schedule: str) -> None:
 
 
 async def run(timer: Timer) -> None:
-    """Run a timer whenever it is due, for ever; a failure is logged and the next run is tried."""
+    """Run a timer whenever it is due, forever; a failure is logged, and the next run is tried."""
     due = datetime.now(UTC)
     while True:
         now = datetime.now(UTC)

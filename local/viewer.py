@@ -1,6 +1,6 @@
 """`python -m local.viewer`: the OHIF viewer at http://localhost:3000, on the service of `make run`.
 
-Environment: VIEWER_PORT (3000) of the viewer, and what `python -m local` reads. Where a service runs at PORT (7071) the
+Environment: VIEWER_PORT (3000) of the viewer, and what `python -m local` reads. If a service runs at PORT (7071), the
 viewer uses it, else one is started; both are served until interrupted.
 """
 
@@ -36,14 +36,14 @@ VIEWER: Final = ROOT / ".viewer"
 """Where `local/setup.sh viewer` unpacks the pages of OHIF."""
 
 CONFIGURATION: Final = "app-config.js"
-"""What OHIF calls the file of its configuration."""
+"""OHIF's name for its configuration file."""
 
 _DEFAULT_PORT: Final = 3000
 _SAMPLE_FILES: Final = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def main() -> int:
-    """Serve the viewer, and the service unless it runs, until SIGINT or SIGTERM; 1 where that fails."""
+    """Serve the viewer, and the service unless it runs, until SIGINT or SIGTERM; return 1 on failure."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -53,10 +53,10 @@ def main() -> int:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
                 raise LocalError(
-                    f"{base_url} does not answer pages of {origin}: stop it, or start it with CORS_ORIGINS={origin}."
+                    f"{base_url} does not allow pages of {origin}: stop it, or start it with CORS_ORIGINS={origin}."
                 )
             python, files = (os.path.relpath(path, ROOT) for path in (sys.executable, _SAMPLE_FILES))
-            print(f"Viewer: {origin} (Ctrl-C stops). Something to look at comes with pydicom; to store it:")
+            print(f"Viewer: {origin} (Ctrl-C stops). pydicom comes with something to look at; to store it:")
             print(f"    {python} -m dicomweb_cli upload --url {base_url}/v2 {files}", flush=True)
             if is_running:
                 Event().wait()
@@ -70,7 +70,7 @@ def main() -> int:
 def configuration(service_url: str, sign_in: dict[str, Any] | None = None, is_writable: bool = True) -> str:
     """OHIF's app-config.js for a service at a URL, version included.
 
-    `sign_in` is an entry of its `oidc`; without one nobody signs in. Only a writable service is offered uploads.
+    `sign_in` is an item of its `oidc`; without one nobody signs in. Uploads are offered only to a writable service.
     """
     data_source = {
         "friendlyName": "DICOMweb on Azure Functions",
@@ -82,12 +82,12 @@ def configuration(service_url: str, sign_in: dict[str, Any] | None = None, is_wr
         "supportsWildcard": True,
         "enableStudyLazyLoad": True,
         "imageRendering": "wadors",
-        # By script, which sends the token along, and as pictures of the server.
+        # By script, which sends the token along, and as pictures that the server renders.
         "thumbnailRendering": "thumbnail",
         "thumbnailRequestStrategy": "fetch",
         "omitQuotationForMultipartRequest": True,
         "bulkDataURI": {"enabled": True},
-        # Not pdf: fetched by script it is shown whatever a browser makes of the sandbox that the service puts it in.
+        # Not pdf: fetched by script, it shows whatever a browser does with the sandbox that the service puts it in.
         "singlepart": "bulkdata,video",
         "dicomUploadEnabled": is_writable,
     }
@@ -116,7 +116,7 @@ def configuration(service_url: str, sign_in: dict[str, Any] | None = None, is_wr
 
 
 class _Pages(StaticFiles):
-    """The viewer's files. Every other path that names no file is the viewer's own, and it reads it by script."""
+    """The viewer's files. A path that names no file is a route of the viewer, which reads it by script."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         try:
@@ -131,7 +131,7 @@ class _Pages(StaticFiles):
 
 @contextmanager
 def serving(port: int, script: str) -> Iterator[str]:
-    """The origin at which the viewer is served on a port of localhost, with `script` for its configuration.
+    """Serve the viewer on a port of localhost, with `script` as its configuration; yields its origin.
 
     Raises LocalError where it is not installed or the port is taken.
     """

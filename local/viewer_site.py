@@ -1,7 +1,7 @@
 """`python -m local.viewer_site FOLDER --service … --authority … --client … --scope …`: the viewer as a static site.
 
 Writes the pages of OHIF that `make viewer` has fetched into a folder, configured for a service whose users sign in, and
-what Azure Static Web Apps wants to know of them.
+the configuration that Azure Static Web Apps needs for them.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from local.viewer import CONFIGURATION, VIEWER, configuration
 
 # https://learn.microsoft.com/azure/static-web-apps/configuration
 _STATIC_WEB_APP: Final[dict[str, Any]] = {
-    # Paths that name no file are the viewer's own, which it reads by script.
+    # Paths that name no file are routes of the viewer, which reads them by script.
     "navigationFallback": {"rewrite": "/index.html", "exclude": ["/*.{css,ico,js,json,mjs,png,svg,wasm,woff2}"]},
     "mimeTypes": {".wasm": "application/wasm"},
     "globalHeaders": {
@@ -27,14 +27,14 @@ _STATIC_WEB_APP: Final[dict[str, Any]] = {
 
 
 def sign_in(authority: str, client: str, scope: str) -> dict[str, Any]:
-    """An entry of OHIF's `oidc`: the code flow with PKCE, at an authority of OpenID Connect."""
+    """An item of OHIF's `oidc`: the code flow with PKCE, at an OpenID Connect authority."""
     return {
         "authority": authority,
         "client_id": client,
         "redirect_uri": "/callback",
         "post_logout_redirect_uri": "/logout-redirect.html",
         "response_type": "code",
-        # Without the last a token is renewed in a frame, which browsers that keep no cookies of others do not allow.
+        # Without the last, a token is renewed in a frame, which browsers that block third-party cookies do not allow.
         "scope": f"openid profile {scope} offline_access",
         "automaticSilentRenew": True,
         "revokeAccessTokenOnSignout": False,  # Entra has no endpoint for it
@@ -49,9 +49,9 @@ def write(folder: Path, script: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the site that the arguments describe; 1 where that is not possible."""
+    """Write the site that the arguments describe; return 1 where that is impossible."""
     parser = argparse.ArgumentParser(prog="python -m local.viewer_site", description="Write the viewer's site.")
-    parser.add_argument("folder", type=Path, help="where it is written; must not exist")
+    parser.add_argument("folder", type=Path, help="the folder to write; must not exist")
     parser.add_argument("--service", required=True, help="URL of the service, with its version")
     parser.add_argument("--authority", required=True, help="who signs its users in: an OpenID Connect issuer")
     parser.add_argument("--client", required=True, help="client ID of the viewer there")
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     try:
         write(chosen.folder, script)
     except FileExistsError:
-        print(f"{chosen.folder} is there already: remove it, or name another folder.", file=sys.stderr)
+        print(f"{chosen.folder} already exists: remove it, or name another folder.", file=sys.stderr)
         return 1
     return 0
 

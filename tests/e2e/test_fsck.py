@@ -105,7 +105,7 @@ def test_bad_settings(environment: dict[str, str], message: str) -> None:
 
 def test_no_archive_of_make_run(tmp_path: Path) -> None:
     port, data = free_ports(3), tmp_path / "none"
-    message = f"There is no archive: no Azurite runs on port {port} and it has kept no data in {data}.\n"
+    message = f"There is no archive: no Azurite runs on port {port}, and there is no data in {data}.\n"
     assert fsck("--azurite", AZURITE_PORT=str(port), DATA=str(data)) == (2, [], message)
     assert not data.exists()
 

@@ -147,7 +147,7 @@ def test_a_port_that_is_none(name: str, value: str) -> None:
 
 
 def test_an_unknown_word() -> None:
-    assert run("serve", port=free_ports(4)) == (1, "Say `python -m local` or `python -m local azurite`.\n")
+    assert run("serve", port=free_ports(4)) == (1, "Run `python -m local` or `python -m local azurite`.\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

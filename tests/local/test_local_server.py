@@ -275,7 +275,7 @@ def test_what_would_be_served_otherwise_than_on_azure_is_refused() -> None:
     for app, message in (
         (without_methods, "respond: the methods are not listed"),
         (not_async, "handler: the handler is not an async function"),
-        (constrained, "respond: the segment '{b:int}' is of a form not known here"),
+        (constrained, "respond: the segment '{b:int}' has an unsupported form"),
     ):
         with pytest.raises(RouteError, match=message):
             routes_of(app.get_functions())
