@@ -1,11 +1,11 @@
-# Each word sets up what it needs first: a virtual environment, the pinned requirements and Azurite.
+# Each target first sets up what it needs: a virtual environment, the pinned requirements and Azurite.
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 
 .PHONY: help run viewer test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
 	setup-viewer setup-docs clean
 
-help:  ## list these words
+help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
 run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
@@ -14,7 +14,7 @@ run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
 	@.venv/bin/python -m local.viewer
 
-test: setup-viewer setup-docs  ## every test, on ports of its own
+test: setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: setup  ## lint, format and types
@@ -25,10 +25,10 @@ check: setup  ## lint, format and types
 demo: setup  ## walk through store, retrieve, search and delete, and show each request and answer
 	@.venv/bin/python -m local.demo
 
-docs: setup-docs  ## make a site of docs/, in site/; ARGS=serve serves it and follows what is edited
+docs: setup-docs  ## build docs/ into site/; ARGS=serve serves it and reloads on edits
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs $(or $(ARGS),build)
 
-fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--repair mends it
+fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--repair repairs it
 	@.venv/bin/python -m local.fsck --azurite $(ARGS)
 
 azurite: setup  ## Azurite alone, for `func start` beside it
@@ -43,22 +43,22 @@ bench-start: setup  ## measure how quickly a process starts
 bench-multipart: setup  ## measure the multipart codec
 	@.venv/bin/python -m benchmarks.multipart
 
-lock: setup  ## make requirements.txt of requirements.in: every package that comes with it, by version and hash
+lock: setup  ## make requirements.txt from requirements.in: every package with its version and hash
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt requirements.in
 
-bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures there
+bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures on Azurite
 	@.venv/bin/python -m benchmarks.search $(ARGS)
 
-setup:  ## install what all words need, where it is not there yet
+setup:  ## install what all targets need, where it is missing
 	@local/setup.sh
 
-setup-viewer:  ## the same, and the OHIF viewer
+setup-viewer:  ## setup, and the OHIF viewer
 	@local/setup.sh viewer
 
-setup-docs:  ## the same, and mermaid, which draws the diagrams of the documents
+setup-docs:  ## setup, and mermaid, which draws the diagrams of the documents
 	@local/setup.sh docs
 
-clean:  ## remove what was installed and what Azurite kept
+clean:  ## remove what was installed and Azurite's data
 	@rm -rf .venv node_modules .viewer .mermaid .azurite

@@ -1,8 +1,8 @@
-"""Made-up studies, always the same for a number, and the table rows that storing them would write.
+"""Synthetic studies, always the same for a number, and the table rows that storing them would write.
 
 An archive of n has the studies 0 to n - 1: ten years of them, three to a patient, in one to three series of one or two
-instances. Names follow lists in which the k-th is as frequent as 1/k. A tenth was imported long after it was made. No
-files: their rows say that there are some.
+instances. Names come from lists in which the k-th is as frequent as 1/k. A tenth was imported long after it was made.
+There are no files, only rows that refer to them.
 """
 
 import json
@@ -66,7 +66,7 @@ _TRANSFER_SYNTAXES: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70", "1
 
 @dataclass(frozen=True, slots=True)
 class MadeStudy:
-    """A study as an archive has it, its instances and each one's metadata."""
+    """A study as an archive has it: its instances and the metadata of each."""
 
     record: StudyRecord
     instances: Sequence[NewInstance]
@@ -74,7 +74,7 @@ class MadeStudy:
 
 
 def made_study(number: int) -> MadeStudy:
-    """The study of this number, which is its place in no order."""
+    """The study of this number, which orders nothing."""
     random = Random(f"study {number}")
     made = FIRST_DAY + timedelta(days=random.randrange(DAYS), seconds=int(random.triangular(0, 86_399, 43_200)))
     late = timedelta(days=random.randrange(30, 1500)) if random.random() < 0.1 else timedelta()
@@ -117,7 +117,7 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
 
 
 async def write_studies(numbers: Iterable[int], connection_string: str) -> None:
-    """Write the rows of studies into the tables of an archive, 100 of a partition in a batch."""
+    """Write the rows of studies into the tables of an archive, 100 of a table partition in a batch."""
     partitions: dict[tuple[str, str], list[Entity]] = {}
     async for rows in rows_of_studies(numbers):
         for name, entities in zip(("catalog", "terms"), rows, strict=True):
@@ -127,7 +127,7 @@ async def write_studies(numbers: Iterable[int], connection_string: str) -> None:
         tables = {name: service.get_table_client(name) for name in ("catalog", "terms")}
 
         async def write(name: str, entities: Sequence[Entity]) -> None:
-            # Azurite ends connections after five seconds, also such as are about to be used.
+            # Azurite ends connections after five seconds, even those about to be used.
             await tables[name].submit_transaction(
                 [("upsert", entity) for entity in entities], retry_on_methods=["POST"]
             )
@@ -141,7 +141,7 @@ async def write_studies(numbers: Iterable[int], connection_string: str) -> None:
 
 @dataclass(slots=True)
 class _Rows:
-    """Takes the place of a table: keeps what is written to it."""
+    """Stands in for a table: keeps what is written to it."""
 
     entities: list[Entity] = field(default_factory=list)
 

@@ -1,7 +1,7 @@
 """How quickly a process starts: ``make bench-start`` prints what is imported, and when the first answer comes.
 
-Each line is the median of several fresh processes, which take turns, so that what else the machine does meets all
-alike. The imports of the Functions library, its HTTP extension and the storage SDKs alone are what any Python app on
+Each line is the median of several fresh processes, which take turns, so that other load on the machine affects all
+alike. The imports of the Functions library, its HTTP extension and the storage SDKs are what any Python app on
 Azure Functions and Storage has.
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _imported(code: str) -> Callable[[], float]:
-    """Seconds that a process takes which imports, less those of one that does nothing."""
+    """Seconds that a process with these imports takes, less those of one that does nothing."""
 
     def measure() -> float:
         return _run(code) - _run("pass")
@@ -71,7 +71,7 @@ def _run(code: str) -> float:
 
 
 def _first_answer(storage: str, log: Path) -> float:
-    """Seconds until a search is answered that is sent as soon as the process takes connections."""
+    """Seconds until a search is answered, sent as soon as the process accepts connections."""
     port = free_ports(1)
     began = time.perf_counter()
     with app_process(port, storage, log) as process:

@@ -1,6 +1,6 @@
 """What the service costs on Azure: ``python -m benchmarks.costs`` prints the tables of docs/costs.md.
 
-Operations are those that docs/architecture.md counts. Prices, and the kind of archive and requests, are parameters:
+Operations are as docs/architecture.md counts them. Prices, and the kind of archive and requests, are parameters:
 ``python -m benchmarks.costs --hot 0.02 --instance-megabytes 10``.
 """
 
@@ -65,7 +65,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What a request asks of storage. Deletes of blobs are free, and not counted."""
+    """The storage operations of a request. Deletes of blobs are free, and not counted."""
 
     table: int = 0
     blob_writes: int = 0
@@ -73,16 +73,16 @@ class Operations:
 
 
 def store(instances: int, terms: int) -> Operations:
-    """Small instances that are stored into one study which is new, and has `terms` postings beside theirs.
+    """Small instances stored into one new study, which has `terms` postings beside theirs.
 
-    Their UIDs are random, the dearer case: of those that are numbered, a batch enters up to a hundred.
+    Their UIDs are random, which costs more: postings of numbered ones share batches of up to a hundred.
     """
     batches = math.ceil(instances / 97)
     return Operations(table=instances + terms + 2 + 2 * batches, blob_writes=instances)
 
 
 def retrieve(megabytes: float) -> Operations:
-    """An instance, a frame, or another part of one, as it is stored."""
+    """An instance, a frame, or another part of an instance, as it is stored."""
     return Operations(table=1, blob_reads=math.ceil(megabytes / _BLOCK_MEGABYTES))
 
 
@@ -92,18 +92,18 @@ def metadata(instances: int) -> Operations:
 
 
 def search(studies: int) -> Operations:
-    """A search by one key that follows one list of the index and finds so many studies, and no more."""
+    """A search by one key that follows one list of the index and finds exactly so many studies."""
     return Operations(table=1 + studies)
 
 
 def delete(instances: int, terms: int) -> Operations:
-    """A study that goes."""
+    """The delete of a study."""
     listings, batches = math.ceil(instances / 1000), math.ceil(instances / 97)
     return Operations(table=1 + listings + 2 + batches + instances + terms)
 
 
 def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
-    """What a month costs in which nobody asks anything: a million instances, and what is there beside them."""
+    """The costs of a month without requests: for a million instances, and for what is there beside them."""
     gigabytes = _MILLION * use.instance_megabytes / 1000
     for tier in ("hot", "cool", "cold"):
         yield f"files of a million instances, {gigabytes:,.0f} GB, {tier}", gigabytes * getattr(prices, tier)
@@ -119,7 +119,7 @@ def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class Million:
-    """A million of something: the requests it takes, what one of them asks of storage, and how long it takes."""
+    """A million of something: the requests it takes, the storage operations of one, and how long one takes."""
 
     name: str
     requests: float
@@ -127,7 +127,7 @@ class Million:
     seconds: float
 
     def costs(self, prices: Prices, use: Use) -> tuple[float, float, float, float]:
-        """Of storage, of executing side by side and of each request alone, of logs."""
+        """The costs of storage, of executing (requests side by side, then each alone) and of logs."""
         one = self.operations
         storage = (
             one.table * prices.table_operation + one.blob_writes * prices.blob_write + one.blob_reads * prices.blob_read
@@ -135,7 +135,7 @@ class Million:
         executing = use.instance_gigabytes * prices.gigabyte_second
         execution = prices.executions / _MILLION
         together = self.seconds / use.side_by_side * executing + execution
-        # An instance that works is billed for a second at least.
+        # A working instance is billed for at least a second.
         alone = max(self.seconds, 1) * executing + execution
         logged = (use.log_kilobytes + one.blob_writes * use.change_kilobytes) / _MILLION * prices.log
         return (
@@ -147,7 +147,7 @@ class Million:
 
 
 def millions(use: Use) -> list[Million]:
-    """The requests that a client sends most."""
+    """The most frequent requests."""
     studies = _MILLION / use.study_instances
     size, terms = use.study_instances, use.study_terms
     return [
@@ -163,7 +163,7 @@ def millions(use: Use) -> list[Million]:
 def year(prices: Prices, use: Use) -> Iterator[tuple[str, float, float, float]]:
     """Some studies stored, looked at once and kept for a year: operations, GB moved or kept, and US dollars.
 
-    To look at one is to search for it, and to retrieve its metadata and a frame of each instance.
+    Looking at a study is a search for it, and retrieving its metadata and a frame of each instance.
     """
     studies, instances = use.year_studies, use.year_instances
     gigabytes = studies * instances * use.instance_megabytes / 1000
@@ -229,7 +229,7 @@ def _option(one: "Field[Any]") -> str:
 
 
 def main() -> None:
-    """Print the tables, for the prices and the use that are given."""
+    """Print the tables for the given prices and use."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description="What the service costs on Azure.")
     for one in (*fields(Prices), *fields(Use)):
         kind, meaning = type(one.default), one.metadata["meaning"]

@@ -22,7 +22,7 @@ from tests.support.storage_operations import Counting, operation_of
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a search gave, and what it read for it, from the catalog and from the table of terms."""
+    """The results of a search, and what it read for them from the catalog and from the table of terms."""
 
     results: int
     is_cut: bool
@@ -37,20 +37,20 @@ class Cost:
 
     @property
     def entities_of_a_result(self) -> float:
-        """Rows that storage sent for each result, for none as for one."""
+        """Rows that storage sent for each result; no result counts as one."""
         return self.entities / max(self.results, 1)
 
     @property
     def requests_of_a_result(self) -> float:
-        """Storage requests for each result, for none as for one."""
+        """Storage requests for each result; no result counts as one."""
         return self.requests / max(self.results, 1)
 
 
 class MeasuredStorage(Counting):
-    """Sends one request after the other, and each to its end, so that the same search always counts the same.
+    """Sends one request after another, and each to its end, so that the same search always counts the same.
 
-    A search reads ahead, and gives up what it has begun when it has enough: how far that had got is chance. Here
-    all that was begun is counted.
+    A search reads ahead, and drops what it has started when it has enough: how far that has got is chance. Here
+    everything started is counted.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class MeasuredStorage(Counting):
         self._begun: set[asyncio.Task[Any]] = set()
 
     async def send(self, request: Any, **options: Any) -> Any:
-        """Send in turn, and count the entities of the answer."""
+        """Send in turn, and count the entities in the answer."""
         exchange = asyncio.create_task(self._exchange(request, options))
         self._begun.add(exchange)
         return await asyncio.shield(exchange)

@@ -1,7 +1,7 @@
 """How fast the multipart codec is: ``python -m benchmarks.multipart`` prints MB/s (10**6 bytes) on this machine.
 
 A part of 64 MiB in chunks of 64 KiB, on one core, the median of several runs. Random bytes are what compressed pixel
-data looks like; the others are made of what a delimiter is made of, to show that no body is slow to search.
+data looks like; the other bodies repeat parts of a delimiter, to show that no body is slow to search.
 """
 
 import platform
@@ -72,7 +72,7 @@ def _report(name: str, work: Callable[[list[bytes]], None], chunks: list[bytes])
 
 
 def main() -> None:
-    """Print a line for each kind of body decoded, in chunks and at once, and one for encoding."""
+    """Print a line for decoding each kind of body, in chunks and at once, and one for encoding."""
     print(f"{platform.platform()}, {platform.python_implementation()} {platform.python_version()}")
     for name, body in _bodies():
         message = b"".join(_encoded([body]))

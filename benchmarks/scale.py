@@ -1,8 +1,8 @@
 """Where the service saturates, simulated: ``python -m benchmarks.scale`` prints the tables of docs/performance.md.
 
-A busy day, second by second: requests arrive at random by the hour's rate, take what they need of the instances of the
-app, of the storage account and of the fullest partition of the index, and wait where a second has no more of it. What
-storage takes is Microsoft's published limits; operations of a request are those that docs/architecture.md counts.
+A busy day, second by second: requests arrive at random at the hour's rate, take what they need from the app's
+instances, the storage account and the fullest partition of the index, and wait where a second has no more of it.
+Storage's limits are those that Microsoft publishes; operations of a request are as docs/architecture.md counts them.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-# Of a day's requests, in each hour from midnight: a hospital's morning and afternoon, and little at night.
+# The share of a day's requests in each hour from midnight: a hospital's morning and afternoon, and little at night.
 _HOURS: Final = (1, 1, 1, 1, 1, 2, 4, 8, 12, 12, 12, 9, 8, 10, 10, 8, 6, 4, 3, 2, 2, 2, 1, 1)
-_DAYS: Final = 250  # on which four fifths of a year's studies come
+_DAYS: Final = 250  # with four fifths of a year's studies
 _WORKDAY_SHARE: Final = 0.8
 _HOUR_SECONDS: Final = 3600
 _WARM_UP_SECONDS: Final = 600
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What there is of each in a second. A slot serves a request at a time."""
+    """How much there is of each resource in a second. A slot serves one request at a time."""
 
     slots: float = 100 * 16
     operations: float = 20_000
@@ -43,7 +43,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A year's studies, and what is done with each: stored once, looked at so often, searched for so often."""
+    """A year's studies, and what happens to each: stored once, and how often it is looked at and searched for."""
 
     name: str
     studies: float
@@ -78,7 +78,7 @@ class Outcome:
 
     @property
     def saturated(self) -> list[str]:
-        """The resources that requests wait for: more than a second for one in a hundred."""
+        """The resources for which one request in a hundred waits longer than a second."""
         return [name for name, seconds in self.waited_99.items() if seconds > 1]
 
 
@@ -104,7 +104,7 @@ def simulate(archive: Archive, limits: Limits, *, accounts: int = 1) -> Outcome:
 
 
 class _Queue:
-    """What is asked of one resource, first come first served, so much a second."""
+    """The demand for one resource, served first come first served, at a rate."""
 
     def __init__(self, a_second: float) -> None:
         self.a_second = a_second
@@ -114,13 +114,13 @@ class _Queue:
         self._waited: list[tuple[float, float]] = []
 
     def add(self, second: int, amount: float) -> None:
-        """Ask for an amount in a second."""
+        """Ask for an amount in a given second."""
         if amount:
             self.taken += amount
             self._waiting.append([second, amount])
 
     def serve(self, second: int) -> None:
-        """Hand out what there is in a second."""
+        """Hand out what a second has."""
         left = self.a_second
         while self._waiting and left > 0:
             since, amount = self._waiting[0]
@@ -134,7 +134,7 @@ class _Queue:
         self._end = second
 
     def percentile_99(self) -> float:
-        """Seconds that the hundredth of all that was asked waited longer than; what still waits has waited till now."""
+        """Seconds that one hundredth of the demand waited longer than; what still waits counts as served now."""
         waited = [*self._waited, *((self._end - since, amount) for since, amount in self._waiting)]
         total, so_far = sum(amount for _, amount in waited), 0.0
         for seconds, amount in sorted(waited, reverse=True):
@@ -145,7 +145,7 @@ class _Queue:
 
 
 def _poisson(chance: random.Random, mean: float) -> int:
-    """How many come in a second of which `mean` come on average."""
+    """How many arrive in a second, if `mean` do on average."""
     if mean > 50:
         return max(0, round(chance.gauss(mean, math.sqrt(mean))))
     count, product = 0, chance.random()
@@ -155,7 +155,7 @@ def _poisson(chance: random.Random, mean: float) -> int:
 
 
 def saturation(archive: Archive, limits: Limits, *, accounts: int = 1) -> tuple[float, list[str]]:
-    """The multiple of an archive's load from which requests wait, to a tenth, and for what."""
+    """The multiple of an archive's load at which requests start to wait, to a tenth, and for what."""
     low, high = 0.0, 1.0
     while not (outcome := simulate(_times(archive, high), limits, accounts=accounts)).saturated:
         low, high = high, 2 * high
@@ -174,7 +174,7 @@ def _times(archive: Archive, factor: float) -> Archive:
 
 
 def rows(limits: Limits) -> Iterator[str]:
-    """The table: for each archive, and number of accounts, how full each is at its busiest, and where it saturates."""
+    """The table: for each archive and number of accounts, how full each is at its busiest, and where it saturates."""
     yield "| archive | accounts | app | account | fullest partition | saturates at | there waits |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for archive, accounts in ((HOSPITAL, 1), (NATION, 1), (NATION, 8), (NATION, 16)):
@@ -188,9 +188,9 @@ def rows(limits: Limits) -> Iterator[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--instances", type=int, default=100, help="of a hospital's app; a nation's has ten times")
-    parser.add_argument("--operations", type=float, default=Limits().operations, help="an account takes a second")
-    parser.add_argument("--entities", type=float, default=Limits().entities, help="a partition takes a second")
+    parser.add_argument("--instances", type=int, default=100, help="of a hospital's app; a nation's: ten times as many")
+    parser.add_argument("--operations", type=float, default=Limits().operations, help="that an account takes a second")
+    parser.add_argument("--entities", type=float, default=Limits().entities, help="that a partition takes a second")
     given = parser.parse_args()
     print("\n".join(rows(Limits(16 * given.instances, given.operations, given.entities))))
 

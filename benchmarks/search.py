@@ -1,11 +1,11 @@
 """What searches cost in archives of several sizes: ``python -m benchmarks.search [--azurite] [SIZE …]``.
 
-Prints a table of Markdown: for each search the results, the storage requests, the entities that storage sent, how often
-as many for each result in the last archive as in the one before, and the time.
+Prints a Markdown table: for each search the results, the storage requests, the entities that storage sent, how many
+times more it sent for each result in the last archive than in the one before, and the time.
 
-Sizes are numbers of studies, 1000, 10000 and 100000 by default, of about 125 rows each. They stand in sorted tables of
-this process: 100,000 studies take minutes and some 4 GiB. With --azurite they stand in an Azurite, which takes two
-minutes to write 1,000 and reads all of a table for each query: up to 10,000 in half an hour.
+Sizes are numbers of studies, 1000, 10000 and 100000 by default, of about 125 rows each. They are in sorted tables of
+this process: 100,000 studies take minutes and some 4 GiB. With --azurite they are in an Azurite, which takes two
+minutes to write 1,000, and reads a whole table for each query: up to 10,000 in half an hour.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from shared.storage.archive import Archive
 _SIZES: Final = (1_000, 10_000, 100_000)
 
 Measured = list[tuple[Cost, float]]
-"""Cost and seconds of each search."""
+"""The cost and seconds of each search."""
 
 
 async def measure(settings: Settings) -> Measured:
@@ -53,7 +53,7 @@ async def measure(settings: Settings) -> Measured:
 
 @asynccontextmanager
 async def sorted_archives(sizes: list[int]) -> AsyncIterator[AsyncIterator[Settings]]:
-    """The settings of an archive that grows from size to size, in tables of this process."""
+    """The settings of an archive that grows from size to size, in this process' tables."""
     tables = {"catalog": SortedTable(), "terms": SortedTable()}
 
     async def grow(connection_string: str) -> AsyncIterator[Settings]:

@@ -1,4 +1,4 @@
-"""The searches that are measured, of the archive of made-up studies."""
+"""The searches that are measured, in the archive of synthetic studies."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ _KNOWN_STUDIES: Final = (1, 40, 77)  # every archive that is measured has them
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search and what it is called; `is_bounded`: it must not read more for a result in a larger archive."""
+    """A search and its name; `is_bounded`: it must not read more for a result in a larger archive."""
 
     name: str
     level: Level
@@ -22,7 +22,7 @@ class Search:
 
 
 def searches() -> list[Search]:
-    """Every search, for pages of 100 where the query says nothing else."""
+    """Every search, for pages of 100 unless the query says otherwise."""
     made = [made_study(number) for number in _KNOWN_STUDIES]
     study = made[0].record
     patient_id, accession_number, name, date = (

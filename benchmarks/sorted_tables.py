@@ -1,8 +1,8 @@
-"""Stands in for the table service where Azurite cannot: for archives whose rows it neither holds nor finds in time.
+"""Stands in for the table service where Azurite cannot: for archives too large for it to hold, or to search in time.
 
-It keeps the row keys of each partition sorted and answers, over HTTP, what searches ask: a row by its keys, and the
+It keeps the row keys of each partition sorted and answers, over HTTP, what searches ask for: a row by its keys, and the
 rows of a partition between two keys, a page at a time. It sends whole entities, whatever is selected; nothing can be
-written. A test compares what is counted on it with what is counted on Azurite.
+written. A test compares the counts on it with those on Azurite.
 """
 
 import base64
@@ -43,18 +43,18 @@ class SortedTable:
             self._properties[keys] = json.dumps(_encoded(properties)).encode()
 
     def sort(self) -> None:
-        """Make ready to be read."""
+        """Prepare for reading."""
         for rows in self.rows.values():
             rows.sort()
 
     def page(self, partition: str, first: str, end: str, most: int) -> tuple[list[str], str | None]:
-        """At most so many row keys from `first` on and before `end`, and the one that follows, if there is one."""
+        """At most `most` row keys from `first` up to but not including `end`, and the next one, if any."""
         rows = self.rows.get(partition, [])
         start, stop = bisect_left(rows, first), bisect_left(rows, end)
         return rows[start : min(start + most, stop)], rows[start + most] if start + most < stop else None
 
     def entity(self, partition: str, row: str) -> Entity | None:
-        """An entity as the service sends it."""
+        """An entity in the form that the service sends."""
         found, _ = self.page(partition, row, f"{row}\0", 1)
         if not found:
             return None
@@ -83,7 +83,7 @@ def _encoded(properties: Entity) -> Entity:
 
 @asynccontextmanager
 async def serving(tables: dict[str, SortedTable]) -> AsyncIterator[str]:
-    """Serve tables to this machine: the connection string, which leads to no blobs."""
+    """Serve tables to this machine; yields the connection string, which has no blobs."""
 
     async def answer(request: web.Request) -> web.Response:
         name, _, keys = request.match_info["what"].removesuffix(")").partition("(")

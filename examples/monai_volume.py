@@ -1,6 +1,6 @@
 """`python -m examples.monai_volume STUDY SERIES`: a series of the service in a MONAI data set, ready for a network.
 
-Needs `monai`, `torch` and `nibabel` beside what volume.py needs. DICOMWEB_URL and DICOMWEB_TOKEN are as there.
+Needs `monai`, `torch` and `nibabel` beside what volume.py needs. DICOMWEB_URL and DICOMWEB_TOKEN mean the same.
 """
 
 import sys
@@ -30,7 +30,7 @@ TRANSFORMS = Compose(
 
 
 def main() -> None:
-    """Tell of the image that the data set makes of a series."""
+    """Print what the data set makes of a series."""
     if len(sys.argv) != 3:
         sys.exit("Usage: python -m examples.monai_volume STUDY SERIES")
     data_set = Dataset([{"study": sys.argv[1], "series": sys.argv[2]}], TRANSFORMS)  # or CacheDataset, of any number

@@ -1,6 +1,6 @@
-"""`python -m examples.phantom FOLDER`: writes a made CT series of two spheres, for those who have no series at hand.
+"""`python -m examples.phantom FOLDER`: writes a synthetic CT series of two spheres, for those who have none at hand.
 
-Its slices are oblique, and their Instance Numbers and file names are no order: what a reader must not rely on.
+Its slices are oblique, and not in the order of their Instance Numbers or file names: a reader must not rely on those.
 """
 
 import sys
@@ -31,7 +31,7 @@ def position(slice_index: NDArray[Any], row: NDArray[Any], column: NDArray[Any])
 
 
 def hounsfield_units(place: NDArray[np.float64]) -> NDArray[np.int16]:
-    """What the phantom is made of at a place: two spheres in air, neither in the middle."""
+    """The phantom's values at a place: two spheres in air, neither in the middle."""
     units = np.full(place.shape[:-1], AIR, np.int16)
     for centre, radius, value in ((SPHERE_CENTRE, 14.3, SPHERE), (MARKER_CENTRE, 4.1, MARKER)):
         units[np.linalg.norm(place - position(*map(np.array, centre)), axis=-1) <= radius] = value
@@ -39,7 +39,7 @@ def hounsfield_units(place: NDArray[np.float64]) -> NDArray[np.int16]:
 
 
 def series() -> list[Dataset]:
-    """The series' instances in no order, with UIDs of their own each time."""
+    """The series' instances in no order, with new UIDs each time."""
     rows, columns = np.meshgrid(np.arange(ROWS), np.arange(COLUMNS), indexing="ij")
     study, series_uid, frame_of_reference = generate_uid(), generate_uid(), generate_uid()
     order = np.random.default_rng(7).permutation(SLICES)

@@ -1,11 +1,11 @@
 # Stores, retrieves, searches and deletes the tutorial's study with the curl.exe of Windows, in PowerShell 5.1 or 7:
 #   powershell -ExecutionPolicy Bypass -File examples\tutorial.ps1 FOLDER
 # The folder holds blue-circle.dcm, green-square.dcm and red-triangle.dcm: Microsoft's, or those that
-# "python -m local.sample_instances FOLDER" writes. DICOMWEB_URL is the service's address, by default that of "make run";
-# DICOMWEB_TOKEN is a bearer token, where it asks for one.
+# "python -m local.sample_instances FOLDER" writes. DICOMWEB_URL is the service's URL, by default that of "make run";
+# DICOMWEB_TOKEN is a bearer token, if it requires one.
 #
-# "curl" alone is another command in PowerShell 5.1, and 5.1 takes double quotes out of what it gives to programs: so it
-# is curl.exe here, and type=application/dicom without quotes.
+# "curl" alone is another command in PowerShell 5.1, and 5.1 removes double quotes from what it passes to programs: so
+# this uses curl.exe, and type=application/dicom without quotes.
 param([Parameter(Mandatory)][string]$Files)
 
 $Url = if ($env:DICOMWEB_URL) { $env:DICOMWEB_URL } else { 'http://localhost:7071/v2' }
@@ -15,21 +15,21 @@ $Instance = '1.2.826.0.1.3680043.8.498.47359123102728459884412887463296905395'
 $Out = "$env:TEMP/dicomweb-tutorial"
 New-Item -ItemType Directory -Force -Path $Out | Out-Null
 
-# What every line gives to curl. In a file, a token is not shown to others on the machine, as a command line is.
+# Options for every curl. In a file, others on the machine cannot see the token, as they could on a command line.
 Set-Content -Encoding ascii -Path "$Out/options" -Value 'silent', 'show-error', 'fail-with-body'
 Add-Content -Encoding ascii -Path "$Out/options" -Value 'write-out = "\n%{response_code} %{url_effective}\n"'
 if ($env:DICOMWEB_TOKEN) {
     Add-Content -Encoding ascii -Path "$Out/options" -Value "oauth2-bearer = $env:DICOMWEB_TOKEN"
 }
 
-# The end of the tutorial deletes the study: it must not be one that somebody keeps.
+# The tutorial deletes the study at its end, so it must not be one that somebody needs.
 $Found = curl.exe -K "$Out/options" -o "$Out/found.json" -w '%{response_code}' "$Url/studies?StudyInstanceUID=$Study"
 if ($Found -ne '204') {
     Remove-Item -Path "$Out/options"
-    throw "The study is there already, or the search failed ($Found): $Url/studies/$Study"
+    throw "The study is already there, or the search failed ($Found): $Url/studies/$Study"
 }
 
-# Store: as multipart, into a study, and one file by itself
+# Store: as multipart, into a study, and one file alone
 curl.exe -K "$Out/options" -H 'Content-Type: multipart/related; type=application/dicom' -F "file=@$Files/blue-circle.dcm;type=application/dicom" "$Url/studies"
 curl.exe -K "$Out/options" -H 'Content-Type: multipart/related; type=application/dicom' -F "file=@$Files/green-square.dcm;type=application/dicom" "$Url/studies/$Study"
 curl.exe -K "$Out/options" -H 'Content-Type: application/dicom' --data-binary "@$Files/red-triangle.dcm" "$Url/studies"

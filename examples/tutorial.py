@@ -1,7 +1,7 @@
 """`python -m examples.tutorial [FILE…]`: stores, retrieves, searches and deletes a study with dicomweb-client.
 
-The files are of one study; without any, the three of local/sample_instances.py are taken. The service is that at
-DICOMWEB_URL, by default the one of `make run`; DICOMWEB_TOKEN is a bearer token, where it asks for one.
+The files are of one study; by default they are the three of local/sample_instances.py. The service is at
+DICOMWEB_URL, by default that of `make run`; DICOMWEB_TOKEN is a bearer token, if it requires one.
 """
 
 import os
@@ -18,7 +18,7 @@ from local.sample_instances import sample_instances
 
 
 def main() -> None:
-    """Walk through the tutorial; ends with a message where the study is there already."""
+    """Walk through the tutorial; ends with a message if the study is already there."""
     files = [Path(name).read_bytes() for name in sys.argv[1:]] or list(sample_instances().values())
     *others, last = (dcmread(BytesIO(file)) for file in files)
     study, series, instance = last.StudyInstanceUID, last.SeriesInstanceUID, last.SOPInstanceUID
@@ -30,9 +30,9 @@ def main() -> None:
         session.headers["Authorization"] = f"Bearer {token}"
     client = DICOMwebClient(os.environ.get("DICOMWEB_URL", "http://localhost:7071/v2"), session=session)
 
-    # The end of the tutorial deletes the study: it must not be one that somebody keeps.
+    # The tutorial deletes the study at its end, so it must not be one that somebody needs.
     if client.search_for_studies(search_filters={"StudyInstanceUID": study}):
-        sys.exit(f"The study {study} is there already: delete it, or name files of another.")
+        sys.exit(f"The study {study} is already there: delete it, or name files of another.")
 
     # Store: any instances, or only those of a study
     stored = client.store_instances([last])
@@ -41,7 +41,7 @@ def main() -> None:
         stored = client.store_instances(others, study_instance_uid=study)
         print("Stored into the study:", len(stored.ReferencedSOPSequence))
 
-    # Retrieve: files as they are stored, for which dicomweb-client gives data sets
+    # Retrieve: files as they are stored, which dicomweb-client returns as data sets
     as_stored = (("application/dicom", "*"),)
     print("Instances of the study:", len(client.retrieve_study(study, media_types=as_stored)))
     print("Instances of the series:", len(client.retrieve_series(study, series, media_types=as_stored)))
@@ -62,7 +62,7 @@ def main() -> None:
     picture.write_bytes(png)
     print("Picture:", picture)
 
-    # Search: all keys must match. Attributes that an answer does not have by itself are asked for as fields.
+    # Search: all keys must match. Request attributes that an answer does not have by default as fields.
     (found,) = client.search_for_studies(
         search_filters={"StudyInstanceUID": study, "PatientID": last.PatientID, "ModalitiesInStudy": last.Modality},
         fields=["StudyDescription", "NumberOfStudyRelatedInstances"],

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Stores, retrieves, searches and deletes the tutorial's study with curl (7.76 or newer): bash examples/tutorial.sh FOLDER
 # The folder holds blue-circle.dcm, green-square.dcm and red-triangle.dcm: Microsoft's, or those that
-# `python -m local.sample_instances FOLDER` writes. DICOMWEB_URL is the service's address, by default that of `make run`;
-# DICOMWEB_TOKEN is a bearer token, where it asks for one.
+# `python -m local.sample_instances FOLDER` writes. DICOMWEB_URL is the service's URL, by default that of `make run`;
+# DICOMWEB_TOKEN is a bearer token, if it requires one.
 set -euo pipefail
 
 files=${1:?Name the folder with the three files.}
@@ -12,7 +12,7 @@ series=1.2.826.0.1.3680043.8.498.45787841905473114233124723359129632652
 instance=1.2.826.0.1.3680043.8.498.47359123102728459884412887463296905395
 out=$(mktemp -d)
 
-# What every line gives to curl. In a file, a token is not shown to others on the machine, as a command line is.
+# Options for every curl. In a file, others on the machine cannot see the token, as they could on a command line.
 trap 'rm -f "$out/options"' EXIT
 cat >"$out/options" <<'END'
 silent
@@ -24,14 +24,14 @@ if [ -n "${DICOMWEB_TOKEN:-}" ]; then
     echo "oauth2-bearer = $DICOMWEB_TOKEN" >>"$out/options"
 fi
 
-# The end of the tutorial deletes the study: it must not be one that somebody keeps.
+# The tutorial deletes the study at its end, so it must not be one that somebody needs.
 found=$(curl -K "$out/options" -o "$out/found.json" -w '%{response_code}' "$url/studies?StudyInstanceUID=$study") || true
 if [ "$found" != 204 ]; then
-    echo "The study is there already, or the search failed ($found): $url/studies/$study" >&2
+    echo "The study is already there, or the search failed ($found): $url/studies/$study" >&2
     exit 1
 fi
 
-# Store: as multipart, into a study, and one file by itself
+# Store: as multipart, into a study, and one file alone
 curl -K "$out/options" -H 'Content-Type: multipart/related; type=application/dicom' -F "file=@$files/blue-circle.dcm;type=application/dicom" "$url/studies"
 curl -K "$out/options" -H 'Content-Type: multipart/related; type=application/dicom' -F "file=@$files/green-square.dcm;type=application/dicom" "$url/studies/$study"
 curl -K "$out/options" -H 'Content-Type: application/dicom' --data-binary "@$files/red-triangle.dcm" "$url/studies"
@@ -50,7 +50,7 @@ curl -K "$out/options" -H 'Accept: application/dicom+json' -o "$out/instance.jso
 curl -K "$out/options" -H 'Accept: application/octet-stream; transfer-syntax=*' -o "$out/frame.raw" "$url/studies/$study/series/$series/instances/$instance/frames/1"
 curl -K "$out/options" -H 'Accept: image/png' -o "$out/picture.png" "$url/studies/$study/series/$series/instances/$instance/rendered"
 
-# Search: all keys must match; names by their words, dates also by ranges, more attributes than usual on request
+# Search: all keys must match; names by their words, dates also by ranges, more attributes on request
 curl -K "$out/options" "$url/studies?PatientName=anony*&StudyDate=20200101-20201231&ModalitiesInStudy=OT&includefield=StudyDescription&limit=10"
 curl -K "$out/options" "$url/series?SeriesInstanceUID=$series"
 curl -K "$out/options" "$url/studies/$study/series?Modality=OT"

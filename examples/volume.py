@@ -1,7 +1,7 @@
 """`python -m examples.volume STUDY SERIES [--to FILE.npz]`: a series as a NumPy volume, with its place in the patient.
 
-The service is that at DICOMWEB_URL, by default the one of `make run`; DICOMWEB_TOKEN is a bearer token, where it asks
-for one. Needs dicomweb-client, pydicom and NumPy; the service decodes, so no codecs.
+The service is at DICOMWEB_URL, by default that of `make run`; DICOMWEB_TOKEN is a bearer token, if it requires
+one. Needs dicomweb-client, pydicom and NumPy; the service decodes, so no codecs.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from requests import Session
 
-# How far slices may be off an even grid: a hundredth of the distance between them; files round their positions.
+# How far slices may be off an even grid: a hundredth of the distance between them; files have rounded positions.
 TOLERANCE = 0.01
 
 # The functional groups macro in which a multi-frame image has an attribute (PS3.3 C.7.6.16.2).
@@ -46,8 +46,8 @@ class Slice:
 class Volume:
     """Voxels, by slice, row and column, in the rescaled unit: Hounsfield units for CT.
 
-    `affine` leads from an index (slice, row, column, 1) to mm in the patient's coordinates as DICOM has them, LPS: to
-    the left, to the back, to the head. Slices are in the order of their normal, which is rows' direction x columns'.
+    `affine` maps an index (slice, row, column, 1) to mm in the patient's coordinates as DICOM has them, LPS: to
+    the left, to the back, to the head. Slices are in the order of their normal: the rows' direction x the columns'.
     """
 
     voxels: NDArray[np.float32]
@@ -66,7 +66,7 @@ class Volume:
 
 
 def connect() -> DICOMwebClient:
-    """A client of the service that the environment names."""
+    """A client for the service that the environment names."""
     session = Session()
     if token := os.environ.get("DICOMWEB_TOKEN"):
         session.headers["Authorization"] = f"Bearer {token}"
@@ -76,25 +76,25 @@ def connect() -> DICOMwebClient:
 def read_series(client: DICOMwebClient, study: str, series: str) -> Volume:
     """The volume of a series, its instances read one by one from a single answer. Raises ValueError as `stack` does.
 
-    The client's default, Explicit VR Little Endian, has the service decode what is stored compressed.
+    The client's default, Explicit VR Little Endian, makes the service decode what is stored compressed.
     """
     return stack(frame for instance in client.iter_series(study, series) for frame in slices(instance))
 
 
 def slices(instance: Dataset) -> Iterator[Slice]:
-    """The frames of an image, enhanced multi-frame or not. Raises ValueError where it does not say where they lie."""
+    """The frames of an image, enhanced multi-frame or not. Raises ValueError where their position is missing."""
     count = int(instance.get("NumberOfFrames") or 1)
     shared = instance.get("SharedFunctionalGroupsSequence") or [Dataset()]
     per_frame = instance.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
     if "PixelData" not in instance or instance.SamplesPerPixel != 1 or len(per_frame) != count:
-        raise ValueError(f"{instance.SOPInstanceUID} is not a grey image with a place for each frame.")
+        raise ValueError(f"{instance.SOPInstanceUID} is not a gray image with a position for each frame.")
     for pixels, own in zip(
         instance.pixel_array.reshape(count, instance.Rows, instance.Columns), per_frame, strict=True
     ):
         found = {keyword: _value(keyword, own, shared[0], instance) for keyword in MACROS}
         missing = [keyword for keyword in list(MACROS)[:3] if found[keyword] is None]
         if missing:
-            raise ValueError(f"{instance.SOPInstanceUID} has no {', '.join(missing)}: where it lies is not known.")
+            raise ValueError(f"{instance.SOPInstanceUID} has no {', '.join(missing)}: its position is not known.")
         yield Slice(
             pixels,
             np.array(found["ImagePositionPatient"], float),
@@ -115,12 +115,12 @@ def _value(keyword: str, own: Dataset, shared: Dataset, image: Dataset) -> Any:
 def stack(frames: Iterable[Slice]) -> Volume:
     """The volume of slices in any order.
 
-    Raises ValueError where they are no volume: fewer than two, of different sizes or directions, at the same place, or
-    at uneven distances. Slices of a tilted gantry are a volume: each is shifted by as much, which the affine says.
+    Raises ValueError where they make no volume: fewer than two, of different sizes or directions, at the same place, or
+    at uneven distances. Slices of a tilted gantry make a volume: each is shifted by as much, which the affine contains.
     """
     unsorted = list(frames)
     if len(unsorted) < 2:
-        raise ValueError(f"A volume has two slices or more, not {len(unsorted)}.")
+        raise ValueError(f"A volume has two or more slices, not {len(unsorted)}.")
     first = unsorted[0]
     for other in unsorted:
         if (
@@ -128,7 +128,7 @@ def stack(frames: Iterable[Slice]) -> Volume:
             or not np.allclose(other.orientation, first.orientation, atol=1e-4)
             or not np.allclose(other.spacing, first.spacing, rtol=1e-4)
         ):
-            raise ValueError("The slices differ in size, direction or pixel spacing: the series is no one volume.")
+            raise ValueError("The slices differ in size, direction or pixel spacing: the series is not one volume.")
     row, column = first.orientation[:3], first.orientation[3:]
     normal = np.cross(row, column)
     ordered = sorted(unsorted, key=lambda one: float(one.position @ normal))
@@ -152,7 +152,7 @@ def stack(frames: Iterable[Slice]) -> Volume:
 
 
 def main() -> None:
-    """Tell of the volume of a series, and save it where that is asked for."""
+    """Print what the volume of a series is, and save it if asked."""
     parser = argparse.ArgumentParser(prog="python -m examples.volume")
     parser.add_argument("study", help="Study Instance UID")
     parser.add_argument("series", help="Series Instance UID")

@@ -1,4 +1,4 @@
-// Everything the service needs, in a resource group of its own. docs/deployment.md says what is made and why.
+// Everything the service needs, in its own resource group. docs/deployment.md says what is made and why.
 targetScope = 'subscription'
 
 @description('Name of the environment: its resource group is rg- and this.')

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
-# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With the word `viewer`: the OHIF viewer,
-# too; with `docs`: mermaid, which draws the diagrams of the documents.
+# Sets up what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
+# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With `viewer`: also the OHIF viewer; with
+# `docs`: also mermaid, which draws the diagrams of the documents.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ version_of() {
     "$1" -c 'import sys; print(sys.version)' 2>/dev/null || true
 }
 
-# A name may be there and yet not run: pyenv's shims are such.
+# A command may exist and still not run: pyenv's shims are like that.
 find_python() {
     for candidate in "${PYTHON:-python3.13}" python3.12 python3.11 python3 python; do
         if works "$candidate"; then

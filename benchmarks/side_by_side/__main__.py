@@ -1,7 +1,7 @@
 """The service, Orthanc where it is installed, and the storage SDK alone, side by side: ``make bench`` prints a table.
 
-The same requests go to each in turn, several rounds of each step, so that what else the machine does meets all alike.
-What was measured is written as JSON, too, and drawn.
+The same requests go to each in turn, several rounds of each step, so that other load on the machine affects all alike.
+The measurements are also written as JSON, and drawn.
 """
 
 import argparse
@@ -64,7 +64,7 @@ async def main() -> None:
 
 @asynccontextmanager
 async def _contestants(folder: Path) -> AsyncIterator[tuple[dict[str, Contestant], dict[str, Server]]]:
-    """Whoever takes part, filled with what the steps read, and the servers among them."""
+    """All contestants, filled with what the steps read, and the servers among them."""
     async with AsyncExitStack() as stack:
         for name in ("ours", "orthanc"):
             (folder / name).mkdir()

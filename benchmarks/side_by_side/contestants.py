@@ -1,6 +1,6 @@
-"""Who is measured: a DICOMweb server, ours or another, and the limit, which is the storage SDK alone.
+"""What is measured: a DICOMweb server, ours or another, and the limit, which is the storage SDK alone.
 
-All do the same steps. What of the limit comes nearest to a DICOMweb request is said with each of its methods.
+All do the same steps. Each method of the limit says what it does that comes nearest to the DICOMweb request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from shared.storage.posting_keys import rows_of_list
 
 CONNECTIONS: Final = 32
 _BLOCK_BYTES: Final = 4 * 1024**2
-_UPLOADS: Final = 4  # at once, as a request of ours has them
+_UPLOADS: Final = 4  # at once, as in a request to ours
 _ROWS_AT_ONCE: Final = 16
 _BOUNDARY: Final = b"boundary"
 _MULTIPART: Final = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=boundary'}
@@ -32,14 +32,14 @@ _PICTURE: Final = {"Accept": "image/jpeg"}
 
 
 class Contestant(Protocol):
-    """What a step asks. Each answer is the bytes received or sent."""
+    """What a step asks for. Each method returns the number of bytes received or sent."""
 
     async def store(self, files: Sequence[bytes], study: int, first: int) -> int:
         """Store instances of a study, `first` the number of the first, in one request."""
         ...
 
     async def store_large(self, maker: Maker, study: int) -> int:
-        """Store an instance that is made while it is sent."""
+        """Store an instance that is generated while it is sent."""
         ...
 
     async def search_studies(self, patient_id: str | None, limit: int) -> int:
@@ -76,12 +76,12 @@ class Contestant(Protocol):
 
 
 class DicomWeb:
-    """A DICOMweb server, asked with aiohttp, whose connections are kept."""
+    """A DICOMweb server, reached by aiohttp with persistent connections."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
         self._session = aiohttp.ClientSession(
-            # Files are made between the rounds, and servers close what is idle meanwhile.
+            # Files are made between the rounds, and servers close connections that are idle.
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=1),
             timeout=aiohttp.ClientTimeout(600),
             headers={"Accept-Encoding": "identity"},
@@ -167,7 +167,7 @@ class DicomWeb:
 
 
 class BareSdk:
-    """The same bytes moved, and the same rows read, by the storage SDK in this process; it knows where they are."""
+    """Moves the same bytes and reads the same rows by the storage SDK, in this process, knowing where they are."""
 
     def __init__(self, blobs: BlobServiceClient, tables: TableServiceClient, own: ContainerClient) -> None:
         self._own = own
@@ -240,7 +240,7 @@ class BareSdk:
             if len(uids) == limit:
                 break
         if not uids:
-            raise RuntimeError("No study is found.")
+            raise RuntimeError("No study was found.")
         turn = asyncio.Semaphore(_ROWS_AT_ONCE)
 
         async def read(uid: str) -> int:
@@ -250,17 +250,17 @@ class BareSdk:
         return sum(await asyncio.gather(*map(read, uids)))
 
     async def search_series(self, study: int) -> int:
-        """The study's row and those of its series, which are one query."""
+        """The study's row and those of its series, in one query."""
         uid = identifiers_of(study, 0).study_instance_uid
         return sum([len(row) async for row in self._rows(uid, *keys.summary_rows())])
 
     async def search_instances(self, study: int) -> int:
-        """The same, and a page of the instances' rows, metadata in them."""
+        """The same, and a page of the instances' rows, with their metadata."""
         series = identifiers_of(study, 0).series_instance_uid
         return await self.search_series(study) + await self._read_metadata(study, series)
 
     async def metadata(self, study: int) -> int:
-        """The pages of the study's rows, metadata in them."""
+        """The pages of the study's rows, with their metadata."""
         return await self._read_metadata(study, None)
 
     async def study(self, study: int) -> int:

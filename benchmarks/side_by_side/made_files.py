@@ -1,4 +1,4 @@
-"""Instances that are the same in every run: a template for each kind, into which UIDs of equal length are put."""
+"""Instances that are the same in every run: a template for each kind, filled with UIDs of equal length."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _PIXEL_DATA_LENGTH_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What instances look like: frames of rows x columns pixels of 16 bits."""
+    """What instances look like: frames of rows x columns 16-bit pixels."""
 
     rows: int
     columns: int
@@ -38,7 +38,7 @@ LARGE: Final = Kind(1024, 1024, 512)
 
 
 class Maker:
-    """Makes files of one kind that differ in their UIDs, in patient, date and instance number."""
+    """Makes files of one kind that differ in UIDs, patient, date and instance number."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -61,7 +61,7 @@ class Maker:
         return file
 
     def chunks(self, study: int, number: int) -> Iterator[bytes]:
-        """The same for a file that is too large to be held: its Pixel Data is the same bytes again and again."""
+        """The same for a file too large to be held: its Pixel Data repeats the same bytes."""
         beginning = self.file(study, number)
         pixel_bytes = self.kind.frame_bytes * self.kind.frames
         yield beginning[:-_PIXEL_DATA_LENGTH_BYTES] + pixel_bytes.to_bytes(_PIXEL_DATA_LENGTH_BYTES, "little")

@@ -1,4 +1,4 @@
-"""What came out of a step for one contestant, over all of its rounds."""
+"""The measurements of a step for one contestant, over all rounds."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from benchmarks.side_by_side.steps import Round
 
 @dataclass(slots=True)
 class Measures:
-    """Sums and samples. Nobody counts the operations of others; `peak_growth_bytes` is over what was held before."""
+    """Sums and samples. Only our operations are counted; `peak_growth_bytes` is beyond what was held before."""
 
     seconds: list[float] = field(default_factory=list)
     elapsed: float = 0
@@ -20,7 +20,7 @@ class Measures:
     peak_growth_bytes: int = 0
 
     def add(self, one: Round, cpu_seconds: float, counted: tuple[int, int], peak_growth_bytes: int) -> None:
-        """Add a round; `counted`: requests that were seen, and their storage operations."""
+        """Add a round; `counted`: the logged requests, and their storage operations."""
         self.seconds += one.seconds
         self.elapsed += one.elapsed
         self.moved_bytes += one.moved_bytes
@@ -31,7 +31,7 @@ class Measures:
 
     @property
     def median(self) -> float:
-        """Seconds of the request in the middle."""
+        """The median seconds of a request."""
         return statistics.median(self.seconds)
 
     @property
@@ -41,22 +41,22 @@ class Measures:
 
     @property
     def megabytes_a_second(self) -> float:
-        """What went over the wire, 10**6 bytes, in the time of the rounds."""
+        """MB (10**6 bytes) that went over the wire, by the time of the rounds."""
         return self.moved_bytes / self.elapsed / 1e6
 
     @property
     def requests_a_second(self) -> float:
-        """Requests answered in the time of the rounds."""
+        """Requests answered, by the time of the rounds."""
         return len(self.seconds) / self.elapsed
 
     @property
     def cpu_of_a_request(self) -> float:
-        """Seconds that the server computed for a request."""
+        """CPU seconds of the server for a request."""
         return self.cpu_seconds / len(self.seconds)
 
     @property
     def operations_of_a_request(self) -> float | None:
-        """Storage operations that a request took."""
+        """Storage operations of a request."""
         return self.operations / self.counted_requests if self.counted_requests else None
 
     def as_dict(self) -> dict[str, Any]:

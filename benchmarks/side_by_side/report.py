@@ -1,4 +1,4 @@
-"""What was measured, for people (a table, a picture) and for programs (JSON)."""
+"""The measurements, for people (a table, a picture) and for programs (JSON)."""
 
 import json
 import os
@@ -21,7 +21,7 @@ HEADING: Final = (
 
 
 def machine() -> dict[str, str]:
-    """What it was measured on."""
+    """The machine that it was measured on."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
     )
@@ -33,7 +33,7 @@ def machine() -> dict[str, str]:
 
 
 def step_lines(step: Step, measured: dict[str, Measures]) -> str:
-    """A line for each contestant, and one of how ours compares."""
+    """A line for each contestant, and one that compares ours."""
     lines = []
     for number, (name, one) in enumerate(measured.items()):
         operations = one.operations_of_a_request
@@ -72,7 +72,7 @@ def markdown(measured_steps: Iterable[tuple[Step, dict[str, Measures]]]) -> str:
 
 
 def cpu_line(step: Step, measured: dict[str, Measures], read_cpu_seconds: float) -> str:
-    """What an instance of a store takes to compute, beside reading its header with pydicom and uploading it bare."""
+    """The CPU time of storing an instance, beside reading its header with pydicom and uploading it by the SDK alone."""
     ours, limit = (measured[name].cpu_of_a_request / step.instances for name in (OURS, "limit"))
     return (
         f"CPU of an instance, {step.name}: {1000 * ours:.1f} ms; pydicom {1000 * read_cpu_seconds:.1f} and upload "

@@ -1,4 +1,4 @@
-"""The servers that are measured, each started for the run and stopped after it, and what their processes take."""
+"""The servers that are measured, each started for the run and stopped after it, and what their processes use."""
 
 import json
 import os
@@ -38,17 +38,17 @@ class Server:
     log: Path | None = None
 
     def cpu_seconds(self) -> float:
-        """What the process has computed so far."""
+        """The CPU seconds that the process has used so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
     def reset_peak(self) -> int:
-        """Begin to look for the most memory anew: what the process holds now, in bytes."""
+        """Restart the measurement of peak memory; return what the process holds now, in bytes."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         return self.peak_bytes()
 
     def peak_bytes(self) -> int:
-        """The most memory that the process has held since."""
+        """The most memory that the process has held since, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024  # type: ignore[index] # Linux always says it
 
@@ -57,7 +57,7 @@ class Server:
         return self.log.stat().st_size if self.log else 0
 
     def operations(self, since: int) -> tuple[int, int]:
-        """How many requests the log tells of since a place in it, and how many storage operations they took."""
+        """How many requests the log has from a position on, and how many storage operations they took."""
         if self.log is None:
             return 0, 0
         time.sleep(_LOG_SECONDS)
@@ -69,7 +69,7 @@ class Server:
 
 @contextmanager
 def service(folder: Path) -> Iterator[tuple[Server, str]]:
-    """The service on an Azurite that keeps its data in a folder, and the connection string of that."""
+    """The service on an Azurite that keeps its data in a folder, and Azurite's connection string."""
     port, log = free_ports(4), folder / "log"
     environment = {
         "PORT": str(port),

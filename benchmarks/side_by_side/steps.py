@@ -29,7 +29,7 @@ Request = Callable[[Contestant], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The most that a median time may be, as a multiple of another's."""
+    """The most that our median time may be, as a multiple of another's."""
 
     over: str
     ratio: float
@@ -37,7 +37,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: `make_request` gives the next request to send; `requests` of them in a round, by so many clients."""
+    """A step: `make_request` returns the next request to send; `requests` of them in a round, by `clients` clients."""
 
     name: str
     make_request: Callable[[], Request]
@@ -46,9 +46,9 @@ class Step:
     goals: tuple[Goal, ...] = ()
     seconds: float | None = None
     is_long: bool = False
-    """Whether a round takes minutes: there is one then, and none to warm up."""
+    """Whether a round takes minutes: then there is only one, and none to warm up."""
     instances: int = 0
-    """How many one request stores, where what each computes is told."""
+    """How many one request stores, where the CPU time of each is reported."""
 
 
 async def fill(contestant: Contestant) -> None:
@@ -63,7 +63,7 @@ async def fill(contestant: Contestant) -> None:
 
 
 def read_cpu_seconds() -> float:
-    """What it takes pydicom to read the header of an instance, and to make DICOM JSON of it."""
+    """The CPU time that pydicom takes to read an instance's header and turn it into DICOM JSON."""
     files = [BytesIO(_CT.file(_CT_STUDY, number)) for number in range(CT_INSTANCES)]
     began = time.process_time()
     for file in files:
@@ -72,7 +72,7 @@ def read_cpu_seconds() -> float:
 
 
 async def learn(limit: BareSdk) -> None:
-    """Have the limit look up where the files are that the steps read."""
+    """Have the limit look up the files that the steps read."""
     for study in (_CT_STUDY, _MULTI_FRAME_STUDY):
         await limit.learn(study)
 
@@ -164,7 +164,7 @@ _RANDOM: Final = random.Random(0)
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came out of a round: seconds of each request, all of it, and the bytes that went over the wire."""
+    """The measurements of a round: seconds of each request and in all, and the bytes that went over the wire."""
 
     seconds: list[float]
     elapsed: float
@@ -172,7 +172,7 @@ class Round:
 
 
 async def run_round(step: Step, contestant: Contestant) -> Round:
-    """Send a step's requests once, or for as long as it says."""
+    """Send a step's requests once, or for the step's time."""
     requests = _requests(step)
     seconds: list[float] = []
     moved_bytes = 0
@@ -191,7 +191,7 @@ async def run_round(step: Step, contestant: Contestant) -> Round:
 
 
 def _requests(step: Step) -> Iterator[Request]:
-    """The requests of a round; they are made before it begins where their number is known."""
+    """The requests of a round, made before it begins where their number is known."""
     if step.seconds is None:
         return iter([step.make_request() for _ in range(step.requests)])
     end = time.monotonic() + step.seconds

@@ -12,7 +12,7 @@ var roles = {
   'Monitoring Metrics Publisher': '3913510d-42f4-4e42-8a64-420c390055eb'
 }
 
-// The host keeps its locks and the package in blobs, and what it has to say about itself in tables.
+// The host keeps its locks and the package in blobs, and its own diagnostic events in tables.
 var hostRoles = [
   'Storage Blob Data Owner'
   'Storage Table Data Contributor'

@@ -1,5 +1,5 @@
-// Tells by e-mail when requests fail or are slow. They are asked of the logs, since the host counts an answer of 500 that
-// the app gives itself as a success.
+// Sends e-mail when requests fail or are slow. The logs are queried, since the host counts a 500 that the app itself
+// answers as a success.
 
 param workspaceId string
 param email string

@@ -1,4 +1,4 @@
-// Moves files that have not changed for long to cheaper tiers, and ends old versions. Not to the archive tier, which
+// Moves files that have not changed for long to cheaper tiers, and deletes old versions. Not to the archive tier, which
 // cannot be read at once. 0 days means never.
 
 param accountName string

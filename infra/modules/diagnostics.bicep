@@ -1,5 +1,5 @@
-// What the platform itself logs of the storage accounts and the app, sent to the workspace. The URLs of table operations
-// hold keys of the index, in which patients' names and IDs stand: they are logged only where everything is asked for.
+// The platform's own logs of the storage accounts and the app, sent to the workspace. The URLs of table operations
+// hold keys of the index, which contain patients' names and IDs: they are logged only where everything is.
 
 param workspaceId string
 param accountNames array

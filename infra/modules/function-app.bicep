@@ -1,4 +1,4 @@
-// The app itself, on the Flex Consumption plan: nothing runs while nobody asks, unless instances are kept ready.
+// The app itself, on the Flex Consumption plan: nothing runs without requests, unless instances are kept ready.
 
 param name string
 param location string
@@ -106,7 +106,7 @@ resource app 'Microsoft.Web/sites@2025-05-01' = {
   }
 }
 
-// The template's own settings win over the operator's: nobody opens the service or moves its storage by accident.
+// The template's own settings override the operator's: nobody opens the service or moves its storage by accident.
 resource settings 'Microsoft.Web/sites/config@2025-05-01' = {
   parent: app
   name: 'appsettings'

@@ -1,4 +1,4 @@
-// Who the app is, to storage and telemetry.
+// The app's identity, for storage and telemetry.
 
 param name string
 param location string

@@ -1,4 +1,4 @@
-// Where logs and telemetry go. Both ends ask for a sign-in: knowing a key or connection string is not enough to write.
+// Where logs and telemetry go. Both require a sign-in: knowing a key or connection string is not enough to write.
 
 param name string
 param location string

@@ -1,4 +1,4 @@
-// The site of the viewer: its pages are public, and what they show is asked for with the token of whoever looks.
+// The site of the viewer: its pages are public, and fetch what they show with the user's token.
 
 param name string
 param location string

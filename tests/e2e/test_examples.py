@@ -135,7 +135,7 @@ def test_the_tutorial_leaves_a_study_alone_that_is_there_already(
     assert service.post("/studies", content=sample_instances()["blue-circle"], headers=headers).status_code == 200
     done = tutorial(name, service.base_url, tmp_path)
     assert done.returncode == 1
-    assert "is there already" in done.stderr
+    assert "is already there" in done.stderr
     assert len(service.get(f"/studies/{STUDY}/instances").json()) == 1
 
 
