@@ -24,7 +24,7 @@ from tests.support import patient_values
 
 __all__ = ["Azurite", "Server"]
 
-# How long an example takes says more of the machine than of the code.
+# How long an example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("untimed")
 
@@ -40,16 +40,16 @@ class Server:
     log: Path
 
     def wait_for_line(self, pattern: str) -> None:
-        """Until a line of the log holds the expression: what serves the app may be told of a line after the answer."""
+        """Wait until a line of the log matches the expression: it may be printed after the answer."""
         give_up = time.monotonic() + LOG_SECONDS
         while not re.search(pattern, self.log.read_text(errors="replace")):
-            assert time.monotonic() < give_up, f"No line holds {pattern}."
+            assert time.monotonic() < give_up, f"No line matches {pattern}."
             time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
 def functions() -> list[Function]:
-    """The functions that the app registers; it may be asked for them once."""
+    """The functions that the app registers, which it returns only once."""
     from function_app import app
 
     return list(app.get_functions())
@@ -57,7 +57,7 @@ def functions() -> list[Function]:
 
 @pytest.fixture(scope="session")
 def watch() -> Iterator[patient_values.Watch]:
-    """What the loggers of this process say, ours from INFO on, is looked through for patients' values."""
+    """Checks what the loggers of this process say, ours from INFO on, for patients' values."""
     handler, root = patient_values.Watch(), logging.getLogger()
     root.addHandler(handler)
     for name in ("dicomweb", "functions", "shared", "local", "uvicorn", "asyncio"):
@@ -68,7 +68,7 @@ def watch() -> Iterator[patient_values.Watch]:
 
 @pytest.fixture(autouse=True)
 def no_patients_value_is_logged(watch: patient_values.Watch) -> Iterator[None]:
-    """No name and no ID of a patient that tests store or search stands in a log."""
+    """No name or ID of a patient that tests store or search appears in a log."""
     yield
     leaks, watch.leaks = watch.leaks, []
     assert not leaks, leaks[0]
@@ -89,7 +89,7 @@ def settings(azurite: Azurite) -> Settings:
 
 @pytest_asyncio.fixture(scope="session")
 async def archive(settings: Settings) -> AsyncIterator[Archive]:
-    """An archive on the Azurite; tests share it and keep apart by their UIDs."""
+    """An archive on the Azurite, shared by tests that use different UIDs."""
     opened = await Archive.open(settings)
     yield opened
     await opened.close()
@@ -97,7 +97,7 @@ async def archive(settings: Settings) -> AsyncIterator[Archive]:
 
 @contextmanager
 def serving(log: Path, **environment: str) -> Iterator[Server]:
-    """The app, served as `make run` serves it, in a process of its own on an Azurite of its own."""
+    """The app, served as `make run` serves it, in its own process on its own Azurite."""
     with served(log, environment) as base_url:
         yield Server(base_url, log)
     patient_values.check_file(log)
@@ -114,7 +114,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a test that failed the end of what its server printed."""
+    """Show the end of what the server printed with a failed test."""
     report = yield
     running = getattr(item, "funcargs", {}).get("server")
     if report.failed and isinstance(running, Server):

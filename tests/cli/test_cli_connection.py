@@ -1,4 +1,4 @@
-"""How the command line asks a server: again where it is busy, and never in vain."""
+"""How the command line sends requests: again if the server is busy, and never in vain."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ NOW = {"Retry-After": "0"}
 
 
 class Server:
-    """Gives its answers in turn, the last one ever after; `requests` are those it got."""
+    """Gives its answers in turn, then repeats the last one; `requests` are those it got."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers = list(answers)
@@ -46,7 +46,7 @@ async def test_a_busy_server_is_asked_again_when_it_says(after: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "is_open"), [(503, False), (504, True)])
-async def test_a_server_that_stays_busy_is_given_up(status: int, is_open: bool) -> None:
+async def test_a_server_that_stays_busy_is_given_up_on(status: int, is_open: bool) -> None:
     server = Server(httpx.Response(status, headers=NOW, text="later"))
     with pytest.raises(CannotGoOn, match="busy") as caught:
         await server.asked()
@@ -71,7 +71,7 @@ async def test_nothing_is_asked_again_after_a_stop() -> None:
     assert caught.value.is_open
 
 
-async def test_a_redirect_is_told_and_not_followed() -> None:
+async def test_a_redirect_is_reported_and_not_followed() -> None:
     server = Server(httpx.Response(308, headers={"Location": "https://elsewhere.example.org/v2/studies"}))
     with pytest.raises(CannotGoOn, match=r"redirects to https://elsewhere\.example\.org"):
         await server.asked()
@@ -105,7 +105,7 @@ async def test_results_end_with_an_empty_page_or_the_same_again() -> None:
         assert [request.url.params["offset"] for request in server.requests] == ["0", "2", "3"]
 
 
-async def test_what_is_no_dicomweb_is_said() -> None:
+async def test_an_answer_that_is_not_dicomweb_is_reported() -> None:
     server = Server(httpx.Response(200, html="<p>Welcome</p>"))
     with pytest.raises(CannotGoOn, match="text/html"):
         _ = [result async for result in results(server.connection, "studies")]
@@ -115,7 +115,7 @@ def identifiers(study: str, instance: str) -> InstanceIdentifiers:
     return identifiers_of(study, "1.2", instance)
 
 
-async def test_a_study_is_asked_for_once() -> None:
+async def test_a_study_is_searched_once() -> None:
     server = Server(page("1.1"), httpx.Response(204), httpx.Response(404))
     held = HeldInstances(server.connection)
     assert await held.has(identifiers("1", "1.1"))
@@ -124,7 +124,7 @@ async def test_a_study_is_asked_for_once() -> None:
     assert [request.url.path for request in server.requests] == [f"/v2/studies/{uid}/instances" for uid in "112"]
 
 
-async def test_studies_not_asked_for_lately_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_least_recently_used_studies_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomweb_cli.held._MOST_HELD", 3)
     pages = [answer for _ in range(4) for answer in (page("1.1", "1.2"), httpx.Response(204))]
     server = Server(*pages)

@@ -1,4 +1,4 @@
-"""What the command line finds to upload, and what it takes for DICOM."""
+"""What the command line finds to upload, and what it recognizes as DICOM."""
 
 import os
 from pathlib import Path
@@ -67,7 +67,7 @@ def directory(*ids: list[str]) -> Dataset:
     return listing
 
 
-def test_a_dicomdir_leads_nowhere_else(tmp_path: Path) -> None:
+def test_a_dicomdir_leads_to_nothing_outside_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "DICOMDIR"
     directory(["..", "SECRET"], ["A", "GONE"]).save_as(path, enforce_file_format=True)
     assert found(path) == [
@@ -78,7 +78,7 @@ def test_a_dicomdir_leads_nowhere_else(tmp_path: Path) -> None:
     assert len(found(path)) == 1
 
 
-def test_dicom_is_told_by_its_content(tmp_path: Path) -> None:
+def test_dicom_is_recognized_by_its_content(tmp_path: Path) -> None:
     path, image = tmp_path / "file", dataset()
     whole = part10(image)
     meta_end = 132 + 12 + int.from_bytes(whole[140:144], "little")
@@ -88,7 +88,7 @@ def test_dicom_is_told_by_its_content(tmp_path: Path) -> None:
         assert instance
         assert instance.identifiers
         assert instance.identifiers.sop_instance_uid == image.SOPInstanceUID
-    path.write_bytes(whole[:200])  # the server shall say what is wrong with it
+    path.write_bytes(whole[:200])  # the server should say what is wrong with it
     broken = examined(source_of(path))
     assert broken
     assert broken.identifiers is None
@@ -97,7 +97,7 @@ def test_dicom_is_told_by_its_content(tmp_path: Path) -> None:
         assert examined(source_of(path)) is None
 
 
-def test_an_entry_is_read_from_its_archive(tmp_path: Path) -> None:
+def test_a_file_is_read_from_its_archive(tmp_path: Path) -> None:
     whole = part10(dataset(PixelData=bytes(3 * 1024**2)))
     with ZipFile(tmp_path / "a.zip", "w", ZIP_DEFLATED) as archive:
         archive.writestr("image", whole)
@@ -108,7 +108,7 @@ def test_an_entry_is_read_from_its_archive(tmp_path: Path) -> None:
     assert max(map(len, pieces)) <= 1024**2
 
 
-def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_of_an_archive_is_reported(tmp_path: Path) -> None:
     with ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("image", part10(dataset()))
     damaged = bytearray((tmp_path / "a.zip").read_bytes())
@@ -119,7 +119,7 @@ def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"longer than before", b""])
-def test_a_file_that_changes_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_changes_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(b"before")
     source = source_of(tmp_path / "file")
     (tmp_path / "file").write_bytes(content)

@@ -1,4 +1,4 @@
-"""What the command line reads from the answers to a store, of this service and of others."""
+"""What the command line reads from store responses of this service and others."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_matched_is_left_open() -> None:
     assert outcomes(BATCH, httpx.Response(400, text="<html>")) == {}
 
 
-def test_of_a_single_file_something_is_always_told() -> None:
+def test_a_single_file_always_has_an_outcome() -> None:
     alone = [instance(None)]
     assert outcomes(alone, answer([], [failed(0xC000)])) == {0: Outcome(Fate.FAILED, 0xC000)}
     assert outcomes(alone, answer(["9.9"], [])) == {0: STORED}
@@ -84,7 +84,7 @@ def test_200_without_a_readable_body_means_that_all_is_stored(response: httpx.Re
         (failed(0x0110, "1.1", error_id=1), Fate.FAILED),
     ],
 )
-def test_what_is_there_already_is_no_failure_unless_it_differs(item: dict[str, Any], fate: Fate) -> None:
+def test_what_is_already_there_is_not_a_failure_unless_it_differs(item: dict[str, Any], fate: Fate) -> None:
     assert outcomes(BATCH[:1], answer([], [item], 409))[0].fate is fate
 
 

@@ -29,7 +29,7 @@ from shared.dicom.comparable_values import (
         ("DS", "1.50", "1.5"),
     ],
 )
-def test_values_that_compare_alike(vr: str, one: str, other: str) -> None:
+def test_equal_values(vr: str, one: str, other: str) -> None:
     assert comparable(vr, one) == comparable(vr, other)
 
 
@@ -37,7 +37,7 @@ def test_values_that_compare_alike(vr: str, one: str, other: str) -> None:
     ("vr", "one", "other"),
     [("LO", "a b", "ab"), ("PN", "Doe^John", "John^Doe"), ("LO", "é", "e"), ("PN", "か", "が"), ("PN", "김", "길")],
 )
-def test_values_that_do_not(vr: str, one: str, other: str) -> None:
+def test_unequal_values(vr: str, one: str, other: str) -> None:
     assert comparable(vr, one) != comparable(vr, other)
 
 
@@ -52,7 +52,7 @@ def test_every_component_group_of_a_name_and_every_value_counts() -> None:
     assert list(comparable_values(names)) == ["yamada^tarou", "山田^太郎", comparable("PN", "やまだ^たろう"), "x"]
 
 
-def test_empty_values_and_dates_that_are_none_have_no_form() -> None:
+def test_empty_values_and_invalid_dates_have_no_form() -> None:
     assert list(comparable_values({"vr": "LO", "Value": [None, "", " "]})) == []
     assert list(comparable_values({"vr": "LO"})) == []
     assert list(comparable_values({"vr": "DA", "Value": ["2020.1.1", "20200101"]})) == ["20200101"]
@@ -73,7 +73,7 @@ def test_empty_values_and_dates_that_are_none_have_no_form() -> None:
         ("١٠", ("", "")),
     ],
 )
-def test_a_time_means_all_that_it_leaves_open(text: str, expected: tuple[str, str]) -> None:
+def test_a_time_means_all_instants_that_it_leaves_open(text: str, expected: tuple[str, str]) -> None:
     assert first_and_last_time(text) == expected
 
 
@@ -94,7 +94,7 @@ def test_a_time_means_all_that_it_leaves_open(text: str, expected: tuple[str, st
         ("202413", ("", "")),
     ],
 )
-def test_a_moment_means_all_that_it_leaves_open(text: str, expected: tuple[str, str]) -> None:
+def test_a_moment_means_all_instants_that_it_leaves_open(text: str, expected: tuple[str, str]) -> None:
     assert first_and_last_moment(text) == expected
 
 

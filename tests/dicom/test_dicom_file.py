@@ -61,7 +61,7 @@ def nested(depth: int, *, is_undefined: bool) -> bytes:
 
 class TestSamples:
     @SAMPLE
-    def test_are_stored_as_they_came_but_for_the_preamble(self, path: Path) -> None:
+    def test_are_stored_as_they_came_except_the_preamble(self, path: Path) -> None:
         data = path.read_bytes()
         stored, instance = read_chunks(chunks(data, seed=1))
         assert stored == bytes(128) + data[128:]
@@ -134,7 +134,7 @@ class TestCutShort:
                 taken.append((length, reader.finish()[1]))
             except DicomFileError:
                 pass
-        # Cut between two attributes, before Pixel Data, it is a whole file: with fewer attributes, and no image. A
+        # Cut between two attributes before Pixel Data, it is a whole file, with fewer attributes and no image. A
         # deflated data set has its own end.
         whole = read(data)[1]
         assert all(len(instance.metadata) < len(whole.metadata) for length, instance in taken if length < len(data) - 1)
@@ -203,7 +203,7 @@ class TestHeader:
             (" 1.2", None),
         ],
     )
-    def test_has_identifiers_only_when_they_are_valid(self, study: str, identifiers: object) -> None:
+    def test_has_identifiers_only_if_they_are_valid(self, study: str, identifiers: object) -> None:
         valid = part10(data_set(StudyInstanceUID="9" * 8))
         value = study.encode().ljust(8, b"\0")
         _, instance = read(valid.replace(b"99999999", value))
@@ -266,10 +266,10 @@ class TestStoredForm:
         [b"", b"\0" * 500, b"%PDF-1.7 " * 100, b"\x89PNG\r\n\x1a\n" + b"\0" * 300, bytes(128) + b"DICM"],
         ids=["empty", "zeros", "PDF", "PNG", "nothing but a prefix"],
     )
-    def test_of_what_is_no_dicom_file_is_none(self, data: bytes) -> None:
+    def test_does_not_exist_of_what_is_not_a_dicom_file(self, data: bytes) -> None:
         assert "not a DICOM file" in refusal(data)
 
-    def test_of_a_transfer_syntax_that_is_no_uid_is_none(self) -> None:
+    def test_does_not_exist_of_an_invalid_transfer_syntax_uid(self) -> None:
         data = part10(data_set()).replace(b"1.2.840.10008.1.2.1\0", b"1.2\r\nX-Header: evil\0")
         assert "Transfer Syntax UID" in refusal(data)
 
@@ -336,7 +336,7 @@ class TestAfterPixelData:
         assert stored == data + padding
         assert instance.metadata == read(data)[1].metadata
 
-    def test_an_attribute_that_was_there_before_is_refused(self) -> None:
+    def test_an_attribute_repeated_from_before_is_refused(self) -> None:
         repeated = struct.pack("<HH2sH", 0x0020, 0x000D, b"UI", 4) + b"1.66"
         assert "both before and after" in refusal(part10(image(b"pixels")) + repeated)
 
@@ -354,14 +354,14 @@ class TestLimits:
 
     @pytest.mark.parametrize("length", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFE])
     @pytest.mark.parametrize("vr", [b"OB", b"SQ", b"UT"])
-    def test_of_the_header_are_met_by_what_is_claimed(self, vr: bytes, length: int) -> None:
+    def test_of_the_header_apply_to_what_is_claimed(self, vr: bytes, length: int) -> None:
         data = part10_of(struct.pack("<HH2sHL", 0x0042, 0x0011, vr, 0, length))
         reader = DicomFileReader()
         with pytest.raises(DicomFileError, match="larger than 67108864 bytes"):
             reader.feed(data)
 
     @pytest.mark.parametrize("is_undefined", [True, False])
-    def test_of_the_header_are_met_by_what_comes(self, is_undefined: bool) -> None:
+    def test_of_the_header_apply_to_what_comes(self, is_undefined: bool) -> None:
         value = struct.pack("<HH2sHL", 0x0042, 0x0011, b"OB", 0, 60_000) + bytes(60_000)
         if is_undefined:
             value = (
@@ -374,7 +374,7 @@ class TestLimits:
         assert read(part10_of(value), DicomFileLimits(max_header_bytes=len(value)))
 
     def test_of_what_sequences_of_defined_length_hold(self) -> None:
-        # pydicom copies what is in each level, and all levels are there at once.
+        # pydicom copies what is in each level, and all levels are in memory at once.
         document = struct.pack("<HH2sHL", 0x0042, 0x0011, b"OB", 0, 9_000) + bytes(9_000)
         for depth, is_kept in ((3, True), (5, False)):
             encoded = document
@@ -414,7 +414,7 @@ class TestLimits:
         assert "fragment is expected" in refusal(data)
 
     def test_a_large_header_in_small_chunks_takes_linear_time(self) -> None:
-        # Were each chunk to start the sequence anew, this would be 12,000 times the whole.
+        # If each chunk started the sequence again, this would be 12,000 times the whole.
         item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + struct.pack("<HH2sH", 0x0008, 0x0100, b"SH", 4) + b"CODE"
         item += bytes.fromhex("feff0de000000000")
         encoded = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + item * 20_000
@@ -451,7 +451,7 @@ class TestSilence:
 
     @pytest.mark.parametrize("action", ["error", "always"])
     def test_whatever_warnings_do_and_without_numpy(self, action: str) -> None:
-        # In a process of its own, where only the product itself decides what is silent.
+        # In a separate process, where only the product decides what is silent.
         program = (
             "import logging, sys; sys.modules['numpy'] = None\n"
             "logging.basicConfig(level=logging.DEBUG)\n"

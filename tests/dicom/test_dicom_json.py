@@ -44,7 +44,7 @@ def element(tag: int, vr: str, value: bytes) -> bytes:
 
 
 def attribute(tag: int, vr: str, value: bytes, *, before: bytes = b"") -> dict[str, Any]:
-    """The JSON of an attribute that is encoded so."""
+    """The JSON of an attribute with this encoding."""
     return metadata_of(part10_of(before + element(tag, vr, value)))[f"{tag:08X}"]
 
 
@@ -70,7 +70,7 @@ class TestNumbers:
             ("DS", b"1" * 70_000, "1" * 70_000),
         ],
     )
-    def test_in_text_are_numbers_where_they_are_any(self, vr: str, text: bytes, value: object) -> None:
+    def test_in_text_are_numbers_where_they_are_valid(self, vr: str, text: bytes, value: object) -> None:
         if len(text) > 0xFFFF:
             encoded = struct.pack("<HHL", 0x0018, 0x0050, len(text)) + text
             found = metadata_of(part10_of(encoded, ImplicitVRLittleEndian))["00180050"]["Value"]
@@ -100,7 +100,7 @@ class TestNumbers:
         syntax = ExplicitVRLittleEndian if order == "<" else ExplicitVRBigEndian
         assert metadata_of(part10_of(head + value, syntax)) == {"00091001": {"vr": vr, "Value": values}}
 
-    def test_that_json_has_not_are_strings(self) -> None:
+    def test_that_json_does_not_have_are_strings(self) -> None:
         value = struct.pack("<4d", math.nan, math.inf, -math.inf, 1.5)
         found = attribute(0x00091001, "FD", value)
         assert found == {"vr": "FD", "Value": ["NaN", "Infinity", "-Infinity", 1.5]}
@@ -114,7 +114,7 @@ class TestNumbers:
 
     @ALL_ENCODINGS
     @pytest.mark.parametrize(("representation", "vr", "values"), [(0, "US", [65535, 1]), (1, "SS", [-1, 1])])
-    def test_of_pixels_are_signed_as_pixels_are(
+    def test_of_pixels_are_signed_like_the_pixels(
         self, syntax: UID, representation: int, vr: str, values: list[int]
     ) -> None:
         dataset = image(b"pixels", PixelRepresentation=representation)
@@ -163,7 +163,7 @@ class TestText:
         assert found == (value.decode().split("\\") if vr == "UC" else [value.decode()])
 
     @pytest.mark.parametrize("vr", ["LO", "IS", "PN", "US", "AT", "UI", "UT", "SQ", "OB", "UN"])
-    def test_or_anything_that_is_empty_has_no_value(self, vr: str) -> None:
+    def test_that_is_empty_has_no_value(self, vr: str) -> None:
         encoded = struct.pack("<HH2sHL", 0x0009, 0x1001, vr.encode(), 0, 0)
         if vr not in ("UT", "SQ", "OB", "UN"):
             encoded = encoded[:8]
@@ -303,8 +303,8 @@ class TestSequences:
             "Value": [{"00081115": {"vr": "SQ", "Value": [{}, private]}}],
         }
 
-    def test_that_came_as_un_are_read(self) -> None:
-        # PS3.5 6.2.2: content in Implicit VR, whatever surrounds it.
+    def test_encoded_as_un_are_read(self) -> None:
+        # PS3.5 6.2.2: the content is in Implicit VR, whatever surrounds it.
         content = bytes.fromhex("feff00e0 ffffffff 08005011 04000000 312e3200 feff0de0 00000000 feffdde0 00000000")
         encoded = struct.pack("<HH2sHL", 0x0008, 0x1199, b"UN", 0, 0xFFFFFFFF) + content
         assert metadata_of(part10_of(encoded))["00081199"] == {
@@ -322,9 +322,9 @@ class TestSequences:
         }
         assert read_bulk_value(data, "00081199") == (item, "UN")
 
-    def test_that_hold_something_else_than_items_are_kept_as_bytes(self) -> None:
+    def test_that_hold_something_other_than_items_are_kept_as_bytes(self) -> None:
         other = element(0x00081150, "UI", b"1.2\0")
-        other = other[:4] + struct.pack("<L", 8) + other[4:]  # as an item's head is, but for the tag
+        other = other[:4] + struct.pack("<L", 8) + other[4:]  # like an item's head, except for the tag
         data = part10_of(struct.pack("<HH2sHL", 0x0008, 0x1199, b"SQ", 0, len(other)) + other)
         assert metadata_of(data) == {"00081199": {"vr": "UN", "BulkDataURI": "bulkdata/00081199"}}
         undefined = struct.pack("<HH2sHL", 0x0008, 0x1199, b"SQ", 0, 0xFFFFFFFF) + other
@@ -423,7 +423,7 @@ class TestBulkValues:
             read_bulk_value(read(part10(dataset))[0], path)
 
     @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-    def test_of_every_reference_in_the_samples_are_there(self, path: Any) -> None:
+    def test_exist_for_every_reference_in_the_samples(self, path: Any) -> None:
         stored, instance = read(path.read_bytes())
         if instance.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
             stored, instance = inflate_file(stored)
@@ -436,7 +436,7 @@ class TestBulkValues:
 
 
 def references(metadata: dict[str, Any]) -> list[str]:
-    """Every BulkDataURI, of items too."""
+    """Every BulkDataURI, also those in items."""
     found = []
     for attribute in metadata.values():
         found += [attribute["BulkDataURI"]] if "BulkDataURI" in attribute else []
@@ -446,7 +446,7 @@ def references(metadata: dict[str, Any]) -> list[str]:
 
 
 class TestAgreementWithPydicom:
-    """Metadata is what pydicom makes of the same file, but for what is decided otherwise on purpose."""
+    """Metadata is what pydicom makes of the same file, except where it differs on purpose."""
 
     # pydicom gives up on the attribute, or reads past the end of its sequence.
     BETTER_THAN_PYDICOM = frozenset({"300C0002", "00280008", "00041220"})

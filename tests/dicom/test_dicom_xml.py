@@ -19,7 +19,7 @@ NAME_COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameS
 
 
 def content_of(metadata: Mapping[str, Any]) -> str:
-    """The document without what surrounds every one."""
+    """The content of the document, without its declaration and root."""
     text = native_dicom_model(metadata).decode()
     assert text.startswith(HEAD)
     assert text.endswith("</NativeDicomModel>\n")
@@ -31,7 +31,7 @@ def root_of(metadata: Mapping[str, Any]) -> ElementTree.Element:
 
 
 def value_of(value: str, vr: str = "LT") -> str | None:
-    """What a parser reads of a value."""
+    """What a parser reads as the value."""
     return root_of({"00104000": {"vr": vr, "Value": [value]}})[0][0].text
 
 
@@ -90,7 +90,7 @@ class TestText:
         assert creator[1].get("privateCreator") == text
 
     @pytest.mark.parametrize("code", [0, 0x08, 0x0B, 0x1B, 0x1F, 0xD800, 0xDFFF, 0xFFFE, 0xFFFF])
-    def test_that_xml_cannot_hold_is_replaced(self, code: int) -> None:
+    def test_that_xml_cannot_contain_is_replaced(self, code: int) -> None:
         assert value_of(f"a{chr(code)}b") == "a\ufffdb"
 
     def test_is_utf_8(self) -> None:
@@ -136,7 +136,7 @@ class TestSequences:
             '<DicomAttribute tag="00080060" vr="CS" keyword="Modality"></DicomAttribute>'
         )
 
-    def test_can_be_searched_as_the_standard_does(self) -> None:
+    def test_can_be_searched_as_in_the_standard(self) -> None:
         code = {"00080104": {"vr": "LO", "Value": ["cranio-caudal"]}}
         found = root_of({"00540220": {"vr": "SQ", "Value": [code]}}).find(
             f"{NAMESPACE}DicomAttribute[@keyword='ViewCodeSequence']/{NAMESPACE}Item[@number='1']"
@@ -212,7 +212,7 @@ def said_in_json(data_set: Mapping[str, Any]) -> dict[str, tuple[str, object]]:
 
 
 def said_in_xml(data_set: ElementTree.Element) -> dict[str, tuple[str, object]]:
-    """What a reader makes of it that knows PS3.19 A.1.6, and puts private attributes back into their blocks."""
+    """What a reader that follows PS3.19 A.1.6 makes of it, with private attributes put back into their blocks."""
     found: dict[str, tuple[str, object]] = {}
     blocks: dict[tuple[str, str], str] = {}
     for attribute in data_set:

@@ -83,7 +83,7 @@ class TestSamples:
 
 
 def said(dataset: Dataset) -> dict[int, tuple[str, object]]:
-    """VR and value of every attribute, but for group lengths and trailing padding; bytes of even length."""
+    """VR and value of every attribute, except group lengths and trailing padding; bytes of even length."""
     found: dict[int, tuple[str, object]] = {}
     for attribute in dataset:
         value = attribute.value
@@ -118,14 +118,14 @@ class TestValues:
             ("UN", "01020304", "01020304"),
         ],
     )
-    def test_in_big_endian_have_their_words_turned_round(self, vr: str, big: str, little: str) -> None:
+    def test_in_big_endian_have_their_words_swapped(self, vr: str, big: str, little: str) -> None:
         plain = element(0x00091001, vr, bytes.fromhex(big), order=">")
         assert rewritten(plain, BIG) == element(0x00091001, vr, bytes.fromhex(little))
         nested = element(0x00081199, "SQ", implicit(ITEM, plain, order=">"), order=">")
         expected = element(0x00081199, "SQ", implicit(ITEM, element(0x00091001, vr, bytes.fromhex(little))))
         assert rewritten(nested, BIG) == expected
 
-    def test_of_un_are_in_little_endian_already(self) -> None:
+    def test_of_un_are_already_in_little_endian(self) -> None:
         assert rewritten(element(0x00280010, "UN", b"\x01\x02", order=">"), BIG) == element(
             0x00280010, "US", b"\x01\x02"
         )
@@ -172,7 +172,7 @@ class TestValues:
                 element(tag, vr, b"\xff\xff") for tag in (0x00280106, 0x00280120)
             )
 
-    def test_of_two_possible_vrs_have_that_of_the_data_set_around(self) -> None:
+    def test_of_two_possible_vrs_have_that_of_the_enclosing_data_set(self) -> None:
         around = NOTHING_INHERITED.by(parsed(element(0x00280103, "US", b"\1\0")))
         padding = implicit(0x00280120, b"\xff\xff")
         assert rewritten(padding, IMPLICIT, inherited=around) == element(0x00280120, "SS", b"\xff\xff")
@@ -200,12 +200,12 @@ class TestSequences:
         assert rewritten(element(0x00081199, "UN", undefined, length=UNDEFINED)) == expected
         assert rewritten(element(0x00081199, "UN", items, order=">"), BIG) == expected
 
-    def test_that_are_private_and_known_by_their_form_alone(self) -> None:
+    def test_that_are_private_are_recognized_by_their_form_alone(self) -> None:
         creator, value = implicit(0x00090010, b"ACME"), implicit(0x00091002, b"1234")
         undefined = implicit(0x00091001, implicit(ITEM, value) + implicit(SEQUENCE_END), length=UNDEFINED)
         expected = element(0x00091001, "SQ", implicit(ITEM, element(0x00091002, "UN", b"1234")))
         assert rewritten(creator + undefined, IMPLICIT) == element(0x00090010, "LO", b"ACME") + expected
-        # In a defined length nothing tells it; what UN holds is in Implicit VR, so that it may stay.
+        # With a defined length nothing shows it; what UN holds is in Implicit VR, so it may stay.
         defined = implicit(ITEM, value)
         expected = element(0x00091001, "UN", defined)
         assert rewritten(implicit(0x00091001, defined), IMPLICIT) == expected
@@ -220,7 +220,7 @@ class TestSequences:
         whole = element(0x00081115, "SQ", implicit(ITEM, broken + element(0x0020000E, "UI", b"1.2\0")))
         assert rewritten(whole) == whole.replace(b"SQ\0\0\x08\0\0\0no", b"UN\0\0\x08\0\0\0no")
 
-    def test_lose_their_group_lengths_and_the_rest_that_is_no_attribute(self) -> None:
+    def test_lose_group_lengths_and_all_else_that_is_not_an_attribute(self) -> None:
         extra = element(0x00080000, "UL", b"\x0c\0\0\0")
         kept = element(0x00081150, "UI", b"1.2\0")
         padding = element(0xFFFCFFFC, "OB", bytes(4))
@@ -252,13 +252,13 @@ class TestEncapsulatedValues:
         assert encoded == self.icon("OB", "<", b"".join(map(implicit, [ITEM] * 3, self.FRAGMENTS)))
         assert rewritten(encoded) == encoded
 
-    def test_have_a_vr_in_implicit_vr_too(self) -> None:
+    def test_also_have_a_vr_in_implicit_vr(self) -> None:
         fragments = b"".join(map(implicit, [ITEM] * 3, self.FRAGMENTS))
         icon = implicit(0x7FE00010, fragments + implicit(SEQUENCE_END), length=UNDEFINED)
         encoded = rewritten(implicit(0x00880200, implicit(ITEM, icon)), IMPLICIT)
         assert encoded == self.icon("OB", "<", fragments)
 
-    def test_of_odd_fragments_are_padded(self) -> None:
+    def test_of_fragments_of_odd_length_are_padded(self) -> None:
         odd = implicit(ITEM) + implicit(ITEM, b"123")
         assert rewritten(self.icon("OB", "<", odd)) == self.icon("OB", "<", implicit(ITEM) + implicit(ITEM, b"123\0"))
 
@@ -314,14 +314,14 @@ class TestReplaced:
         assert explicit_vr_little_endian(header) == self.HEADER
 
 
-def test_a_converted_element_is_an_error_of_the_caller() -> None:
+def test_a_converted_element_is_the_callers_error() -> None:
     header = parsed(element(0x00280010, "US", b"\1\0"))
     assert header.Rows == 1
     with pytest.raises(TypeError, match="converted"):
         explicit_vr_little_endian(header)
 
 
-# Standard attributes, of which a dictionary knows the VR, and values that pydicom writes in any encoding.
+# Standard attributes, whose VR a dictionary knows, and values that pydicom writes in any encoding.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "PatientID": st.text("ABC 12", max_size=9),
     "ImageType": st.lists(st.sampled_from(["ORIGINAL", "PRIMARY", "A"]), min_size=1, max_size=4),

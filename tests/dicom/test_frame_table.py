@@ -68,11 +68,11 @@ class TestNativeFrames:
         stored, instance = read(part10(dataset))
         assert frames_of(stored, instance) == [frame.to_bytes(2, "little") for frame in frames]
 
-    def test_only_whole_ones_are_counted(self) -> None:
+    def test_only_whole_frames_are_counted(self) -> None:
         stored, instance = read(part10(image(b"first.seco", NumberOfFrames=2)))
         assert frames_of(stored, instance) == [b"first."]
 
-    def test_what_follows_the_last_is_left_out(self) -> None:
+    def test_what_follows_the_last_frame_is_left_out(self) -> None:
         stored, instance = read(part10(image(b"first.padded", NumberOfFrames=1)))
         assert frames_of(stored, instance) == [b"first."]
 
@@ -85,7 +85,7 @@ class TestNativeFrames:
             (image(b"pixels", BitsAllocated=0), "Bits Allocated"),
         ],
     )
-    def test_that_cannot_be_are_said_to_be_unavailable(self, dataset: Dataset, reason: str) -> None:
+    def test_that_are_impossible_are_unavailable(self, dataset: Dataset, reason: str) -> None:
         _, instance = read(part10(dataset))
         assert instance.frames is not None
         assert instance.frames.frame_count == 0
@@ -132,9 +132,7 @@ class TestEncapsulatedFrames:
             ((), ()),
         ],
     )
-    def test_an_extended_offset_table_that_lies_is_ignored(
-        self, offsets: tuple[int, ...], lengths: tuple[int, ...]
-    ) -> None:
+    def test_a_false_extended_offset_table_is_ignored(self, offsets: tuple[int, ...], lengths: tuple[int, ...]) -> None:
         dataset = image(encapsulate([b"1111", b"2222"], has_bot=False), NumberOfFrames=2)
         dataset.ExtendedOffsetTable = struct.pack(f"<{len(offsets)}Q", *offsets)
         dataset.ExtendedOffsetTableLengths = struct.pack(f"<{len(lengths)}Q", *lengths)
@@ -145,12 +143,12 @@ class TestEncapsulatedFrames:
         "table",
         [(0, 10), (0, 2**32 - 1), (12, 0), (0, 0), (12, 24), (0,), (0, 12, 24), (0, 12, 24, 36)],
     )
-    def test_a_basic_offset_table_that_lies_is_ignored(self, table: tuple[int, ...]) -> None:
+    def test_a_false_basic_offset_table_is_ignored(self, table: tuple[int, ...]) -> None:
         value = offset_table(*table) + item(b"1111") + item(b"2222")
         stored, instance = read(encapsulated(value, 2))
         assert frames_of(stored, instance) == [b"1111", b"2222"]
 
-    def test_single_has_all_fragments(self) -> None:
+    def test_a_single_one_has_all_fragments(self) -> None:
         stored, instance = read(encapsulated(item(b"") + item(b"11") + item(b"") + item(b"2222"), 1))
         assert frames_of(stored, instance) == [b"112222"]
         assert instance.frames is not None
@@ -171,9 +169,7 @@ class TestEncapsulatedFrames:
             pytest.param((), 1, id="no fragments"),
         ],
     )
-    def test_that_cannot_be_told_apart_are_said_to_be_unavailable(
-        self, fragments: tuple[bytes, ...], frame_count: int
-    ) -> None:
+    def test_that_cannot_be_told_apart_are_unavailable(self, fragments: tuple[bytes, ...], frame_count: int) -> None:
         _, instance = read(encapsulated(item(b"") + b"".join(map(item, fragments)), frame_count))
         assert instance.frames is not None
         assert instance.frames.frame_count == 0

@@ -39,7 +39,7 @@ def test_uids(text: str) -> None:
         "१.२",
     ],
 )
-def test_what_is_no_uid(text: str) -> None:
+def test_invalid_uids(text: str) -> None:
     assert not is_uid(text)
     with pytest.raises(BadRequest, match="series UID in the path"):
         uid_of_path(text, "series")
@@ -54,14 +54,14 @@ def test_what_is_no_uid(text: str) -> None:
         (("3.4", "5.6"), Level.INSTANCE, "studies/1.2/series/3.4/instances/5.6"),
     ],
 )
-def test_resources_know_their_level_and_path(partition: str, below: tuple[str, ...], level: Level, path: str) -> None:
+def test_resources_have_a_level_and_a_path(partition: str, below: tuple[str, ...], level: Level, path: str) -> None:
     resource = ResourceIdentifiers(StudyKey(partition, "1.2"), *below)
     in_partition = path if partition == DEFAULT_PARTITION else f"partitions/{partition}/{path}"
     assert (resource.level, resource.path) == (level, in_partition)
     assert ResourceIdentifiers.of_path(in_partition) == resource
 
 
-def test_instances_know_their_path() -> None:
+def test_instances_have_a_path() -> None:
     for partition, prefix in ((DEFAULT_PARTITION, ""), ("hospital-1", "partitions/hospital-1/")):
         instance = InstanceIdentifiers(StudyKey(partition, "1.2"), "3.4", "5.6")
         assert instance.path == f"{prefix}studies/1.2/series/3.4/instances/5.6"

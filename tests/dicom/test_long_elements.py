@@ -1,4 +1,4 @@
-"""Elements too long to be held: they are read like short ones (tests/property), in the memory of short ones."""
+"""Elements too long to be held: they are read like short ones (tests/property), in as little memory."""
 
 import struct
 import tracemalloc
@@ -36,7 +36,7 @@ def enhanced_image(frames: int, *, is_undefined: bool) -> bytes:
 @pytest.mark.parametrize("is_undefined", [False, True])
 def test_a_sequence_of_many_items_is_read_in_little_memory(is_undefined: bool) -> None:
     parts = list(chunks(enhanced_image(FRAMES, is_undefined=is_undefined), seed=1))
-    read_chunks(parts)  # what is imported and cached meanwhile is not of the file
+    read_chunks(parts)  # so that what is imported and cached does not count
     reader = DicomFileReader()
     held_bytes = 0
     tracemalloc.start()
@@ -66,7 +66,7 @@ def test_the_identity_is_known_and_bytes_pass_while_a_sequence_is_still_read() -
     assert not reader.is_header_read
 
 
-def test_attributes_too_long_stay_with_the_instance() -> None:
+def test_long_attributes_stay_with_the_instance() -> None:
     item = Dataset()
     item.StudyInstanceUID, item.RequestedProcedureDescription = "1.2.3", "x" * 60
     data_set = image(b"pixels", RequestAttributesSequence=Sequence([item] * 2_000))
@@ -116,7 +116,7 @@ def test_a_header_without_end_is_refused_at_its_limit() -> None:
 
 @pytest.mark.parametrize("end", CUT_SHORT)
 @pytest.mark.parametrize("length", [90_000, 0xFFFFFFFF])
-def test_a_file_that_ends_within_is_refused(end: bytes, length: int) -> None:
+def test_a_file_that_ends_within_a_long_element_is_refused(end: bytes, length: int) -> None:
     items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 10_000
     data = part10_of(struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, length) + items + end)
     with pytest.raises(DicomFileError, match="cut short in element 0040,A730"):

@@ -30,17 +30,17 @@ def test_every_coding_is_that_of_a_transfer_syntax() -> None:
     assert {row.coding for row in TRANSFER_SYNTAXES} == {None, *PixelCoding}
 
 
-def test_what_is_encoded_in_is_in_the_order_of_preference_decodable_and_without_loss() -> None:
+def test_encodable_ones_are_in_order_of_preference_decodable_and_lossless() -> None:
     assert (ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless) == ENCODABLE
     assert DECODABLE.issuperset(ENCODABLE)
     assert not LOSSY_METHODS.keys() & {*ENCODABLE}
 
 
-def test_frames_that_are_native_are_octets() -> None:
+def test_native_frames_are_octets() -> None:
     assert {frame_media_type(uid) for uid in (*NATIVE, "1.2.3")} == {"application/octet-stream"}
     assert frame_transfer_syntax(ImplicitVRLittleEndian) == ExplicitVRLittleEndian
 
 
-def test_videos_are_told_by_their_media_type() -> None:
+def test_videos_are_recognized_by_their_media_type() -> None:
     assert is_video("1.2.840.10008.1.2.4.102.1")
     assert not is_video(RLELossless)

@@ -22,7 +22,7 @@ def changed(keyword: str, attribute: dict[str, Any] | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("is_strict", [True, False])
-def test_a_valid_instance_has_nothing_found(is_strict: bool) -> None:
+def test_a_valid_instance_has_no_findings(is_strict: bool) -> None:
     findings = validate(VALID, is_strict=is_strict)
     assert findings.errors == findings.warnings == ()
 

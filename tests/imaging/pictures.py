@@ -1,4 +1,4 @@
-"""Frames made of numbers, or of bundled files, and what they look like rendered."""
+"""Frames made from numbers or from bundled files, and what they look like when rendered."""
 
 from io import BytesIO
 from pathlib import Path

@@ -33,7 +33,7 @@ class TestFrames:
         pictures, _ = animated([gray(level) for level in (10, 200, 200, 30)], data_set(**WINDOWED))
         assert [picture.convert("L").getpixel((0, 0)) for picture in pictures] == [10, 200, 200, 30]
 
-    def test_in_color_have_colors_of_their_own(self) -> None:
+    def test_in_color_have_their_own_colors(self) -> None:
         frames = [
             frame_of([[[level, 0, column % 250] for column in range(300)]], photometric_interpretation="RGB")
             for level in (0, 250)
@@ -42,12 +42,12 @@ class TestFrames:
         for picture, frame in zip(pictures, frames, strict=True):
             assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - frame.samples).mean() < 1
 
-    def test_are_shown_for_ever(self) -> None:
+    def test_are_shown_in_an_endless_loop(self) -> None:
         frames = [gray(1), gray(2)]
         data = render(frames, Dataset(), "image/gif", RenderingParameters(), frame_numbers=[1, 2])
         assert opened(data).info["loop"] == 0
 
-    def test_of_a_single_one_are_still(self) -> None:
+    def test_that_are_alone_do_not_move(self) -> None:
         data = render([gray(1)], Dataset(), "image/gif", RenderingParameters(), frame_numbers=[1])
         assert b"NETSCAPE" not in data
         assert getattr(opened(data), "n_frames", 0) == 1

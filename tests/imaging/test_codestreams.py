@@ -1,4 +1,4 @@
-"""What the headers of encoded frames say, and how they may lie."""
+"""What the headers of encoded frames say, truly or not."""
 
 import struct
 from collections.abc import Callable
@@ -102,11 +102,11 @@ def test_jpeg_2000_is_found_in_a_box_of_64_bit_length() -> None:
     assert jpeg_2000_header(frame).offset == len(frame) - len(codestream)
 
 
-def test_fill_bytes_may_stand_before_markers() -> None:
+def test_fill_bytes_may_precede_markers() -> None:
     assert jpeg_header(jpeg(b"\xff\xff\xff" + start_of_frame(7, 9))).rows == 7
 
 
-def test_size_is_that_within_the_offsets() -> None:
+def test_the_size_is_what_lies_within_the_offsets() -> None:
     header = jpeg_2000_header(jpeg_2000(siz(columns=100, rows=90, tile=32, start=10), coding_style(), QUANTIZATION))
     assert (header.rows, header.columns, header.tiles) == (80, 90, 3 * 4)
 
@@ -129,7 +129,7 @@ def test_size_is_that_within_the_offsets() -> None:
         pytest.param(stored_frame("JPEG2000.dcm")[0], id="JPEG 2000"),
     ],
 )
-def test_jpeg_that_lies_is_refused(frame: bytes) -> None:
+def test_jpeg_with_a_false_header_is_refused(frame: bytes) -> None:
     with pytest.raises(NotAcceptable, match=r"JPEG|header"):
         jpeg_header(frame)
 
@@ -156,7 +156,7 @@ def test_jpeg_that_lies_is_refused(frame: bytes) -> None:
         pytest.param(jpeg(start_of_frame()), id="JPEG"),
     ],
 )
-def test_jpeg_2000_that_lies_is_refused(frame: bytes) -> None:
+def test_jpeg_2000_with_a_false_header_is_refused(frame: bytes) -> None:
     with pytest.raises(NotAcceptable, match=r"JPEG 2000|JP2|header"):
         jpeg_2000_header(frame)
 
@@ -174,12 +174,12 @@ def test_jpeg_2000_that_lies_is_refused(frame: bytes) -> None:
         pytest.param(jpeg_2000(siz(), coding_style(block=0)), id="code blocks"),
     ],
 )
-def test_jpeg_2000_tells_how_many_blocks_it_is_cut_into(frame: bytes) -> None:
-    # In 2048 x 2048 samples, at least blocks of 4 x 4; at the second of three resolutions, precincts of 2 x 2.
+def test_jpeg_2000_says_how_many_blocks_it_is_cut_into(frame: bytes) -> None:
+    # 2048 x 2048 samples, in blocks of 4 x 4 at least; at the second of three resolutions, precincts of 2 x 2.
     assert jpeg_2000_header(frame).blocks >= 2048 * 2048 / 16
 
 
-def test_jpeg_2000_tells_how_many_tiles_it_is_cut_into() -> None:
+def test_jpeg_2000_says_how_many_tiles_it_is_cut_into() -> None:
     assert jpeg_2000_header(jpeg_2000(siz(255, 255, tile=1), coding_style())).tiles == 255 * 255
 
 

@@ -1,4 +1,4 @@
-"""Frames as they are stored become what pydicom makes of them."""
+"""Stored frames decode to what pydicom makes of them."""
 
 import random
 from base64 import b64decode
@@ -48,7 +48,7 @@ def decoded(
     return decode_frame(frame, syntax, pixels, max_frame_bytes=max_frame_bytes, vr=vr)
 
 
-# A small frame of each codec, whole: of RLE; JPEG; JPEG-LS; JPEG 2000, alone and in a JP2 file; HTJ2K; lossless JPEG.
+# A small whole frame of each codec: RLE; JPEG; JPEG-LS; JPEG 2000, alone and in a JP2 file; HTJ2K; lossless JPEG.
 SMALL: dict[str, tuple[bytes, str, ImagePixels]] = {
     name: stored_frame(name)
     for name in (
@@ -85,7 +85,7 @@ def test_every_frame_of_every_bundled_file_is_as_pydicom_decodes_it(path: Path) 
         )
 
 
-def test_there_is_a_bundled_file_of_nearly_every_transfer_syntax() -> None:
+def test_nearly_every_transfer_syntax_has_a_bundled_file() -> None:
     seen = {
         frame.transfer_syntax_uid.removeprefix(FAMILY) for path in decodable_paths() for frame in bundled_frames(path)
     }
@@ -99,7 +99,7 @@ def test_high_throughput_jpeg_2000(suffix: str) -> None:
     assert result.samples.ravel().tolist() == list(range(-1900, -1900 + 64 * 60, 60))
 
 
-def test_of_a_jp2_file_only_the_codestream_is_read() -> None:
+def test_only_the_codestream_of_a_jp2_file_is_read() -> None:
     frame, syntax, pixels = SMALL["MR_small_jp2klossless.dcm"]
     in_jp2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + pack(">L4s", 8 + len(frame), b"jp2c") + frame
     np.testing.assert_array_equal(decoded(in_jp2, pixels, syntax).samples, decoded(frame, pixels, syntax).samples)
@@ -116,7 +116,7 @@ def test_of_a_jp2_file_only_the_codestream_is_read() -> None:
         ("examples_palette.dcm", "PALETTE COLOR", "PALETTE COLOR"),
     ],
 )
-def test_colors_are_said_to_be_what_they_are_decoded_to(name: str, before: str, after: str) -> None:
+def test_the_photometric_interpretation_is_that_of_the_decoded_samples(name: str, before: str, after: str) -> None:
     frame = bundled_frame(name)
     assert frame.pixels.photometric_interpretation == before
     result = decoded(frame.stored, frame.pixels, frame.transfer_syntax_uid)
@@ -141,7 +141,7 @@ def test_samples_that_codecs_do_not_convert_are_left_alone(name: str) -> None:
 
 
 class TestNativeFrames:
-    def test_of_planes_are_woven(self) -> None:
+    def test_of_planes_are_interleaved(self) -> None:
         result = decoded(bytes(range(18)), replace(RGB_8, planar_configuration=1))
         assert result.samples.tolist() == [[[0, 6, 12], [1, 7, 13], [2, 8, 14]], [[3, 9, 15], [4, 10, 16], [5, 11, 17]]]
         assert result.pixels.planar_configuration == 0
@@ -179,7 +179,7 @@ class TestNativeFrames:
     def test_of_bytes_in_big_endian_are_swapped_where_they_are_words(self, vr: str, expected: list[int]) -> None:
         assert decoded(bytes(range(6)), GRAY_8, BIG_ENDIAN, vr=vr).samples.ravel().tolist() == expected
 
-    def test_are_without_what_lies_beyond_bits_stored(self) -> None:
+    def test_do_not_have_what_lies_beyond_bits_stored(self) -> None:
         pixels = replace(GRAY_8, rows=1, columns=2, bits_allocated=16, bits_stored=12)
         assert decoded(b"\xff\xff\x01\xf0", pixels).samples.tolist() == [[4095, 1]]
         assert decoded(b"\xff\x0f\x01\xf0", replace(pixels, is_signed=True)).samples.tolist() == [[-1, 1]]
@@ -194,7 +194,7 @@ def test_the_transfer_syntaxes_called_decodable_are_those_with_a_codec() -> None
 
 
 @pytest.mark.parametrize("syntax", [pytest.param(syntax, marks=marks(syntax)) for syntax in DECODINGS])
-def test_every_codec_is_there(syntax: str) -> None:
+def test_every_codec_is_installed(syntax: str) -> None:
     plugin = DECODINGS[syntax].plugin
     assert plugin in get_decoder(UID(syntax)).available_plugins if plugin else syntax in NATIVE_SYNTAXES
 
@@ -234,12 +234,12 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("frame", "syntax", "pixels"), EACH_SMALL)
     @pytest.mark.parametrize(("rows", "columns"), [(1, 0), (-1, 0), (0, 1), (0, -1)])
-    def test_of_another_size_than_the_data_set_says(
+    def test_of_a_size_other_than_the_data_set_says(
         self, frame: bytes, syntax: str, pixels: ImagePixels, rows: int, columns: int
     ) -> None:
         lying = replace(pixels, rows=pixels.rows + rows, columns=pixels.columns + columns)
         if syntax == RLELossless and lying.frame_bytes < pixels.frame_bytes:
-            # RLE says no size: what is too much is left out, or refused.
+            # RLE does not say the size: what is too much is left out, or refused.
             with suppress(NotAcceptable):
                 assert decoded(frame, lying, syntax).samples.shape[:2] == (lying.rows, lying.columns)
             return
@@ -270,7 +270,7 @@ class TestRefusals:
             decoded(bomb, replace(pixels, rows=65000, columns=65000), syntax)
 
     @pytest.mark.parametrize("samples", [1, 3])
-    def test_of_other_samples_than_the_data_set_says(self, samples: int) -> None:
+    def test_of_samples_other_than_the_data_set_says(self, samples: int) -> None:
         name = "SC_rgb_small_odd_jpeg.dcm" if samples == 1 else "MR_small_jp2klossless.dcm"
         frame, syntax, pixels = SMALL[name]
         with pytest.raises(NotAcceptable, match="Samples per Pixel"):
@@ -286,7 +286,7 @@ class TestRefusals:
         with pytest.raises(NotAcceptable, match="far longer"):
             decoded(frame + bytes(1 << 20), pixels, syntax)
 
-    def test_of_another_codec_than_the_transfer_syntax_says(self) -> None:
+    def test_of_a_codec_other_than_the_transfer_syntax_says(self) -> None:
         frame, _, pixels = SMALL["MR_small_jpeg_ls_lossless.dcm"]
         with pytest.raises(NotAcceptable, match="not encoded as its transfer syntax says"):
             decoded(frame, pixels, FAMILY + "4.70")
@@ -301,7 +301,7 @@ class TestRefusals:
         with pytest.raises(NotAcceptable, match="64 bits"):
             decoded(bytes(48), replace(GRAY_8, bits_allocated=64, bits_stored=64))
 
-    def test_say_nothing_that_a_codec_said(self) -> None:
+    def test_do_not_repeat_what_a_codec_said(self) -> None:
         frame, syntax, pixels = SMALL["MR_small_RLE.dcm"]
         with pytest.raises(NotAcceptable) as caught:
             decoded(frame[:70], pixels, syntax)
@@ -327,8 +327,8 @@ def test_a_frame_with_any_bytes_changed_is_an_image_or_refused(frame: bytes, syn
         assert_image_or_refused(bytes(changed), syntax, pixels)
 
 
-def test_a_panic_of_the_rle_codec_is_a_refusal() -> None:
-    # A literal run goes on beyond the last pixel, which the codec, made in Rust, does not expect.
+def test_a_panic_of_the_rle_codec_becomes_a_refusal() -> None:
+    # A literal run goes on beyond the last pixel, which the codec, written in Rust, does not expect.
     frame = pack("<16L", 2, 64, 64 + 7, *13 * [0]) + b"\x05abcdef" + b"\x07abcdefgh"
     with pytest.raises(NotAcceptable, match="cannot be decoded from RLE Lossless"):
         decoded(frame, replace(GRAY_8, bits_allocated=16, bits_stored=16), RLELossless)

@@ -1,4 +1,4 @@
-"""What is encoded is decoded to the same samples, by the codecs here and by others."""
+"""What is encoded decodes to the same samples, by the codecs here and by others."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from shared.imaging.image_pixels import ImagePixels
 from tests.support.bundled_files import bundled_frame, bundled_frames, decodable_paths
 
 GRAY = ImagePixels(64, 48, 1, 16, 16, False, "MONOCHROME2")
-# Codecs other than those that decode_frame takes.
+# Codecs other than those that decode_frame uses.
 OTHERS = {RLELossless: ("pydicom",), JPEGLSLossless: ("pyjpegls",), JPEG2000Lossless: ("gdcm", "pillow")}
 
 
@@ -131,7 +131,7 @@ def test_samples_beyond_bits_stored_come_back(is_signed: bool, syntax: str) -> N
     pixels = replace(GRAY, bits_stored=12, is_signed=is_signed)
     frame = noise(pixels, bits=16)
     encoded = encode_frame(frame, syntax)
-    # Bits beyond Bits Stored are no part of a sample, which RLE cannot tell: there they go when it is decoded.
+    # Bits beyond Bits Stored are not part of a sample, which RLE cannot say: decoding drops them.
     if syntax == RLELossless:
         pixels = replace(pixels, bits_stored=16)
     again = decode_frame(encoded, syntax, pixels, max_frame_bytes=1 << 26)
@@ -144,7 +144,7 @@ def test_frames_of_odd_length_are_padded(syntax: str) -> None:
     assert {len(encode_frame(frame, syntax)) % 2 for frame in frames} == {0}
 
 
-def test_the_codestream_is_of_bits_stored() -> None:
+def test_the_codestream_has_bits_stored() -> None:
     bundled = bundled_frame("examples_overlay.dcm")
     assert bundled.pixels.bits_stored == 12
     frame = DecodedFrame(bundled.expected, bundled.pixels)
@@ -155,7 +155,7 @@ def test_the_codestream_is_of_bits_stored() -> None:
 
 
 @pytest.mark.parametrize(("syntax", "planar_configuration"), [(RLELossless, 1), (JPEGLSLossless, 0)])
-def test_planes_are_said_to_be_as_the_transfer_syntax_has_them(syntax: str, planar_configuration: int) -> None:
+def test_planar_configuration_is_that_of_the_transfer_syntax(syntax: str, planar_configuration: int) -> None:
     color = replace(GRAY, samples_per_pixel=3, photometric_interpretation="RGB")
     assert pixels_encoded(color, syntax) == replace(color, planar_configuration=planar_configuration)
     assert pixels_encoded(GRAY, syntax) == GRAY
@@ -191,6 +191,6 @@ def test_images_that_a_codec_does_not_encode_are_refused(pixels: ImagePixels, sy
         encode_frame(noise(pixels), syntax)
 
 
-def test_a_codec_that_gives_up_is_a_refusal() -> None:
+def test_a_codec_that_gives_up_becomes_a_refusal() -> None:
     with pytest.raises(NotAcceptable, match="cannot be encoded in JPEG-LS"):
         encode_frame(noise(replace(GRAY, rows=1, columns=1)), JPEGLSLossless)

@@ -54,15 +54,15 @@ class TestWindow:
         described = data_set(WindowCenter=0, WindowWidth=100, VOILUTFunction="SIGMOID")
         assert levels([-50, 0, 25], "int16", described) == [30, 128, 186]
 
-    def test_of_the_request_goes_before_that_of_the_data_set(self) -> None:
+    def test_of_the_request_overrides_that_of_the_data_set(self) -> None:
         described = data_set(WindowCenter=0, WindowWidth=1)
         assert levels([0, 100, 255], "uint16", described, window=Window(128, 256)) == [0, 100, 255]
 
-    def test_is_one_on_rescaled_values(self) -> None:
+    def test_applies_to_rescaled_values(self) -> None:
         # Stored 50, 100 and 177.5 are 0, 100 and 255.
         assert levels([50, 100, 178], "uint16", data_set(**CT), window=Window(128, 256)) == [0, 100, 255]
 
-    def test_narrower_than_allowed_is_taken_for_an_exact_one(self) -> None:
+    def test_narrower_than_allowed_is_taken_as_exact(self) -> None:
         described = data_set(WindowCenter=0.5, WindowWidth=0.5)
         assert levels([0.25, 0.5, 0.625], "float32", described, keyword="FloatPixelData") == [0, 128, 191]
 
@@ -75,7 +75,7 @@ class TestWindow:
             {"WindowCenter": "", "WindowWidth": 3},
         ],
     )
-    def test_that_is_none_is_left_out(self, attributes: dict[str, object]) -> None:
+    def test_that_is_invalid_is_left_out(self, attributes: dict[str, object]) -> None:
         assert levels([0, 100, 200], "uint16", data_set(**attributes)) == [0, 128, 255]
 
     @pytest.mark.parametrize("value", [b"x ", b"nan ", b"1e9999", b"5\\" * 50_000])
@@ -88,7 +88,7 @@ class TestWindow:
 
 class TestFunctionalGroups:
     @pytest.mark.parametrize(("frame_number", "expected"), [(1, [255, 255]), (2, [0, 128]), (3, [255, 255])])
-    def test_of_the_frame_go_before_those_of_all(self, frame_number: int, expected: list[int]) -> None:
+    def test_of_the_frame_override_the_shared_ones(self, frame_number: int, expected: list[int]) -> None:
         narrow = data_set(FrameVOILUTSequence=[data_set(WindowCenter=-1000, WindowWidth=1)])
         wide = data_set(
             FrameVOILUTSequence=[data_set(WindowCenter=0, WindowWidth=100, VOILUTFunction="LINEAR_EXACT")],
@@ -100,7 +100,7 @@ class TestFunctionalGroups:
         frame = frame_of([[25, 50]])
         assert rendered(frame, described, frame_number=frame_number)[0].tolist() == expected
 
-    def test_that_rescale_by_nothing_go_before_the_data_set(self) -> None:
+    def test_that_rescale_by_nothing_override_the_data_set(self) -> None:
         unchanged = data_set(PixelValueTransformationSequence=[data_set(RescaleSlope=1, RescaleIntercept=0)])
         described = data_set(PerFrameFunctionalGroupsSequence=[unchanged], **CT)
         assert levels([0, 100, 255], "uint8", described, window=Window(128, 256)) == [0, 100, 255]
@@ -132,10 +132,10 @@ class TestValuesWithoutWindow:
         described.PixelPaddingRangeLimit = -1990
         assert levels([-2000, -1995, -1000, 0, 1000], dtype, described) == [0, 0, 0, 128, 255]
 
-    def test_of_a_padding_written_as_unsigned_leave_it_out(self) -> None:
+    def test_are_spread_without_padding_written_as_unsigned(self) -> None:
         assert levels([-2000, -1000, 0, 1000], "int16", data_set(PixelPaddingValue=63536)) == [0, 0, 128, 255]
 
-    def test_of_floats_are_spread_without_what_is_no_number(self) -> None:
+    def test_of_floats_are_spread_without_nan(self) -> None:
         described = data_set(FloatPixelPaddingValue=1000.0)
         values = [0, float("inf"), float("nan"), 1000, 2]
         assert levels(values, "float32", described, keyword="FloatPixelData") == [0, 255, 0, 255, 255]
@@ -157,7 +157,7 @@ class TestStoredValues:
     def test_are_signed_by_the_highest_bit_stored(self) -> None:
         assert levels([0x0800, 0x0000, 0x07FF], "int16", bits_stored=12) == [0, 128, 255]
 
-    def test_of_all_sorts_make_the_same_picture(self) -> None:
+    def test_of_all_types_make_the_same_picture(self) -> None:
         values = list(range(0, 30_000, 37))
         pictures = [levels(values, dtype) for dtype in ("uint16", "int16", "uint32", "int32", "float64")]
         assert all(picture == pictures[0] for picture in pictures)
@@ -175,7 +175,7 @@ class TestInversion:
         assert levels([0, 100, 255], "uint8", photometric_interpretation="MONOCHROME1") == [255, 155, 0]
         assert levels([0, 1], "uint8", bits_stored=1, photometric_interpretation="MONOCHROME1") == [255, 0]
 
-    def test_is_asked_for_by_presentation_lut_shape(self) -> None:
+    def test_is_requested_by_presentation_lut_shape(self) -> None:
         assert levels([0, 100, 255], "uint8", data_set(PresentationLUTShape="INVERSE")) == [255, 155, 0]
 
     def test_is_not_made_twice(self) -> None:
@@ -184,7 +184,7 @@ class TestInversion:
 
 
 class TestLookupTables:
-    def test_of_modality_go_before_the_window(self) -> None:
+    def test_of_modality_apply_before_the_window(self) -> None:
         described = data_set(ModalityLUTSequence=[lookup_table([0, 255, 100], 10)], WindowCenter=128, WindowWidth=256)
         assert levels([0, 10, 11, 12, 13], "uint8", described) == [0, 0, 255, 100, 100]
 
@@ -194,11 +194,11 @@ class TestLookupTables:
         described = data_set(VOILUTSequence=[lookup_table([0, 1, 4095], -101, bits=12)], **CT)
         assert levels([0, 1, 2], "uint16", described) == [0, 255, 255]
 
-    def test_of_voi_go_after_the_window(self) -> None:
+    def test_of_voi_yield_to_the_window(self) -> None:
         described = data_set(VOILUTSequence=[lookup_table([9, 9])], WindowCenter=128, WindowWidth=256)
         assert levels([0, 100, 255], "uint8", described) == [0, 100, 255]
 
-    def test_may_have_entries_of_more_bits_than_described(self) -> None:
+    def test_may_have_entries_with_more_bits_than_described(self) -> None:
         described = data_set(VOILUTSequence=[lookup_table([0, 512, 1023], bits=8)])
         assert levels([0, 1, 2], "uint8", described) == [0, 128, 255]
 
@@ -214,12 +214,12 @@ class TestLookupTables:
             table[tag] = RawDataElement(Tag(tag), vr, len(data), data, 0, False, False)
         assert levels([0, 1], "uint8", data_set(VOILUTSequence=[table])) == [255, 0]
 
-    def test_of_65536_entries_are_described_as_of_0(self) -> None:
+    def test_of_65536_entries_are_described_as_having_0(self) -> None:
         table = lookup_table([0] * 65535 + [255])
         table["LUTDescriptor"].value = [0, 0, 8]
         assert levels([0, 65534, 65535], "uint16", data_set(VOILUTSequence=[table])) == [0, 0, 255]
 
-    def test_are_not_read_further_than_any_goes(self) -> None:
+    def test_are_not_read_beyond_the_longest_possible(self) -> None:
         described = data_set(SegmentedRedPaletteColorLookupTableData=bytes(2_000_000))
         assert len(words_of(described, "SegmentedRedPaletteColorLookupTableData")) == 4 * 65536
 
@@ -234,5 +234,5 @@ class TestLookupTables:
         ],
     )
     @pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
-    def test_that_are_none_are_left_out(self, keyword: str, table: Dataset) -> None:
+    def test_that_are_invalid_are_left_out(self, keyword: str, table: Dataset) -> None:
         assert levels([0, 100, 200], "uint8", data_set(**{keyword: [table]})) == [0, 128, 255]

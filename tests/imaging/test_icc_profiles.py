@@ -8,7 +8,7 @@ from shared.imaging.pictures import render
 from shared.web.rendering_parameters import IccProfile, RenderingParameters
 from tests.imaging.pictures import data_set, frame_of, opened, rendered
 
-# That of sRGB with red and blue exchanged, by the names of its tags.
+# The profile of sRGB with red and blue exchanged, by the names of its tags.
 PROFILE = SRGB_PROFILE.replace(b"rXYZ", b"----", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"----", b"bXYZ", 1)
 GRAY = frame_of([[10, 20]])
 RED = frame_of([[[255, 0, 0]] * 4] * 4, photometric_interpretation="RGB")
@@ -29,7 +29,7 @@ class TestColorProfile:
         "profile",
         [b"", PROFILE[:-2], b"\0" * 200, PROFILE.replace(b"RGB ", b"CMYK", 1), PROFILE.replace(b"acsp", b"----")],
     )
-    def test_that_is_none_for_rgb_is_left_out(self, profile: bytes) -> None:
+    def test_that_is_not_for_rgb_is_left_out(self, profile: bytes) -> None:
         described = data_set(ICCProfile=profile)
         assert (
             "icc_profile"
@@ -37,7 +37,7 @@ class TestColorProfile:
         )
 
     @pytest.mark.parametrize("icc_profile", [IccProfile.YES, IccProfile.SRGB])
-    def test_is_none_of_gray(self, icc_profile: IccProfile) -> None:
+    def test_is_left_out_of_gray(self, icc_profile: IccProfile) -> None:
         parameters = RenderingParameters(icc_profile=icc_profile)
         described = data_set(ICCProfile=PROFILE)
         picture = opened(render([GRAY], described, "image/png", parameters, frame_numbers=[1]))
@@ -66,6 +66,6 @@ class TestColorProfile:
         assert rendered(RED, described, parameters)[0, 0].tolist() == [255, 0, 0]
 
     @pytest.mark.parametrize("icc_profile", [IccProfile.ADOBERGB, IccProfile.ROMMRGB])
-    def test_that_cannot_be_had_is_refused(self, icc_profile: IccProfile) -> None:
+    def test_that_is_not_offered_is_refused(self, icc_profile: IccProfile) -> None:
         with pytest.raises(NotAcceptable, match="no, yes, srgb"):
             rendered(RED, parameters=RenderingParameters(icc_profile=icc_profile))

@@ -71,12 +71,12 @@ class TestPalette:
         assert rendered(self.INDICES, described).tolist() == [[0, 23, 26, 28, 31, 255]]
 
     def test_that_repeats_segments_without_end_is_cut(self) -> None:
-        # The second of them stands for all that follow it, which make 1,200 million entries.
+        # The second segment stands for all that follow it, which make 1,200 million entries.
         segments = [0, 1, 1, 2, 65535, 14, 0, *[1, 60_000, 1] * 20_000]
         described = palette(dict.fromkeys(("Red", "Green", "Blue"), segments), segmented="Segmented")
         assert rendered(self.INDICES, described)[0].tolist() == [[1, 1, 1]] * 6
 
-    def test_of_a_bundled_image_is_as_pydicom_has_it(self) -> None:
+    def test_of_a_bundled_image_is_as_in_pydicom(self) -> None:
         frame, described = bundled("examples_palette.dcm")
         expected = apply_color_lut(frame.samples, described) >> 8
         assert (rendered(frame, described) == expected).all()

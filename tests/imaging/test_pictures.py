@@ -32,7 +32,7 @@ class TestFormats:
         assert np.abs(shown.astype(int) - expected).mean() < 3
         assert expected.std() > 20
 
-    def test_have_the_quality_asked_for(self) -> None:
+    def test_have_the_requested_quality(self) -> None:
         frame, described = bundled("CT_small.dcm")
         sizes = [
             len(render([frame], described, "image/jpeg", RenderingParameters(quality=quality), frame_numbers=[1]))
@@ -49,7 +49,7 @@ class TestFormats:
         assert data[baseline + 11] == chroma
 
     @pytest.mark.parametrize("media_type", ["image/jp2", "image/webp", "video/mp4", ""])
-    def test_that_cannot_be_had_are_refused_with_those_that_can(self, media_type: str) -> None:
+    def test_that_are_not_offered_are_refused_with_those_that_are(self, media_type: str) -> None:
         with pytest.raises(NotAcceptable, match="image/jpeg, image/png, image/gif"):
             render([RED], Dataset(), media_type, RenderingParameters(), frame_numbers=[1])
 
@@ -58,13 +58,13 @@ class TestFormats:
         with pytest.raises(NotAcceptable, match="image/gif only"):
             render([RED, RED], Dataset(), media_type, RenderingParameters(), frame_numbers=[1, 2])
 
-    def test_are_refused_for_what_makes_no_picture_without_saying_what_is_in_it(self) -> None:
+    def test_are_refused_for_what_makes_no_picture_without_its_content(self) -> None:
         frame = frame_of([[[0.25, 0, 0]]], "float32", photometric_interpretation="RGB")
         with pytest.raises(NotAcceptable, match="cannot be rendered") as refused:
             render([frame], Dataset(), "image/png", RenderingParameters(), frame_numbers=[1])
         assert "shift" not in str(refused.value)
 
-    def test_are_refused_as_the_frame_is(self) -> None:
+    def test_are_refused_as_their_frame_is(self) -> None:
         def frames() -> Iterator[DecodedFrame]:
             yield RED
             raise NotAcceptable("The second is damaged.")
@@ -90,7 +90,7 @@ class TestSize:
         parameters = RenderingParameters(viewport=viewport)
         assert rendered(RAMP, None, parameters, thumbnail_pixels=thumbnail_pixels).shape == shape
 
-    def test_of_a_region_is_its_own(self) -> None:
+    def test_of_a_region_is_that_of_the_region(self) -> None:
         part = rendered(RAMP, parameters=RenderingParameters(region=SourceRegion(2, 1, 4, 3)))
         assert (part == rendered(RAMP)[1:4, 2:6]).all()
 

@@ -1,4 +1,4 @@
-"""What Azure's resource types look like: the models of its management SDKs, of both generations, as plain shapes."""
+"""Azure's resource types: the models of its management SDKs, of both generations, as plain shapes."""
 
 import enum
 import importlib
@@ -51,7 +51,7 @@ STRING, INTEGER, BOOLEAN, ANY = Scalar("string"), Scalar("int"), Scalar("bool"),
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """A model of an SDK: its module below ``azure.mgmt``, its class, and the files that name its API version."""
+    """A model of an SDK: its module below ``azure.mgmt``, its class, and the files that state its API version."""
 
     module: str
     model: str
@@ -68,7 +68,7 @@ _LOGS: Final = ListOf(
     )
 )
 
-# Types that none of the SDKs here has: from Microsoft's reference, as far as infra/ needs them.
+# Types that none of the SDKs here has: from Microsoft's reference, as much as infra/ needs of them.
 _WRITTEN_DOWN: Final[dict[str, tuple[str, Model]]] = {
     "Microsoft.Resources/resourceGroups": (
         "2024-11-01",
@@ -111,7 +111,7 @@ _SDK_MODELS: Final = {
     "Microsoft.Web/sites/config": ResourceType("web", "StringDictionary"),
 }
 
-# A storage account is sent in one shape and comes back in another.
+# A storage account is sent in one shape and returned in another.
 _WRITTEN_AS: Final = {"Microsoft.Storage/storageAccounts": ResourceType("storage", "StorageAccountCreateParameters")}
 
 _SIMPLE: Final = {"str": STRING, "int": INTEGER, "long": INTEGER, "float": INTEGER, "bool": BOOLEAN}
@@ -119,7 +119,7 @@ _PYTHON: Final[dict[object, Scalar]] = {str: STRING, int: INTEGER, float: INTEGE
 
 
 def shape_to_write(resource_type: str) -> Model | None:
-    """What a resource of the type is declared with, beside its name; None for a type that is not known here."""
+    """What a resource of the type is declared with, beside its name; None for an unknown type."""
     if resource_type in _WRITTEN_DOWN:
         return _WRITTEN_DOWN[resource_type][1]
     found = _WRITTEN_AS.get(resource_type) or _SDK_MODELS.get(resource_type)
@@ -127,7 +127,7 @@ def shape_to_write(resource_type: str) -> Model | None:
 
 
 def shape_to_read(resource_type: str) -> Model | None:
-    """What can be read of a resource of the type, beside its name and ID; None for a type that is not known here."""
+    """What can be read from a resource of the type, beside its name and ID; None for an unknown type."""
     if resource_type in _WRITTEN_DOWN:
         return _WRITTEN_DOWN[resource_type][1]
     found = _SDK_MODELS.get(resource_type)
@@ -136,7 +136,7 @@ def shape_to_read(resource_type: str) -> Model | None:
 
 @cache
 def api_versions(resource_type: str) -> frozenset[str]:
-    """The API versions of the SDK that has the type: the shapes here are right for these."""
+    """The API versions of the SDK that has the type, for which the shapes here are right."""
     if resource_type in _WRITTEN_DOWN:
         return frozenset({_WRITTEN_DOWN[resource_type][0]})
     if resource_type not in _SDK_MODELS:
@@ -162,7 +162,7 @@ _models: Final[dict[type, Model]] = {}
 def _model_of(cls: type, models: types.ModuleType) -> Model:
     if cls in _models:
         return _models[cls]
-    model = _models[cls] = Model()  # known before it is filled: it may hold itself
+    model = _models[cls] = Model()  # registered before it is filled: it may hold itself
     if hasattr(cls, "_attribute_map"):
         _fill_from_attribute_map(model, cls, models)
     else:
@@ -203,7 +203,7 @@ def _shape_of_text(text: str, models: types.ModuleType) -> Shape:
 
 
 def _fill_from_rest_fields(model: Model, cls: type, models: types.ModuleType) -> None:
-    """The newer generation: annotated descriptors, on the class and those it derives from."""
+    """The newer generation: annotated descriptors, on the class and its bases."""
     for base in reversed(cls.__mro__):
         namespace = {**vars(sys.modules[base.__module__]), "_models": models}
         hints = typing.get_type_hints(base, globalns=namespace) if "__annotations__" in vars(base) else {}

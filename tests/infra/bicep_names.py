@@ -1,4 +1,4 @@
-"""Checks that every name in a set of Bicep files stands for something, and that everything declared is used."""
+"""Checks that every name in a set of Bicep files refers to something, and that everything declared is used."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -50,7 +50,7 @@ def params_of(module: Declaration) -> dict[str, Expression]:
 
 
 def check_names(files: dict[str, BicepFile]) -> Iterator[str]:
-    """A line for each name that is declared twice, unknown, not used or wrongly used."""
+    """A line for each name that is declared twice, unknown, unused or misused."""
     for file in files.values():
         yield from _check_declarations(file)
         yield from _check_uses(files, file)
@@ -79,7 +79,7 @@ def _check_declarations(file: BicepFile) -> Iterator[str]:
 def _check_default(
     file: BicepFile, declared: Declaration, name: str, arguments: tuple[Expression, ...]
 ) -> Iterator[str]:
-    """Whether a decorator agrees with the type and the default of its parameter."""
+    """Check that a decorator agrees with the type and the default of its parameter."""
     if declared.kind != "parameter" or name == "description":
         return
     limit, default = arguments[0], declared.value

@@ -1,4 +1,4 @@
-"""Checks what this project demands of its Bicep: roles, nothing secret, nothing open, the settings of the app."""
+"""Checks what this project requires of its Bicep: roles, nothing secret, nothing open, the app's settings."""
 
 import re
 from collections.abc import Iterator
@@ -44,13 +44,13 @@ HOST_SETTINGS: Final = {
 NOT_DEPLOYED: Final = {
     "STORAGE_CONNECTION_STRING": "the archive is reached by identity",
     "CREATE_STORAGE": "the template makes container and tables",
-    "ANONYMOUS_ACCESS": "a service that others reach asks who they are",
+    "ANONYMOUS_ACCESS": "a service that others can reach requires sign-in",
 }
 
 # Limits keep their defaults; the parameter moreSettings changes them.
 LIMITS: Final = re.compile("(MAX|DEFAULT)_[A-Z_]+")
 
-# What the Flex Consumption plan does not take, https://learn.microsoft.com/azure/azure-functions/functions-app-settings
+# Not for the Flex Consumption plan, https://learn.microsoft.com/azure/azure-functions/functions-app-settings
 _NOT_ON_FLEX: Final = re.compile(
     "FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION)|WEBSITE_(RUN_FROM_PACKAGE|CONTENT.*|TIME_ZONE)|"
     "SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD|AzureWebJobsStorage"
@@ -80,7 +80,7 @@ _SECRET: Final = re.compile("key|secret|password|token|connectionstring|sas$", r
 
 
 def check_policy(files: dict[str, BicepFile]) -> Iterator[str]:
-    """A line for each thing that the files do and must not, or must and do not."""
+    """A line for each thing that the files do but must not, or must but do not."""
     for file in files.values():
         yield from _check_roles(file)
         yield from _check_secrets(file)
@@ -120,7 +120,7 @@ def _role_table(declared: Declaration) -> dict[str, Expression]:
 
 
 def _assigned(file: BicepFile, assignment: Declaration) -> set[str]:
-    """The roles that an assignment names: itself, or in the list that it goes through."""
+    """The roles that an assignment names, itself or in the list that it loops over."""
     if isinstance(assignment.loop_over, Name) and assignment.loop_over.name in file.of("variable"):
         found = file.of("variable")[assignment.loop_over.name].value
         assert found is not None
@@ -174,7 +174,7 @@ def _at(value: Expression | None, path: str) -> Expression | None:
 
 
 def application_settings(files: dict[str, BicepFile]) -> dict[str, Expression]:
-    """The settings that the template gives the app, and wins with over the operator's: the last that are joined."""
+    """The app's settings from the template, which override the operator's: the last that are joined."""
     for file in files.values():
         for resource in file.of("resource").values():
             name = _at(resource.body, "name")
@@ -187,7 +187,7 @@ def application_settings(files: dict[str, BicepFile]) -> dict[str, Expression]:
 
 
 def check_settings(files: dict[str, BicepFile]) -> Iterator[str]:
-    """Whether the application settings are those that app and host have, and those that a deployment needs."""
+    """Check that the application settings are ones that app and host have, and all that a deployment needs."""
     given = application_settings(files)
     own = {setting.name.upper() for setting in fields(Settings)}
     for name in given:

@@ -13,7 +13,7 @@ _SECOND_PARSER = BicepParser()
 
 
 class BicepSyntaxError(Exception):
-    """Text that is not Bicep, or not what this module reads of it; the message has the line."""
+    """Text that is not Bicep, or beyond what this module reads; the message has the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Array(Expression):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object(Expression):
-    """Members by name, those whose name is computed apart."""
+    """Members by name; those with a computed name separately."""
 
     members: dict[str, Expression]
     computed: tuple[tuple[Expression, Expression], ...]
@@ -71,7 +71,7 @@ class Call(Expression):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Expression):
-    """Any operator but the ternary: every one of infra/ makes a Boolean."""
+    """Any operator but the ternary: all in infra/ make a Boolean."""
 
     operands: tuple[Expression, ...]
 
@@ -145,7 +145,7 @@ def parse(path: str, text: str) -> BicepFile:
 
 
 def inner(expression: Expression) -> tuple[Expression, ...]:
-    """The expressions that one is made of."""
+    """The direct parts of an expression."""
     match expression:
         case Interpolated():
             return expression.holes
@@ -172,7 +172,7 @@ def within(expression: Expression) -> Iterator[Expression]:
 
 
 def expressions(declared: Declaration) -> Iterator[Expression]:
-    """Every expression of a declaration, decorators' included."""
+    """Every expression in a declaration, including its decorators."""
     roots = (declared.value, declared.condition, declared.loop_over)
     for root in (*roots, *(argument for arguments in declared.decorators.values() for argument in arguments)):
         if root is not None:

@@ -1,4 +1,4 @@
-"""Checks resources against the shapes of Azure's types: names, kinds of values, parents, what is read of them."""
+"""Checks resources against the shapes of Azure's types: names, kinds of values, parents, and what is read from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _READ_OF_ALL: Final = {"id": "string", "name": "string"}
 
 
 def check_types(files: dict[str, BicepFile]) -> Iterator[str]:
-    """A line for each resource, value or reading that does not fit Azure's types."""
+    """A line for each resource, value or read property that does not fit Azure's types."""
     for file in files.values():
         checks = _Checks(files, file)
         for resource in file.of("resource").values():
@@ -70,7 +70,7 @@ class _Checks:
             yield from self.value(body, shape, resource.name)
 
     def _place(self, resource: Declaration, where: str) -> Iterator[str]:
-        """A child has its parent's type and one part more; without a parent its name has a part for each type."""
+        """A child has its parent's type and one more part; without a parent its name has a part for each type."""
         members = resource.body.members
         parent, name = members.get("parent"), members.get("name")
         if name is None:
@@ -87,7 +87,7 @@ class _Checks:
             yield f"{where}: its parent is not a {resource.type.rpartition('/')[0]}."
 
     def value(self, value: Expression, shape: Shape, path: str) -> Iterator[str]:
-        """Whether a value fits a shape, through variables, conditions and the functions that join."""
+        """Check that a value fits a shape, through variables, conditions and the functions that join."""
         where = f"{self.file.path}:{value.line}: {path}"
         match value, shape:
             case Name(), _ if value.name in self.file.of("variable"):
@@ -129,7 +129,7 @@ class _Checks:
                 yield f"{self.file.path}:{value.line}: {path} lacks {name}."
 
     def declared(self, declared: Declaration) -> Iterator[str]:
-        """Whether conditions, loops, defaults, outputs and arguments of modules are of the right data types."""
+        """Check that conditions, loops, defaults, outputs and arguments of modules have the right data types."""
         where = f"{self.file.path}:{declared.line}: {declared.kind} {declared.name}"
         for value, wanted in ((declared.condition, "bool"), (declared.loop_over, "array")):
             if value is not None and self.kind(value) not in (wanted, "any"):
@@ -147,14 +147,14 @@ class _Checks:
                     yield f"{where} is given {name} of type {kind}, not {parameters[name].type}."
 
     def reading(self, member: Member) -> Iterator[str]:
-        """Whether what is read of a resource, or of a variable that is an object, is there."""
+        """Check that what is read from a resource, or from a variable that is an object, exists."""
         try:
             self._read(member)
         except LookupError as error:
             yield f"{self.file.path}:{member.line}: {error.args[0]}"
 
     def _read(self, member: Member) -> Shape | None:
-        """The shape of a member of a resource; None where it is not known. Raises LookupError for none."""
+        """The shape of a member of a resource; None where it is unknown. Raises LookupError without such a member."""
         target: Shape | None
         if isinstance(member.target, Name):
             resource = self.file.of("resource").get(member.target.name)

@@ -1,4 +1,4 @@
-"""All checks of infra/ together. They need neither Azure nor the Bicep compiler, and cannot replace them."""
+"""All checks of infra/. They need neither Azure nor the Bicep compiler, and cannot replace them."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ PARAMETERS = "infra/main.parameters.json"
 
 
 def sources() -> dict[str, str]:
-    """The text of every file of infra/, by its path."""
+    """The text of every file in infra/, by its path."""
     paths = [*ROOT.glob("infra/**/*.bicep"), ROOT / PARAMETERS]
     return {path.relative_to(ROOT).as_posix(): path.read_text() for path in sorted(paths)}
 
 
 def parsed(texts: dict[str, str]) -> dict[str, BicepFile]:
-    """The Bicep files among some texts; raises BicepSyntaxError."""
+    """The Bicep files among the texts; raises BicepSyntaxError."""
     return {path: parse(path, text) for path, text in texts.items() if path.endswith(".bicep")}
 
 

@@ -9,10 +9,10 @@ from tests.infra.bicep_syntax import BicepFile, Declaration, Literal
 
 _REFERENCE: Final = re.compile(r"\$\{(\w+)(?:=(.*))?\}")
 
-# Names of azd's own; every other variable is its parameter's name in upper case.
+# azd's own names; every other variable is its parameter's name in upper case.
 _AZD: Final = {"environmentName": "AZURE_ENV_NAME", "location": "AZURE_LOCATION"}
 
-# Computed where it is not given, which a file of values cannot say.
+# Computed by default, which a file of values cannot say.
 NOT_IN_THE_FILE: Final = {"authority"}
 
 
@@ -22,7 +22,7 @@ def variable_of(parameter: str) -> str:
 
 
 def check_parameters(text: str, main: BicepFile) -> Iterator[str]:
-    """A line for each parameter that is unknown, missing, or has another default than in Bicep."""
+    """A line for each parameter that is unknown, missing, or has a default other than in Bicep."""
     wanted = main.of("parameter")
     given = {name: entry["value"] for name, entry in json.loads(text)["parameters"].items()}
     for name in sorted(set(given) - set(wanted)):

@@ -1,4 +1,4 @@
-"""infra/ is right as far as can be told without Azure, and what tells it would tell a mistake of each kind."""
+"""infra/ is right where that can be checked without Azure, and the checks would find each kind of mistake."""
 
 import re
 from typing import Final
@@ -27,7 +27,7 @@ def test_there_is_something_to_check() -> None:
     assert sum(len(file.of("resource")) for file in files.values()) > 25
 
 
-# What is wrong; in which file: what stands there, what is put in its place, what the checks must say.
+# What is wrong; in which file: the right text, the wrong text in its place, what the checks must say.
 MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
     "syntax": {
         MAIN: [
@@ -217,15 +217,15 @@ MISTAKES: Final[dict[str, dict[str, list[tuple[str, str, str]]]]] = {
     ("path", "right", "wrong", "said"),
     [(path, *mistake) for files in MISTAKES.values() for path, listed in files.items() for mistake in listed],
 )
-def test_a_mistake_is_told(path: str, right: str, wrong: str, said: str) -> None:
+def test_a_mistake_is_reported(path: str, right: str, wrong: str, said: str) -> None:
     texts = sources()
-    assert right in texts[path], "this mistake cannot be made any more: adapt the table"
+    assert right in texts[path], "this mistake can no longer be made: adapt the table"
     texts[path] = texts[path].replace(right, wrong, 1)
     told = problems(texts)
     assert any(said in line for line in told), told
 
 
-def test_a_module_that_nobody_uses_is_told() -> None:
+def test_an_unused_module_is_reported() -> None:
     texts = sources()
     texts[module("spare")] = "output spare string = 'spare'\n"
     assert f"{module('spare')}: no file uses this module." in problems(texts)
@@ -249,7 +249,7 @@ def test_the_archive_has_the_container_and_tables_that_the_app_uses() -> None:
     assert [getattr(one, "value", None) for one in tables.items] == list(archive._TABLES)
 
 
-def test_the_package_has_a_container_of_the_host() -> None:
+def test_the_package_has_a_container_in_the_hosts_account() -> None:
     files = parsed(sources())
     app = params_of(modules_of(files, module("function-app"))["functionApp"])
     host = params_of(modules_of(files, module("storage-account"))["hostStorage"])
@@ -259,7 +259,7 @@ def test_the_package_has_a_container_of_the_host() -> None:
     assert package.value in [getattr(one, "value", None) for one in containers.items]
 
 
-def test_private_endpoints_lead_to_every_service_that_is_asked() -> None:
+def test_private_endpoints_lead_to_every_service_in_use() -> None:
     files = parsed(sources())
     endpoints = modules_of(files, module("private-endpoints"))
     zones = literals(files[module("network")].of("variable")["services"])

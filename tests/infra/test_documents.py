@@ -36,7 +36,7 @@ def test_every_module_is_documented() -> None:
     assert sorted(documented) == sorted(path.stem for path in ROOT.glob("infra/modules/*.bicep"))
 
 
-def test_the_roles_are_those_that_are_assigned() -> None:
+def test_the_documented_roles_are_those_assigned() -> None:
     access = parsed(sources())["infra/modules/access.bicep"].of("variable")
     assigned = [("Monitoring Metrics Publisher", "Application Insights")]
     for variable, account in (("hostRoles", "host account"), ("archiveRoles", "archive account")):
@@ -89,5 +89,5 @@ def test_the_command_takes_prices(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "| `--hot` | 2 |" in printed
 
 
-def test_the_simulation_of_the_documents_is_that_of_the_code() -> None:
+def test_the_documented_simulation_is_that_of_the_code() -> None:
     assert "\n".join(scale.rows(scale.Limits())) in (ROOT / "docs/performance.md").read_text()

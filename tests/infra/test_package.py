@@ -13,12 +13,12 @@ from pathspec import GitIgnoreSpec
 
 from tests.infra.checks import ROOT
 
-# An entry of the lock: name, version, marker, and its hashes on the lines below.
+# A package in the lock: name, version, marker, and its hashes on the lines below.
 _ENTRY: Final = re.compile(
     r"^([\w.-]+==\S+)(?: ; (.+?))? \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
 
-# What azd and the tools of Python leave in the folder, beside what is in the repository.
+# What azd and Python's tools leave in the folder, beside what is in the repository.
 LEFT_OVERS: Final = [
     ".azure/prod/.env",
     ".env",
@@ -30,7 +30,7 @@ LEFT_OVERS: Final = [
 
 
 def pinned() -> list[tuple[Requirement, int]]:
-    """The entries of requirements.txt and how many hashes each has."""
+    """The packages in requirements.txt, and how many hashes each has."""
     entries = []
     for requirement, marker, hashes in _ENTRY.findall((ROOT / "requirements.txt").read_text()):
         entries.append((Requirement(f"{requirement}; {marker}" if marker else requirement), hashes.count("--hash")))
@@ -38,7 +38,7 @@ def pinned() -> list[tuple[Requirement, int]]:
 
 
 def here(requirement: Requirement) -> bool:
-    """Whether the requirement is one for this Python."""
+    """Whether the requirement applies to this Python."""
     return requirement.marker is None or requirement.marker.evaluate()
 
 
@@ -79,11 +79,11 @@ def test_every_package_is_pinned_by_version_and_hash() -> None:
     text = (ROOT / "requirements.txt").read_text()
     assert len(pinned()) == len(re.findall(r"^\w", text, re.MULTILINE)) > 40
     assert all(hashes for _, hashes in pinned())
-    assert "://" not in text  # no registry: the installer's own is right
+    assert "://" not in text  # no registry: the installer's default is right
 
 
 @pytest.mark.parametrize("requirement", ASKED, ids=str)
-def test_the_lock_has_what_is_asked_for(requirement: Requirement) -> None:
+def test_the_lock_has_what_is_required(requirement: Requirement) -> None:
     """`make lock` was run after requirements.in changed."""
     assert any(
         canonicalize_name(one.name) == canonicalize_name(requirement.name)
@@ -94,11 +94,11 @@ def test_the_lock_has_what_is_asked_for(requirement: Requirement) -> None:
 
 
 def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
-    """Add a package and everything that it needs here, as the installed metadata has it, to `found`."""
+    """Add a package and everything that it needs here, by the installed metadata, to `found`."""
     try:
         requires = distribution(name).requires or []
     except PackageNotFoundError:
-        pytest.fail(f"{name} is needed, and not installed: run make setup.")
+        pytest.fail(f"{name} is needed, but not installed: run make setup.")
     found.add(canonicalize_name(name))
     for requirement in map(Requirement, requires):
         marker, known = requirement.marker, canonicalize_name(requirement.name) in found and not requirement.extras
@@ -106,8 +106,8 @@ def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
             needed(requirement.name, frozenset(requirement.extras), found)
 
 
-def test_the_lock_is_complete_and_is_what_the_tests_run_on() -> None:
-    """Every package that the app brings along here is in the lock, in the version that is installed, and no other."""
+def test_the_lock_is_complete_and_what_the_tests_run_on() -> None:
+    """The lock has every package that the app needs here, in the installed version, and no other."""
     found: set[str] = set()
     for requirement in filter(here, ASKED):
         needed(requirement.name, frozenset(requirement.extras), found)
@@ -115,7 +115,7 @@ def test_the_lock_is_complete_and_is_what_the_tests_run_on() -> None:
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
-def test_a_package_that_is_locked_twice_is_installed_once(python: str) -> None:
+def test_a_package_locked_twice_is_installed_once(python: str) -> None:
     names = [one.name for one, _ in pinned()]
     twice = {name for name in names if names.count(name) > 1}
     fitting = [

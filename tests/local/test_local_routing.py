@@ -18,11 +18,11 @@ def route(name: str, template: str, *methods: str) -> Route:
 
 
 def hidden(routes: Iterable[Route]) -> list[tuple[str, str]]:
-    """Pairs of functions (first, second) where the first answers what the second's template spells out."""
+    """Pairs of functions (first, second) where the first answers a path that the second's template matches."""
     tried = ordered(routes)
     pairs = []
     for index, second in enumerate(tried):
-        # A value that is no literal of any template stands for each parameter.
+        # Each parameter gets a value that is not a literal of any template.
         spelled = re.sub(r"\{\*?\w+\}", "0.0", second.template)
         pairs += [
             (first.function_name, second.function_name)
@@ -70,7 +70,7 @@ def test_find(method: str, path: str, expected: tuple[Route, dict[str, str]] | N
     assert find(ROUTES, method, path) == expected
 
 
-def test_the_first_by_name_without_regard_to_case_answers() -> None:
+def test_the_first_by_name_ignoring_case_answers() -> None:
     by_id, recent = route("b_item", "items/{id}"), route("A_recent", "items/recent")
     found = find(ordered([by_id, recent]), "GET", "/items/recent")
     assert found == (recent, {})

@@ -122,7 +122,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def pieces(count: int) -> Iterator[bytes]:
-    """A body without announced length."""
+    """A body of unannounced length."""
     yield from (CHUNK for _ in range(count))
 
 
@@ -217,7 +217,7 @@ def test_a_handler_sees_a_body_over_the_limit_break_off(client: httpx.Client) ->
 
 
 @pytest.mark.parametrize("how", ["none", "error"])
-def test_a_failing_handler_is_500_and_says_nothing_of_the_reason(client: httpx.Client, how: str) -> None:
+def test_a_failing_handler_is_500_without_the_reason(client: httpx.Client, how: str) -> None:
     response = client.get(f"/break/{how}")
     assert (response.status_code, response.text) == (500, "Internal Server Error")
 
@@ -233,7 +233,7 @@ def test_a_failure_after_the_head_breaks_the_answer_off(client: httpx.Client) ->
         client.get("/break/late")
 
 
-def test_the_log_names_no_query_and_keeps_to_one_line(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_no_query_and_stays_on_one_line(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "local.server")
     client.get("/describe/a%0Ab?PatientName=Doe")
     wait_until(lambda: bool(caplog.records))
@@ -252,7 +252,7 @@ def test_an_absolute_request_target_is_routed_by_its_path(base_url: str) -> None
     assert b'"query":"b"' in answer
 
 
-def test_routes_of_names_http_functions_alone_in_the_hosts_order() -> None:
+def test_routes_of_returns_only_http_functions_in_the_hosts_order() -> None:
     app = func.FunctionApp()
     for name in ("beta", "Alpha", "gamma"):
         app.function_name(name)(app.route(methods=["GET"])(respond))
@@ -264,7 +264,7 @@ def test_routes_of_names_http_functions_alone_in_the_hosts_order() -> None:
     ]
 
 
-def test_what_would_be_served_otherwise_than_on_azure_is_refused() -> None:
+def test_what_would_be_served_differently_on_azure_is_refused() -> None:
     def handler(request: Request) -> Response:
         return Response()
 

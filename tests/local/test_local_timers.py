@@ -28,7 +28,7 @@ def app_with_timer(schedule: str) -> func.FunctionApp:
     return app
 
 
-def test_timers_of_finds_the_timer_functions_alone() -> None:
+def test_timers_of_finds_only_the_timer_functions() -> None:
     (timer,) = timers_of(app_with_timer("0 */5 * * * *").get_functions())
     assert (timer.name, timer.schedule) == ("sweep", "0 */5 * * * *")
 
