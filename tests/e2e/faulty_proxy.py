@@ -1,4 +1,4 @@
-"""A proxy before a server that fails on purpose: busy, too small, slow, or losing what it should pass on."""
+"""A proxy in front of a server that fails on purpose: busy, too small, slow, or losing what it should pass on."""
 
 import asyncio
 import threading
@@ -23,9 +23,9 @@ _DROPPED = ("host", "content-length", "transfer-encoding", "connection", "conten
 class FaultyProxy:
     """The ASGI app of the proxy.
 
-    `faults` meet the next requests that store or retrieve: "busy" is 503 and nothing passed on, "lost" passes the
-    request on and then breaks the connection, "cut" does so in the midst of the answer. A store of more than
-    `max_bytes` is 413, and each is answered after `seconds`. `stores` are the lengths of those that came.
+    `faults` hit the next requests that store or retrieve: "busy" is 503 and nothing passed on, "lost" passes the
+    request on and then breaks the connection, "cut" breaks it in the middle of the answer. A store of more than
+    `max_bytes` is 413, and each is answered after `seconds`. `stores` are the lengths of the stores received.
     """
 
     def __init__(self, target: str) -> None:
@@ -72,7 +72,7 @@ class FaultyProxy:
 
 @contextmanager
 def faulty_proxy(target: str) -> Iterator[FaultyProxy]:
-    """A proxy that runs before the server at `target`, scheme and host, and is at its own `url`."""
+    """A proxy in front of the server at `target` (scheme and host), at its own `url`."""
     proxy, port = FaultyProxy(target), free_ports(1)
     proxy.url = f"http://127.0.0.1:{port}/v2"
     server = uvicorn.Server(

@@ -1,4 +1,4 @@
-"""A served app whose memory is measured, and requests made while they are sent, of any size."""
+"""A served app whose memory is measured, and requests of any size, generated as they are sent."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ Files = Iterator[Iterator[bytes]]
 
 @dataclass(frozen=True)
 class WarmServer(Server):
-    """A server that has imported what it needs: its process' folder in /proc, and what it takes at rest."""
+    """A server that has imported what it needs: its process' folder in /proc, and the memory it takes at rest."""
 
     process: Path
     bytes_at_rest: int
@@ -54,13 +54,13 @@ def process_of(server: Server) -> Path:
                 and "pydantic_core" in (folder / "maps").read_text()
             ):
                 return folder
-        except OSError:  # another's, or gone meanwhile
+        except OSError:  # another user's, or already gone
             continue
-    raise AssertionError("The served process is not to be found.")
+    raise AssertionError("The served process cannot be found.")
 
 
 def peak_bytes(process: Path) -> int:
-    """The most that a process has held in memory."""
+    """The most bytes that a process has held in memory."""
     line = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * KIB
 
@@ -74,7 +74,7 @@ def instance(study: str, pixel_bytes: int) -> Iterator[bytes]:
 
 
 def enhanced_image(frames: int, study: str | None = None) -> Iterator[bytes]:
-    """A file with an item of functional groups for each frame, six elements and three sequences in each."""
+    """A file with an item of functional groups for each frame, each with six elements and three sequences."""
 
     def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
         if vr == b"SQ":
@@ -106,7 +106,7 @@ def enhanced_image(frames: int, study: str | None = None) -> Iterator[bytes]:
 
 
 async def store(server: Server, files: Files) -> None:
-    """Store files in one request, made while it is sent; all of them must be stored."""
+    """Store files in one request, generated as it is sent; all of them must be stored."""
     count = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -126,12 +126,12 @@ async def store(server: Server, files: Files) -> None:
 
 
 def check_growth(server: WarmServer, capsys: pytest.CaptureFixture[str], what: str, *requests: Awaitable[None]) -> None:
-    """Send requests at once, and see that the process' memory stays within bounds."""
+    """Send requests at once, and check that the process' memory stays within bounds."""
 
     async def all_at_once() -> None:
         await asyncio.gather(*requests)
 
-    (server.process / "clear_refs").write_text("5")  # the peak is counted anew
+    (server.process / "clear_refs").write_text("5")  # restarts the count of the peak
     asyncio.run(all_at_once())
     growth = peak_bytes(server.process) - server.bytes_at_rest
     with capsys.disabled():

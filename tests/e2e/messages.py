@@ -1,4 +1,4 @@
-"""Multipart messages as the tutorial's client makes and reads them: with requests-toolbelt and plain text, not ours."""
+"""Multipart messages as the tutorial's client makes and reads them: by requests-toolbelt and text, not our codec."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ ANY_DICOM_PARTS = 'multipart/related; type="application/dicom"; transfer-syntax=
 
 
 def multipart(files: Iterable[bytes], part_type: str = "application/dicom") -> bytes:
-    """A multipart/related body of the boundary `tutorial`."""
+    """A multipart/related body with the boundary `tutorial`."""
     head = f"--tutorial\r\nContent-Type: {part_type}\r\n\r\n".encode()
     return b"".join(head + file + b"\r\n" for file in files) + b"--tutorial--\r\n"
 

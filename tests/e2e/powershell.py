@@ -1,8 +1,9 @@
-"""Reads a PowerShell script: of the language, as much as examples/tutorial.ps1 uses, in words of bash.
+"""Translates a PowerShell script to bash: as much of the language as examples/tutorial.ps1 uses.
 
-PowerShell itself is not at hand where the tests run. A grammar says whether the text is PowerShell, and each line is of
-a form below, whose meaning in 5.1 and in 7 is the same and is known; what a line gives to curl.exe has nothing that 5.1
-passes on otherwise than 7 (inner quotes, a backslash before a quote), or that either reads otherwise than bash.
+PowerShell itself is not available where the tests run. A grammar says whether the text is PowerShell, and each line has
+one of the forms below, whose meaning in 5.1 and in 7 is the same and known; what a line passes to curl.exe has nothing
+that 5.1 passes on differently from 7 (inner quotes, a backslash before a quote), or that either reads differently from
+bash.
 """
 
 import re
@@ -13,7 +14,7 @@ from tree_sitter import Language, Parser
 
 _PARSER: Final = Parser(Language(tree_sitter_powershell.language()))
 
-# Names of variables may hold "?" and ":" in PowerShell: neither may follow one in a string.
+# Names of variables may contain "?" and ":" in PowerShell: neither may follow one in a string.
 _EXPANDED: Final = r'"(?:[^"`\\$]|\$(?:env:)?[A-Za-z_]+(?![\w?:]))*"'
 _ARGUMENT: Final = rf"(?:--?[A-Za-z-]+|[A-Z]+|'[^'\"`\\]*'|{_EXPANDED})"
 _CURL: Final = rf"curl\.exe((?: {_ARGUMENT})+)"
@@ -39,9 +40,9 @@ _FORMS: Final = {
 
 
 def to_bash(script: str) -> str:
-    """The script for bash. Raises ValueError for what is not PowerShell, or has a line of a form not known here."""
+    """The script for bash. Raises ValueError for what is not PowerShell, or has a line of an unknown form."""
     if not script.isascii():
-        raise ValueError("PowerShell 5.1 takes a file without a byte order mark for one of the machine's code page.")
+        raise ValueError("PowerShell 5.1 reads a file without a byte order mark in the machine's code page.")
     if _PARSER.parse(script.encode()).root_node.has_error:
         raise ValueError("The grammar finds an error in the script.")
     lines = [_translated(line.strip()) for line in script.splitlines()]
@@ -53,4 +54,4 @@ def _translated(line: str) -> str:
     for form, translation in _FORMS.items():
         if match := re.fullmatch(form, line):
             return re.sub(r"\$env:(\w+)", r"${\1}", match.expand(translation))
-    raise ValueError(f"No form of a line that is known here: {line}")
+    raise ValueError(f"No known form of a line: {line}")

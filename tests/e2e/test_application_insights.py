@@ -1,4 +1,4 @@
-"""The served app with Application Insights configured: what really is sent, to a server that stands for it."""
+"""The served app with Application Insights configured: what is really sent, to a server that stands in for it."""
 
 import gzip
 import json
@@ -17,13 +17,13 @@ from tests.conftest import serving
 from tests.support.served_instances import dataset, part10, path_of
 
 NAME, PATIENT_ID = "Unerkannt^Ulla", "verborgen-0815"
-PIXELS = bytes(32 * 1024**2)  # more than lies in the buffers between two ends of a connection
+PIXELS = bytes(32 * 1024**2)  # more than fits in the buffers between two ends of a connection
 OCTETS = "application/octet-stream"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class Ingestion(ThreadingHTTPServer):
-    """Takes what exporters send; `items` are the telemetry items in order of arrival."""
+    """Receives what exporters send; `items` are the telemetry items in order of arrival."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -31,7 +31,7 @@ class Ingestion(ThreadingHTTPServer):
         self.has_arrived = threading.Condition()
 
     def wait_for(self, *kinds: str, requests: int) -> None:
-        """Until items of the kinds, and that many requests, have arrived."""
+        """Wait until items of the kinds, and that many requests, have arrived."""
 
         def have_arrived() -> bool:
             arrived = Counter(item["data"]["baseType"] for item in self.items)
@@ -129,7 +129,7 @@ def test_requests_and_metrics_arrive_without_patients_values(ingestion: Ingestio
         assert value.lower() not in sent
 
 
-def test_a_connection_string_that_is_none_stops_no_request(tmp_path: Path) -> None:
+def test_an_invalid_connection_string_stops_no_request(tmp_path: Path) -> None:
     with serving(tmp_path / "log", APPLICATIONINSIGHTS_CONNECTION_STRING="nonsense") as server:
         assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204
         assert httpx.get(f"{server.base_url}/v2/studies").status_code == 204

@@ -1,4 +1,4 @@
-"""What a real browser makes of the answers: pages of another origin read them, and what is stored runs no script."""
+"""What a real browser does with the answers: pages of another origin read them, and stored scripts do not run."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
 @contextmanager
 def page() -> Iterator[tuple[str, list[str]]]:
-    """An origin of its own, and the page that it serves, which may be changed."""
+    """A separate origin, and the page that it serves, which may be changed."""
     pages = [""]
 
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ def page() -> Iterator[tuple[str, list[str]]]:
 
 
 def shown(url: str, profile: Path) -> str:
-    """The document of a URL as the browser has it once its scripts have run."""
+    """The document at a URL, as the browser has it once its scripts have run."""
     arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
     done = subprocess.run(  # noqa: S603 -- our own arguments
         [str(CHROMIUM), *arguments, "--virtual-time-budget=20000", "--dump-dom", url],
@@ -134,7 +134,7 @@ def test_what_is_stored_is_shown_and_runs_no_script(tmp_path: Path) -> None:
         assert httpx.get(url).headers["Content-Type"] == "text/xml"
         profile = tmp_path / "profile"
         assert said(shown(url, profile)) == "nothing"
-        # The same document, without the headers, does run: so it is they that keep it from it.
+        # The same document runs without the headers: so it is they that prevent it.
         pages[0] = SCRIPTED.decode()
         assert said(shown(origin, profile)) == "ran"
         picture = f"{server.base_url}/v2{path_of(image)}/rendered"

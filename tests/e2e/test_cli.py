@@ -1,4 +1,4 @@
-"""The command line against a served app: what it says, what it leaves in the archive, and how it takes failures."""
+"""The command line against a served app: what it says, what it leaves in the archive, and how it handles failures."""
 
 import csv
 import json
@@ -61,14 +61,14 @@ def cli(url: str) -> Cli:
 
 
 def run(*arguments: object, url: str, code: int = 0, **options: Any) -> Result:
-    """The command in this process; it is to end with this exit code."""
+    """Run the command in this process; it must end with this exit code."""
     result = CliRunner().invoke(app, list(map(str, arguments)), env={**SIGNED_IN, "DICOMWEB_URL": url}, **options)
     assert result.exit_code == code, result.output
     return result
 
 
 def uploaded(cli: Cli, folder: Path, *options: object, code: int = 0) -> dict[str, Any]:
-    """The report of an upload."""
+    """Upload, and return the report."""
     report = folder.parent / "report.json"
     cli("upload", folder, "--report", report, *options, code=code)
     document: dict[str, Any] = json.loads(report.read_text())
@@ -79,7 +79,7 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["stored"], report["already_there"], len(report["failures"]), report["skipped"]
 
 
-def test_a_python_that_lacks_what_it_needs_is_told_so() -> None:
+def test_missing_requirements_are_reported() -> None:
     done = subprocess.run([sys.executable, "-S", "-m", "dicomweb_cli"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("No module named 'typer'. Run `. .venv/bin/activate` first")
@@ -99,12 +99,12 @@ def study(tmp_path: Path) -> tuple[str, Path]:
 
 
 def stored_in(server: WatchedServer, study_uid: str) -> int:
-    """How many instances the archive has of a study; it is consistent."""
+    """How many instances of a study the archive has, which is consistent."""
     return server.check().get(study_uid, 0)
 
 
 def by_uid(folder: Path) -> dict[str, bytes]:
-    """What follows the preamble in each file, by SOP Instance UID."""
+    """Each file from after its preamble on, by SOP Instance UID."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {pydicom.dcmread(path).SOPInstanceUID: path.read_bytes()[128:] for path in files}
 
@@ -149,7 +149,7 @@ def test_what_is_held_is_not_sent_again(proxy: FaultyProxy, study: tuple[str, Pa
     assert proxy.stores[-1] < 2000
 
 
-def test_failures_are_told_with_the_servers_reasons(cli: Cli, tmp_path: Path) -> None:
+def test_failures_are_reported_with_the_servers_reasons(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     folder.mkdir()
     twin = {"StudyInstanceUID": new_uid(), "SeriesInstanceUID": new_uid(), "SOPInstanceUID": new_uid()}
@@ -198,17 +198,17 @@ def test_a_request_that_is_too_large_is_divided(proxy: FaultyProxy, study: tuple
     assert max(proxy.stores) > proxy.max_bytes
 
 
-def test_a_busy_server_and_lost_answers_are_outlasted(proxy: FaultyProxy, study: tuple[str, Path]) -> None:
+def test_a_busy_server_and_lost_answers_are_overcome(proxy: FaultyProxy, study: tuple[str, Path]) -> None:
     proxy.faults.extend(["busy", "busy", "lost"])
     report = uploaded(
         lambda *arguments, **options: run(*arguments, url=proxy.url, **options), study[1], "--parallel", 1
     )
-    assert counts(report) == (0, 12, 0, 0)  # the answer that told of their storing was lost
+    assert counts(report) == (0, 12, 0, 0)  # the answer that reported their store was lost
     assert len(proxy.stores) == 4
 
 
 def interrupted(folder: Path, proxy: FaultyProxy, *, stores: int, times: int) -> tuple[dict[str, Any], str]:
-    """The report and the output of an upload that gets SIGINT so often once so many requests have come."""
+    """The report and the output of an upload that gets SIGINT `times` times once `stores` requests have come."""
     report = folder.parent / "interrupted.json"
     command = [sys.executable, "-m", "dicomweb_cli", "upload", folder, "--report", report, "--url", proxy.url]
     process = subprocess.Popen(  # noqa: S603 -- our own arguments
@@ -235,7 +235,7 @@ def interrupted(folder: Path, proxy: FaultyProxy, *, stores: int, times: int) ->
     return json.loads(report.read_text()), lines[0] + output
 
 
-def test_ctrl_c_stops_and_tells_all(
+def test_ctrl_c_stops_and_reports_all(
     server: WatchedServer, cli: Cli, proxy: FaultyProxy, study: tuple[str, Path]
 ) -> None:
     study_uid, folder = study
@@ -251,7 +251,7 @@ def test_ctrl_c_stops_and_tells_all(
     assert counts(uploaded(cli, folder)) == (12 - report["stored"], report["stored"], 0, 0)
 
 
-def test_ctrl_c_twice_breaks_off_and_says_what_is_not_known(proxy: FaultyProxy, study: tuple[str, Path]) -> None:
+def test_ctrl_c_twice_aborts_and_says_what_is_not_known(proxy: FaultyProxy, study: tuple[str, Path]) -> None:
     proxy.seconds = 1.5
     report, _ = interrupted(study[1], proxy, stores=2, times=2)
     assert report["stored"] == 0

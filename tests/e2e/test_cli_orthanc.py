@@ -76,7 +76,7 @@ def test_upload_search_download_and_delete(url: str, tmp_path: Path, monkeypatch
     for number in range(12):
         (folder / str(number)).write_bytes(part10(dataset(**uids, InstanceNumber=number)))
     whole = by_uid(folder)
-    # It refuses the whole request for this one.
+    # Orthanc refuses the whole request because of this file.
     (folder / "cut").write_bytes(part10(dataset(**uids))[:200])
 
     report = uploaded(cli, folder, code=1)
@@ -90,4 +90,4 @@ def test_upload_search_download_and_delete(url: str, tmp_path: Path, monkeypatch
     assert found.count(study_uid) == 12
     cli("download", study_uid, "--to", tmp_path / "to")
     assert by_uid(tmp_path / "to") == whole
-    assert "12 instances" in cli("delete", study_uid, "--yes", code=2).output  # shown, and then it says that it cannot
+    assert "12 instances" in cli("delete", study_uid, "--yes", code=2).output  # shows them, then says that it cannot

@@ -1,4 +1,4 @@
-"""The demo against the served app, and against one that answers otherwise."""
+"""The demo against the served app, and against one that answers differently."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ def test_every_answer_is_the_expected_one(server: Server) -> None:
     assert "ImageComments red-triangle" in text
 
 
-def test_a_study_that_is_there_already_is_left_alone(server: Server) -> None:
+def test_a_study_that_is_already_there_is_left_alone(server: Server) -> None:
     store = list(steps())[1]
     with httpx.Client(base_url=f"{server.base_url}/v2") as client:
         stored = client.post(store.path, content=store.content, headers=dict(store.headers)).json()

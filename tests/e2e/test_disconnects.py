@@ -1,4 +1,4 @@
-"""Clients that go away in the midst of what they send or are sent, or are refused before they sent it all."""
+"""Clients that go away while they send or receive, or are refused before they have sent everything."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from tests.e2e.measured_server import MIB
 from tests.support.served_instances import dataset, part10, path_of
 from tests.support.watched_server import WatchedServer, watched
 
-LARGE_BYTES = 32 * MIB  # more than lies in the buffers between the two ends of a connection
+LARGE_BYTES = 32 * MIB  # more than fits in the buffers between the two ends of a connection
 DICOM = {"Content-Type": "application/dicom"}
 STORED = {"Accept": "application/dicom; transfer-syntax=*"}
 
@@ -29,7 +29,7 @@ def client(server: WatchedServer) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_nothing_is_kept_of_what_a_client_did_not_send_whole(
+def test_nothing_is_kept_of_what_a_client_did_not_send_completely(
     server: WatchedServer, client: httpx.Client, is_chunked: bool
 ) -> None:
     image = dataset(PixelData=bytes(LARGE_BYTES))
@@ -61,7 +61,7 @@ def test_a_client_that_leaves_a_retrieve_stops_it(server: WatchedServer, client:
 
 @pytest.mark.parametrize("size", [MIB, LARGE_BYTES])
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_a_refusal_reaches_a_client_that_still_sends(client: httpx.Client, size: int, is_chunked: bool) -> None:
+def test_a_refusal_reaches_a_client_that_is_still_sending(client: httpx.Client, size: int, is_chunked: bool) -> None:
     pieces = (bytes(MIB) for _ in range(size // MIB))
     headers = {"Content-Type": "text/plain"} | ({} if is_chunked else {"Content-Length": str(size)})
     response = client.post("/studies", content=pieces, headers=headers)

@@ -1,8 +1,8 @@
-"""What the documents have people type, typed: blocks of code that are marked to run, and what is said that they print.
+"""Runs what the documents tell people to type: marked blocks of code, and what the documents say they print.
 
-On the line above a block of sh or python `<!-- run -->` marks it, or `<!-- refused -->` where it ends in an error,
+`<!-- run -->` on the line above a block of sh or python marks it, or `<!-- refused -->` where it ends in an error,
 such as a status from 400 on. `<!-- printed -->` marks what the block before it prints, among other things; … stands for
-anything. The blocks of a document run in order, in one shell, on a served app of their own, in a folder with as much of
+anything. The blocks of a document run in order, in one shell, on their own served app, in a folder with as much of
 the repository as they need.
 """
 
@@ -27,7 +27,7 @@ ANOTHER_ARCHIVE = "http://name:password@localhost:8042/dicom-web"
 LONGEST_SECONDS = 120
 NEEDED = (".venv", "dicomweb_cli", "local", "shared")
 
-# curl fails where a user would see an error; what a block prints ends with a line of its own.
+# curl fails where a user would see an error; what a block prints ends with a separate line.
 PRELUDE = """set -euo pipefail
 curl() { command curl --fail-with-body --show-error "$@"; }
 """
@@ -67,7 +67,7 @@ def another_archive(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What the blocks take for the folder of the repository; what they make stays there."""
+    """The folder that the blocks take to be the repository; what they make stays there."""
     made = tmp_path / "repository"
     made.mkdir()
     for name in NEEDED:
@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_is_to_be_run_is_found() -> None:
+def test_marked_blocks_are_found() -> None:
     assert {"README.md", "docs/tutorial.md", "docs/moving.md", "docs/debugging.md"} <= RUN.keys()
     for document in DOCUMENTS:  # their only comments are marks
         comments = re.findall(r"<!--.*?-->", document.read_text(), re.DOTALL)
@@ -83,7 +83,7 @@ def test_what_is_to_be_run_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_the_blocks_run_and_print_what_is_said(
+def test_the_blocks_run_and_print_what_the_documents_say(
     name: str, server: Server, folder: Path, request: pytest.FixtureRequest
 ) -> None:
     code = "".join(f"{block}\nprintf '\\n\\036'\n" for block, _ in RUN[name])

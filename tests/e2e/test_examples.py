@@ -43,7 +43,7 @@ def service(server: Server) -> Iterator[httpx.Client]:
 
 
 def run(command: list[str | Path], url: object, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The command in the checkout, on the service at `url`; what it makes for itself goes to `folder`."""
+    """Run the command in the checkout, on the service at `url`; its temporary files go to `folder`."""
     places = {name: str(folder) for name in ("TMPDIR", "TEMP", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
     return subprocess.run(  # noqa: S603
         command,
@@ -56,7 +56,7 @@ def run(command: list[str | Path], url: object, folder: Path, **environment: str
 
 
 def tutorial(name: str, url: object, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The tutorial in one of its languages; the one for PowerShell, translated for bash."""
+    """Run the tutorial in one of its languages; the one for PowerShell, translated to bash."""
     if name == "tutorial.py":
         return run([sys.executable, "-m", "examples.tutorial"], url, folder, **environment)
     script = ROOT / "examples" / name
@@ -128,7 +128,7 @@ def test_the_tutorial_with_curl(service: httpx.Client, tmp_path: Path, name: str
 
 @needs_curl
 @pytest.mark.parametrize("name", TUTORIALS)
-def test_the_tutorial_leaves_a_study_alone_that_is_there_already(
+def test_the_tutorial_leaves_a_study_alone_that_is_already_there(
     service: httpx.Client, tmp_path: Path, name: str
 ) -> None:
     headers = {"Content-Type": "application/dicom"}
@@ -170,15 +170,15 @@ def test_the_tutorial_signs_in_and_ends_where_it_is_refused(tmp_path: Path, name
     ("line", "said"),
     [
         ("curl.exe \"$Url/studies", "error"),
-        ("curl \"$Url/studies\"", "No form"),  # another command in 5.1
-        ("curl.exe -H 'type=\"application/dicom\"' \"$Url\"", "No form"),  # 5.1 takes the quotes out
-        ("curl.exe \"$Url?limit=1\"", "No form"),  # the variable Url?
-        ("curl.exe -o \"C:\\\" \"$Url\"", "No form"),  # 5.1 has the backslash escape the quote
-        ("curl.exe `\n-o 'a.json'", "No form"),
+        ("curl \"$Url/studies\"", "No known form"),  # another command in 5.1
+        ("curl.exe -H 'type=\"application/dicom\"' \"$Url\"", "No known form"),  # 5.1 removes the quotes
+        ("curl.exe \"$Url?limit=1\"", "No known form"),  # the variable Url?
+        ("curl.exe -o \"C:\\\" \"$Url\"", "No known form"),  # in 5.1 the backslash escapes the quote
+        ("curl.exe `\n-o 'a.json'", "No known form"),
         ("# “quoted”", "byte order mark"),
     ],
 )  # fmt: skip
-def test_what_powershell_takes_otherwise_is_found(line: str, said: str) -> None:
+def test_what_powershell_reads_differently_is_found(line: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         to_bash(f"{line}\n")
 
@@ -202,14 +202,14 @@ def test_the_notebook(service: httpx.Client, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said, (picture,) = outputs(json.loads(Path(copy).read_text()))
 
-    # Each half shows an image: of many greys, dark ones and bright ones.
+    # Each half shows an image with many grays, dark and bright.
     shown = np.asarray(Image.open(BytesIO(picture)).convert("L")).astype(float)
     assert len(np.unique(shown)) > 100
     left, right = (half[shown.shape[0] // 4 :, 20:120] for half in np.array_split(shown, 2, axis=1))
     assert left.std() > 50
     assert right.std() > 50
 
-    # What is committed is what it says and shows today, and small.
+    # What is committed is small, and what it says and shows today.
     committed, (committed_picture,) = outputs(json.loads(NOTEBOOK.read_text()))
     assert committed == said
     assert Image.open(BytesIO(committed_picture)).size == Image.open(BytesIO(picture)).size

@@ -1,4 +1,4 @@
-"""The examples that make a volume of a series: against geometry that is known, and series that are no volume."""
+"""The examples that make a volume from a series: against known geometry, and with series that are not a volume."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def client(url: str) -> DICOMwebClient:
 
 
 def store(url: str, images: Iterable[Dataset]) -> tuple[str, str]:
-    """Store the images one by one; the UIDs of their study and series."""
+    """Store the images one by one; return the UIDs of their study and series."""
     with httpx.Client(timeout=60) as http:
         for image in images:
             buffer = BytesIO()
@@ -49,7 +49,7 @@ def store(url: str, images: Iterable[Dataset]) -> tuple[str, str]:
 
 
 def run(url: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Python in the checkout, on the service at `url`."""
+    """Run Python in the checkout, on the service at `url`."""
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "DICOMWEB_URL": url}, capture_output=True, text=True)  # noqa: S603
 
@@ -59,7 +59,7 @@ def volume_of(images: Iterable[Dataset]) -> Volume:
 
 
 def is_the_phantom(voxels: NDArray[np.float32], affine: NDArray[np.float64]) -> None:
-    """Each voxel has the value that the phantom has at the place to which the affine leads, and it is the right one."""
+    """Check that each voxel has the phantom's value where the affine leads, and that the affine is right."""
     assert voxels.shape == SHAPE
     indices = np.indices(SHAPE)
     places = np.moveaxis(np.tensordot(affine[:3, :3], indices, axes=1), 0, -1) + affine[:3, 3]
@@ -96,7 +96,7 @@ def enhanced(images: list[Dataset]) -> Dataset:
 
 
 def test_a_series_of_slices(url: str, tmp_path: Path) -> None:
-    """As a user makes and reads it: slices in no order, and some of them compressed."""
+    """As a user makes and reads it: slices in no order, some of them compressed."""
     made = run(url, "-m", "examples.phantom", tmp_path)
     images = [pydicom.dcmread(path) for path in sorted(tmp_path.iterdir())]
     for image in images[::8]:
@@ -148,7 +148,7 @@ def without_a_slice(images: list[Dataset]) -> list[Dataset]:
 
 
 def middle(images: list[Dataset]) -> Dataset:
-    """A slice that is neither the first nor the last by its place."""
+    """A slice that is neither the first nor the last by position."""
     return sorted(images, key=lambda image: np.array(image.ImagePositionPatient, float) @ phantom.NORMAL)[9]
 
 
@@ -189,7 +189,7 @@ def two_frames_without_places(images: list[Dataset]) -> list[Dataset]:
         (two_frames_without_places, "not a gray image with a position for each frame"),
     ],
 )
-def test_what_is_no_volume(broken: Callable[[list[Dataset]], list[Dataset]], said: str) -> None:
+def test_what_is_not_a_volume(broken: Callable[[list[Dataset]], list[Dataset]], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         volume_of(broken(phantom.series()))
 
@@ -216,7 +216,7 @@ print(*image.shape, *(image.affine @ torch.cat([index, torch.ones(1)]).double())
 
 @pytest.mark.skipif(not all(map(find_spec, ("monai", "torch", "nibabel"))), reason="MONAI is not installed")
 def test_monai_has_the_marker_in_its_place(url: str) -> None:
-    """The middle of the phantom's marker, in the image that the transforms made, is where it is in the patient."""
+    """The middle of the phantom's marker, in the transforms' image, is where it is in the patient."""
     done = run(url, "-c", WHERE_THE_MARKER_IS, *store(url, phantom.series()))
     assert done.returncode == 0, done.stderr
     channels, *size_and_place = map(float, done.stdout.split())

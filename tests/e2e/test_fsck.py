@@ -1,4 +1,4 @@
-"""`python -m local.fsck` as a person runs it."""
+"""`python -m local.fsck` as a user runs it."""
 
 import os
 import subprocess
@@ -120,7 +120,7 @@ async def test_azurite_is_started_on_the_data_that_make_run_left(tmp_path: Path)
     assert "in 1 studies, 2 instances, 2 blobs" in lines[0]
 
 
-async def test_storage_without_an_archive_gets_none() -> None:
+async def test_no_archive_is_created_in_storage_without_one() -> None:
     with azurite.running(free_ports(3), None) as running:
         assert fsck(STORAGE_CONNECTION_STRING=running.connection_string) == (2, [], "Storage does not answer.\n")
         async with BlobServiceClient.from_connection_string(running.connection_string) as client:

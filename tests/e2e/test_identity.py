@@ -1,4 +1,4 @@
-"""An archive that is reached by a managed identity: over https, with tokens that an identity endpoint hands out."""
+"""An archive that is reached by a managed identity: over https, with tokens from an identity endpoint."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 class IdentityEndpoint(BaseHTTPRequestHandler):
-    """What App Service has for managed identities: a token for the asked resource, to who knows its header."""
+    """App Service's endpoint for managed identities: a token for the requested resource, if the header is right."""
 
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query)
@@ -93,7 +93,7 @@ class IdentityEndpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def environment(certificate: tuple[Path, Path]) -> Iterator[dict[str, str]]:
-    """The environment of a process that has an identity, and the settings of an archive that it reaches by it."""
+    """The environment of a process that has an identity, and the settings of an archive that it reaches with it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), IdentityEndpoint)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -154,7 +154,7 @@ async def test_store_retrieve_search_check_and_delete(
     assert "0 differences in 0 studies, 0 instances, 0 blobs" in fsck(environment)[1]
 
 
-def test_an_identity_that_there_is_not(environment: dict[str, str]) -> None:
+def test_an_identity_that_does_not_exist(environment: dict[str, str]) -> None:
     status, printed = fsck({**environment, "IDENTITY_CLIENT_ID": "another"})
     assert status == 2
     assert "no such identity" in printed

@@ -1,4 +1,4 @@
-"""The app is killed in the midst of stores and deletes, again and again; nothing that a client was told is lost."""
+"""The app is killed during stores and deletes, again and again; no answer that a client got becomes untrue."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ class Clients:
         self._large = [self._random.randbytes(size) for size in LARGE_BYTES]
 
     async def use(self, base_url: str) -> None:
-        """A few stores at once, each of a new series of a shared study, beside a delete of an older series."""
+        """Send a few stores at once, each of a new series of a shared study, beside a delete of an older series."""
         async with httpx.AsyncClient(base_url=base_url, timeout=60) as client:
             requests = [self._store_in_turn(client, *large) for large in ([[], self._large[:1]], [[], self._large[1:]])]
             requests += [self._store_in_turn(client, [], []) for _ in range(2)]
@@ -71,7 +71,7 @@ class Clients:
             self.told.stored[paths[uid]] = files[uid]
 
     async def _delete(self, client: httpx.AsyncClient, series: str) -> None:
-        """What it deletes may be there or not from now on, unless the answer comes."""
+        """Delete a series, which may be there or not from now on, unless the answer comes."""
         for path in [path for path in self.told.stored if path.startswith(f"{series}/")]:
             del self.told.stored[path]
         assert (await client.delete(series)).status_code == 204
@@ -85,7 +85,7 @@ def own_azurite() -> Iterator[azurite.Azurite]:
 
 
 async def kill_at(moment: float, clients: Clients, port: int, storage: str, log: Path) -> float:
-    """Serve the clients until that many seconds into their requests; how long the requests took."""
+    """Serve the clients until that many seconds into their requests; return how long the requests took."""
     with app_process(port, storage, log) as process:
         await process.wait_until_healthy()
         started = time.perf_counter()
@@ -97,7 +97,7 @@ async def kill_at(moment: float, clients: Clients, port: int, storage: str, log:
 
 
 async def settle(raw: RawArchive) -> None:
-    """What maintenance does, two hours later; nothing differs after it."""
+    """Do what maintenance does, two hours later; nothing differs after it."""
     later = datetime.now(UTC) + LATER
     await replay_journal(raw.archive, raw.settings, now=later)
     assert await raw.differences(now=later, deep=True) == []
@@ -112,7 +112,7 @@ async def test_nothing_is_lost_and_nothing_left(own_azurite: azurite.Azurite, tm
     for number in range(KILLS):
         await kill_at((number + moments.random()) / KILLS * undisturbed, clients, port, storage, log)
     async with opened(storage) as raw:
-        assert [entry async for entry in raw.archive.journal.read()]  # some died in the midst of it
+        assert [entry async for entry in raw.archive.journal.read()]  # some died midway
         await settle(raw)
         assert [entry async for entry in raw.archive.journal.read()] == []
     with app_process(port, storage, log) as process:

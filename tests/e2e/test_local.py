@@ -1,4 +1,4 @@
-"""`python -m local` as a person runs it: starts, says what is wrong, and leaves no process behind."""
+"""`python -m local` as a user runs it: it starts, says what is wrong, and leaves no process behind."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def nothing_listens(first_port: int, count: int) -> bool:
 
 @contextmanager
 def started(*arguments: str, port: int, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """`python -m local` on four ports from `port` on, Azurite's last."""
+    """`python -m local` on four ports from `port` on, the last three Azurite's."""
     ports = {"PORT": str(port), "AZURITE_PORT": str(port + 1), "DATA": "memory"}
     process = subprocess.Popen(  # noqa: S603 -- our own arguments
         [sys.executable, "-m", "local", *arguments],
@@ -78,18 +78,18 @@ def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
         assert not re.search(r"Traceback|Unclosed", errors)
 
 
-def test_whoever_is_on_this_machine_is_served_and_nobody_else() -> None:
+def test_only_clients_on_this_machine_are_served() -> None:
     port = free_ports(4)
     with started(port=port) as process:
         first_line(process)
         assert httpx.get(f"http://127.0.0.1:{port}/v2/studies").status_code == 204
         for number in range(port, port + 4):
-            # An address of this machine, too, at which a server of all addresses would answer.
+            # Also an address of this machine, at which a server on all addresses would answer.
             with socket.socket() as other:
                 assert other.connect_ex(("127.0.0.2", number)) != 0
 
 
-def test_a_killed_server_takes_azurite_along() -> None:
+def test_a_killed_server_takes_azurite_down_with_it() -> None:
     port = free_ports(4)
     with started(port=port) as process:
         first_line(process)
@@ -142,7 +142,7 @@ def test_a_taken_port_is_named_with_the_variable_to_set(offset: int, message: st
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "0"), ("AZURITE_PORT", "65535")])
-def test_a_port_that_is_none(name: str, value: str) -> None:
+def test_an_invalid_port(name: str, value: str) -> None:
     assert run(port=free_ports(4), **{name: value}) == (1, f"{name} must be a port number, not {value!r}.\n")
 
 
@@ -166,7 +166,7 @@ def test_another_server_gets_the_port_and_the_settings_and_ends_with_us(number: 
     assert nothing_listens(port, 4)
 
 
-def test_another_server_that_ends_or_is_not_there_ends_the_rest() -> None:
+def test_another_server_that_ends_or_does_not_exist_ends_the_rest() -> None:
     port = free_ports(4)
     assert run(port=port, SERVED_BY=f"{shlex.quote(sys.executable)} -c pass") == (1, "")
     status, errors = run(port=port, SERVED_BY="./no-such-server {port}")

@@ -1,4 +1,4 @@
-"""What the served process takes in memory, over what it takes at rest, while large and many instances are stored."""
+"""The memory that the served process takes, over what it takes at rest, while it stores large and many instances."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ REQUESTS_AT_ONCE = 16
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
-    """A server of these tests' own, that has stored something."""
+    """A server for these tests alone, which has stored something."""
     with warm_server(
         tmp_path_factory.mktemp("memory"), lambda server: store(server, iter([enhanced_image(100)]))
     ) as running:

@@ -1,4 +1,4 @@
-"""The files that pydicom brings along, of every transfer syntax and make: stored and retrieved bit for bit."""
+"""The files that come with pydicom, of every transfer syntax and make: stored and retrieved bit for bit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def is_instance(path: Path) -> bool:
-    """Whether a file is a Part 10 file and no DICOMDIR."""
+    """Whether a file is a Part 10 file and not a DICOMDIR."""
     try:
         meta = read_file_meta_info(path)
     except InvalidDicomError:
@@ -47,7 +47,7 @@ def service(server: Server) -> Iterator[httpx.Client]:
 
 
 def frame_count(dataset: FileDataset) -> int:
-    """Number of Frames; 1 where a file says nothing that is a number."""
+    """Number of Frames; 1 where a file has no valid number."""
     try:
         return int(dataset.get("NumberOfFrames", 1) or 1)
     except ValueError:
@@ -111,7 +111,7 @@ def check_frames(service: httpx.Client, url: str, dataset: FileDataset) -> None:
     if syntax.is_encapsulated:
         expected = list(generate_frames(dataset.PixelData, number_of_frames=count))
     elif dataset.get("BitsAllocated") == 1:
-        assert len(frames) == count  # their bits are compared with the frame table's own tests
+        assert len(frames) == count  # the frame table's tests compare their bits
         return
     else:
         expected = native_frames(dataset)

@@ -1,4 +1,4 @@
-"""What the served process takes in memory, over what it takes at rest, while much is retrieved from it."""
+"""The memory that the served process takes, over what it takes at rest, while much is retrieved from it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ FRAMES = 200
 
 
 def frames_image(study: str, frames: int) -> bytes:
-    """An image of frames of 512 KiB each, that compress as CT does."""
+    """An image of frames of 512 KiB each, which compress like CT."""
     rng = np.random.default_rng(1)
     ramp = np.add.outer(np.arange(512), np.arange(512)).astype("<u2")
     pixels = b"".join((ramp + rng.integers(0, 20, (512, 512), "<u2")).tobytes() for _ in range(frames))
@@ -81,7 +81,7 @@ async def retrieve(server: Server, path: str, accept: str, least_bytes: int = 0)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
-    """A server of these tests' own, with a study of 2 GiB, one of many small instances, and one of many frames."""
+    """A server for these tests alone, with a study of 2 GiB, one of many small instances, and one of many frames."""
     with warm_server(tmp_path_factory.mktemp("memory"), warm_up) as running:
         many = (instance(SMALL_STUDY, 500 * KIB) for _ in range(400))
         asyncio.run(store(running, iter([instance(LARGE_STUDY, 2 * GIB)])))
@@ -115,7 +115,7 @@ def test_many_frames_transcoded(server: WarmServer, capsys: pytest.CaptureFixtur
     check_growth(server, capsys, f"{FRAMES} frames of 512 KiB transcoded to {syntax}, twice at once", *requests)
 
 
-def test_what_was_measured_is_what_was_asked_for(server: WarmServer) -> None:
+def test_what_was_measured_is_what_was_requested(server: WarmServer) -> None:
     accept = {"Accept": f"{NATIVE}; transfer-syntax={RLELossless}"}
     whole = httpx.get(f"{server.base_url}/v2/studies/{FRAMES_STUDY}", headers=accept, timeout=600).content
     image = dcmread(BytesIO(whole[whole.index(b"DICM") - 128 :]))

@@ -12,7 +12,7 @@ STUDY = "1.2.826.0.1.3680043.8.498.13230779778012324449356534479549187420"
 SERIES = "1.2.826.0.1.3680043.8.498.45787841905473114233124723359129632652"  # of green-square and red-triangle
 INSTANCE = "1.2.826.0.1.3680043.8.498.47359123102728459884412887463296905395"  # red-triangle
 
-# The tutorial's own files, where somebody has put them beside the checkout.
+# The tutorial's own files, if they are beside the checkout.
 REAL_FILES = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -34,7 +34,7 @@ def stored_form(file: bytes) -> bytes:
 
 
 def test_tutorial(service: httpx.Client, instances: dict[str, bytes]) -> None:
-    service.delete(f"/studies/{STUDY}")  # of a run that was cut short
+    service.delete(f"/studies/{STUDY}")  # left by a run that was cut short
 
     # Store: multipart, into the study, and as a single part
     blue, red, green = (instances[name] for name in ("blue-circle", "red-triangle", "green-square"))

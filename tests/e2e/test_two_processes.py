@@ -1,4 +1,4 @@
-"""Clients that meet on one study, at one process of the app and at two: they share nothing but the storage."""
+"""Clients that use one study at once, in one process of the app and in two, which share nothing but the storage."""
 
 import asyncio
 import random
@@ -101,7 +101,7 @@ async def test_stores_against_deletes_of_a_study(raw: RawArchive, processes: lis
     moments = random.Random(1)
 
     async def delete() -> httpx.Response:
-        await asyncio.sleep(moments.uniform(0, 0.15))  # so that it meets the store in each of its steps
+        await asyncio.sleep(moments.uniform(0, 0.15))  # so that it meets every step of the store
         return await deleting.delete(f"/studies/{study}")
 
     for number in range(ROUNDS):

@@ -1,6 +1,6 @@
-"""The OHIF viewer on the service, in a browser: lists, filters, shows and uploads, and neither of them complains.
+"""The OHIF viewer on the service, in a browser: lists, filters, shows and uploads, and neither complains.
 
-With PICTURES=docs/images in the environment the pictures of the documentation are made anew.
+With PICTURES=docs/images in the environment, it makes the documentation's pictures again.
 """
 
 import os
@@ -33,7 +33,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 HOSTS = ("localhost", "127.0.0.1")
 SECONDS = 30
 POLL_MILLISECONDS = 100
-DIFFERENCE = 4  # of 255: what scaling and rounding make
+DIFFERENCE = 4  # of 255: the effect of scaling and rounding
 PICTURES = {"MR": "viewer-grey", "RGB, and YBR in JPEG 2000": "viewer-colours"}
 PICTURE_SIZE, COLOURS = (1024, 576), 96
 
@@ -50,7 +50,7 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ]
 
-# The images by their study; each is a series.
+# The images by study; each is a series.
 STUDIES = {
     "CT": [file_of("CT_small.dcm")],
     "MR": [file_of("examples_overlay.dcm")],
@@ -101,7 +101,7 @@ class Viewer:
         page.on("response", self._see_response)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # A page without one, such as the manifest, has the browser look for an icon.
+        # The browser looks for an icon for pages without one, such as the manifest.
         if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
             self.complaints.append(f"{message.text} {message.location['url']}")
 
@@ -114,7 +114,7 @@ class Viewer:
             self.complaints.append(f"{response.status} {response.url}")
 
     def lists(self, studies: Sequence[tuple[str, ...]]) -> None:
-        """Wait until the study list has these rows, in any order and dates aside, and no others."""
+        """Wait until the study list has exactly these rows, in any order, ignoring dates."""
         rows = self.page.locator("tbody tr[aria-selected]")
         give_up = time.monotonic() + SECONDS
         while True:
@@ -135,7 +135,7 @@ class Viewer:
         return str(self.page.evaluate("async url => await (await fetch(url)).text()", url))
 
     def shows(self, picture: Image.Image) -> None:
-        """Wait until the viewport shows a picture, and everything that was asked for is there."""
+        """Wait until the viewport shows a picture, and everything requested is there."""
         canvas = self.page.locator("canvas.cornerstone-canvas")
         give_up = time.monotonic() + SECONDS
         while True:
@@ -157,7 +157,7 @@ def browser() -> Iterator[Browser]:
 
 
 def viewer_in(browser: Browser, origin: str) -> Viewer:
-    """A page of the viewer as one who has been there before has it: without the tour."""
+    """A page of the viewer as a returning user sees it: without the tour."""
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.goto(f"{origin}/manifest.json")
     page.evaluate("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
@@ -183,14 +183,14 @@ def module_viewer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def viewer(module_viewer: Viewer) -> Iterator[Viewer]:
-    """Of which every request succeeds, nothing goes to anyone but the service, and no error is told."""
+    """The viewer; every request must succeed, none may go anywhere but to the service, and no error may be shown."""
     yield module_viewer
     complaints, module_viewer.complaints = module_viewer.complaints, []
     assert not complaints
 
 
 def keep(viewer: Viewer, name: str) -> None:
-    """Keep a picture of the page where PICTURES says so."""
+    """Keep a picture of the page if PICTURES says so."""
     if folder := os.environ.get("PICTURES"):
         picture = Image.open(BytesIO(viewer.page.screenshot())).convert("RGB").resize(PICTURE_SIZE)
         picture.quantize(COLOURS, dither=Image.Dither.NONE).save(Path(folder, f"{name}.png"), optimize=True)
@@ -237,7 +237,7 @@ def test_modalities_and_dates_narrow_the_list(viewer: Viewer) -> None:
 
 @contextmanager
 def narrowing(viewer: Viewer, query: str, found: Sequence[tuple[str, ...]]) -> Iterator[None]:
-    """What is done in it has the service find these studies, and the viewer, which filters them too, list them."""
+    """In its block, the service must find these studies, and the viewer, which also filters them, must list them."""
     with viewer.page.expect_response(lambda answer: f"{query}&" in f"{answer.url}&") as search:
         yield
     assert (len(search.value.json()) if search.value.status == 200 else 0) == len(found)
@@ -249,7 +249,7 @@ def test_images_look_as_pydicom_decodes_them(viewer: Viewer, name: str) -> None:
     images = STUDIES[name]
     viewer.open(images[0].StudyInstanceUID)
     for number, image in enumerate(images):
-        if number:  # the first is shown by itself, and till then there is no viewport to show another in
+        if number:  # the first opens by itself, and until then there is no viewport for another
             thumbnail = viewer.page.get_by_test_id("study-browser-thumbnail").filter(has_text=image.SeriesDescription)
             with viewer.page.expect_response(re.compile(rf"{image.SeriesInstanceUID}/.*/frames/1$")):
                 thumbnail.dblclick()
@@ -294,7 +294,7 @@ def test_a_file_is_uploaded(viewer: Viewer, tmp_path: Path) -> None:
     viewer.lists([*LISTED, CHECKERS])
 
 
-def test_who_signs_in_sees_what_the_token_lets_them(browser: Browser, tmp_path: Path) -> None:
+def test_a_signed_in_user_sees_what_the_token_allows(browser: Browser, tmp_path: Path) -> None:
     port = free_ports(1)
     headers = {"Content-Type": MULTIPART_DICOM, "Authorization": f"Bearer {token(**OWNER)}"}
     (image,) = STUDIES["palette"]
@@ -329,7 +329,7 @@ def test_who_signs_in_sees_what_the_token_lets_them(browser: Browser, tmp_path: 
 
 
 def authorize(base_url: str, route: Route) -> None:
-    """Answer the browser as an authority whose user has just signed in, and lets the viewer read."""
+    """Answer the browser like an authority whose user has just signed in and allowed the viewer to read."""
     url = urlsplit(route.request.url)
     headers = {"Access-Control-Allow-Origin": "*"}
     if url.path.endswith("/openid-configuration"):

@@ -1,4 +1,4 @@
-"""Files that the viewer is shown: pydicom's, of many kinds and transfer syntaxes, and what their pictures look like."""
+"""Files for the viewer: pydicom's, of many kinds and transfer syntaxes, and what their pictures look like."""
 
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,7 @@ _PIXELS = (
     *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData"),
 )
-_SIDE = 64  # of the pictures that are compared
+_SIDE = 64  # pixels of the pictures that are compared
 
 PDF_TEXT = "Report of the examination"
 
@@ -32,7 +32,7 @@ def file_of(name: str) -> Dataset:
 
 
 def as_series(image: Dataset, description: str, number: int) -> Dataset:
-    """The image as a series of its own, in the study that it is of."""
+    """The image as a separate series in its own study."""
     image.SOPInstanceUID, image.SeriesInstanceUID = new_uid(), new_uid()
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     image.SeriesDescription, image.SeriesNumber = description, number
@@ -40,7 +40,7 @@ def as_series(image: Dataset, description: str, number: int) -> Dataset:
 
 
 def stored(image: Dataset) -> bytes:
-    """The data set as a Part 10 file, in the transfer syntax that it has; what its maker left out is added."""
+    """The data set as a Part 10 file, in its own transfer syntax; what its maker left out is added."""
     meta = image.file_meta = getattr(image, "file_meta", None) or FileMetaDataset()
     meta.TransferSyntaxUID = meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
@@ -79,7 +79,7 @@ def report() -> tuple[str, bytes]:
 
 
 def picture_of(image: Dataset, frame_index: int = 0) -> Image.Image:
-    """A frame of an image as pydicom decodes it: in colours, or in its first window, or else in full range."""
+    """A frame of an image as pydicom decodes it: in color, in its first window, or else in full range."""
     pixels = pixel_array(image, index=frame_index)
     if image.PhotometricInterpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, image) // 257
@@ -94,7 +94,7 @@ def picture_of(image: Dataset, frame_index: int = 0) -> Image.Image:
 
 
 def difference(shown: Image.Image, expected: Image.Image) -> float:
-    """How far a canvas is from showing a picture that fills it: the mean of its samples' differences, of 255."""
+    """How much a canvas differs from a picture that fills it: the mean difference of the samples, of 255."""
     scale = min(shown.width / expected.width, shown.height / expected.height)
     width, height = int(expected.width * scale), int(expected.height * scale)
     left, top = (shown.width - width) // 2, (shown.height - height) // 2

@@ -1,4 +1,4 @@
-"""An archive as a dictionary: what the service has to answer to any sequence of stores, deletes and searches."""
+"""An archive as a dictionary: what the service must answer to any sequence of stores, deletes and searches."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Instance:
-    """A part of a store request. `fault`: a required attribute it lacks, or "file" where it is no DICOM file at all."""
+    """A part of a store request. `fault`: a required attribute it lacks, or "file" if it is not a DICOM file."""
 
     study: str
     series: str
@@ -62,7 +62,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Series:
-    """A series: what the latest store said of it, and its instances by UID."""
+    """A series: what the latest store says of it, and its instances by UID."""
 
     modality: str
     instances: dict[str, Instance]
@@ -70,7 +70,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: what the latest store said of it, when it came into being, and its series by UID."""
+    """A study: what the latest store says of it, when it was created, and its series by UID."""
 
     attributes: Attributes
     created: int
@@ -101,7 +101,7 @@ class ArchiveModel:
         return [instance for study in self.studies.values() for instance in study.instances]
 
     def reason(self, instance: Instance, version: str, study: str | None) -> int | None:
-        """The failure reason of a part for its own sake, whatever else the request holds."""
+        """The failure reason of a part by itself, whatever else the request holds; else None."""
         attributes = instance.attributes
         if instance.fault == "file":
             return 272
@@ -125,7 +125,7 @@ class ArchiveModel:
             self.studies[instance.study] = replace(study, attributes=instance.attributes, series=series)
 
     def remove(self, study: str, series: str | None = None, uid: str | None = None) -> bool:
-        """Remove a resource and what it leaves empty; whether there was anything."""
+        """Remove a resource and what it leaves empty; return whether there was anything."""
         removed = {instance.uids for instance in self.instances(study, series, uid)}
         if not removed:
             return False
@@ -169,7 +169,7 @@ def _matches_study(uid: str, study: Study, keys: dict[str, str]) -> bool:
 
 
 def _is(keys: dict[str, str], keyword: str, value: str) -> bool:
-    """Whether a key is not asked for, or one of its values is this one."""
+    """Whether a key is absent, or one of its values is this one."""
     return keyword not in keys or value.casefold() in keys[keyword].casefold().split(",")
 
 

@@ -1,4 +1,4 @@
-"""Random studies to search for: in many character sets, with values that are odd, missing, alike and of every form."""
+"""Random studies to search for: in many character sets, with odd, missing, similar values and values of every form."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ DataSet = dict[str, Element]
 
 @dataclass(frozen=True)
 class Part:
-    """An instance of a store request; the parts of one agree on what they say of their study and series."""
+    """An instance in a store request; its parts agree on what they say of their study and series."""
 
     study: str
     series: str
@@ -47,7 +47,7 @@ def _encodable(data_set: DataSet) -> Dataset:
     return made
 
 
-# What can be matched within one study only: attributes the archive knows, others, private ones, and ones in sequences.
+# What can only be matched within one study: attributes the archive knows, others, private ones, and ones in sequences.
 OTHER_KEYS: Final = tuple(
     MatchingKey(name, tuple(path.split(".")), vr, level)
     for name, path, vr, level in [
@@ -78,7 +78,7 @@ OTHER_KEYS: Final = tuple(
 )
 KEYS: Final = {key.path: key for key in (*SEARCHABLE, *OTHER_KEYS)}
 
-# A character set with names and texts that it can write.
+# Character sets, each with names and texts that it can encode.
 CHARACTER_SETS: Final = (
     (["ISO_IR 6"], ["Doe^John", "DOE^JANE^Q", "Doe", "Doe^^^Dr", "O'Hara-Smith^Kate (jr.)"], ["Chest PA", "CT HEAD"]),
     (["ISO_IR 100"], ["Müller^Jörg", "Núñez^José María", "MULLER^JORG", "Ångström^Å"], ["Schädel", "Größe", "SCHÄDEL"]),
@@ -130,7 +130,7 @@ SOP_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2")
 
 
 class Studies:
-    """Makes studies, each with UIDs of its own, of few enough values that many agree."""
+    """Makes studies, each with its own UIDs, of so few values that many agree."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -142,7 +142,7 @@ class Studies:
         return f"1.2.{self._count}"
 
     def study(self) -> Iterator[list[Part]]:
-        """The requests that store one study, the last of which says what its study is."""
+        """The requests that store one study, the last of which decides the study's attributes."""
         study, series = self.uid(), [self.uid() for _ in range(self._random.choice((1, 1, 1, 2, 3)))]
         for _ in range(self._random.choice((1, 1, 1, 1, 2))):
             yield self.request(study, series)
@@ -236,7 +236,7 @@ class Studies:
         )
 
     def _some(self, tag: str, vr: str, values: Sequence[Any], *, most: int = 1) -> DataSet:
-        """The attribute with up to `most` values; now and then without, or not at all."""
+        """The attribute with up to `most` values; sometimes without values, or not at all."""
         chance = self._random.random()
         if chance < 0.08:
             return {}

@@ -1,4 +1,4 @@
-"""What a search has to find, from PS3.4 C.2.2.2 and the conformance statement, by looking at everything there is."""
+"""What a search must find, by PS3.4 C.2.2.2 and the conformance statement, by looking at everything there is."""
 
 import re
 import unicodedata
@@ -29,7 +29,7 @@ TIME_OF = {
 
 @dataclass(frozen=True)
 class Query:
-    """A search: `scope` are the UIDs that its path names, `keys` what is asked of each, as often as it is given."""
+    """A search: `scope` are the UIDs in its path, `keys` what it asks of each attribute, as often as it is given."""
 
     level: Level
     scope: Uids
@@ -54,7 +54,7 @@ class Study:
 
 @dataclass
 class ArchiveModel:
-    """Studies by UID. What is stored last says what its series and its study are."""
+    """Studies by UID. The latest store decides the attributes of series and study."""
 
     studies: dict[str, Study] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ class ArchiveModel:
         return [uids for uids, _ in self.resources(query.level, query.scope, query)]
 
     def resources(self, level: Level, scope: Uids = (), query: Query | None = None) -> Iterator[tuple[Uids, DataSet]]:
-        """What there is of a level, and all that is known of each."""
+        """What there is at a level, and all that is known of each."""
         asked = query or Query(level, scope, {})
         matches = {at: _requirement(asked, at) for at in Level}
         for uid, study in sorted(self.studies.items(), key=lambda one: (-one[1].created.timestamp(), one[0])):
@@ -117,7 +117,7 @@ def _values(element: Element | None) -> list[Any]:
 
 
 def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
-    """What a data set of the level has to fulfil."""
+    """The condition that a data set of the level must meet."""
     keys = {key.path: (key, texts) for key, texts in query.keys.items() if key.level is level}
     together: list[Callable[[DataSet], bool]] = []
     for date, time in TIME_OF.items():
@@ -129,7 +129,7 @@ def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
 
 
 def _satisfies(data_set: DataSet, conditions: Sequence[tuple[tuple[str, ...], Condition]]) -> bool:
-    """Whether all are met; those of a sequence in one item (C.2.2.2.6), and what is in no item is absent."""
+    """Whether all are met; those of a sequence within one item (C.2.2.2.6), and what is in no item is absent."""
     for tag in {path[0] for path, _ in conditions}:
         here = [(path[1:], condition) for path, condition in conditions if path[0] == tag]
         within = [one for one in here if one[0]]
@@ -141,7 +141,7 @@ def _satisfies(data_set: DataSet, conditions: Sequence[tuple[tuple[str, ...], Co
 
 
 def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Condition | None:
-    """What an attribute has to fulfil; None for universal matching (C.2.2.2.3)."""
+    """The condition that an attribute must meet; None for universal matching (C.2.2.2.3)."""
     if query.has_empty and texts == ['""']:
         return lambda element: not _values(element)
     parts = list(texts)
@@ -188,7 +188,7 @@ def _lies_in(instant: Any, span: Span) -> bool:
 
 
 def _asked(vr: str, text: str) -> Span | None:
-    """From the first to the last instant that is asked for, None for an end that is open."""
+    """From the first to the last instant requested, None for an open end."""
     if whole := _span(vr, text):
         return whole
     for hyphen in re.finditer("-", text):
@@ -242,7 +242,7 @@ def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[
     """Ranges of a date and its time as one (C.2.2.2.5): from the first day's time to that of the last."""
     days, hours = _asked("DA", dates), _asked("TM", times)
     if days is None or hours is None:
-        raise ValueError("a range that is none")
+        raise ValueError("an invalid range")
     midnight = datetime(2000, 1, 1, tzinfo=UTC)
     first = None if days[0] is None else (days[0], hours[0] or midnight)
     last = None if days[1] is None else (days[1], hours[1] or midnight + timedelta(1))
@@ -276,7 +276,7 @@ OMITTED = "\0"
 
 
 def _group_matches(text: str, group: str) -> bool:
-    """Components left out at the end are there, empty (PS3.5 6.2.1.1)."""
+    """Components left out at the end count as empty (PS3.5 6.2.1.1)."""
     return any(_fits(plain_name(text), plain_name(group) + OMITTED * count) for count in range(5 if "*" in text else 1))
 
 
@@ -290,7 +290,7 @@ def plain_name(text: str) -> str:
 
 @cache
 def _fits(pattern: str, text: str) -> bool:
-    """Wildcard matching (C.2.2.2.4), one character after the other."""
+    """Wildcard matching (C.2.2.2.4), one character after another."""
     possible = {0}
     for character in pattern:
         if character == "*":

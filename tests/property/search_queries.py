@@ -1,4 +1,4 @@
-"""Random queries, most of them of what an archive has: values whole and cut, with wildcards, as ranges and lists."""
+"""Random queries, mostly for what an archive has: values whole and cut, with wildcards, as ranges and lists."""
 
 import re
 import unicodedata
@@ -24,14 +24,14 @@ NOTHING: Final = {
 
 
 class Queries:
-    """Draws queries of an archive."""
+    """Draws queries for an archive."""
 
     def __init__(self, random: Random, model: ArchiveModel) -> None:
         self._random = random
         self._found = {level: list(model.resources(level)) for level in Level}
 
     def query(self, study: str | None = None) -> Query:
-        """A query whose keys are, more often than not, of one resource that there is, if need be of one study."""
+        """A query whose keys mostly match one existing resource; with `study`, one in that study."""
         random = self._random
         level = random.choice((Level.STUDY, Level.STUDY, Level.SERIES, Level.INSTANCE))
         uids, target = random.choice([one for one in self._found[level] if study in (None, one[0][0])])
@@ -44,7 +44,7 @@ class Queries:
             is_within_study = True
         possible = [key for key in (*SEARCHABLE, *OTHER_KEYS * is_within_study) if key.level <= level]
         counts = (0, 1, 1, 1, 2, 2, 3) if level is Level.STUDY or is_within_study else (1, 1, 2, 2, 3)
-        # To look for instances everywhere takes long, and a key that narrows it down is what people give.
+        # Searching for instances everywhere is slow, and people give a key that narrows it down.
         at_most = level if is_within_study else Level.SERIES
         for key in random.sample([key for key in possible if key.level <= at_most], random.choice(counts)):
             keys.setdefault(key, self._texts(key, level, target, **options))
@@ -161,7 +161,7 @@ class Queries:
         return {date: [days], time: [random.choice((f"{hours[0]}-{hours[1]}", f"{hours[0]}-", f"-{hours[1]}"))]}
 
     def _pattern(self, value: str) -> str:
-        """A value as someone may ask for it."""
+        """A value as a user may search for it."""
         random = self._random
         if not value:
             return ""
@@ -202,14 +202,14 @@ def _unaccented(text: str) -> str:
 
 
 def _is_one(text: str, at: int) -> bool:
-    """Whether a wildcard can stand for this character: it is compared as one, also with what is before and after it."""
+    """Whether a wildcard can stand for this character: it compares as one, also with what is before and after it."""
     return text[at].isalnum() and all(
         len(plain_name(one)) == 1 and one not in "ﾞﾟ" for one in text[at : at + 2] if one.strip("^ ")
     )
 
 
 def query_string(query: Query, random: Random, limit: int | None = None, offset: int = 0) -> str:
-    """A query as a client may write it: keys by keyword or tag, encoded one way or the other, in any order."""
+    """A query as a client may write it: keys by keyword or tag, encoded in one way or another, in any order."""
     controls = {
         "fuzzymatching": query.is_fuzzy,
         "emptyvaluematching": query.has_empty,

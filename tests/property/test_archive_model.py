@@ -1,4 +1,4 @@
-"""Whatever sequence of requests comes, each answer is that of a dictionary, and storage is consistent afterwards."""
+"""Whatever the sequence of requests, each answer is that of a dictionary, and storage is consistent afterwards."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ SCOPES = {
 
 @st.composite
 def queries(draw: st.DrawFn) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """A search's level, the study and series that its path names, and its keys, which do not name them again."""
+    """A search's level, the study and series in its path, and its keys, which do not repeat them."""
     level = draw(st.sampled_from(list(LEVELS)))
     scope: tuple[str, ...] = draw(SCOPES[level])
     fixed = ("StudyInstanceUID", "SeriesInstanceUID")[: len(scope)]
@@ -69,7 +69,7 @@ def queries(draw: st.DrawFn) -> tuple[str, tuple[str, ...], dict[str, str]]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> list[Instance]:
-    """The parts of a store. They agree on their studies and series: which of them is entered last is not defined."""
+    """The parts of a store. They agree on studies and series, since which of them is entered last is undefined."""
     common = draw(attributes)
     part = st.tuples(
         study_uids, st.sampled_from(PLACES), st.sampled_from(PIXELS), st.sampled_from([None] * 12 + FAULTS)
@@ -122,7 +122,7 @@ class ArchiveMachine(RuleBasedStateMachine):
         assert {value(item, "00081196") for item in stored} <= {1 if has_warnings else None}
         status = 409 if not stored else 202 if failed or has_warnings else 200
         assert response.status_code == status
-        # Of parts of the same UIDs any may be the one that is kept.
+        # Of parts with the same UIDs, any may be kept.
         kept = [self.kept(same) for same in candidates.values()]
         if kept:
             self.model.add(kept)
@@ -161,11 +161,11 @@ class ArchiveMachine(RuleBasedStateMachine):
             self.check_result(uids, result, is_whole=not scope)
 
     def check_result(self, uids: tuple[str, ...], result: dict[str, Any], *, is_whole: bool) -> None:
-        """What a search says of a resource, and, where `is_whole`, of those above it."""
+        """Check what a search says of a resource and, if `is_whole`, of those above it."""
         study = self.model.studies[uids[0]]
         assert value(result, "00081190").endswith(f"/v2{url_of(uids)}")
         if is_whole:
-            # Of an instance its own attributes are told, not those that its study has by now.
+            # An instance has its own attributes, not those that its study has by then.
             own = self.model.instances(*uids)[0].attributes if len(uids) == 3 else study.attributes
             assert value(result, "00100020") == (own.patient_id or None)
             assert value(result, "00100010") == {"Alphabetic": own.patient_name}
@@ -226,7 +226,7 @@ def test_the_archive_is_a_dictionary(server: WatchedServer) -> None:
             ArchiveMachine,
             settings=settings(
                 max_examples=60,
-                phases=[Phase.generate],  # to shrink an example takes minutes
+                phases=[Phase.generate],  # shrinking an example takes minutes
                 stateful_step_count=30,
                 derandomize=True,
                 deadline=None,

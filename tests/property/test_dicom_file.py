@@ -1,4 +1,4 @@
-"""What holds of every file: it is read the same however it is cut; and no bytes do worse than be refused."""
+"""What holds for every file: it is read the same however it is cut, and bad bytes are only refused."""
 
 import json
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 def outcome(chunks: list[bytes], limits: DicomFileLimits) -> tuple[bytes, DicomInstance] | None:
-    """What is stored and what it is; None for a refusal. Any other error than DicomFileError is the test's failure."""
+    """What is stored, and what it is; None for a refusal. Any error but DicomFileError fails the test."""
     reader = DicomFileReader(limits=limits)
     try:
         stored = b"".join(map(reader.feed, chunks))
@@ -71,7 +71,7 @@ def outcome(chunks: list[bytes], limits: DicomFileLimits) -> tuple[bytes, DicomI
 
 
 def check(stored: bytes, instance: DicomInstance) -> None:
-    """Whatever was accepted can be written, retrieved and read again."""
+    """Check that what was accepted can be written, retrieved and read again."""
     assert instance.size_bytes == len(stored)
     assert 132 <= instance.header_bytes <= len(stored)
     json.loads(b"".join(json_texts(instance.metadata)))
@@ -96,7 +96,7 @@ def check(stored: bytes, instance: DicomInstance) -> None:
 @given(st.binary(max_size=400))
 @example(bytes(128) + b"DICM\2\0\0\0")
 @example(b"\x08\x00\x05\x00" + b"\xff" * 12)
-def test_no_bytes_do_worse_than_be_refused(data: bytes) -> None:
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for prefix in (b"", bytes(128) + b"DICM"):
         result = outcome([prefix + data], DicomFileLimits())
         if result is not None:
@@ -104,7 +104,7 @@ def test_no_bytes_do_worse_than_be_refused(data: bytes) -> None:
 
 
 @given(st.sampled_from(FILES), st.binary(max_size=200))
-def test_no_data_set_does_worse_than_be_refused(file: bytes, encoded: bytes) -> None:
+def test_any_data_set_is_read_or_refused(file: bytes, encoded: bytes) -> None:
     meta_end = 144 + int.from_bytes(file[140:144], "little")
     result = outcome([file[:meta_end] + encoded], DicomFileLimits())
     if result is not None:
@@ -113,7 +113,7 @@ def test_no_data_set_does_worse_than_be_refused(file: bytes, encoded: bytes) -> 
 
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated())
-def test_no_mutation_does_worse_than_be_refused(data: bytes) -> None:
+def test_any_mutation_is_read_or_refused(data: bytes) -> None:
     outcome([data], TIGHT)
     result = outcome([data], DicomFileLimits())
     if result is not None:
@@ -122,7 +122,7 @@ def test_no_mutation_does_worse_than_be_refused(data: bytes) -> None:
 
 @contextmanager
 def long_from(size: int) -> Iterator[None]:
-    """Elements of `size` bytes are long ones meanwhile, so that those of small files are."""
+    """Elements from `size` bytes on count as long inside the context, so that small files have some."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("shared.dicom.data_set_reader.LONG_BYTES", size)
         patched.setattr("shared.dicom.long_elements._HELD_BYTES", size)
@@ -152,7 +152,7 @@ def test_long_elements_are_read_as_short_ones(path: Path) -> None:
 
 @settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated(), st.integers(1, 200))
-def test_no_mutation_of_long_elements_does_worse_than_be_refused(data: bytes, chunk_bytes: int) -> None:
+def test_any_mutation_of_long_elements_is_read_or_refused(data: bytes, chunk_bytes: int) -> None:
     with long_from(8):
         result = outcome([data], DicomFileLimits())
         if result is not None:

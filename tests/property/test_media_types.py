@@ -21,7 +21,7 @@ OFFERS = (
 )
 
 latin_1 = st.binary(max_size=200).map(lambda raw: raw.decode("latin-1"))
-# Random bytes seldom reach beyond the name: most texts are made of what the grammar is made of.
+# Random bytes seldom get past the name: most texts consist of pieces of the grammar.
 punctuation = ['"', "\\", ",", ";", "=", "/", "*", " ", "\t", "\r\n", "\x00", "é"]
 words = ["q", "type", "transfer-syntax", "boundary", "multipart/related", "a/b", *NAMES, *UIDS, "0.5", "0", "1"]
 fragments = st.sampled_from([*punctuation, *words])
@@ -58,7 +58,7 @@ def test_any_accept_chooses_an_offer_or_is_not_acceptable(header: str, query: li
 
 
 @given(names, parameters)
-def test_what_is_formatted_is_parsed(name: str, parameters: dict[str, str]) -> None:
+def test_what_is_formatted_can_be_parsed(name: str, parameters: dict[str, str]) -> None:
     media_type = parse_media_type(format_media_type(name, parameters))
 
     assert media_type.name == name.lower()
@@ -66,7 +66,7 @@ def test_what_is_formatted_is_parsed(name: str, parameters: dict[str, str]) -> N
 
 
 @given(st.lists(st.tuples(names, parameters), min_size=1, max_size=4))
-def test_members_are_parsed_each_for_itself(listed: list[tuple[str, dict[str, str]]]) -> None:
+def test_members_are_parsed_separately(listed: list[tuple[str, dict[str, str]]]) -> None:
     weighted = [(name, {**parameters, "q": "0.5"}) for name, parameters in listed]
     accept = parse_accept(" , ".join(format_media_type(*member) for member in weighted))
 
@@ -88,7 +88,7 @@ def test_the_order_of_ranges_does_not_matter(listed: list[str], offered: list[Of
 
 
 @given(offers)
-def test_an_offer_is_chosen_by_its_own_line_of_the_message(offer: Offer) -> None:
+def test_an_offer_is_chosen_by_its_own_line_in_the_message(offer: Offer) -> None:
     with pytest.raises(NotAcceptable) as raised:
         negotiate((), [offer])
     line = str(raised.value).partition("Available: ")[2].removesuffix(".").partition(" (in")[0]
@@ -138,7 +138,7 @@ def test_hostile_headers_take_linear_time(head: str, unit: str) -> None:
             least = min(least, time.process_time() - started)
         return least
 
-    # Sixteen times the length takes sixteen times as long, or 256 times if it were quadratic; what is too short to
+    # Sixteen times the length takes sixteen times as long, or 256 times if time were quadratic; what is too short to
     # measure is not.
     short, long = seconds(HOSTILE_LENGTH // 16), seconds(HOSTILE_LENGTH)
     assert long < max(short, MEASURABLE_SECONDS) * 80

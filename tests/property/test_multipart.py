@@ -1,4 +1,4 @@
-"""What holds of every message: it comes back as sent, however it is cut; and no bytes do worse than be refused."""
+"""What holds for every message: it comes back as sent, however it is cut, and bad bytes are only refused."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, SupportsIndex
@@ -32,12 +32,12 @@ names = st.text("!#$%&'*+.^_`|~-AaBbZz09", min_size=1, max_size=12)
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=20).map(
     lambda value: value.strip(" ")
 )
-reserved = {"content-length", "content-transfer-encoding"}  # these say something of the body
+reserved = {"content-length", "content-transfer-encoding"}  # these describe the body
 headers = st.dictionaries(names, values, max_size=4).map(Headers).filter(lambda given: not reserved & set(given))
 
 
 def hostile(boundary: str) -> st.SearchStrategy[bytes]:
-    """Bytes made of what delimiters are made of."""
+    """Bytes made of the pieces of delimiters."""
     fragments = [
         b"\r",
         b"\n",
@@ -56,7 +56,7 @@ def hostile(boundary: str) -> st.SearchStrategy[bytes]:
 
 
 def delimited(boundary: str) -> st.SearchStrategy[bytes]:
-    """Bytes that often are a message, or nearly."""
+    """Bytes that are often a message, or nearly one."""
     dashes = b"--" + boundary.encode()
     pieces = [
         dashes,
@@ -72,7 +72,7 @@ def delimited(boundary: str) -> st.SearchStrategy[bytes]:
 
 
 def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """The data in chunks of the sizes, the last of which recurs."""
+    """The data in chunks of these sizes, the last of which repeats."""
     at = 0
     while at < len(data):
         size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
@@ -87,7 +87,7 @@ sizes = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 def messages(draw: st.DrawFn) -> tuple[str, list[Part]]:
     boundary = draw(boundaries)
     parts = draw(st.lists(st.builds(Part, headers, hostile(boundary) | st.binary(max_size=80)), max_size=4))
-    # At the blank line before the body a delimiter may begin too
+    # A delimiter may also begin at the blank line before the body
     assume(all(f"\r\n--{boundary}".encode() not in b"\r\n" + part.body for part in parts))
     return boundary, parts
 
@@ -141,7 +141,7 @@ def test_what_we_send_other_decoders_understand(
 
 @given(st.lists(st.binary(min_size=1), min_size=1, max_size=4))
 def test_what_we_send_the_standard_library_understands(bodies: list[bytes]) -> None:
-    assume(not any(f"--{BOUNDARY}".encode() in body for body in bodies))  # it takes a lone LF for a line's end
+    assume(not any(f"--{BOUNDARY}".encode() in body for body in bodies))  # it takes a lone LF as a line end
     encoder = MultipartEncoder(BOUNDARY, type="application/dicom")
     parts = [Part(Headers({"Content-Type": "application/dicom"}), body) for body in bodies]
     assert decoded_by_email(b"".join(encode_parts(parts, encoder)), encoder.content_type) == bodies
@@ -151,7 +151,7 @@ def test_what_we_send_the_standard_library_understands(bodies: list[bytes]) -> N
 
 
 class Counted(bytes):
-    """Bytes that count how many of them are searched and copied, as do those cut from them and joined to them."""
+    """Bytes that count how many of them are searched and copied, as do bytes sliced from them and joined to them."""
 
     searched = 0
     copied = 0
@@ -208,7 +208,7 @@ REPEATED: dict[str, tuple[bytes, bytes, bytes]] = {
 @pytest.mark.parametrize("drain", [True, False], ids=["drained", "asked for at the end"])
 @pytest.mark.parametrize("chunk_bytes", [1, 100, 1000, 1_000_000])
 @pytest.mark.parametrize(("head", "piece", "tail"), REPEATED.values(), ids=REPEATED.keys())
-def test_byte_costs_no_more_in_a_message_eight_times_as_long(
+def test_a_byte_costs_no_more_in_a_message_eight_times_as_long(
     head: bytes, piece: bytes, tail: bytes, chunk_bytes: int, drain: bool
 ) -> None:
     size = 2000 if chunk_bytes == 1 else 20_000
@@ -216,7 +216,7 @@ def test_byte_costs_no_more_in_a_message_eight_times_as_long(
     assert touched_per_byte(long, chunk_bytes, drain=drain) < 1.5 * touched_per_byte(short, chunk_bytes, drain=drain)
 
 
-def test_header_block_is_searched_once() -> None:
+def test_a_header_block_is_searched_once() -> None:
     message = b"--b-b\r\nA: " + b"\r\n A" * 5000 + b"\r\n\r\n\r\n--b-b--"
     touched_per_byte(message, 10, drain=True)
     assert Counted.searched < 2 * len(message)

@@ -1,4 +1,4 @@
-"""Whatever is asked of a random archive, a search finds what looking at everything finds, in the same order."""
+"""Any search of a random archive finds what looking at everything finds, in the same order."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ UID_TAGS = ("0020000D", "0020000E", "00080018")
 
 @dataclass
 class Searched:
-    """An archive of its own, and the model of it."""
+    """A separate archive, and its model."""
 
     archive: Archive
     settings: Settings
@@ -63,7 +63,7 @@ class Searched:
         return await search(self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings)
 
     async def check(self, query: Query, random: Random) -> None:
-        """A page of what a query finds is that page of what there is to find."""
+        """Check that a page of a query's results is that page of what there is to find."""
         expected = self.model.matching(query)
         limit = random.choice((None, *(1, 2, 5, 10) * 5))
         offset = random.choice((*(0,) * 8, 1, 3, max(0, len(expected) - 2)))
@@ -101,7 +101,7 @@ async def searched() -> AsyncIterator[Searched]:
 
 @pytest.fixture(params=["as it is", "with small pages"])
 def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The search as it is, and so that lists and pages which are long in a large archive are long in this one."""
+    """The search as it is, and with lists and pages as long for this archive as they are for a large one."""
     found: str = request.param
     if found == "with small pages":
         monkeypatch.setattr(candidates, "_FEW", 3)
@@ -140,7 +140,7 @@ async def test_no_answer_is_stale_while_the_archive_changes(searched: Searched) 
         expected = [searched.model.matching(asked)[:200]]
         _, found = await asyncio.gather(change(searched, study, random), searched.search(asked, text))
         expected.append(searched.model.matching(asked)[:200])
-        # An answer about instances is put together from several rows, which change one after the other.
+        # An answer about instances combines several rows, which change one after another.
         if asked.level is not Level.INSTANCE:
             assert uids_of(found, asked.level) in expected, f"seed {SEED}: {path_of(asked)}?{text}"
         queries = [asked, before.query(study)]
@@ -187,7 +187,7 @@ async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_th
     uid = min(created)
     query = Query(KEYS[path].level, (), {KEYS[path]: [text]})
     places = [(uid, created[uid] - timedelta(days=1)), ("1.2.88888", created[uid])]
-    if not term.series_instance_uid:  # whether an instance is there is not its study's to say: maintenance looks
+    if not term.series_instance_uid:  # a study's row does not say whether an instance is there: maintenance looks
         places.append((uid, created[uid]))
     for study, time in places:
         await terms.add(study_key(study), time, [term])

@@ -1,6 +1,6 @@
 """`python -m tests.support.app_process PORT`: the app alone, on the storage of the environment, until killed.
 
-Beside it, `app_process`: such a process for a test, and what clients send to it.
+`app_process` is such a process for a test.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ MAX_BODY_BYTES = 1024**3
 
 
 class AppProcess:
-    """The app in a process of its own, on a port; `log` is where it prints."""
+    """The app in a separate process, on a port; `log` is where it prints."""
 
     def __init__(self, port: int, storage: str, log: Path) -> None:
         self.base_url = f"http://127.0.0.1:{port}/v2"
@@ -39,10 +39,10 @@ class AppProcess:
         async with asyncio.timeout(90):
             while not await asyncio.to_thread(is_healthy, self.base_url.removesuffix("/v2")):
                 assert self._process.poll() is None, self._log.read_text(errors="replace")[-5000:]
-                await asyncio.sleep(0.1)  # a process has no event for it
+                await asyncio.sleep(0.1)  # a process has no event for this
 
     def kill(self) -> None:
-        """End it with SIGKILL: nothing of it runs any more, not even its cleaning up."""
+        """End it with SIGKILL: nothing more runs, not even its clean-up."""
         self._process.kill()
         self._process.wait()
 

@@ -1,4 +1,4 @@
-"""Every route of the app with a path that it answers, so that what holds for all is tested on all."""
+"""Every route of the app with a path that it answers, so that what holds for all can be tested on all."""
 
 import re
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ _VALUES = {"version": "v2", "frames": "1", "path": "7FE00010"}
 
 
 def requests_of(functions: Iterable[Function]) -> list[tuple[str, str]]:
-    """Method and path of a request to each function by each of its methods."""
+    """The method and path of a request to each function by each of its methods."""
     return [(method, _path(route.template)) for route in routes_of(functions) for method in sorted(route.methods)]
 
 
 def guarded(functions: Iterable[Function]) -> list[tuple[str, str]]:
-    """Those of them that sign-in stands before: all but health, the description of the API, and OPTIONS."""
+    """The requests that need sign-in: all but health, the description of the API, and OPTIONS."""
     return [(method, path) for method, path in requests_of(functions) if path not in OPEN and method != "OPTIONS"]
 
 

@@ -24,7 +24,7 @@ _MOST_FRAMES = 10
 
 @dataclass(frozen=True, slots=True)
 class BundledFrame:
-    """A frame of a file: as it is stored, and as pydicom decodes it, with the colours that it says."""
+    """A frame of a file: as it is stored, and as pydicom decodes it, with its Photometric Interpretation."""
 
     stored: bytes
     transfer_syntax_uid: str
@@ -75,16 +75,16 @@ def _stored_frames(data_set: Dataset, pixels: ImagePixels) -> Iterator[bytes]:
     has_shared_chroma = pixels.photometric_interpretation == "YBR_FULL_422"
     frame_bytes = pixels.frame_bytes * 2 // 3 if has_shared_chroma else pixels.frame_bytes
     for start in range(0, frame_count * frame_bytes, frame_bytes):
-        # A single frame keeps its padding, in which a big endian word of an odd frame ends.
+        # A single frame keeps its padding, with which a big endian word of an odd frame ends.
         yield data_set.PixelData[start : start + frame_bytes] if frame_count > 1 else data_set.PixelData
 
 
 def _expected(data_set: Dataset, frame_index: int) -> tuple[np.ndarray[Any, np.dtype[Any]], str]:
-    """The samples, and their colours, that pydicom makes of a frame, by plugins of its own only."""
+    """The samples that pydicom decodes, by its own plugins only, and their Photometric Interpretation."""
     syntax = _transfer_syntax(data_set)
     plugin = ""
     if syntax == JPEGExtended12Bit:
-        # GDCM reads 12 bits, which pydicom lets it do only where the transfer syntax is this.
+        # GDCM reads 12 bits, which pydicom allows only in this transfer syntax.
         data_set = copy(data_set)
         data_set.file_meta = FileMetaDataset()
         data_set.file_meta.TransferSyntaxUID = syntax = JPEGLossless

@@ -1,4 +1,4 @@
-"""What tests name by UIDs alone: studies, series and instances of the default partition."""
+"""Studies, series and instances of the default partition, by their UIDs alone."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""The app in this process, for tests that look at what it does beside answering."""
+"""The app in this process, for tests that check what it does beside answering."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ async def app_client(
     telemetry: ApplicationInsights | None = None,
     **changed: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app's v2 URL, on an archive that is open, with some settings changed."""
+    """A client of the app's v2 URL, on an open archive, with some settings changed."""
     settings = Settings(anonymous_access=True, **changed)
     with monkeypatch.context() as patch:
         patch.setattr(app, "of_process", app.App(settings, archive=archive, telemetry=telemetry))
@@ -36,7 +36,7 @@ async def app_client(
 async def configured_client(
     functions: Iterable[Function], monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app with settings that name no storage account: whatever asks for storage answers 503."""
+    """A client of the app with settings that name no storage account: whatever needs storage answers 503."""
     monkeypatch.setattr(app, "of_process", app.App.from_environment(environment))
     transport = httpx.ASGITransport(Host(routes_of(functions)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071") as client:

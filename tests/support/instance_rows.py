@@ -1,4 +1,4 @@
-"""Catalog entries for tests, made without files."""
+"""Rows of the catalog for tests, made without files."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -44,5 +44,5 @@ def new_instance(
 
 
 def study_of(*instances: NewInstance) -> StudyRecord:
-    """The record of a new study that holds these."""
+    """The record of a new study that holds these instances."""
     return with_instances(None, instances, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What always holds of an archive, checked on what is really stored."""
+"""What always holds for an archive, checked on what is really stored."""
 
 from azure.storage.blob.aio import ContainerClient
 
@@ -16,7 +16,7 @@ async def blobs_of_study(container: ContainerClient, study_instance_uid: str) ->
 
 
 async def check_study(archive: Archive, container: ContainerClient, study_instance_uid: str) -> int:
-    """Check a study's counts, postings and blobs against its instance rows; how many instances it has."""
+    """Check a study's counts, postings and blobs against its instance rows; return how many instances it has."""
     rows = [row async for row in archive.catalog.read_instances(study_key(study_instance_uid))]
     study = await archive.catalog.read_study(study_key(study_instance_uid))
     expected = {name for row in rows for name in blob_names.blobs_of(row)}
@@ -43,7 +43,7 @@ async def requests_in_journal(archive: Archive) -> int:
 
 
 async def check_archive(archive: Archive, settings: Settings) -> None:
-    """Check everything that holds of a whole archive once no request is in flight and maintenance has run."""
+    """Check everything that holds for a whole archive once no request is in flight and maintenance has run."""
     assert await requests_in_journal(archive) == 0
     differences = [difference async for difference in examine(archive, settings)]
     assert differences == [], differences

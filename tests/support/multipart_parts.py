@@ -1,4 +1,4 @@
-"""Whole multipart messages in memory, as parts; the codec itself knows events only."""
+"""Whole multipart messages in memory, as parts; the codec itself only has events."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Part:
 
 
 def decode_parts(body: bytes, decoder: MultipartDecoder) -> list[Part]:
-    """The parts of a whole message; raises as the decoder does, and then gives none."""
+    """The parts of a whole message; raises as the decoder does, and then returns none."""
     decoder.receive_data(body)
     decoder.receive_data(b"")
     parts: list[tuple[Headers, list[bytes]]] = []

@@ -1,4 +1,4 @@
-"""Requests that began as valid ones, each made from its number alone: one that does harm can be had again."""
+"""Valid requests, mutated, each made from its number alone: one that does harm can be made again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ _VRS: Final = (b"SQ", b"OB", b"UN", b"UI", b"PN", b"US", b"DA", b"LO")
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """A store request, its body in chunks; `part_count` is how many parts it has, where that is beyond doubt."""
+    """A store request, its body in chunks; `part_count` is how many parts it has, where that is certain."""
 
     number: int
     content_type: bytes
@@ -109,7 +109,7 @@ def _file(rng: Random, number: int) -> bytes:
 
 
 def _reframed(rng: Random, segments: list[bytes]) -> list[bytes]:
-    """The segments of a body in another order, too few or too many of them, or one delimiter not as it was."""
+    """The segments of a body in another order, too few or too many of them, or with one delimiter changed."""
     first, second = rng.randrange(len(segments)), rng.randrange(len(segments))
     match rng.randrange(4):
         case 0:
@@ -171,13 +171,13 @@ def _blow_up(rng: Random, data: bytearray, at: int, end: int) -> None:
 
 
 def _swap_bytes(rng: Random, data: bytearray, at: int, end: int) -> None:
-    """Make words big endian that are little endian, and the other way round."""
+    """Turn little endian words into big endian, and the other way round."""
     end -= (end - at) % 2
     data[at:end:2], data[at + 1 : end : 2] = data[at + 1 : end : 2], data[at:end:2]
 
 
 def _rename_syntax(rng: Random, data: bytearray, at: int, end: int) -> None:
-    """Name another transfer syntax, of a UID as long."""
+    """Name another transfer syntax, with a UID as long."""
     root = b"1.2.840.10008.1.2."
     found = data.find(root)
     if 0 <= found < len(data) - len(root):
@@ -208,7 +208,7 @@ def _mutated(rng: Random, original: bytes) -> bytes:
 
 
 def _printable(value: bytes) -> bytes:
-    """A value that HTTP carries in a header."""
+    """A value that an HTTP header can carry."""
     return bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F).strip()
 
 
@@ -254,7 +254,7 @@ _PIECES: Final = (
 
 
 def resource_request(number: int, instances: Sequence[tuple[str, str, str]]) -> ResourceRequest:
-    """The request of this number for something of `instances`, by their three UIDs, or for what came of its name."""
+    """The request of this number, for something of `instances`, by their three UIDs, or for a mutation of its name."""
     rng = Random(number)
     target = rng.choice(_ROUTES).format(*rng.choice(instances))
     for _ in range(rng.choice((0, 1, 1, 2, 4))):

@@ -17,7 +17,7 @@ from shared.dicom.file_meta import read_header
 # Listed from the package itself: pydicom.data's functions would download the samples that are not in it.
 _DATA = Path(pydicom.__file__).parent / "data"
 CHARACTER_SET_SAMPLES = sorted((_DATA / "charset_files").glob("*.dcm"))
-# Two end in the middle of something; the third has one attribute, a private one, and does not say how it is encoded.
+# Two end in the middle of something; the third has one private attribute, and does not say how it is encoded.
 REFUSED_SAMPLES = ("MR_truncated.dcm", "rtplan_truncated.dcm", "meta_missing_tsyntax.dcm")
 SAMPLES = CHARACTER_SET_SAMPLES + sorted(
     path
@@ -42,7 +42,7 @@ def chunks(data: bytes, seed: int) -> Iterable[bytes]:
 
 
 def read_chunks(parts: Iterable[bytes], limits: DicomFileLimits | None = None) -> tuple[bytes, DicomInstance]:
-    """The bytes stored of a file that arrives in these parts, and what it is."""
+    """The bytes stored for a file that arrives in these parts, and what it is."""
     reader = DicomFileReader(limits=limits or DicomFileLimits())
     stored = [reader.feed(part) for part in parts]
     last, instance = reader.finish()
@@ -50,7 +50,7 @@ def read_chunks(parts: Iterable[bytes], limits: DicomFileLimits | None = None) -
 
 
 def read(data: bytes, limits: DicomFileLimits | None = None) -> tuple[bytes, DicomInstance]:
-    """The bytes stored of a file that arrives at once, and what it is."""
+    """The bytes stored for a file that arrives at once, and what it is."""
     return read_chunks([data], limits)
 
 
@@ -105,7 +105,7 @@ def part10(dataset: Dataset, transfer_syntax: UID = ExplicitVRLittleEndian) -> b
 
 
 def part10_of(encoded: bytes, transfer_syntax: UID = ExplicitVRLittleEndian) -> bytes:
-    """The Part 10 file of a data set that is encoded already, for what pydicom would not write."""
+    """The Part 10 file of an already encoded data set, for what pydicom would not write."""
     head = part10(data_set(), transfer_syntax)
     group_length = int.from_bytes(head[140:144], "little")
     return head[: 144 + group_length] + encoded

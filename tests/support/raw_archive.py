@@ -1,4 +1,4 @@
-"""An archive on an Azurite of its own, with the SDKs' clients beside it, for damage that no service would do."""
+"""An archive on its own Azurite, with the SDKs' clients beside it, for damage that no service would do."""
 
 import json
 import zlib

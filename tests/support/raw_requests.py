@@ -1,4 +1,4 @@
-"""Requests as bytes on the wire, which no client makes better on their way."""
+"""Requests as bytes on the wire, which no client corrects."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def get(base_url: str, target: bytes) -> tuple[int, Any]:
-    """Status and JSON document, if any, of the answer to GET of `target`, a path with its query."""
+    """The status and JSON document, if any, of the answer to GET of `target`, a path with its query."""
     url = urlsplit(base_url)
     with socket.create_connection((url.hostname or "", url.port or 80), timeout=60) as connection:
         connection.sendall(b"GET %b HTTP/1.1\r\nHost: test\r\nAccept: */*\r\nConnection: close\r\n\r\n" % target)

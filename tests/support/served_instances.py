@@ -1,4 +1,4 @@
-"""Instances for tests of the served app, each with UIDs of its own unless told otherwise."""
+"""Instances for tests of the served app, each with its own UIDs by default."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,18 +17,18 @@ def new_uid() -> str:
 
 
 def numbered_uids(length: int) -> list[str]:
-    """UIDs that no other test has, one after the other, as a device numbers its instances."""
+    """UIDs that no other test has, one after another, as a device numbers its instances."""
     beginning = new_uid()
     return [f"{beginning}.{number}" for number in range(1, length + 1)]
 
 
 def uids_of(name: str) -> Iterator[str]:
-    """UIDs that no other name has, and the same in each run: for tests that are called after them."""
+    """UIDs that no other name has, the same in each run: for tests that are named after them."""
     return (f"2.25.{uuid5(NAMESPACE_OID, f'{name} {number}').int}" for number in count())
 
 
 def dataset(**attributes: object) -> Dataset:
-    """A small grey image; `attributes` by keyword take the place of its own, None leaves one out."""
+    """A small gray image; `attributes` by keyword replace its own, None leaves one out."""
     image = Dataset()
     values = {
         "SOPClassUID": SecondaryCaptureImageStorage,

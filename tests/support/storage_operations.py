@@ -1,4 +1,4 @@
-"""Counts what an archive asks of storage: each HTTP request is an operation, a batch of rows or blobs is one."""
+"""Counts an archive's storage operations: each HTTP request is one, as is a batch of rows or blobs."""
 
 import re
 from collections import Counter
@@ -23,7 +23,7 @@ class Counting(AioHttpTransport):  # type: ignore[misc] # the SDK exports it unt
 
 
 def operation_of(request: Any) -> str:
-    """What a request asks: its method, and the table or container."""
+    """A request's operation: its method, and the table or container."""
     return f"{request.method} {_store(request)}"
 
 

@@ -1,7 +1,7 @@
 """Storage that a process dies on, or that fails now and then: transports for the SDKs' clients.
 
-An operation is one HTTP request, reads included: a batch of rows or blobs is one. Transports stand
-beneath the SDKs' retries, so what is tried again meets them again. (The SDKs' `per_retry_policies` do not serve: they
+An operation is one HTTP request, reads included: a batch of rows or blobs is one. Transports lie
+beneath the SDKs' retries, so what is retried meets them again. (The SDKs' `per_retry_policies` do not work here: they
 reach neither the blob clients nor the clients of single tables.)
 """
 
@@ -29,11 +29,11 @@ BATCH: Final = "POST catalog"
 
 
 class Died(BaseException):
-    """The process is no more: not even its cleaning up happens."""
+    """The process is dead: not even its clean-up happens."""
 
 
 class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
-    """Ends the process at an operation: that one is not sent, or carried out and never answered.
+    """Ends the process at an operation: it is not sent, or is carried out and never answered.
 
     `operation` is its number, counted from 1, or what it is (see `operation_of`). From then on nothing is sent, and
     nothing that was under way is answered.
@@ -66,7 +66,7 @@ class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyp
 
 
 class Fault(Enum):
-    """What may become of an operation: refused with a status, or one of these."""
+    """What may happen to an operation: refused with a status, or one of these."""
 
     TOO_MANY_REQUESTS = 429
     FAILING = 500
@@ -78,9 +78,9 @@ class Fault(Enum):
 
 
 class Faults(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
-    """Does to each operation what `next_fault` says, None: nothing. `seen` are the faults there were.
+    """Does to each operation what `next_fault` says; None: nothing. `seen` are the faults so far.
 
-    `refusing_url` leads to a server as `refusing_server` gives.
+    `refusing_url` leads to a server from `refusing_server`.
     """
 
     def __init__(self, next_fault: Callable[[], Fault | None], refusing_url: str, *, delay_seconds: float = 2) -> None:
@@ -100,7 +100,7 @@ class Faults(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyp
                 raise ServiceRequestError("Connection refused")
             case Fault.ANSWER_LOST:
                 await super().send(request, **{**options, "stream": False})
-                # What the SDK makes of a connection that is reset while it waits.
+                # What the SDK raises for a connection that is reset while it waits.
                 raise ServiceRequestError("Connection reset by peer")
             case Fault.TIMED_OUT:
                 await super().send(request, **{**options, "stream": False})
@@ -121,19 +121,19 @@ class Faults(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyp
 
 
 def some_faults(random: Random, rate: float) -> Callable[[], Fault | None]:
-    """A share `rate` of operations fails, one way as often as another."""
+    """A share `rate` of operations fails, in each way equally often."""
     return lambda: random.choice(list(Fault)) if random.random() < rate else None
 
 
 def fault_at(operation: int, fault: Fault) -> Callable[[], Fault | None]:
-    """The n-th operation fails, counted from 1, and no other."""
+    """Only the n-th operation fails, counted from 1."""
     numbers = count(1)
     return lambda: fault if next(numbers) == operation else None
 
 
 @asynccontextmanager
 async def refusing_server() -> AsyncIterator[str]:
-    """The URL of a server that answers a request to ``/{status}`` with it, in the words of Azure's storage."""
+    """The URL of a server that answers a request to ``/{status}`` with that status, in the words of Azure's storage."""
     codes = {429: "TooManyRequests", 500: "OperationTimedOut", 503: "ServerBusy"}
 
     async def refuse(request: web.Request) -> web.Response:
@@ -162,7 +162,7 @@ async def refusing_server() -> AsyncIterator[str]:
 async def archive_through(
     transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch, settings: Settings, *, retries: int = 4
 ) -> AsyncIterator[Archive]:
-    """An archive of its own, whose operations all go through `transport`, tried again without waiting."""
+    """A separate archive, whose operations all go through `transport`, retried without waiting."""
     options = {
         "transport": transport,
         "retry_total": retries,
@@ -187,7 +187,7 @@ async def die_at(
     settings: Settings,
     request: Callable[[Archive], Awaitable[object]],
 ) -> bool:
-    """Run a request in a process that `transport` ends, to the end of all its tasks; whether it did die."""
+    """Run a request, to the end of all its tasks, in a process that `transport` ends; return whether it died."""
     before = asyncio.all_tasks()
     async with archive_through(transport, monkeypatch, settings) as mortal:
         with suppress(Died):

@@ -1,4 +1,4 @@
-"""Instances that a test knows in full, and the question whether the archive has one wholly or not at all."""
+"""Instances that a test knows in full, and checks that the archive has one wholly or not at all."""
 
 from dataclasses import dataclass
 from random import Random
@@ -47,12 +47,12 @@ def known_instance(study: str, series: str, instance: str, **attributes: object)
 
 
 def known_instances(study: str, series: str, count: int, **attributes: object) -> list[KnownInstance]:
-    """Instances that are numbered one after the other, so that one batch enters them into the index."""
+    """Instances numbered one after another, so that one batch enters them into the index."""
     return [known_instance(study, series, uid, **attributes) for uid in numbered_uids(count)]
 
 
 def large_instance(study: str, block_bytes: int) -> KnownInstance:
-    """An instance of two blocks, whose metadata do not fit a row."""
+    """An instance of two blocks, whose metadata does not fit a row."""
     random = Random(1)
     text = random.randbytes(200_000).hex()
     return known_instance(study, new_uid(), new_uid(), TextValue=text, PixelData=random.randbytes(block_bytes + 2))
@@ -65,7 +65,7 @@ async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes
 
 
 async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:
-    """The UIDs, of the level, that a search finds."""
+    """The UIDs that a search at a level finds."""
     tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
     results = await search(
         archive, DEFAULT_PARTITION, parse_search(query, level, settings), None, "http://host/v2", settings
@@ -92,7 +92,7 @@ async def is_there(archive: Archive, settings: Settings, instance: KnownInstance
 async def is_wholly_there(
     archive: Archive, settings: Settings, container: ContainerClient, instance: KnownInstance
 ) -> bool:
-    """The same, once nothing is left to be cleaned up: then row and blobs agree, too."""
+    """The same, once nothing is left to be cleaned up: then row and blobs also agree."""
     row = await archive.catalog.read_instance(instance.identifiers)
     prefix = blob_names.blob_prefix(instance.resource)
     blobs = {name async for name in container.list_blob_names(name_starts_with=prefix)}

@@ -1,4 +1,4 @@
-"""The watch over the logs of all tests does see a leak."""
+"""The watch over the logs of all tests really sees a leak."""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_values_are_found_in_text_and_in_urls(name: str) -> None:
     assert patient_values.found_in("GET /studies?PatientID=ID") == []
 
 
-def test_a_leak_of_a_server_is_told(name: str, tmp_path: Path) -> None:
+def test_a_leak_of_a_server_is_reported(name: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("all is well\n")
     patient_values.check_file(log)
@@ -30,7 +30,7 @@ def test_a_leak_of_a_server_is_told(name: str, tmp_path: Path) -> None:
         patient_values.check_file(log)
 
 
-def test_a_leak_in_a_traceback_is_told(name: str) -> None:
+def test_a_leak_in_a_traceback_is_reported(name: str) -> None:
     watch = patient_values.Watch()
     logger = logging.Logger("of a test")
     logger.addHandler(watch)

@@ -1,4 +1,4 @@
-"""An authority on this machine: publishes its keys, signs tokens, and can rotate, hide or lose them."""
+"""An authority on this machine: it publishes its keys, signs tokens, and can rotate, hide or lose keys."""
 
 import json
 import time
@@ -25,7 +25,7 @@ READER: dict[str, Any] = {"roles": ["DICOM Data Reader"]}
 
 @cache
 def rsa_key(name: str) -> RSAPrivateKey:
-    """A key of that name, the same each time: making one takes a while."""
+    """A key of that name, the same each time: making one is slow."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -39,7 +39,7 @@ def jwk(name: str, **members: str) -> dict[str, Any]:
 
 
 def claims(**changed: Any) -> dict[str, Any]:
-    """The claims of a token that is accepted; None leaves one out."""
+    """The claims of an accepted token; None leaves one out."""
     now = int(time.time())
     all_claims = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + DAY, "sub": "me", **changed}
     return {name: value for name, value in all_claims.items() if value is not None}
@@ -56,7 +56,7 @@ def encoded(value: bytes | dict[str, Any]) -> str:
 
 
 class Issuer:
-    """A running authority. `documents` are what it answers by path, and `requests` the paths it was asked for."""
+    """A running authority. `documents` are its answers by path, and `requests` the requested paths."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -86,12 +86,12 @@ class Issuer:
         self.publish(jwk("first"))
 
     def publish(self, *keys: dict[str, Any]) -> None:
-        """Have these keys from now on."""
+        """Publish these keys from now on."""
         self.documents["/keys"] = {"keys": list(keys)}
 
     @property
     def fetches(self) -> int:
-        """How often it was asked for its keys."""
+        """How often its keys were fetched."""
         return self.requests.count("/keys")
 
 

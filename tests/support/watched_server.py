@@ -1,4 +1,4 @@
-"""A served app beneath which one can look: what its storage really keeps, whatever its answers say."""
+"""A served app that can be inspected: what its storage really keeps, whatever its answers say."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ from tests.support.invariants import check_study, requests_in_journal
 
 @dataclass(frozen=True)
 class WatchedServer(Server):
-    """A served app with an archive of its own. Not for tests that are coroutines: it runs a loop for each look."""
+    """A served app with its own archive. Not for tests that are coroutines: each check runs its own loop."""
 
     def check(self) -> dict[str, int]:
-        """Check every study of which anything is kept, and that no request is in the journal; their instance counts."""
+        """Check all studies that anything is kept of, and that the journal is empty; return their instance counts."""
         # `served` gives Azurite the ports that follow the server's.
         connection = connection_string((httpx.URL(self.base_url).port or 0) + 1)
 
@@ -37,14 +37,14 @@ class WatchedServer(Server):
             finally:
                 await archive.close()
 
-        # With a factory of its own, the runner leaves the loop of the tests that are coroutines in place.
+        # With its own factory, the runner leaves the loop of the coroutine tests in place.
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             return runner.run(run())
 
 
 @contextmanager
 def watched(log: Path, **environment: str) -> Iterator[WatchedServer]:
-    """The app, served as `make run` serves it but for what the environment says, with nothing stored."""
+    """The app, served as `make run` serves it, except for `environment`, with nothing stored."""
     with serving(log, **environment) as server:
         yield WatchedServer(server.base_url, server.log)
 
