@@ -226,7 +226,7 @@ def test_what_is_imported_late_says_why_and_is_rare(path: Path) -> None:
 
 
 def test_function_app_is_an_index() -> None:
-    assert len((ROOT / "function_app.py").read_text().splitlines()) < 35
+    assert len((ROOT / "function_app.py").read_text().splitlines()) < 40
 
 
 def test_no_installed_package_hides_one_of_ours() -> None:
