@@ -96,6 +96,10 @@ class Report:
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
+DUPLICATE_SOP_INSTANCE: Final = 0x0111
+"""PS3.7 C.5.7: how other servers refuse an instance that is stored already."""
+
+
 def remark(instance: Instance, reason: int | None, comments: list[str]) -> Remark:
     """A remark on an instance."""
     name, of = instance.source.name, instance.identifiers
@@ -111,7 +115,7 @@ def meaning(reason: int) -> str:
 
 _MEANINGS: Final[dict[int, str]] = {
     FailureReason.PROCESSING_FAILURE: "processing failure",
-    0x0111: "duplicate SOP instance",
+    DUPLICATE_SOP_INSTANCE: "duplicate SOP instance",
     0x0122: "SOP class not supported",
     0x0124: "not authorized",
     FailureReason.STUDY_MISMATCH: "not of the request's study",

@@ -9,13 +9,14 @@ from typing import Any, Final
 import httpx
 
 from dicomweb_cli.connection import reason_of
+from dicomweb_cli.report import DUPLICATE_SOP_INSTANCE
 from dicomweb_cli.sources import Instance
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import ATTRIBUTES
 
 Fate = Enum("Fate", ["STORED", "ALREADY_THERE", "FAILED"])
 
-_EXISTS: Final = frozenset({FailureReason.INSTANCE_EXISTS, 0x0111})  # the latter is PS3.7's Duplicate SOP Instance
+_EXISTS: Final = frozenset({FailureReason.INSTANCE_EXISTS, DUPLICATE_SOP_INSTANCE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,19 @@ def outcomes(batch: Sequence[Instance], response: httpx.Response) -> dict[int, O
     by_uid = {_value(item, "ReferencedSOPInstanceUID"): _stored(item) for item in stored}
     by_uid |= {_value(item, "ReferencedSOPInstanceUID"): _failed(item) for item in failed}
     unnamed = [item for item in failed if not _value(item, "ReferencedSOPInstanceUID")]
-    told = {
+    known = {
         place: by_uid[instance.identifiers.sop_instance_uid]
         for place, instance in enumerate(batch)
         if instance.identifiers and instance.identifiers.sop_instance_uid in by_uid
     }
     if not (stored or failed) and response.status_code == HTTPStatus.OK:  # PS3.18 10.5.3.1: all were stored
         return dict.fromkeys(range(len(batch)), Outcome(Fate.STORED))
-    rest = [place for place in range(len(batch)) if place not in told]
+    rest = [place for place in range(len(batch)) if place not in known]
     if len(rest) == 1 and len(unnamed) == 1:
-        told[rest[0]] = _failed(unnamed[0])
+        known[rest[0]] = _failed(unnamed[0])
     elif len(batch) == 1 and rest:
-        told[0] = _only(response, stored, failed)
-    return told
+        known[0] = _only(response, stored, failed)
+    return known
 
 
 def _only(response: httpx.Response, stored: list[Any], failed: list[Any]) -> Outcome:

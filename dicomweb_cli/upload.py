@@ -127,8 +127,8 @@ class _Upload:
             response = await self._answer(batch)
         except SourceError as error:
             broken = [instance for instance in batch if instance.source.name == error.name]
-            told = dict.fromkeys(range(len(broken)), Outcome(Fate.FAILED, None, (str(error),)))
-            self._settle(broken, told)
+            known = dict.fromkeys(range(len(broken)), Outcome(Fate.FAILED, None, (str(error),)))
+            self._settle(broken, known)
             parts = [[instance for instance in batch if instance.source.name != error.name]]
         else:
             if response is None:
@@ -161,9 +161,9 @@ class _Upload:
             return None
         return response
 
-    def _settle(self, batch: Sequence[Instance], told: dict[int, Outcome]) -> list[Instance]:
+    def _settle(self, batch: Sequence[Instance], known: dict[int, Outcome]) -> list[Instance]:
         """Put the batch's outcomes into the report; return the instances without one."""
-        for place, outcome in told.items():
+        for place, outcome in known.items():
             instance = batch[place]
             self._advance(instance.source.size)
             said = remark(instance, outcome.reason, list(outcome.comments))
@@ -173,7 +173,7 @@ class _Upload:
                 self._report.already_there += 1
             else:
                 self._report.failures.append(said)
-        return [instance for place, instance in enumerate(batch) if place not in told]
+        return [instance for place, instance in enumerate(batch) if place not in known]
 
     def _leave_open(self, batch: Sequence[Instance]) -> None:
         words = ["The request was interrupted: whether it is stored is not known."]

@@ -18,7 +18,7 @@ from functions.edge.multipart_message import content_headers, multipart_message,
 from functions.edge.problems import problem
 from functions.edge.request import accepted, accepts_gzip, service_url
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
-from shared.web.content import Content, Parts, Representations, Stream, Unread, begun
+from shared.web.content import Content, Parts, Representations, Stream, Unread, started
 from shared.web.content_negotiation import Offer, negotiate
 from shared.web.entity_tags import caching_headers, entity_tag, names_tag
 from shared.web.media_types import MediaType
@@ -51,7 +51,7 @@ async def retrieval_response(
         case Content() as content:
             return await _content_response(req, offer, content, url, headers)
         case Parts(contents):
-            parts = contents if req.method == "HEAD" else await begun(contents)
+            parts = contents if req.method == "HEAD" else await started(contents)
             return multipart_response(offer, parts, url, headers)
         case Stream() as stream:
             return await _stream_response(req, stream, headers)
@@ -71,7 +71,7 @@ def _caching_headers(req: Request, found: Representations, offer: Offer, url: st
 
 
 async def _stream_response(req: Request, stream: Stream, headers: dict[str, str]) -> Response:
-    chunks = stream.chunks if req.method == "HEAD" else await begun(stream.chunks)
+    chunks = stream.chunks if req.method == "HEAD" else await started(stream.chunks)
     if stream.file_name:
         headers["Content-Disposition"] = f'attachment; filename="{stream.file_name}"'
     if stream.is_text and accepts_gzip(req):
@@ -116,12 +116,12 @@ async def _ranged_response(req: Request, content: Content, headers: dict[str, st
         return StreamingResponse(await _whole(req, content), headers=headers)
     length = found.end - found.start
     headers |= {"Content-Range": found.content_range, "Content-Length": str(length)}
-    return StreamingResponse(await begun(content.read(found.start, length)), HTTPStatus.PARTIAL_CONTENT, headers)
+    return StreamingResponse(await started(content.read(found.start, length)), HTTPStatus.PARTIAL_CONTENT, headers)
 
 
 async def _whole(req: Request, content: Content) -> AsyncIterator[bytes]:
     """All bytes of a content, the first already read, so that an early failure becomes a status; for HEAD, none."""
-    return content.all() if req.method == "HEAD" else await begun(content.all())
+    return content.all() if req.method == "HEAD" else await started(content.all())
 
 
 async def _gzipped(text: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -30,9 +30,9 @@ class Content:
         """All of the bytes."""
         return self.read(0, self.size_bytes or 0)
 
-    async def begun(self) -> "Content":
+    async def started(self) -> "Content":
         """The same content, with the first step of reading it taken; no ranges of it can be had."""
-        chunks = await begun(self.all())
+        chunks = await started(self.all())
         return replace(self, read=lambda _offset, _length: chunks, is_ranged=False)
 
 
@@ -81,7 +81,7 @@ class Unread:
     read: Callable[[], Awaitable[Representations]]
 
 
-async def begun(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+async def started(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
     """The same iterator with its first step taken, so that an early failure still becomes a status."""
     taken = []
     with suppress(StopAsyncIteration):

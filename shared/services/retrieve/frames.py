@@ -9,7 +9,7 @@ from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import stored_frame, stored_frames
 from shared.services.retrieve.stored_instances import find_instance
-from shared.web.content import Content, Parts, Representations, begun
+from shared.web.content import Content, Parts, Representations, started
 from shared.web.content_negotiation import Offer
 from shared.web.offers import frame_offers
 
@@ -43,7 +43,7 @@ async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer
         from shared.services.retrieve.transcoding import frames_in  # pydicom
 
         frames = frames_in(file, work, frame_numbers, uid, offer.media_type)
-        return await anext(frames) if len(frame_numbers) == 1 else Parts(await begun(frames))
+        return await anext(frames) if len(frame_numbers) == 1 else Parts(await started(frames))
     if len(frame_numbers) == 1:
         return stored_frame(file, frame_numbers[0], offer.media_type)
-    return Parts(await begun(stored_frames(file, frame_numbers, offer.media_type)))
+    return Parts(await started(stored_frames(file, frame_numbers, offer.media_type)))

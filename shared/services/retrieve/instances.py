@@ -116,7 +116,7 @@ async def _files(
 ) -> AsyncGenerator[Content, None]:
     async def open_next(record: Facts) -> Content | None:
         try:
-            return await (await open_one(record)).begun()
+            return await (await open_one(record)).started()
         except NotFound as error:
             if await is_deleted(archive, record):
                 return None

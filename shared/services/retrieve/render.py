@@ -10,7 +10,7 @@ from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.rendered_instance import can_be_rendered, media_type_as_it_is, picture
 from shared.services.retrieve.stored_instances import at_least_one, find_instance
 from shared.storage.archive import Archive
-from shared.web.content import Content, Parts, Representations, begun
+from shared.web.content import Content, Parts, Representations, started
 from shared.web.content_negotiation import Offer
 from shared.web.offers import rendered_offers
 from shared.web.rendering_parameters import THUMBNAIL_PIXELS, RenderingParameters
@@ -53,9 +53,9 @@ async def render(
 
     async def open_pictures(offer: Offer) -> Content | Parts:
         if offer.is_multipart and resource.instance is None:
-            return Parts(await begun(instances(offer)))
+            return Parts(await started(instances(offer)))
         if offer.is_multipart and frame_numbers is not None:
-            return Parts(await begun(frames(offer, frame_numbers)))
+            return Parts(await started(frames(offer, frame_numbers)))
         return await draw(offer, first, frame_numbers)
 
     return Representations(

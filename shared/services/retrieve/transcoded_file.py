@@ -19,7 +19,7 @@ from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.services.retrieve.transcoding import TranscodedFrame, transcoded_frames
-from shared.web.content import Content, begun, in_memory
+from shared.web.content import Content, in_memory, started
 from shared.web.offers import DICOM
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
@@ -55,7 +55,7 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
     if table.frame_count != header.frame_count:
         raise NotAcceptable("The instance cannot be transcoded: it has fewer frames than Number of Frames says.")
     numbers = range(1, table.frame_count + 1)
-    frames = await begun(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
+    frames = await started(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
     first = await anext(frames)
     replaced = transcoded_attributes(header.data_set, first.pixels, file.transfer_syntax_uid)
     around = await _around(header, work, transfer_syntax_uid, replaced)
