@@ -35,7 +35,7 @@ class App:
         self._sign_in_problem = settings.sign_in_problem()
         self.pixel_work = PixelWork(settings.max_decoded_bytes)
         self.storage_health = StorageHealth(self.archive)
-        self._unreadable: SettingsError | None = None
+        self._settings_problem: str | None = None
         self._archive = archive
         self._store_service: StoreService | None = None
         self._telemetry = telemetry
@@ -50,13 +50,13 @@ class App:
             return cls(Settings.from_environment(environment))
         except SettingsError as error:
             app = cls(Settings())
-            app._unreadable = error
+            app._settings_problem = str(error)
             return app
 
     def check(self) -> None:
         """Raises SettingsError where the settings cannot be read."""
-        if self._unreadable is not None:
-            raise self._unreadable
+        if self._settings_problem:
+            raise SettingsError(self._settings_problem)
 
     def check_sign_in(self) -> None:
         """Raises SettingsError where the settings do not say who may use the service."""

@@ -1,7 +1,7 @@
 """The one decorator of HTTP functions, and the list that it fills.
 
 Every request passes here: it is observed, its token and API version are checked, the handler of its function answers,
-every error becomes a problem document, and every answer gets the common headers.
+every error becomes a problem document, and every answer gets the common headers. A probe only gets the headers.
 """
 
 from collections.abc import Awaitable, Callable

@@ -31,7 +31,7 @@ def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None =
 
 
 async def problem_of(error: Exception, handler: str, req: Request) -> Response:
-    """The answer to a request whose handler failed. An error that is not the client's is logged."""
+    """The answer to a request whose handler failed. Missing settings and unforeseen errors are logged."""
     match error:
         case DicomWebError():
             await _drain(req)

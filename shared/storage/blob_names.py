@@ -6,8 +6,11 @@ from typing import Final
 from shared.archive.instance import InstanceFacts
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey, is_uid
 
-_PARTITION_FOLDER: Final = re.compile(r"=([^/=]+)=/")
-_NAME: Final = re.compile(r"(?:=([^/=]+)=/)?([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{32,}\.(dcm|metadata|frames)")
+# The default partition has no folder.
+_PARTITION_FOLDER: Final = re.compile(rf"=(?!{re.escape(DEFAULT_PARTITION)}=)([^/=]+)=/")
+_NAME: Final = re.compile(
+    rf"(?:{_PARTITION_FOLDER.pattern})?([^/]+)/([^/]+)/([^/_]+)_[0-9a-f]{{32,}}\.(dcm|metadata|frames)"
+)
 
 
 def instance_blob(identifiers: InstanceIdentifiers, blob_version: str) -> str:
@@ -69,7 +72,7 @@ def blobs_of(instance: InstanceFacts) -> list[str]:
 def is_one_of_ours(name: str) -> bool:
     """Whether this service gives such a name to a blob."""
     match = _NAME.fullmatch(name)
-    return match is not None and match[1] != DEFAULT_PARTITION and all(map(is_uid, match.groups()[1:4]))
+    return match is not None and all(map(is_uid, match.groups()[1:4]))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -21,9 +21,12 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
     if len(first) < 2:  # without a task: a search would start hundreds
         return [await operation for operation in first]
     pending = enumerate(chain(first, coming))
+    taken = 0
 
     async def work() -> None:
+        nonlocal taken
         for index, operation in pending:
+            taken += 1
             results[index] = await operation
 
     failure = None
@@ -38,4 +41,6 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
             operation.close()
     if failure is not None:  # raised here, where it keeps its own cause and context
         raise failure
+    if len(results) < taken:  # for a task group, one that is cancelled from elsewhere has ended well
+        raise asyncio.CancelledError
     return [results[index] for index in sorted(results)]

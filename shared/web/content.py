@@ -61,8 +61,9 @@ class Representations:
     """What a resource can be sent as. None of its bytes are read before one representation is opened.
 
     `version` is what the bytes depend on besides the chosen representation, for the entity tag; None where only reading
-    all of them would tell. `is_version_of_parts`: it also holds for multipart representations. `offers` are in order of
-    preference. ``open(offer)`` gives the representation, and raises NotFound or NotAcceptable where it cannot be had.
+    all of them would tell, or an Unread has given it. `is_version_of_parts`: it also holds for multipart
+    representations. `offers` are in order of preference. ``open(offer)`` gives the representation, and raises NotFound
+    or NotAcceptable where it cannot be had.
     `is_text`: the representation may be a Stream of text.
     """
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from functions.edge.app import App
+from shared.settings import SettingsError
 from tests.conftest import Server, serving
 from tests.support.served_instances import dataset, part10, path_of
 
@@ -46,6 +48,16 @@ def test_a_service_that_nobody_opened_serves_nobody(other_server: Server, method
     assert response.headers["Retry-After"]
     assert response.json()["detail"] == "The service is not configured."
     other_server.wait_for_line("ANONYMOUS_ACCESS")
+
+
+def test_each_request_has_its_own_error_of_settings_that_cannot_be_read() -> None:
+    # One error for all would keep the frames of every request that raised it.
+    app, errors = App.from_environment({"MAX_PARTS": "many"}), []
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="MAX_PARTS") as raised:
+            app.check()
+        errors.append(raised.value)
+    assert errors[0] is not errors[1]
 
 
 def test_everyone_may_ask_for_health(other_server: Server) -> None:

@@ -40,7 +40,9 @@ def test_a_name_that_is_too_short_or_too_long_is_of_no_instance(name: str) -> No
 
 def test_the_folder_of_a_partition_is_not_a_study() -> None:
     assert is_partition_folder("=hospital-1=/")
-    assert not any(map(is_partition_folder, ("1.2/", "=hospital-1=/1.2/", "=hospital-1/", "=hospital-1=")))
+    others = ("1.2/", "=hospital-1=/1.2/", "=hospital-1/", "=hospital-1=", f"={DEFAULT_PARTITION}=/")
+    assert not any(map(is_partition_folder, others))
+    assert study_of_folder(f"={DEFAULT_PARTITION}=/1.2/") != StudyKey(DEFAULT_PARTITION, "1.2")
 
 
 @pytest.mark.parametrize(

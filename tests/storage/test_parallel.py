@@ -82,3 +82,14 @@ async def test_cancellation_cancels_the_operations_under_way() -> None:
         async with asyncio.timeout(0.05):
             await in_parallel((wait(number) for number in range(9)), at_once=2)
     assert started == sorted(ended) == [0, 1]
+
+
+async def test_an_operation_that_is_cancelled_by_others_is_not_taken_for_done() -> None:
+    async def stop() -> None:
+        raise asyncio.CancelledError
+
+    async def go_on() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await in_parallel([go_on(), stop(), go_on()])

@@ -296,8 +296,8 @@ class _Study:
         expected = {name for row in rows for name in blob_names.blobs_of(row)}
         right = {blob_names.instance_blob(row.identifiers, row.blob_version): row.size_bytes for row in rows}
         unexpected = [name for name in sizes if name not in expected]
-        ours = [name for name in unexpected if blob_names.is_one_of_ours(name)]
-        unowned = await lasting_orphans(self._archive, ours, self._last_alive)
+        ours = {name for name in unexpected if blob_names.is_one_of_ours(name)}
+        unowned = await lasting_orphans(self._archive, sorted(ours), self._last_alive)
         return [
             *(self._difference(Kind.MISSING_BLOB, name) for name in sorted(expected - sizes.keys())),
             *(self._difference(Kind.WRONG_SIZE, name) for name in right if sizes.get(name, right[name]) != right[name]),

@@ -164,13 +164,15 @@ async def test_blobs_of_a_study_without_any_row_are_orphans(raw: RawArchive) -> 
     )
     for blob in names:
         await raw.container.upload_blob(f"{study}/{blob}", b"orphan")
-    await raw.container.upload_blob("notes.txt", b"mine")
+    foreign = ["=Microsoft.Default=/1.2/notes.txt", "notes.txt"]
+    for blob in foreign:
+        await raw.container.upload_blob(blob, b"mine")
     found = await raw.differences()
     orphans = [difference.concerns for difference in found if difference.kind is Kind.ORPHAN_BLOB]
     assert sorted(orphans) == sorted(f"{study}/{blob}" for blob in names)
-    assert [difference.concerns for difference in found if difference.kind is not Kind.ORPHAN_BLOB] == ["notes.txt"]
+    assert [difference.concerns for difference in found if difference.kind is not Kind.ORPHAN_BLOB] == foreign
     await repair_twice_at_once(raw, found)
-    assert [blob async for blob in raw.container.list_blob_names()] == ["notes.txt"]
+    assert [blob async for blob in raw.container.list_blob_names()] == foreign
 
 
 async def test_postings_of_a_study_that_is_gone_are_removed(raw: RawArchive) -> None:
