@@ -12,7 +12,7 @@ Existing = dict[str, InstanceFacts]
 
 
 async def not_in_catalog(archive: Archive, instances: Sequence[NewInstance], existing: Existing) -> list[NewInstance]:
-    """The instances that still have to be entered; others' that stand in their place go to `existing`.
+    """The instances that still have to be entered; those that others stored in their place go to `existing`.
 
     One that stands there with our own blob version was entered by a batch whose answer was lost.
     """
