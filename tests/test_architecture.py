@@ -18,6 +18,7 @@ SHARED = sorted(ROOT.glob("shared/**/*.py"))
 FUNCTIONS = sorted(ROOT.glob("functions/**/*.py"))
 SHIPPED = [*SHARED, *FUNCTIONS, ROOT / "function_app.py"]
 CLI = sorted(ROOT.glob("dicomweb_cli/*.py"))
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
 IO = ("asyncio", "azure", "aiohttp", "socket", "subprocess", "http.client", "urllib.request", "pathlib", "os")
 
 # A folder may import those of its line, and itself; each line only names folders that stand above it.
@@ -206,9 +207,19 @@ def test_the_command_line_knows_the_protocol_and_nothing_of_the_service(path: Pa
         assert not is_in(module, "azure") or is_in(module, "azure.identity") or is_in(module, "azure.core")
 
 
-@pytest.mark.parametrize("path", [*SHIPPED, *CLI], ids=name)
+@pytest.mark.parametrize("path", [*SHIPPED, *CLI, *TESTS], ids=name)
 def test_modules_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_what_tests_of_several_folders_share_is_in_support(path: Path) -> None:
+    for module in imports(path):
+        if is_in(module, "tests") and not is_in(module, "tests.support") and not is_in(module, "tests.conftest"):
+            file = file_of(module)
+            assert file is not None
+            assert file.parent == path.parent
+            assert not file.name.startswith("test_")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 
@@ -24,7 +24,6 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
-from tests.services.write.test_store import store
 from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive, requests_in_journal
 from tests.support.served_instances import new_uid
@@ -37,8 +36,8 @@ from tests.support.stored_instances import (
     known_instances,
     large_instance,
 )
+from tests.support.stores import LATER, store
 
-LATER = timedelta(hours=2)
 RecordProperty = Callable[[str, object], None]
 
 

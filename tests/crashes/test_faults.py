@@ -34,8 +34,6 @@ from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
-from tests.crashes.test_crash_points import LATER
-from tests.services.write.test_store import store
 from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive
 from tests.support.served_instances import new_uid
@@ -48,6 +46,7 @@ from tests.support.stored_instances import (
     known_instances,
     retrieved,
 )
+from tests.support.stores import LATER, store
 
 ROUNDS = 12
 Answer = TypeVar("Answer")

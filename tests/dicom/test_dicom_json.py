@@ -1,4 +1,3 @@
-import json
 import math
 import struct
 from typing import Any
@@ -9,16 +8,15 @@ from pydicom.charset import encode_string
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 
-from shared.dicom.bulk_values import NoSuchBulkValue
-from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits
 from shared.dicom.dicom_json_text import dumps
 from tests.support.part10_files import (
+    ALL_ENCODINGS,
     CHARACTER_SET_SAMPLES,
     SAMPLES,
     data_set,
@@ -27,10 +25,6 @@ from tests.support.part10_files import (
     part10_of,
     read,
     read_bulk_value,
-)
-
-ALL_ENCODINGS = pytest.mark.parametrize(
-    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=lambda syntax: syntax.name
 )
 
 
@@ -359,92 +353,6 @@ class TestUnknown:
         assert metadata["002910FF"] == {"vr": "UN", "BulkDataURI": "bulkdata/002910FF"}
 
 
-class TestBulkValues:
-    @ALL_ENCODINGS
-    def test_are_read_in_little_endian(self, syntax: UID) -> None:
-        icon = Dataset()
-        icon.Rows, icon.Columns, icon.BitsAllocated = 1, 2, 16
-        icon.add_new("PixelData", "OW", b"\1\2\3\4")
-        dataset = data_set()
-        dataset.add_new("IconImageSequence", "SQ", [Dataset(), icon])
-        dataset.add_new("EncapsulatedDocument", "OB", b"%PDF" * 1_000_000)
-        if syntax == ExplicitVRBigEndian:
-            icon["PixelData"].value = b"\2\1\4\3"
-        stored, instance = read(part10(dataset, syntax))
-        nested = instance.metadata["00880200"]["Value"][1]["7FE00010"]
-        assert nested == {"vr": "OW", "BulkDataURI": "bulkdata/00880200/2/7FE00010"}
-        assert read_bulk_value(stored, "00880200/2/7FE00010") == (b"\1\2\3\4", "OW")
-        assert instance.metadata["00420011"] == {"vr": "OB", "BulkDataURI": "bulkdata/00420011"}
-        assert read_bulk_value(stored, "00420011") == (b"%PDF" * 1_000_000, "OB")
-        assert read_bulk_value(stored, "0020000d")[1] == "UI"
-
-    def test_that_are_encapsulated_are_joined(self) -> None:
-        icon = Dataset()
-        icon.add_new("PixelData", "OB", bytes.fromhex("feff00e000000000 feff00e002000000ffd8 feff00e002000000ffd9"))
-        icon["PixelData"].is_undefined_length = True
-        dataset = data_set()
-        dataset.add_new("IconImageSequence", "SQ", [icon])
-        stored, _ = read(part10(dataset))
-        assert read_bulk_value(stored, "00880200/1/7FE00010") == (b"\xff\xd8\xff\xd9", "OB")
-
-    def test_after_pixel_data_need_what_follows_it(self) -> None:
-        dataset = image(b"pixels")
-        signature = Dataset()
-        signature.add_new("Signature", "OB", b"signed")
-        dataset.add_new("DigitalSignaturesSequence", "SQ", [signature])
-        stored, instance = read(part10(dataset))
-        assert instance.frames is not None
-        path = "FFFAFFFA/1/04000120"
-        assert instance.metadata["FFFAFFFA"]["Value"][0]["04000120"]["BulkDataURI"] == f"bulkdata/{path}"
-        header, tail = stored[: instance.header_bytes], stored[instance.frames.end_offset :]
-        with pytest.raises(NoSuchBulkValue):
-            read_bulk_value(header, path)
-        assert read_bulk_value(header + tail, path) == (b"signed", "OB")
-
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "",
-            "../x",
-            "7FE0001",
-            "7FE00010",
-            "00100020",
-            "00880200",
-            "00880200/1",
-            "00880200/0/7FE00010",
-            "00880200/2/00280010",
-            "00080060/1/00080060",
-        ],
-    )
-    def test_that_are_not_there(self, path: str) -> None:
-        dataset = data_set(Modality="CT", PatientID="")
-        dataset.add_new("IconImageSequence", "SQ", [Dataset()])
-        with pytest.raises(NoSuchBulkValue):
-            read_bulk_value(read(part10(dataset))[0], path)
-
-    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-    def test_exist_for_every_reference_in_the_samples(self, path: Any) -> None:
-        stored, instance = read(path.read_bytes())
-        if instance.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            stored, instance = inflate_file(stored)
-        readable = stored
-        if instance.frames is not None:
-            readable = stored[: instance.header_bytes] + stored[instance.frames.end_offset :]
-        for uri in references(instance.metadata):
-            if instance.frames is None or uri != "bulkdata/7FE00010":
-                assert read_bulk_value(readable, uri.removeprefix("bulkdata/"))[0]
-
-
-def references(metadata: dict[str, Any]) -> list[str]:
-    """Every BulkDataURI, also those in items."""
-    found = []
-    for attribute in metadata.values():
-        found += [attribute["BulkDataURI"]] if "BulkDataURI" in attribute else []
-        if attribute["vr"] == "SQ":
-            found += [uri for item in attribute.get("Value", []) for uri in references(item)]
-    return found
-
-
 class TestAgreementWithPydicom:
     """Metadata is what pydicom makes of the same file, except where it differs on purpose."""
 
@@ -473,18 +381,3 @@ class TestAgreementWithPydicom:
             return value if value.keys() <= {"Alphabetic", "Ideographic", "Phonetic"} else self.comparable(value)
         # pydicom has "" for an empty value among others, and pads all but the last of CS.
         return value.strip() or None if isinstance(value, str) else value
-
-
-class TestDumps:
-    def test_is_compact_utf8(self) -> None:
-        assert dumps({"00100010": {"vr": "PN", "Value": [{"Alphabetic": "山"}]}}) == (
-            '{"00100010":{"vr":"PN","Value":[{"Alphabetic":"山"}]}}'.encode()
-        )
-
-    def test_survives_lone_surrogates(self) -> None:
-        assert json.loads(dumps({"a": "x\ud800y"})) == {"a": "x?y"}
-
-    @pytest.mark.parametrize("number", [math.nan, math.inf])
-    def test_refuses_what_is_not_json(self, number: float) -> None:
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            dumps({"a": number})

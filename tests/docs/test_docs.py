@@ -19,25 +19,10 @@ from shared.settings import Settings
 from shared.web import cross_origin
 from shared.web.failure_reasons import FailureReason
 from shared.web.permissions import ROLES, SCOPES, Permission
+from tests.support.documents import CONFORMANCE, rows
 
 ROOT = Path(__file__).parents[2]
-CONFORMANCE = (ROOT / "docs/conformance.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
-
-
-def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of the table under the header row that begins with `heading`, backquotes removed."""
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line.startswith(f"| {heading} |"):
-            next(lines)
-            break
-    found = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        found.append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
-    return found
 
 
 def test_the_conformance_statement_lists_every_route_and_no_other(functions: list[Function]) -> None:

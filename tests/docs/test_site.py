@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from local.azurite import ROOT
-from tests.e2e.test_browser import CHROMIUM, shown
+from tests.support.browser import CHROMIUM, shown
 
 # The page that is made of each document.
 PAGES = {path.stem: path for path in ROOT.glob("docs/*.md")} | {

@@ -1,8 +1,6 @@
 """What a real browser does with the answers: pages of another origin read them, and stored scripts do not run."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +11,10 @@ import httpx
 import pytest
 
 from tests.conftest import serving
+from tests.support.browser import CHROMIUM, shown
 from tests.support.served_instances import dataset, part10, path_of
 from tests.support.token_issuer import AUDIENCE, OWNER, issuing, token
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DICOM = {"Content-Type": "application/dicom"}
 CDA, PDF = "1.2.840.10008.5.1.4.1.1.104.2", "1.2.840.10008.5.1.4.1.1.104.1"
 SCRIPTED = (
@@ -53,19 +51,6 @@ def page() -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def shown(url: str, profile: Path) -> str:
-    """The document at a URL, as the browser has it once its scripts have run."""
-    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    done = subprocess.run(  # noqa: S603 -- our own arguments
-        [str(CHROMIUM), *arguments, "--virtual-time-budget=20000", "--dump-dom", url],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout
 
 
 def said(document: str) -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,18 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pydicom
 import pytest
 from azure.core.credentials import AccessToken
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from dicomweb_cli.__main__ import app
 from local.azurite import ROOT
 from local.sample_instances import sample_instances
 from tests.e2e.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.support.command_line import SIGNED_IN, Cli, by_uid, run, uploaded
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.token_issuer import AUDIENCE, OWNER, READER, issuing, token
 from tests.support.watched_server import WatchedServer, watched
 
 DATA = Path(pydicom.__file__).parent / "data/test_files"
 BUNDLED = ("CT_small", "examples_jpeg2k", "examples_palette", "image_dfl", "test-SR", "waveform_ecg")
-SIGNED_IN = {"DICOMWEB_TOKEN": token(**OWNER)}
-Cli = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +58,6 @@ def cli(url: str) -> Cli:
     return lambda *arguments, **options: run(*arguments, url=url, **options)
 
 
-def run(*arguments: object, url: str, code: int = 0, **options: Any) -> Result:
-    """Run the command in this process; it must end with this exit code."""
-    result = CliRunner().invoke(app, list(map(str, arguments)), env={**SIGNED_IN, "DICOMWEB_URL": url}, **options)
-    assert result.exit_code == code, result.output
-    return result
-
-
-def uploaded(cli: Cli, folder: Path, *options: object, code: int = 0) -> dict[str, Any]:
-    """Upload, and return the report."""
-    report = folder.parent / "report.json"
-    cli("upload", folder, "--report", report, *options, code=code)
-    document: dict[str, Any] = json.loads(report.read_text())
-    return document
-
-
 def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
     return report["stored"], report["already_there"], len(report["failures"]), report["skipped"]
 
@@ -101,12 +84,6 @@ def study(tmp_path: Path) -> tuple[str, Path]:
 def stored_in(server: WatchedServer, study_uid: str) -> int:
     """How many instances of a study the archive has, which is consistent."""
     return server.check().get(study_uid, 0)
-
-
-def by_uid(folder: Path) -> dict[str, bytes]:
-    """Each file from after its preamble on, by SOP Instance UID."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {pydicom.dcmread(path).SOPInstanceUID: path.read_bytes()[128:] for path in files}
 
 
 def test_a_folder_of_all_sorts_is_uploaded_once(cli: Cli, tmp_path: Path) -> None:

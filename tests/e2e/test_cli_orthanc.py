@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from local.ports import free_ports
-from tests.e2e.test_cli import by_uid, run, uploaded
+from tests.support.command_line import by_uid, run, uploaded
 from tests.support.served_instances import dataset, new_uid, part10
 
 ORTHANC = shutil.which("Orthanc")

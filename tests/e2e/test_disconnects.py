@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.measured_server import MIB
+from tests.support.measured_server import MIB
 from tests.support.served_instances import dataset, part10, path_of
 from tests.support.watched_server import WatchedServer, watched
 

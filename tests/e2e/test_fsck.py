@@ -14,10 +14,10 @@ from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
 from shared.services.repair.consistency import Kind
-from tests.services.repair.damages import DAMAGES
-from tests.services.write.test_store import files_of, store
+from tests.support.damages import DAMAGES
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
+from tests.support.stores import files_of, store
 
 RUN_SECONDS = 90
 

@@ -24,8 +24,8 @@ from cryptography.x509.oid import NameOID
 from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
-from tests.e2e.messages import MULTIPART_DICOM, multipart
 from tests.support.app_process import app_process
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 from tests.support.token_issuer import rsa_key
 

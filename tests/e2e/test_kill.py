@@ -14,8 +14,8 @@ import pytest
 from local import azurite
 from local.ports import free_ports
 from shared.services.repair.maintenance import replay_journal
-from tests.e2e.messages import MULTIPART_DICOM, multipart
 from tests.support.app_process import app_process
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 

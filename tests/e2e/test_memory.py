@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.measured_server import (
+from tests.support.measured_server import (
     GIB,
     KIB,
     MIB,

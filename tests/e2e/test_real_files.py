@@ -8,36 +8,15 @@ import pydicom
 import pytest
 from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID, ExplicitVRBigEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, ExplicitVRBigEndian
 
 from tests.conftest import Server
-from tests.e2e.messages import parts
+from tests.support.messages import parts
+from tests.support.real_files import DATA, FILES, REQUIRED, TRUNCATED
 
-DATA = Path(pydicom.__file__).parent / "data"
-REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID")
-TRUNCATED = ("MR_truncated.dcm", "rtplan_truncated.dcm")
 ANY_FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-
-
-def is_instance(path: Path) -> bool:
-    """Whether a file is a Part 10 file and not a DICOMDIR."""
-    try:
-        meta = read_file_meta_info(path)
-    except InvalidDicomError:
-        return False
-    return meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage and "TransferSyntaxUID" in meta
-
-
-FILES = [
-    path
-    for folder in ("test_files", "charset_files", "palettes")
-    for path in sorted((DATA / folder).rglob("*"))
-    if path.is_file() and is_instance(path)
-]
 
 
 @pytest.fixture(scope="module")

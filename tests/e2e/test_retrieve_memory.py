@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from tests.conftest import Server
-from tests.e2e.measured_server import (
+from tests.support.measured_server import (
     GIB,
     KIB,
     MIB,

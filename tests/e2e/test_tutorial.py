@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from local.sample_instances import sample_instances
-from tests.e2e.messages import ANY_DICOM_PARTS, MULTIPART_DICOM, multipart, parts
+from tests.support.messages import ANY_DICOM_PARTS, MULTIPART_DICOM, multipart, parts
 
 STUDY = "1.2.826.0.1.3680043.8.498.13230779778012324449356534479549187420"
 SERIES = "1.2.826.0.1.3680043.8.498.45787841905473114233124723359129632652"  # of green-square and red-triangle

@@ -12,12 +12,12 @@ import pytest_asyncio
 
 from local import azurite
 from local.ports import free_ports
-from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.services.write.test_store import files_of
 from tests.support.app_process import app_process
 from tests.support.invariants import check_study
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stores import files_of
 
 INSTANCE_EXISTS = 45070
 ROUNDS = 50

@@ -25,8 +25,8 @@ from local.viewer import VIEWER, configuration
 from local.viewer import serving as serving_viewer
 from local.viewer_site import sign_in
 from tests.conftest import serving
-from tests.e2e.messages import MULTIPART_DICOM, multipart
 from tests.e2e.viewed_files import PDF_TEXT, as_series, difference, file_of, picture_of, report, stored
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.token_issuer import AUDIENCE, ISSUER, OWNER, issuing, token
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 import httpx
 import pytest
 
-from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 JSON = {"Accept": "application/dicom+json"}

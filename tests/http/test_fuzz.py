@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server
-from tests.e2e.measured_server import MIB, needs_proc, peak_bytes, process_of
+from tests.support.measured_server import MIB, needs_proc, peak_bytes, process_of
 from tests.support.mutations import ResourceRequest, StoreRequest, resource_request, store_request
 from tests.support.served_instances import dataset, part10
 from tests.support.watched_server import WatchedServer, watched

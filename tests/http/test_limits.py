@@ -12,9 +12,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.e2e.messages import MULTIPART_DICOM, multipart
-from tests.http.test_stored_or_refused import whole
 from tests.support.in_process import app_client
+from tests.support.messages import MULTIPART_DICOM, multipart
+from tests.support.odd_files import whole
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 PIXEL_DATA = b"\xe0\x7f\x10\x00"

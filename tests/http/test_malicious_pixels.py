@@ -21,8 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.http.test_representations import part10_in, stored
-from tests.support.served_instances import dataset
+from tests.support.served_instances import dataset, part10_in, stored
 
 NATIVE = {"Accept": "application/dicom"}
 OCTETS = {"Accept": "application/octet-stream"}

@@ -7,10 +7,9 @@ import httpx
 import pytest
 from pydicom.uid import EncapsulatedPDFStorage
 
-from tests.docs.test_docs import CONFORMANCE, rows
-from tests.e2e.messages import parts
-from tests.http.test_representations import stored
-from tests.support.served_instances import dataset, part10
+from tests.support.documents import CONFORMANCE, rows
+from tests.support.messages import parts
+from tests.support.served_instances import dataset, part10, stored
 
 # What T stands for in frames of an image that is stored in Explicit VR Little Endian.
 FRAME_TYPES = ("application/octet-stream", "image/jp2", "image/jls", "image/dicom-rle")

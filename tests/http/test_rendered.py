@@ -10,9 +10,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage
 
-from tests.e2e.messages import parts
-from tests.http.test_representations import stored
-from tests.support.served_instances import dataset, new_uid, part10, path_of
+from tests.support.messages import parts
+from tests.support.served_instances import dataset, new_uid, part10, path_of, stored
 
 BROWSER = {"Accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
 ROWS, COLUMNS = 100, 200

@@ -11,35 +11,15 @@ import httpx
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import MPEG4HP41, UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from tests.e2e.messages import parts
-from tests.support.served_instances import dataset, new_uid, part10, path_of
+from tests.support.messages import parts
+from tests.support.served_instances import dataset, new_uid, part10, part10_in, path_of, stored
 
 ELE = "1.2.840.10008.1.2.1"
 OCTETS = {"Accept": "application/octet-stream"}
 ANY_DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
-
-
-def stored(service: httpx.Client, file: bytes) -> str:
-    """Store an instance; return its path."""
-    response = service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
-    assert response.status_code == 200, response.text
-    (item,) = response.json()["00081199"]["Value"]
-    return "/studies" + str(item["00081190"]["Value"][0].partition("/studies")[2])
-
-
-def part10_in(syntax: str, image: Dataset) -> bytes:
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = UID(syntax)
-    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    buffer = BytesIO()
-    dcmwrite(buffer, image, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.messages import MULTIPART_DICOM, multipart, parts
+from tests.support.messages import MULTIPART_DICOM, multipart, parts
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 ELE = "1.2.840.10008.1.2.1"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.served_instances import dataset, part10, uids_of
 
 UIDS = uids_of(__name__)

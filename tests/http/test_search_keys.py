@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.docs.test_docs import CONFORMANCE, rows
+from tests.support.documents import CONFORMANCE, rows
 from tests.support.served_instances import dataset, new_uid, part10
 
 LEVELS = {"study": "/studies", "series": "/series", "instance": "/instances"}

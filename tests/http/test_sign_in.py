@@ -8,9 +8,9 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from tests.conftest import Server, serving
-from tests.services.sign_in.test_tokens import REFUSED
 from tests.support.app_routes import guarded, requests_of
 from tests.support.in_process import configured_client
+from tests.support.refused_tokens import REFUSED
 from tests.support.served_instances import dataset, part10, path_of
 from tests.support.token_issuer import AUDIENCE, OWNER, READER, Issuer, issuing, jwk, token
 

@@ -12,7 +12,7 @@ from functions.edge import app
 from local.server import Host, routes_of
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.e2e.messages import MULTIPART_DICOM, multipart
+from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.served_instances import dataset, new_uid, part10, uids_of
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through

@@ -8,7 +8,6 @@ from io import BytesIO
 import httpx
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.uid import (
     UID,
@@ -19,15 +18,15 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from tests.support.odd_files import Form, picture, whole
 from tests.support.part10_files import part10
-from tests.support.served_instances import dataset, path_of
+from tests.support.served_instances import path_of
 from tests.support.watched_server import WatchedServer, watched
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 FRAMES = [b"first fragment", b"second"]
 SYNTAX_ELEMENT = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
-Form = tuple[bytes, bytes]
 
 NATIVE = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian, "big endian": ExplicitVRBigEndian}
 
@@ -39,19 +38,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
         running.check()
 
 
-def picture(is_undefined: bool = False, **attributes: object) -> Dataset:
-    """An image with a sequence in a sequence, of undefined length or not."""
-    inner, outer = Dataset(), Dataset()
-    inner.CodeValue = "inner"
-    outer.PurposeOfReferenceCodeSequence = [inner]
-    found = dataset(SourceImageSequence=[outer, Dataset()], **attributes)
-    for holder, keyword in ((found, "SourceImageSequence"), (outer, "PurposeOfReferenceCodeSequence")):
-        holder[keyword].is_undefined_length = is_undefined
-        for item in holder[keyword].value:
-            item.is_undefined_length_sequence_item = is_undefined
-    return found
-
-
 def encapsulated(pixels: bytes, **attributes: object) -> Form:
     file = part10(picture(False, PixelData=pixels, NumberOfFrames=2, **attributes), RLELossless)
     return file, file
@@ -60,11 +46,6 @@ def encapsulated(pixels: bytes, **attributes: object) -> Form:
 def with_extended_offset_table() -> Form:
     pixels, offsets, lengths = encapsulate_extended(FRAMES)
     return encapsulated(pixels, ExtendedOffsetTable=offsets, ExtendedOffsetTableLengths=lengths)
-
-
-def whole(syntax: UID, *, is_undefined: bool = False, **attributes: object) -> Form:
-    file = part10(picture(is_undefined=is_undefined, **attributes), syntax)
-    return file, file
 
 
 def body_begin(file: bytes) -> int:

@@ -14,8 +14,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, J
 
 from shared.dicom.transfer_syntaxes import DECODABLE, ENCODABLE, EXPLICIT_VR_LITTLE_ENDIAN, LOSSY_METHODS, OCTET_STREAM
 from tests.conftest import Server
-from tests.e2e.messages import parts
-from tests.e2e.test_real_files import FILES, REQUIRED, TRUNCATED
+from tests.support.messages import parts
+from tests.support.real_files import FILES, REQUIRED, TRUNCATED
 
 LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 PIXELS = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks import scale
 from benchmarks.costs import Operations, Prices, Use, at_rest, delete, main, millions, retrieve, search, store, tables
-from tests.docs.test_docs import rows
 from tests.infra.bicep_policy import ROLES
 from tests.infra.bicep_syntax import Array, Literal
 from tests.infra.checks import ROOT, parsed, sources
 from tests.infra.parameters import NOT_IN_THE_FILE, variable_of
+from tests.support.documents import rows
 
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text()
 COSTS = (ROOT / "docs/costs.md").read_text()

@@ -1,13 +1,8 @@
 """The encoder: the decoder's table of messages in reverse; what it refuses; what other decoders make of its output."""
 
 from collections.abc import Callable
-from email import message_from_bytes
-from email.policy import HTTP
 
 import pytest
-import requests
-from dicomweb_client.web import DICOMwebClient
-from requests_toolbelt import MultipartDecoder as ToolbeltDecoder  # type: ignore[import-untyped]
 
 from shared.multipart import (
     Event,
@@ -21,7 +16,8 @@ from shared.multipart import (
     PartEnd,
     new_boundary,
 )
-from tests.multipart.test_multipart_decoder import MESSAGES, Message, bare, dicom
+from tests.support.foreign_decoders import decoded_by_dicomweb_client, decoded_by_email, decoded_by_toolbelt
+from tests.support.multipart_messages import MESSAGES, Message, bare, dicom
 from tests.support.multipart_parts import decode_parts, encode_parts
 
 BEGIN = PartBegin(Headers())
@@ -183,25 +179,6 @@ BODIES = [
     pytest.param([b"DICM", b"", b"\r\n\r\nA\r\n"], id="three"),
     pytest.param([bytes(range(256)) * 300] * 3, id="binary"),
 ]
-
-
-def decoded_by_toolbelt(data: bytes, content_type: str) -> list[bytes]:
-    return [part.content for part in ToolbeltDecoder(data, content_type).parts]
-
-
-def decoded_by_dicomweb_client(data: bytes, content_type: str) -> list[bytes]:
-    response = requests.Response()
-    response.headers["Content-Type"] = content_type
-    response._content = data
-    client = DICOMwebClient("http://localhost")
-    return [bytes(body) for body in client._decode_multipart_message(response, stream=False)]
-
-
-def decoded_by_email(data: bytes, content_type: str) -> list[bytes]:
-    message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + data, policy=HTTP)
-    assert message.defects == []
-    bodies = [part.get_payload(decode=True) for part in message.iter_parts()]
-    return [body for body in bodies if isinstance(body, bytes)]
 
 
 @pytest.mark.parametrize("decoded", [decoded_by_toolbelt, decoded_by_dicomweb_client, decoded_by_email])

@@ -16,8 +16,8 @@ from shared.multipart import (
     MultipartLimits,
     MultipartTruncated,
 )
-from tests.multipart.test_multipart_decoder import bytewise, outcome
-from tests.multipart.test_multipart_encoder import decoded_by_dicomweb_client, decoded_by_email, decoded_by_toolbelt
+from tests.support.decoded_messages import bytewise, outcome
+from tests.support.foreign_decoders import decoded_by_dicomweb_client, decoded_by_email, decoded_by_toolbelt
 from tests.support.multipart_parts import Part, decode_parts, encode_parts
 
 pytestmark = pytest.mark.property

@@ -27,8 +27,8 @@ from shared.web.store_response import Stored
 from tests.property.search_archive import KEYS, Part, Studies
 from tests.property.search_model import ArchiveModel, Query, Uids
 from tests.property.search_queries import Queries, path_of, query_string
-from tests.services.write.test_store import store
 from tests.support.default_partition import resource_of, study_key
+from tests.support.stores import store
 
 pytestmark = pytest.mark.property
 

@@ -18,10 +18,10 @@ from shared.services.write.delete import delete
 from shared.storage import blob_names
 from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
-from tests.services.repair.damages import LONG_AGO, OTHER_BLOB_VERSION
-from tests.services.write.test_store import events, files_of
+from tests.support.damages import LONG_AGO, OTHER_BLOB_VERSION
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
+from tests.support.stores import events, files_of
 
 STUDY, SERIES = new_uid(), new_uid()
 DEFAULT, OTHER = StudyKey(DEFAULT_PARTITION, STUDY), StudyKey("hospital-1", STUDY)

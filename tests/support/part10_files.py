@@ -2,16 +2,24 @@
 
 import io
 import random
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from shared.dicom.bulk_values import find_bulk_value
-from shared.dicom.dicom_file import DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
 from shared.dicom.file_meta import read_header
 
 # Listed from the package itself: pydicom.data's functions would download the samples that are not in it.
@@ -23,6 +31,9 @@ SAMPLES = CHARACTER_SET_SAMPLES + sorted(
     path
     for path in (_DATA / "test_files").rglob("*")
     if path.is_file() and path.name not in REFUSED_SAMPLES and path.read_bytes()[128:132] == b"DICM"
+)
+ALL_ENCODINGS = pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=lambda syntax: syntax.name
 )
 
 
@@ -115,3 +126,23 @@ def read_bulk_value(data: bytes, path: str) -> tuple[bytes, str]:
     """The bulk value at a path of a stored file without its Pixel Data element, and its VR."""
     _, data_set = read_header(data, DicomFileLimits())
     return find_bulk_value(data_set, path)
+
+
+def refusal(data: bytes, limits: DicomFileLimits | None = None) -> str:
+    """Why a file is refused."""
+    with pytest.raises(DicomFileError) as error:
+        read(data, limits)
+    return str(error.value)
+
+
+def nested(depth: int, *, is_undefined: bool) -> bytes:
+    """Sequences within sequences, encoded."""
+    encoded = b""
+    for _ in range(depth):
+        if is_undefined:
+            begin = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+            encoded = begin + encoded + bytes.fromhex("feff0de000000000 feffdde000000000")
+        else:
+            item = b"\xfe\xff\x00\xe0" + struct.pack("<L", len(encoded)) + encoded
+            encoded = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(item)) + item
+    return encoded

@@ -5,9 +5,14 @@ from io import BytesIO
 from itertools import count
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
+import httpx
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 from tests.support import patient_values
 
@@ -73,3 +78,21 @@ def part10(image: Dataset) -> bytes:
 def path_of(image: Dataset) -> str:
     """The path of an instance below the service's URL."""
     return f"/studies/{image.StudyInstanceUID}/series/{image.SeriesInstanceUID}/instances/{image.SOPInstanceUID}"
+
+
+def stored(service: httpx.Client, file: bytes) -> str:
+    """Store an instance; return its path."""
+    response = service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
+    assert response.status_code == 200, response.text
+    (item,) = response.json()["00081199"]["Value"]
+    return "/studies" + str(item["00081190"]["Value"][0].partition("/studies")[2])
+
+
+def part10_in(syntax: str, image: Dataset) -> bytes:
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = UID(syntax)
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    buffer = BytesIO()
+    dcmwrite(buffer, image, enforce_file_format=True)
+    return buffer.getvalue()

@@ -17,12 +17,12 @@ from shared.services.write.delete import delete
 from shared.storage import blob_names, keys
 from shared.storage.catalog import Catalog
 from shared.web.store_response import Stored
-from tests.services.repair.damages import DAMAGES, LONG_AGO, OTHER_BLOB_VERSION, Damage, surplus_posting_that_is_listed
-from tests.services.write.test_store import files_of, store
+from tests.support.damages import DAMAGES, LONG_AGO, OTHER_BLOB_VERSION, Damage, surplus_posting_that_is_listed
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_study
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stores import files_of, store
 
 FOR_A_PERSON = {
     Kind.FOREIGN_BLOB,

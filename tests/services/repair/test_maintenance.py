@@ -10,11 +10,10 @@ from shared.services.repair.maintenance import replay_journal
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.crashes.test_crash_points import LATER
-from tests.services.write.test_store import files_of, store
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_policies import BATCH, StopAt, die_at
+from tests.support.stores import LATER, files_of, store
 
 
 async def die_before_the_commit(monkeypatch: pytest.MonkeyPatch, settings: Settings, files: list[bytes]) -> None:

@@ -18,9 +18,9 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from tests.services.write.test_store import files_of, store
 from tests.support.default_partition import resource_of, study_key
 from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stores import files_of, store
 
 Record = TypeVar("Record", bound=InstanceFacts | InstanceMetadata)
 

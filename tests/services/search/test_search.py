@@ -9,9 +9,9 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.services.write.test_store import store
 from tests.support.default_partition import resource_of
 from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stores import store
 
 
 async def studies_posted(archive: Archive, term: Term) -> list[str]:

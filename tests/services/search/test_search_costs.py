@@ -24,8 +24,8 @@ from shared.search.query import parse_search
 from shared.services.repair.consistency import Kind
 from shared.services.search import candidates
 from shared.settings import Settings
-from tests.services.write.test_store import store
 from tests.support.raw_archive import Entity, RawArchive, opened
+from tests.support.stores import store
 
 NUMBERS = range(80)
 OF_A_STORE = {"version", "stored", "sha256", "size", "header", "created"}

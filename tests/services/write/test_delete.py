@@ -17,12 +17,12 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.store_response import Stored
-from tests.services.write.test_store import files_of, store
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
+from tests.support.stores import files_of, store
 
 LATER = datetime.now(UTC) + timedelta(hours=2)
 

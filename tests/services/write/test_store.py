@@ -1,7 +1,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +11,7 @@ from azure.storage.blob.aio import ContainerClient
 from shared.archive.study import StudyRecord
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.errors import Unavailable
-from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
+from shared.multipart import MultipartTruncated
 from shared.services.repair.maintenance import replay_journal
 from shared.services.retrieve.metadata import json_array
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
@@ -21,33 +21,11 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.failure_reasons import FailureReason
-from shared.web.store_response import Failed, Outcome, Stored
+from shared.web.store_response import Failed, Stored
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
-from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
-
-
-async def events(files: Iterable[bytes], *, chunk_bytes: int = 65536, fails: bool = False) -> AsyncIterator[Event]:
-    for file in files:
-        yield PartBegin(Headers({"Content-Type": "application/dicom"}))
-        for start in range(0, len(file), chunk_bytes):
-            yield PartData(file[start : start + chunk_bytes])
-        yield PartEnd()
-    if fails:
-        yield PartBegin(Headers())
-        yield PartData(next(iter(files))[:200])
-        raise MultipartTruncated("cut", 0)
-    yield MessageEnd()
-
-
-async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
-    return await stores.store(events(files), partition=DEFAULT_PARTITION, study_instance_uid=None, api_version="v2")
-
-
-def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:
-    """Instances numbered in sequence, as devices number them."""
-    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series or new_uid()}
-    return [part10(dataset(**uids, SOPInstanceUID=uid)) for uid in numbered_uids(count)]
+from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stores import events, files_of, store
 
 
 async def test_a_large_study_takes_several_batches(
