@@ -2,7 +2,7 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 
-.PHONY: help run viewer test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
+.PHONY: help run viewer quick test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
 	setup-viewer setup-docs clean
 
 help:  ## list these targets
@@ -13,6 +13,10 @@ run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 
 viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
 	@.venv/bin/python -m local.viewer
+
+quick: setup  ## the tests that need neither storage nor a server, in a minute, and their coverage
+	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
+		tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
 
 test: setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
