@@ -3,9 +3,7 @@
 import struct
 
 import pytest
-from pydicom.uid import (
-    RLELossless,
-)
+from pydicom.uid import RLELossless
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
 from tests.support.part10_files import (

@@ -12,7 +12,6 @@ from dicomweb_cli.__main__ import app
 from tests.support.token_issuer import OWNER, token
 
 SIGNED_IN = {"DICOMWEB_TOKEN": token(**OWNER)}
-
 Cli = Callable[..., Result]
 
 

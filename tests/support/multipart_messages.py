@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from shared.multipart import (
-    Headers,
-)
+from shared.multipart import Headers
 from tests.support.multipart_parts import Part
 
 

@@ -1,9 +1,7 @@
 """Files with sequences in sequences, of defined or undefined length."""
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    UID,
-)
+from pydicom.uid import UID
 
 from tests.support.part10_files import part10
 from tests.support.served_instances import dataset

@@ -8,9 +8,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import MediaStorageDirectoryStorage
 
 DATA = Path(pydicom.__file__).parent / "data"
-
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID")
-
 TRUNCATED = ("MR_truncated.dcm", "rtplan_truncated.dcm")
 
 
