@@ -353,7 +353,7 @@ def test_sign_in(cli: Cli, study: tuple[str, Path], monkeypatch: pytest.MonkeyPa
     assert counts(uploaded(cli, folder, "--token", token(**OWNER))) == (12, 0, 0, 0)
     assert "Results: 1" in cli("search", f"StudyInstanceUID={study_uid}", "--token", token(**READER)).stderr
     assert "not both" in cli("search", "--scope", "api://dicom/.default", code=2).stderr
-    monkeypatch.setattr(f"{__name__}.SIGNED_IN", {})
+    monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
     assert "requires another sign-in" in cli("search", code=2).stderr
     assert "Deleted." in cli("delete", study_uid, "--yes", "--scope", "api://dicom/.default").stdout
 
