@@ -131,7 +131,7 @@ class Viewer:
 
     def document(self) -> str:
         """The PDF that is embedded."""
-        url = self.page.locator("object").get_attribute("data")
+        url = self.page.locator("object[data*=':']").get_attribute("data")  # it is there before it has a URL
         return str(self.page.evaluate("async url => await (await fetch(url)).text()", url))
 
     def shows(self, picture: Image.Image) -> None:
