@@ -32,6 +32,7 @@ logging.getLogger("pydicom").propagate = False
 HEAD_BYTES: Final = ITEM_HEAD_BYTES  # also of an element, as pydicom reads them
 LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
 _CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
+_SEARCHED_BYTES: Final = 0x2000  # at a time, for the end of a value of undefined length that is no sequence
 _MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom's time is quadratic
 
 Element = RawDataElement | DataElement
@@ -178,7 +179,7 @@ class ElementReader:
     @property
     def data(self) -> bytes:
         """All that was fed."""
-        return self._source.getvalue()
+        return self._source.getvalue()[: self._size]
 
     @property
     def data_set(self) -> Dataset:
@@ -191,7 +192,9 @@ class ElementReader:
         Raises DicomFileError for what cannot be read, exceeds a limit, or is cut short by the end of the data set.
         """
         self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
-        if self._size < self._needed and not is_last:
+        if is_last:  # pydicom must be able to search the last bytes, too; what reads on into these is cut short
+            self._source.write(bytes(_SEARCHED_BYTES))
+        elif self._size < self._needed:
             return False
         # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
         end = len(self.data.rstrip(b"\0")) if is_last else None
@@ -221,11 +224,17 @@ class ElementReader:
 
     def _is_at_stop(self, tag: int, vr: str | None, length: int) -> bool:
         self._head = Head(tag, vr, length, self._source.tell())
+        self._check_end()
         if tag == ITEM:
             raise Malformed("An item is outside of a sequence.")
         if self._stop(self._head):
             self.stopped_at = self._head
         return self.stopped_at is not None
+
+    def _check_end(self) -> None:
+        if self._source.tell() > self._size:
+            self._source.needed = self._source.tell()
+            raise Malformed("The data set is shorter than its content.")
 
     def _advance(self, elements: Iterator[Element], *, is_last: bool) -> bool:
         """Read one element; False if not all of it is there yet."""
@@ -233,6 +242,7 @@ class ElementReader:
         head_count = self._source.heads.count
         try:
             element = next(elements, None)
+            self._check_end()
             if isinstance(element, DataElement):
                 self._source.check_items(element.value)
         except Exception as error:  # noqa: BLE001

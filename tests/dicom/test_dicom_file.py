@@ -33,6 +33,7 @@ from tests.support.part10_files import (
     part10,
     part10_of,
     read,
+    read_bulk_value,
     read_chunks,
     refusal,
     sample,
@@ -145,6 +146,18 @@ class TestCutShort:
     def test_after_pixel_data(self) -> None:
         data = part10(image(b"pixels", DataSetTrailingPadding=b"1234"))
         assert "cut short" in refusal(data[:-1])
+
+    @pytest.mark.parametrize("value", [b"", b"12345678", b"1" * 9000])
+    def test_a_value_of_undefined_length_may_end_anywhere(self, value: bytes) -> None:
+        encoded = struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFFF) + value
+        delimiter = bytes.fromhex("feffdde000000000")
+        data = part10_of(encoded + delimiter)
+        _, instance = read(data)
+        assert instance.metadata["00091001"]["vr"] == "OB"
+        if value:
+            assert read_bulk_value(data, "00091001") == (value, "OB")
+        for missing in (1, 4, 8):
+            assert "cut short" in refusal(part10_of((encoded + delimiter)[:-missing]))
 
 
 class TestHeader:
