@@ -41,7 +41,7 @@ _FORMS: Final = {"list": LISTED_VRS, "wildcards": WILDCARD_VRS, "range": RANGE_V
 
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
-_ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*)+$")
+_ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*+)+$")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -152,6 +152,8 @@ def _text(keyword: str, vr: str, value: str) -> ValueMatcher | None:
     if len(form) > _MAX_PATTERN_LENGTH:
         raise BadRequest(f"The parameter {keyword} has wildcards and is longer than {_MAX_PATTERN_LENGTH} characters.")
     head = _ANY_LAST_COMPONENTS.sub("", form) if vr == "PN" else form
+    if head and not head.strip("*"):  # universal matching (PS3.4 C.2.2.2.3): it includes what is empty
+        return None
     if head == form or head.endswith("*"):
         return Wildcard(head)
     # Empty components at the end may be left out, along with their delimiters (PS3.5 6.2.1.1).
