@@ -1,0 +1,241 @@
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from shared.archive.terms import EVERY_STUDY, Span, Term, is_indexed, is_posted, lists_of
+from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
+from shared.dicom.comparable_values import PERSON_NAME_GROUPS, comparable_values
+from shared.search.lookups import EVERY_STUDY_LOOKUP, Lookup, lookup_of
+from shared.search.matching import AnyOf, ByVR, Empty, matches
+from shared.search.query import FUZZY, parse_search
+from shared.search.query_values import MatchingOptions, matcher_of
+from shared.settings import Settings
+
+SETTINGS: Final = Settings()
+KEYS: Final = {key.keyword: key for key in SEARCHABLE}
+
+
+def asked(query_string: str) -> Lookup | None:
+    """The lookup of the only key of a query."""
+    ((key, matcher),) = parse_search(query_string, Level.INSTANCE, SETTINGS).keys.items()
+    return lookup_of(key, matcher)
+
+
+def found(query_string: str) -> tuple[str, tuple[str, ...], tuple[Span, ...]]:
+    lookup = asked(query_string)
+    assert lookup is not None
+    return lookup.keyword, lookup.lists, lookup.spans
+
+
+def beginnings(*names: str) -> tuple[str, ...]:
+    return tuple(f"^{name}" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("query_string", "keyword", "lists", "spans"),
+    [
+        # whole values, of each VR
+        ("PatientID=ID1", "PatientID", ("=id1",), ()),
+        ("AccessionNumber=A-1", "AccessionNumber", ("=a-1",), ()),
+        ("StudyDate=20260105", "StudyDate", ("=20260105",), ()),
+        ("SeriesNumber=007", "SeriesNumber", ("=7",), ()),
+        ("SOPClassUID=1.2%5C1.3", "SOPClassUID", ("=1.2", "=1.3"), ()),
+        ("SeriesInstanceUID=1.2", "SeriesInstanceUID", ("=1.2",), ()),
+        ("SOPInstanceUID=1.2,1.3", "SOPInstanceUID", ("=1.2", "=1.3"), ()),
+        ("PatientName=Müller%5EJörg%5E%5E", "PatientName", ("=muller^jorg",), ()),
+        ("Modality=CT,MR", "Modality", ("=ct", "=mr"), ()),
+        ("00400275.00401001=P1", "RequestAttributesSequence.RequestedProcedureID", ("=p1",), ()),
+        # a study's modalities are those of its series
+        ("ModalitiesInStudy=CT", "Modality", ("=ct",), ()),
+        # wildcards in text: the longest beginning that has a list
+        ("PatientID=a*", "PatientID", ("^a",), (Span("a", "a"),)),
+        ("PatientID=abcde?", "PatientID", ("^abcd",), (Span("abcde", "abcde"),)),
+        ("StudyDescription=ct head*", "StudyDescription", ("^ct hea",), (Span("ct head", "ct head"),)),
+        ("StudyID=*a", "StudyID", ("^",), ()),
+        ("ModalitiesInStudy=C*", "Modality", ("^c",), (Span("c", "c"),)),
+        ("Modality=C*,MR", "Modality", ("=mr", "^c"), ()),
+        ("Modality=C*,M?", "Modality", ("^c", "^m"), (Span("c", "c"), Span("m", "m"))),
+        # wildcards in names: by their first word while they are short, by the whole name when they are long
+        ("PatientName=Smi*", "PatientName", ("^smi",), (Span("smi", "smi"),)),
+        ("PatientName=Smith%5EJ*", "PatientName", ("^smit",), (Span("smith^j", "smith^j"),)),
+        ("PatientName=Smith%5EJo*", "PatientName", ("^smith^jo",), (Span("smith^jo", "smith^jo"),)),
+        ("PatientName=Li *", "PatientName", ("^li",), (Span("li", "li"),)),
+        ("PatientName=%5EJohn*", "PatientName", ("^john",), (Span("^john", "^john"),)),
+        ("PatientName=%5E*", "PatientName", ("^",), ()),
+        ("PatientName=*oe^*", "PatientName", ("^",), ()),
+        ("PatientName=Doe^*", "PatientName", ("=doe", "^doe"), ()),
+        # a name of several groups: by the first that is asked for
+        ("PatientName=Yamada%3D山田*", "PatientName", ("=yamada",), ()),
+        ("PatientName=%3D山田*", "PatientName", ("^山田",), (Span("山田", "山田"),)),
+        # words: by the longest
+        ("PatientName=Jo+Smithson&fuzzymatching=true", "PatientName", ("^smithson",), ()),
+        ("ReferringPhysicianName=Jo&fuzzymatching=true", "ReferringPhysicianName", ("^jo",), ()),
+        # several values that all have to be there: by the most telling one
+        ("StudyID=a*%5Cab&multiplevaluematching=true", "StudyID", ("=ab",), ()),
+        ("StudyID=a*%5Cbcd*&multiplevaluematching=true", "StudyID", ("^bcd",), (Span("bcd", "bcd"),)),
+        # dates: the longest periods in the range, and the months that meet its ends
+        (
+            "StudyDate=20200201-20241231",
+            "StudyDate",
+            beginnings(*(f"2020{month:02d}" for month in range(2, 13)), "2021", "2022", "2023", "2024"),
+            (Span("20200201", "20241231"),),
+        ),
+        ("StudyDate=20260110-20260120", "StudyDate", ("^202601",), (Span("20260110", "20260120"),)),
+        ("StudyDate=20260131-20260201", "StudyDate", ("^202601", "^202602"), (Span("20260131", "20260201"),)),
+        ("StudyDate=20260101-20260131", "StudyDate", ("^202601",), (Span("20260101", "20260131"),)),
+        ("StudyDate=20200101-20291231", "StudyDate", ("^202",), (Span("20200101", "20291231"),)),
+        ("StudyDate=20000101-20991231", "StudyDate", ("^20",), (Span("20000101", "20991231"),)),
+        (
+            "PatientBirthDate=99991101-",
+            "PatientBirthDate",
+            ("^999911", "^999912"),
+            (Span("99991101", ""),),
+        ),
+        (
+            "PatientBirthDate=-20000215",
+            "PatientBirthDate",
+            beginnings("0", "1", "200001", "200002"),
+            (Span("", "20000215"),),
+        ),
+        # times: the hours that are in the range, or meet its ends
+        ("StudyTime=1015", "StudyTime", ("^10",), (Span("101500.000000", "101559.999999"),)),
+        ("StudyTime=0930-11", "StudyTime", ("^09", "^10", "^11"), (Span("093000.000000", "115959.999999"),)),
+        ("StudyTime=-0159", "StudyTime", ("^00", "^01"), (Span("", "015959.999999"),)),
+        (
+            "PerformedProcedureStepStartTime=2201-",
+            "PerformedProcedureStepStartTime",
+            ("^22", "^23"),
+            (Span("220100.000000", ""),),
+        ),
+    ],
+)
+def test_where_a_key_is_looked_up(
+    query_string: str, keyword: str, lists: tuple[str, ...], spans: tuple[Span, ...]
+) -> None:
+    assert found(query_string) == (keyword, lists, spans)
+
+
+@pytest.mark.parametrize("query_string", ["StudyInstanceUID=1.2", "InstanceNumber=1"])
+def test_what_is_not_indexed_is_not_looked_up(query_string: str) -> None:
+    assert asked(query_string) is None
+
+
+@pytest.mark.parametrize("key", SEARCHABLE, ids=KEYS)
+def test_neither_an_absent_value_nor_one_of_an_unknown_vr_is_looked_up(key: MatchingKey) -> None:
+    assert lookup_of(key, Empty()) is None
+    assert lookup_of(key, ByVR({key.vr: AnyOf({"a"})})) is None
+
+
+@pytest.mark.parametrize("key", SEARCHABLE, ids=KEYS)
+def test_every_key_that_is_indexed_is_looked_up_where_its_values_are_posted(key: MatchingKey) -> None:
+    lookup = lookup_of(key, AnyOf({"1"}))
+    assert (lookup is not None) is is_indexed(key)
+    if lookup is not None:
+        assert lookup.lists == tuple(lists_of(Term(lookup.keyword, "1"))[:1])
+        assert is_posted(KEYS[lookup.keyword]) or lookup.keyword == "SOPInstanceUID"
+
+
+@pytest.mark.parametrize(
+    ("query_string", "is_exact", "is_of_everything"),
+    [
+        ("PatientID=a", True, False),
+        ("SOPClassUID=1.2,1.3", True, False),
+        ("PatientID=a*", False, False),
+        ("Modality=CT,M*", False, False),
+        ("PatientID=*a", False, True),
+        ("PatientName=?", False, True),
+        ("StudyDate=20260101-20260102", False, False),
+        ("StudyDate=00010101-", False, False),
+    ],
+)
+def test_how_much_is_examined(query_string: str, is_exact: bool, is_of_everything: bool) -> None:
+    lookup = asked(query_string)
+    assert lookup is not None
+    assert (lookup.is_exact, lookup.is_of_everything) == (is_exact, is_of_everything)
+
+
+@pytest.mark.parametrize(
+    ("query_string", "accepted", "others"),
+    [
+        ("PatientID=abcd", ["abcd"], ["abcde"]),
+        ("PatientID=abcde?", ["abcdef"], ["abcd", "abcde", "abcdxx"]),
+        ("Modality=C*,MR", ["ct", "mr"], ["mg"]),
+        ("StudyDate=20260110-20260120", ["20260110", "20260120"], ["20260109", "20260121"]),
+        ("StudyTime=1015-", ["101500.000000", "235959.999999"], ["101459.999999"]),
+        ("PatientName=Jo+Do&fuzzymatching=true", ["doe^john"], ["doe", "joplin"]),
+        ("PatientName=Yamada%3D山田*", ["yamada"], ["山田", "yamadas"]),
+        ("StudyID=a*%5Cab&multiplevaluematching=true", ["ab"], ["ac"]),
+    ],
+)
+def test_values_in_the_lists_that_cannot_match_are_not_accepted(
+    query_string: str, accepted: list[str], others: list[str]
+) -> None:
+    lookup = asked(query_string)
+    assert lookup is not None
+    assert [form for form in (*accepted, *others) if lookup.accepts(form)] == accepted
+
+
+def test_every_study_stands_in_the_list_of_every_study() -> None:
+    assert (EVERY_STUDY_LOOKUP.keyword, list(EVERY_STUDY_LOOKUP.lists)) == (EVERY_STUDY.keyword, lists_of(EVERY_STUDY))
+    assert EVERY_STUDY_LOOKUP.is_exact
+    assert EVERY_STUDY_LOOKUP.accepts(EVERY_STUDY.value)
+
+
+# Few characters, so that values often share beginnings; among them what matching leaves out, and what breaks words.
+TEXTS: Final = st.text("abAÄß^ -.か[", min_size=1, max_size=12)
+VALUES: Final[Mapping[str, st.SearchStrategy[str]]] = {
+    **dict.fromkeys(("CS", "LO", "PN", "SH"), st.one_of(TEXTS, st.text("ab^", min_size=7, max_size=70))),
+    "DA": st.dates().map(lambda day: day.isoformat().replace("-", "")),
+    "IS": st.integers(-3, 3).map(str),
+    "TM": st.times().map(lambda time: time.strftime("%H%M%S.%f")),
+    "UI": st.sampled_from(["1", "1.2", "1.3", "1.2.3"]),
+}
+
+
+@st.composite
+def single_values_asked(draw: st.DrawFn, vr: str, stored: str) -> str:
+    """What may be asked for of a VR: a value, perhaps the stored one, a pattern or a range made of it."""
+    text = draw(st.just(stored) | VALUES[vr])
+    if vr in ("DA", "TM"):
+        first, last = sorted([text, draw(VALUES[vr])])
+        return draw(st.sampled_from([text, f"{text}-", f"-{text}", f"{first}-{last}"]))
+    if vr in ("IS", "UI"):
+        return text
+    cut = draw(st.integers(0, len(text)))
+    head, tail = text[:cut], text[cut + 1 :]
+    return draw(st.sampled_from([text, f"{head}*", f"{head}?*", f"{head}?{tail}", f"*{tail}", f"{head}*{tail}^*"]))
+
+
+@st.composite
+def searches(draw: st.DrawFn, key: MatchingKey) -> tuple[dict[str, Any], str, MatchingOptions]:
+    """An attribute, the text that asks for it, and how it is matched."""
+    stored = draw(st.lists(VALUES[key.vr], min_size=1, max_size=3))
+    asked = draw(
+        st.lists(st.sampled_from(stored).flatmap(lambda one: single_values_asked(key.vr, one)), min_size=1, max_size=3)
+    )
+    values = [dict(zip(PERSON_NAME_GROUPS, stored, strict=False))] if key.vr == "PN" else stored
+    is_multiple = key.vr != "PN" and draw(st.booleans())
+    joined = {"PN": "=", "CS": ",", "UI": ","}.get(key.vr, "\\" if is_multiple else "")
+    options = MatchingOptions(key.keyword in FUZZY and draw(st.booleans()), has_empty=False, is_multiple=is_multiple)
+    return {"vr": key.vr, "Value": values}, joined.join(asked) if joined else asked[0], options
+
+
+def is_within(span: Span, form: str) -> bool:
+    return span.first <= form and (form <= span.last or form.startswith(span.last))
+
+
+@pytest.mark.parametrize("key", [*filter(is_indexed, SEARCHABLE)], ids=lambda key: key.keyword)
+@given(st.data())
+def test_whatever_matches_is_found_in_the_lists_and_in_the_spans(key: MatchingKey, data: st.DataObject) -> None:
+    attribute, text, options = data.draw(searches(key))
+    matcher = matcher_of(key.keyword, key.vr, [text], options)
+    assume(matcher is not None and matches(matcher, attribute))
+    assert matcher is not None
+    lookup = lookup_of(key, matcher)
+    assert lookup is not None
+    accepted = [form for form in comparable_values(attribute) if lookup.accepts(form)]
+    assert any(set(lookup.lists) & set(lists_of(Term(lookup.keyword, form))) for form in accepted)
+    assert not lookup.spans or any(is_within(span, form) for span in lookup.spans for form in accepted)
