@@ -21,6 +21,8 @@ from shared.dicom.attributes import MatchingKey
 from shared.dicom.comparable_values import words_of
 from shared.search.matching import AnyOf, EachOf, Either, Matcher, NameGroups, Range, ValueMatcher, Wildcard, Words
 
+_EVERYTHING: Final = "^"  # the list that holds all others of an attribute
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -43,7 +45,7 @@ class Lookup:
     @property
     def is_of_everything(self) -> bool:
         """Whether every study that has the attribute has to be examined."""
-        return self.lists == ("^",)
+        return self.lists == (_EVERYTHING,)
 
 
 EVERY_STUDY_LOOKUP: Final = Lookup(EVERY_STUDY.keyword, (f"={EVERY_STUDY.value}",), (), lambda _: True)
@@ -62,9 +64,10 @@ def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
         return None
     parts = list(_parts(key.vr, matcher))
     spans = [span for _, span in parts]
+    lists = {name for names, _ in parts for name in names}
     return Lookup(
         SAME_LISTS.get(key.keyword, key.keyword),
-        tuple(sorted({name for names, _ in parts for name in names})),
+        (_EVERYTHING,) if _EVERYTHING in lists else tuple(sorted(lists)),
         tuple(span for span in spans if span is not None) if None not in spans else (),
         matcher.matches,
     )

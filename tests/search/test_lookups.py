@@ -57,6 +57,7 @@ def beginnings(*names: str) -> tuple[str, ...]:
         ("StudyID=*a", "StudyID", ("^",), ()),
         ("ModalitiesInStudy=C*", "Modality", ("^c",), (Span("c", "c"),)),
         ("Modality=C*,MR", "Modality", ("=mr", "^c"), ()),
+        ("Modality=C*,MR,*T", "Modality", ("^",), ()),
         ("Modality=C*,M?", "Modality", ("^c", "^m"), (Span("c", "c"), Span("m", "m"))),
         # wildcards in names: by their first word while they are short, by the whole name when they are long
         ("PatientName=Smi*", "PatientName", ("^smi",), (Span("smi", "smi"),)),
@@ -147,6 +148,8 @@ def test_every_key_that_is_indexed_is_looked_up_where_its_values_are_posted(key:
         ("Modality=CT,M*", False, False),
         ("PatientID=*a", False, True),
         ("PatientName=?", False, True),
+        ("Modality=CT,*R", False, True),
+        ("Modality=C*,*R", False, True),
         ("StudyDate=20260101-20260102", False, False),
         ("StudyDate=00010101-", False, False),
     ],
