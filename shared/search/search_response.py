@@ -17,6 +17,18 @@ _RETURNED: Final = {
     level: frozenset(known.tag for known in ATTRIBUTES if known.is_returned and known.level is level) for level in Level
 }
 
+_ONLY_OF_AN_ARCHIVE: Final = frozenset(
+    TAG[keyword]
+    for keyword in (
+        "InstanceAvailability",
+        "ModalitiesInStudy",
+        "SOPClassesInStudy",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+        "NumberOfSeriesRelatedInstances",
+    )
+)
+
 
 def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
     """All study-level attributes of a study, including those that the archive makes."""
@@ -50,10 +62,14 @@ def series_attributes(
 
 
 def instance_attributes(of_series: Mapping[str, Any], metadata: DicomJson) -> dict[str, Any]:
-    """All attributes of an instance and of its series and study, the latter two given as `of_series`."""
+    """All attributes of an instance and of its series and study, the latter two given as `of_series`.
+
+    The instance's own win, but for those that only an archive can know: a file may have them from another one.
+    """
     uid, series_url = (found["Value"][0] for found in (metadata[TAG["SOPInstanceUID"]], of_series[TAG["RetrieveURL"]]))
     url = f"{series_url}/instances/{uid}"
-    return {**of_series, **metadata, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
+    own = {tag: attribute for tag, attribute in metadata.items() if tag not in _ONLY_OF_AN_ARCHIVE}
+    return {**of_series, **own, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
 
 
 def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:

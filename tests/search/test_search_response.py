@@ -159,7 +159,8 @@ def test_an_instance_also_has_what_its_series_and_study_have() -> None:
     metadata = attributes(
         SOPInstanceUID="1.2.3", StudyInstanceUID="1", SeriesInstanceUID="1.2", PatientID="as it was", Rows=512
     )
-    assert instance_attributes(OF_SERIES, metadata) == OF_SERIES | metadata | attributes(
+    claimed = CLAIMED | attributes(NumberOfSeriesRelatedInstances=97)
+    assert instance_attributes(OF_SERIES, claimed | metadata) == OF_SERIES | metadata | attributes(
         RetrieveURL=f"{URL}/studies/1/series/1.2/instances/1.2.3"
     )
 
