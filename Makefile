@@ -2,8 +2,8 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 
-.PHONY: help run viewer quick test check demo docs fsck azurite bench bench-start bench-multipart bench-search lock setup \
-	setup-viewer setup-docs clean
+.PHONY: help run viewer quick test check demo docs fsck azurite bench bench-start bench-multipart bench-search package \
+	release lock setup setup-test setup-docs setup-viewer clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -14,14 +14,14 @@ run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
 	@.venv/bin/python -m local.viewer
 
-quick: setup  ## the tests that need neither storage nor a server, in a minute, and their coverage
+quick: setup-test  ## the tests that need neither storage nor a server, in a minute, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
 		tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
 
-test: setup-viewer setup-docs  ## every test, on its own ports
+test: setup-test setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
 
-check: setup  ## lint, format and types
+check: setup-test  ## lint, format and types
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
 	@.venv/bin/python -m mypy
@@ -38,31 +38,40 @@ fsck: setup  ## check the archive of `make run` against its invariants; ARGS=--r
 azurite: setup  ## Azurite alone, for `func start` beside it
 	@.venv/bin/python -m local azurite
 
-bench: setup  ## measure the service beside Orthanc, where that is installed, and the bare storage SDK
+bench: setup-test  ## measure the service beside Orthanc, where that is installed, and the bare storage SDK
 	@.venv/bin/python -m benchmarks.side_by_side $(ARGS)
 
-bench-start: setup  ## measure how quickly a process starts
+bench-start: setup-test  ## measure how quickly a process starts
 	@.venv/bin/python -m benchmarks.cold_start $(ARGS)
 
-bench-multipart: setup  ## measure the multipart codec
+bench-multipart: setup-test  ## measure the multipart codec
 	@.venv/bin/python -m benchmarks.multipart
 
-lock: setup  ## make requirements.txt from requirements.in: every package with its version and hash
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" --output-file requirements.txt requirements.in
-
-bench-search: setup  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures on Azurite
+bench-search: setup-test  ## count what searches read; ARGS="1000 10000" are the sizes, --azurite measures on Azurite
 	@.venv/bin/python -m benchmarks.search $(ARGS)
 
-setup:  ## install what all targets need, where it is missing
-	@local/setup.sh
+package: setup-test  ## build the package of the command line into dist/, and check it
+	@rm -rf dist
+	@.venv/bin/python -m build --no-isolation
+	@.venv/bin/python -m twine check --strict dist/*
 
-setup-viewer:  ## setup, and the OHIF viewer
-	@local/setup.sh viewer
+release: setup  ## commit and tag VERSION=x.y.z
+	@.venv/bin/python -m local.release $(VERSION)
 
-setup-docs:  ## setup, and mermaid, which draws the diagrams of the documents
+lock: setup  ## lock the dependencies of pyproject.toml; ARGS="--upgrade-package pillow" takes a newer one
+	@local/lock.sh $(ARGS)
+
+setup:  ## install what `make run` needs, where it is missing
+	@local/setup.sh run
+
+setup-test:  ## what tests and checks need
+	@local/setup.sh test
+
+setup-docs:  ## what `make docs` needs
 	@local/setup.sh docs
 
+setup-viewer:  ## what `make viewer` needs
+	@local/setup.sh run viewer
+
 clean:  ## remove what was installed and Azurite's data
-	@rm -rf .venv node_modules .viewer .mermaid .azurite
+	@rm -rf .venv node_modules .viewer .mermaid .azurite dist site

@@ -1,4 +1,4 @@
-"""`python -m dicomweb_cli`: upload to, download from, search and delete on any DICOMweb server.
+"""`dicomweb`, or `python -m dicomweb_cli`: upload to, download from, search and delete on any DICOMweb server.
 
 Exit status: 0 done, 1 partly failed, 2 could not be done (usage, connection, sign-in), 130 interrupted.
 """
@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 try:
     import typer
 except ModuleNotFoundError as error:
-    raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or install requirements-cli.txt.") from None
+    raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
 from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
 from dicomweb_cli.terminal import ERR, OUT
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from shared.dicom.identifiers import ResourceIdentifiers
@@ -24,7 +25,6 @@ FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
 _MEBIBYTE = 1024**2
 
 app = typer.Typer(
-    help="Upload to, download from, search and delete on any DICOMweb server.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,6 +57,21 @@ Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance U
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
 
 Returned = TypeVar("Returned")
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        OUT.print(f"dicomweb {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Upload to, download from, search and delete on any DICOMweb server."""
 
 
 def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connection], Awaitable[Returned]]) -> Returned:
@@ -211,6 +226,11 @@ def _resource(study: str, series: str | None, instance: str | None) -> "Resource
         return resource_of(study, series, instance)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def main() -> None:
+    """What the installed command `dicomweb` runs."""
+    app(prog_name="dicomweb")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""GET /health, whether the service reaches its storage, and /health/live, whether it runs; they say nothing else."""
+"""GET /health, whether the service reaches its storage, and /health/live, whether it runs; both say the version."""
 
 import json
 from http import HTTPStatus
@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
+from shared.version import VERSION
 
 
 @function("CheckHealth")
@@ -25,4 +26,4 @@ async def check_liveness(_req: Request, _app: App) -> Response:
 
 
 def _response(status: HTTPStatus, text: str) -> Response:
-    return Response(json.dumps({"status": text}), status, media_type="application/json")
+    return Response(json.dumps({"status": text, "version": VERSION}), status, media_type="application/json")

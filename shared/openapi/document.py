@@ -17,6 +17,7 @@ from shared.openapi.parameters import (
 from shared.openapi.resources import RANGES, RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
+from shared.version import VERSION
 from shared.web.content_negotiation import Offer
 from shared.web.http_function import HttpFunction
 from shared.web.offers import DICOM
@@ -29,7 +30,7 @@ _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED
 
 
 def document(
-    version: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
+    api_version: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
     """The document of a version of the API, as plain values.
 
@@ -39,7 +40,7 @@ def document(
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Parameter] = {}
     for function in sorted(functions, key=lambda function: function.name):
-        path = re.sub(r"\{\*", "{", "/" + function.route.replace("{version}", version))
+        path = re.sub(r"\{\*", "{", "/" + function.route.replace("{version}", api_version))
         for method, operation in _operations(function, summaries[function.name], settings):
             operation["parameters"] = [_reference(parameter, parameters) for parameter in operation["parameters"]]
             paths.setdefault(path, {})[method] = operation
@@ -48,7 +49,7 @@ def document(
         components["securitySchemes"] = {_SCHEME: _security_scheme()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "DICOMweb", "version": version, "description": _about(settings)},
+        "info": {"title": "DICOMweb", "version": VERSION, "description": _about(settings)},
         "servers": [{"url": base_url}],
         "paths": dict(sorted(paths.items())),
         "components": components,

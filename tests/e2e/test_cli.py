@@ -65,7 +65,7 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int, int]:
 def test_missing_requirements_are_reported() -> None:
     done = subprocess.run([sys.executable, "-S", "-m", "dicomweb_cli"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("No module named 'typer'. Run `. .venv/bin/activate` first")
+    assert done.stderr.startswith("No module named 'typer'. Run `. .venv/bin/activate` first, or `pip install .`.")
 
 
 @pytest.fixture

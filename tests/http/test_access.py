@@ -7,6 +7,7 @@ import pytest
 
 from functions.edge.app import App
 from shared.settings import SettingsError
+from shared.version import VERSION
 from tests.conftest import Server, serving
 from tests.support.served_instances import dataset, part10, path_of
 
@@ -62,7 +63,7 @@ def test_each_request_has_its_own_error_of_settings_that_cannot_be_read() -> Non
 
 def test_everyone_may_ask_for_health(other_server: Server) -> None:
     response = httpx.get(f"{other_server.base_url}/health")
-    assert (response.status_code, response.json()) == (200, {"status": "healthy"})
+    assert (response.status_code, response.json()) == (200, {"status": "healthy", "version": VERSION})
 
 
 def retrieve_url(server: Server, headers: dict[str, str]) -> httpx.Response:

@@ -14,6 +14,7 @@ from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.transport import WatchedTransport
+from shared.version import VERSION
 from tests.support.in_process import app_client
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
@@ -50,7 +51,7 @@ async def client(
 async def test_many_requests_cost_two_operations(client: httpx.AsyncClient, counting: Counting) -> None:
     answers = await asyncio.gather(*(client.get("/health") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
-    assert answers[0].json() == {"status": "healthy"}
+    assert answers[0].json() == {"status": "healthy", "version": VERSION}
     assert counting.operations.total() == 2
 
 
@@ -65,7 +66,7 @@ async def test_storage_is_asked_again_after_a_while(
 
 async def test_liveness_does_not_ask_storage(client: httpx.AsyncClient, counting: Counting) -> None:
     answer = await client.get("/health/live")
-    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive", "version": VERSION})
     assert (await client.head("/health/live")).status_code == 200
     assert not counting.operations
 
@@ -90,7 +91,7 @@ async def test_storage_that_does_not_answer_in_time(
     ):
         client.base_url = httpx.URL("http://localhost:7071")
         answer = await client.get("/health")
-        assert (answer.status_code, answer.json()) == (503, {"status": "unhealthy"})
+        assert (answer.status_code, answer.json()) == (503, {"status": "unhealthy", "version": VERSION})
         assert (await client.get("/health/live")).status_code == 200
     assert "Not healthy: " in caplog.text
     assert str(hanging_port) not in answer.text

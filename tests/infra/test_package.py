@@ -1,10 +1,11 @@
-"""What is deployed: the files that .funcignore leaves, and the requirements that Azure installs."""
+"""What is deployed: the files that .funcignore leaves, and the packages that Azure installs; what is installed here."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from packaging.requirements import Requirement
@@ -29,12 +30,28 @@ LEFT_OVERS: Final = [
 ]
 
 
-def pinned() -> list[tuple[Requirement, int]]:
-    """The packages in requirements.txt, and how many hashes each has."""
+LOCKS: Final = {
+    "app": "requirements.txt",
+    **{name: f"requirements/{name}.txt" for name in ("run", "node", "docs", "test")},
+}
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pinned(group: str) -> list[tuple[Requirement, int]]:
+    """The packages that a group is locked to, and how many hashes each has."""
     entries = []
-    for requirement, marker, hashes in _ENTRY.findall((ROOT / "requirements.txt").read_text()):
+    for requirement, marker, hashes in _ENTRY.findall((ROOT / LOCKS[group]).read_text()):
         entries.append((Requirement(f"{requirement}; {marker}" if marker else requirement), hashes.count("--hash")))
     return entries
+
+
+def asked(group: str) -> Iterator[Requirement]:
+    """What pyproject.toml asks for in a group and those that it includes."""
+    for one in PROJECT["dependency-groups"][group]:
+        if isinstance(one, dict):
+            yield from asked(one["include-group"])
+        else:
+            yield Requirement(one)
 
 
 def here(requirement: Requirement) -> bool:
@@ -48,12 +65,12 @@ def version_of(requirement: Requirement) -> str:
     return specifier.version
 
 
-LOCKED: Final = {canonicalize_name(one.name): version_of(one) for one, _ in pinned() if here(one)}
-ASKED: Final = [
-    Requirement(line.partition("#")[0])
-    for line in (ROOT / "requirements.in").read_text().splitlines()
-    if line.partition("#")[0].strip()
-]
+def locked(group: str) -> dict[str, str]:
+    """The versions that a group is locked to here."""
+    return {canonicalize_name(one.name): version_of(one) for one, _ in pinned(group) if here(one)}
+
+
+ASKED: Final = [(group, requirement) for group in LOCKS for requirement in asked(group)]
 
 
 def package(folder: Path, ignored: GitIgnoreSpec) -> Iterator[str]:
@@ -75,22 +92,43 @@ def test_the_package_holds_what_runs_and_nothing_else() -> None:
     assert all(map(ignored.match_file, LEFT_OVERS))
 
 
-def test_every_package_is_pinned_by_version_and_hash() -> None:
-    text = (ROOT / "requirements.txt").read_text()
-    assert len(pinned()) == len(re.findall(r"^\w", text, re.MULTILINE)) > 40
-    assert all(hashes for _, hashes in pinned())
+@pytest.mark.parametrize("group", LOCKS)
+def test_every_package_is_pinned_by_version_and_hash(group: str) -> None:
+    text = (ROOT / LOCKS[group]).read_text()
+    assert len(pinned(group)) == len(re.findall(r"^\w", text, re.MULTILINE)) > 0
+    assert all(hashes for _, hashes in pinned(group))
     assert "://" not in text  # no registry: the installer's default is right
 
 
-@pytest.mark.parametrize("requirement", ASKED, ids=str)
-def test_the_lock_has_what_is_required(requirement: Requirement) -> None:
-    """`make lock` was run after requirements.in changed."""
+def test_every_group_is_locked() -> None:
+    assert PROJECT["dependency-groups"].keys() == LOCKS.keys()
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("requirements/*")} == {*LOCKS.values()} - {
+        "requirements.txt"
+    }
+
+
+@pytest.mark.parametrize(("group", "requirement"), ASKED, ids=map(str, ASKED))
+def test_the_lock_has_what_is_required(group: str, requirement: Requirement) -> None:
+    """`make lock` was run after pyproject.toml changed."""
     assert any(
         canonicalize_name(one.name) == canonicalize_name(requirement.name)
         and one.specifier == requirement.specifier
         and (one.marker is None) == (requirement.marker is None)
-        for one, _ in pinned()
+        for one, _ in pinned(group)
     )
+
+
+@pytest.mark.parametrize("group", ["run", "test"])
+def test_the_command_line_is_locked_to_what_the_package_allows(group: str) -> None:
+    for requirement in map(Requirement, PROJECT["project"]["dependencies"]):
+        assert requirement.specifier.contains(locked(group)[canonicalize_name(requirement.name)])
+
+
+def test_the_groups_agree() -> None:
+    """What is tested is what is deployed: a package has one version in all of them."""
+    for group in LOCKS:
+        assert {name: locked("test").get(name, version) for name, version in locked(group).items()} == locked(group)
+    assert locked("app").items() <= locked("run").items() <= locked("test").items()
 
 
 def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
@@ -98,7 +136,7 @@ def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
     try:
         requires = distribution(name).requires or []
     except PackageNotFoundError:
-        pytest.fail(f"{name} is needed, but not installed: run make setup.")
+        pytest.fail(f"{name} is needed, but not installed: run make setup-test.")
     found.add(canonicalize_name(name))
     for requirement in map(Requirement, requires):
         marker, known = requirement.marker, canonicalize_name(requirement.name) in found and not requirement.extras
@@ -106,21 +144,29 @@ def needed(name: str, extras: frozenset[str], found: set[str]) -> None:
             needed(requirement.name, frozenset(requirement.extras), found)
 
 
-def test_the_lock_is_complete_and_what_the_tests_run_on() -> None:
-    """The lock has every package that the app needs here, in the installed version, and no other."""
+@pytest.mark.parametrize("group", ["app", "test"])
+def test_the_lock_is_complete_and_what_the_tests_run_on(group: str) -> None:
+    """The lock has every package that is needed here, in the installed version, and no other."""
     found: set[str] = set()
-    for requirement in filter(here, ASKED):
+    wanted = [*asked(group)]
+    if group == "test":
+        wanted += map(Requirement, PROJECT["project"]["dependencies"])
+        lines = (
+            line.partition("#")[0].strip() for line in (ROOT / "examples/requirements.txt").read_text().splitlines()
+        )
+        wanted += map(Requirement, filter(None, lines))
+    for requirement in filter(here, wanted):
         needed(requirement.name, frozenset(requirement.extras), found)
-    assert {name: version(name) for name in found} == LOCKED
+    assert {name: version(name) for name in found} == locked(group)
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
 def test_a_package_locked_twice_is_installed_once(python: str) -> None:
-    names = [one.name for one, _ in pinned()]
+    names = [one.name for one, _ in pinned("app")]
     twice = {name for name in names if names.count(name) > 1}
     fitting = [
         one.name
-        for one, _ in pinned()
+        for one, _ in pinned("app")
         if one.name in twice and one.marker and one.marker.evaluate({"python_full_version": python})
     ]
     assert sorted(fitting) == sorted(twice) != []
