@@ -46,7 +46,7 @@ run_npm() {
     fi
 }
 
-# Writes a line over the last one; nothing where that is no terminal.
+# Writes a line over the last one, if that is a terminal.
 show() {
     [ ! -t 1 ] || printf '\r\033[K%s' "$1"
 }
@@ -63,14 +63,14 @@ install() {
         .venv/bin/python -m pip install --no-deps --no-compile --require-hashes --disable-pip-version-check \
             --progress-bar off -r "$lock" || echo failed
     } | {
-        count=0
+        count=0 total=$(grep -c '^[a-z]' "$lock")
         while read -r word package _; do
             case $word in
-                Collecting | Processing | Requirement)
-                    count=$((count + 1))
-                    show "  $count: ${package##*/}"
+                Ignoring | Collecting | Processing | Requirement)
+                    count=$((count + 1)) package=${package##*/}
+                    show "  $count of $total: ${package%%[=-][=0-9]*}"
                     ;;
-                Installing) show "  $count: unpacking" ;;
+                Installing) show "  unpacking $total packages" ;;
                 failed) exit 1 ;;
             esac
         done
