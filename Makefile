@@ -1,4 +1,4 @@
-# Each target first sets up what it needs: a virtual environment, the pinned requirements and Azurite.
+# Each target first installs what it needs, where that is missing.
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 

@@ -51,13 +51,13 @@ show() {
     [ ! -t 1 ] || printf '\r\033[K%s' "$1"
 }
 
-# Installs a lock file of requirements/: its name, and what for. It lists every package, so pip need not look for more;
-# what is imported is compiled then.
+# Installs a lock file of requirements/: its name, what for, and which others are part of it. It lists every package, so
+# pip need not look for more; what is imported is compiled then.
 install() {
     name=$1 what=$2
+    shift 2
     lock=requirements/$name.txt
-    wanted=$(cksum <"$lock")
-    [ "$(cat ".venv/.$name" 2>/dev/null)" != "$wanted" ] || return 0
+    [ "$(cat ".venv/.$name" 2>/dev/null)" != "$(cksum <"$lock")" ] || return 0
     echo "Installing the Python packages $what"
     {
         .venv/bin/python -m pip install --no-deps --no-compile --require-hashes --disable-pip-version-check \
@@ -76,7 +76,9 @@ install() {
         done
         show ""
     } || fail "pip could not install $lock: see its message above."
-    echo "$wanted" >".venv/.$name"
+    for installed in "$name" "$@"; do
+        cksum <"requirements/$installed.txt" >".venv/.$installed"
+    done
 }
 
 # Starts to install Azurite: npm and pip take as long as each other, and run at once.
@@ -144,7 +146,7 @@ for word in "$@"; do
             ;;
         test)
             begin_azurite
-            install test "that tests and checks need"
+            install test "that tests and checks need" run docs
             end_azurite
             ;;
         docs)  # version 11 of mermaid is what the theme, Material, is made for
