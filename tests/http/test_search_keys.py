@@ -83,7 +83,9 @@ def refused(service: httpx.Client, level: str, **parameters: str) -> str:
 
 
 def test_every_row_has_values() -> None:
-    assert [keyword for keyword, *_ in KEYS] == list(VALUES)
+    assert [keyword for keyword, *_ in KEYS] == list(VALUES), (
+        "VALUES needs two values of each attribute, in this order."
+    )
 
 
 @pytest.mark.parametrize(("keyword", "tag", "level", "matched_by"), KEYS, ids=[keyword for keyword, *_ in KEYS])
