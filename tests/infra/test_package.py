@@ -4,15 +4,14 @@ import re
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pathspec import GitIgnoreSpec
 
 from tests.infra.checks import ROOT
+from tests.support.repository_files import files_but, ignored_by
 
 # A package in the lock: name, version, marker, and its hashes on the lines below.
 _ENTRY: Final = re.compile(
@@ -73,17 +72,9 @@ def locked(group: str) -> dict[str, str]:
 ASKED: Final = [(group, requirement) for group in LOCKS for requirement in asked(group)]
 
 
-def package(folder: Path, ignored: GitIgnoreSpec) -> Iterator[str]:
-    """The files of a folder that are deployed."""
-    for path in folder.iterdir():
-        name = path.relative_to(ROOT).as_posix()
-        if not ignored.match_file(f"{name}/" if path.is_dir() else name):
-            yield from package(path, ignored) if path.is_dir() else [name]
-
-
 def test_the_package_holds_what_runs_and_nothing_else() -> None:
-    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
-    stays = list(package(ROOT, ignored))
+    ignored = ignored_by(".funcignore")
+    stays = list(files_but(ignored))
     assert {path for path in stays if "/" not in path} == {"function_app.py", "host.json", "requirements.txt"}
     inside = [path for path in stays if "/" in path]
     assert len(inside) > 50
