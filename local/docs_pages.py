@@ -9,7 +9,7 @@ from mkdocs.structure.files import File, Files
 _ROOT: Final = Path(__file__).parents[1]
 
 # The file beside docs/, and its page; docs/security.md already has the other name.
-_PAGES: Final = {"CHANGELOG.md": "changelog.md", "SECURITY.md": "threat-model.md"}
+_PAGES: Final = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "threat-model.md"}
 
 # What draws the diagrams, as mkdocs.yml lists it; `make setup-docs` fetches it.
 _SCRIPTS: Final = {".mermaid/mermaid.min.js": "mermaid.min.js"}
@@ -25,5 +25,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page, with links to where those pages are in the site: all in one folder."""
     for name, page in _PAGES.items():
-        markdown = markdown.replace(f"](../{name}", f"]({page}")
+        markdown = markdown.replace(f"](../{name}", f"]({page}").replace(f"]({name}", f"]({page}")
     return markdown.replace("](docs/", "](")

@@ -17,6 +17,7 @@ from tests.support.browser import CHROMIUM, shown
 # The page that is made of each document.
 PAGES = {path.stem: path for path in ROOT.glob("docs/*.md")} | {
     "changelog": ROOT / "CHANGELOG.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
     "threat-model": ROOT / "SECURITY.md",
 }
 
@@ -71,6 +72,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not (ROOT / ".mermaid/mermaid.min.js").exists():
+        pytest.fail("mermaid, which draws the diagrams, is missing: run make setup-docs.", pytrace=False)
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(  # noqa: S603 -- our own arguments
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
