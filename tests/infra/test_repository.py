@@ -46,7 +46,7 @@ def test_workflows_are_permitted_what_they_need_and_run_nothing_that_others_wrot
 
 def test_the_hooks_are_valid() -> None:
     done = ran(sys.executable, "-m", "pre_commit", "validate-config")
-    assert done.returncode == 0, done.stdout
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")  # an unknown key is but a warning
 
 
 @pytest.mark.parametrize(
