@@ -8,7 +8,7 @@ from starlette.responses import Response
 from functions.edge.answers import retrieval_response
 from functions.edge.app import App
 from functions.edge.function import function
-from functions.edge.request import frame_numbers, resource
+from functions.edge.request import answer_work, frame_numbers, resource
 from shared.web.rendering_parameters import parse
 
 
@@ -67,6 +67,6 @@ async def _render(
 
     parameters = parse(req.query_params.multi_items())
     found = await render(
-        await app.archive(), resource(req), app.pixel_work, parameters, frame_numbers, is_thumbnail=is_thumbnail
+        await app.archive(), resource(req), answer_work(req), parameters, frame_numbers, is_thumbnail=is_thumbnail
     )
     return await retrieval_response(req, app, found)

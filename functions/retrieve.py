@@ -9,7 +9,7 @@ from starlette.responses import Response
 from functions.edge.answers import retrieval_response
 from functions.edge.app import App
 from functions.edge.function import function
-from functions.edge.request import frame_numbers, instance_identifiers, resource, service_url
+from functions.edge.request import answer_work, frame_numbers, instance_identifiers, resource, service_url
 from shared.services.retrieve import frames, instances, metadata
 
 
@@ -28,7 +28,7 @@ async def retrieve_series(req: Request, app: App) -> Response:
 @function("RetrieveInstance")
 async def retrieve_instance(req: Request, app: App) -> Response:
     """An instance, as the only part of a message or alone."""
-    found = await instances.retrieve_instance(await app.archive(), instance_identifiers(req), app.pixel_work)
+    found = await instances.retrieve_instance(await app.archive(), instance_identifiers(req), answer_work(req))
     return await retrieval_response(req, app, found)
 
 
@@ -56,7 +56,7 @@ async def retrieve_instance_metadata(req: Request, app: App) -> Response:
 async def retrieve_frames(req: Request, app: App) -> Response:
     """Frames of an instance, by number from 1, in the order of the list."""
     numbers = frame_numbers(req, app.settings.max_frames)
-    found = await frames.retrieve_frames(await app.archive(), instance_identifiers(req), numbers, app.pixel_work)
+    found = await frames.retrieve_frames(await app.archive(), instance_identifiers(req), numbers, answer_work(req))
     return await retrieval_response(req, app, found)
 
 
@@ -66,12 +66,12 @@ async def retrieve_bulkdata(req: Request, app: App) -> Response:
     from shared.services.retrieve.bulk_data import retrieve_bulk_value  # pydicom
 
     path = (req.path_params.get("path") or "").upper()
-    found = await retrieve_bulk_value(await app.archive(), instance_identifiers(req), path, app.pixel_work)
+    found = await retrieve_bulk_value(await app.archive(), instance_identifiers(req), path, answer_work(req))
     return await retrieval_response(req, app, found)
 
 
 async def _several(req: Request, app: App) -> Response:
-    found = await instances.retrieve_instances(await app.archive(), resource(req), app.pixel_work)
+    found = await instances.retrieve_instances(await app.archive(), resource(req), answer_work(req))
     return await retrieval_response(req, app, found)
 
 

@@ -163,11 +163,18 @@ class Settings:
         "Longest time a store or a delete may take, in seconds; then it is abandoned. What a process left behind is "
         "cleaned up after twice this time, so it must not be less than the host's functionTimeout.",
     )
+    max_stalled_seconds: int = _setting(
+        _number,
+        60,
+        "Longest time, in seconds, that a client may take for the next 256 KiB of an answer; then it is cut off.",
+    )
     max_query_length: int = _setting(_number, 8192, "Longest query string of a search, in characters. Over it: 400.")
-    max_frames: int = _setting(_number, 1000, "Most frames in one frames request. Over it: 400.")
+    max_frames: int = _setting(
+        _number, 1000, "Most frames in one frames request, over it: 400; and in one animated picture, over it: 406."
+    )
     max_decoded_bytes: int = _setting(
         _number,
-        128 * 1024**2,
+        64 * 1024**2,
         "Largest frame, in bytes when decoded, that is transcoded or rendered, and largest deflated instance, in bytes "
         "when inflated, of which a part is sent. Over it: 406.",
     )

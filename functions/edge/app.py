@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from functions.edge.storage_health import StorageHealth
 from functions.edge.telemetry import open_telemetry
-from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.answer_work import ProcessWork
 from shared.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class App:
     ) -> None:
         self.settings = settings
         self._sign_in_problem = settings.sign_in_problem()
-        self.pixel_work = PixelWork(settings.max_decoded_bytes)
+        self.process_work = ProcessWork(settings.max_decoded_bytes, settings.max_frames)
         self.storage_health = StorageHealth(self.archive)
         self._settings_problem: str | None = None
         self._archive = archive

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Final
 
 from starlette.responses import StreamingResponse
 
@@ -9,6 +10,8 @@ from shared.multipart import Headers, MessageEnd, MultipartEncoder, PartBegin, P
 from shared.web.content import Content
 from shared.web.content_negotiation import Offer
 from shared.web.media_types import format_media_type
+
+_TOGETHER_BYTES: Final = 16 * 1024  # of small parts, sent at once
 
 
 def multipart_response(
@@ -75,9 +78,18 @@ def _message(encoder: MultipartEncoder, content: Content, url: str) -> Content:
 
 
 async def _encoded(encoder: MultipartEncoder, contents: AsyncIterator[Content], url: str) -> AsyncIterator[bytes]:
+    """The message, small parts together."""
+    held = bytearray()
     async for content in contents:
-        yield encoder.send(PartBegin(Headers(content_headers(content, url))))
+        held += encoder.send(PartBegin(Headers(content_headers(content, url))))
         async for chunk in content.all():
-            yield encoder.send(PartData(chunk))
+            if len(held) + len(chunk) > _TOGETHER_BYTES:
+                yield bytes(held)
+                held.clear()
+            if len(chunk) > _TOGETHER_BYTES:
+                yield encoder.send(PartData(chunk))
+            else:
+                held += encoder.send(PartData(chunk))
         encoder.send(PartEnd())
-    yield encoder.send(MessageEnd())
+        content.end()
+    yield bytes(held) + encoder.send(MessageEnd())

@@ -8,7 +8,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from functions.edge.app import App
 from functions.edge.request_record import RequestRecord
+from functions.edge.steady_sending import ClientStalled, steady
 from shared.failures import described
+from shared.services.answer_work import AnswerWork
 from shared.web.http_function import HttpFunction
 
 
@@ -24,38 +26,48 @@ async def observed(
     An answer in memory is logged when it is handed to the host, which drops what is logged later; a streamed one when
     its last byte has gone out or its client has left. A failure while it is streamed is raised as AnswerCut.
     """
-    record = RequestRecord.of(req, function)
-    req.scope["trace_id"] = record.trace_id
-    with record.storage.watching():
-        response = await answer(Request(req.scope, _counted(record, req.receive)))
+    record, work = RequestRecord.of(req, function), app.process_work.answer()
+    req.scope["trace_id"], req.scope["answer_work"] = record.trace_id, work
+    try:
+        with record.storage.watching():
+            response = await answer(Request(req.scope, _counted(record, req.receive)))
+    except BaseException:
+        work.end()
+        raise
+    work.begin()
     record.status = response.status_code
     is_streamed = isinstance(response, StreamingResponse)
     if not is_streamed:
         record.bytes_out = len(response.body)
         record.log()
-    return _Observed(response, record, app, is_streamed)
+    return _Observed(response, record, app, work, is_streamed)
 
 
 class _Observed(Response):
     """An answer that is counted while it is sent. Its headers are the wrapped answer's, so more can be added."""
 
-    def __init__(self, response: Response, record: RequestRecord, app: App, is_streamed: bool) -> None:
+    def __init__(
+        self, response: Response, record: RequestRecord, app: App, work: AnswerWork, is_streamed: bool
+    ) -> None:
         self.status_code = response.status_code
         self.raw_headers = response.raw_headers
         self.background = None
         self._response = response
         self._record = record
         self._app = app
+        self._work = work
         self._is_streamed = is_streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
+        send = steady(send, self._app.settings.max_stalled_seconds)
         try:
             if self._is_streamed:
                 await self._stream(scope, receive, send)
             else:
                 await self._response(scope, receive, send)
         finally:
+            self._work.end()
             telemetry = await self._app.telemetry()
             if telemetry is not None:
                 telemetry.request(self._record)
@@ -76,6 +88,8 @@ class _Observed(Response):
                 await self._response(scope, receive, counted)
         except ClientDisconnect:
             return
+        except ClientStalled:
+            raise AnswerCut from None
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
             record.end, record.cause = "cut", described(error)
             raise AnswerCut from None

@@ -8,12 +8,19 @@ from starlette.requests import Request
 from functions.edge.headers import client_scheme
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey, uid_of_path
 from shared.errors import BadRequest, NotAcceptable, NotFound
+from shared.services.answer_work import AnswerWork
 from shared.settings import Settings
 from shared.web.api_versions import API_VERSIONS, ApiVersion
 from shared.web.content_negotiation import accept_of
 from shared.web.media_types import MediaType
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+
+
+def answer_work(req: Request) -> AnswerWork:
+    """What the answer to the request may hold and do."""
+    work: AnswerWork = req.scope["answer_work"]
+    return work
 
 
 def api_version(req: Request) -> ApiVersion:

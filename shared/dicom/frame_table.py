@@ -5,15 +5,21 @@ The table is made while the file is stored, and kept with the instance, in few b
 """
 
 import json
-import struct
+import sys
 import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
+from operator import add
 from typing import Any, Final, Self
 
 from shared.dicom.items import ITEM_HEAD_BYTES
+
+_PIECE: Final = 16_384
+
+MAX_FRAME_FRAGMENTS: Final = 16_384
+"""A frame of more fragments cannot be read: a video of a gigabyte has as many of 64 KiB."""
 
 _FIELDS: Final = ("value_offset", "value_bytes", "frame_count", "is_encapsulated", "frame_bits", "unavailable")
 
@@ -54,14 +60,19 @@ class FrameTable:
     def byte_ranges(self, frame_number: int) -> list[tuple[int, int]]:
         """The (offset, length) ranges whose joined bytes hold the frame, without item heads.
 
-        Raises FrameUnavailable when `frame_number` is not one of 1 to `frame_count`.
+        Raises FrameUnavailable when `frame_number` is not one of 1 to `frame_count`, or has too many fragments.
         """
         index = self._index(frame_number)
         if not self.is_encapsulated:
             first_bit = index * self.frame_bits
             first, end = first_bit // 8, (first_bit + self.frame_bits + 7) // 8
             return [(self.value_offset + first, end - first)]
-        offsets = self.fragment_offsets[self.first_fragments[index] : self.first_fragments[index + 1] + 1]
+        first, end = self.first_fragments[index], self.first_fragments[index + 1]
+        if end - first > MAX_FRAME_FRAGMENTS:
+            raise FrameUnavailable(
+                f"Frame {frame_number} has {end - first} fragments; at most {MAX_FRAME_FRAGMENTS} are read."
+            )
+        offsets = self.fragment_offsets[first : end + 1]
         ranges = [(offset + ITEM_HEAD_BYTES, end - offset - ITEM_HEAD_BYTES) for offset, end in pairwise(offsets)]
         if index in self.padded_frames:
             offset, length = ranges[-1]
@@ -82,6 +93,11 @@ class FrameTable:
         bits = int.from_bytes(data, "little") >> shift & (1 << self.frame_bits) - 1
         return bits.to_bytes((self.frame_bits + 7) // 8, "little")
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the table takes."""
+        return 8 * (len(self.fragment_offsets) + self.frame_count * self.is_encapsulated) + 64 * len(self.padded_frames)
+
     def to_bytes(self) -> bytes:
         """The table in compact form, for `from_bytes`."""
         facts = {name: getattr(self, name) for name in _FIELDS}
@@ -94,9 +110,8 @@ class FrameTable:
                 "first_fragment_offset": self.fragment_offsets[0],
                 "fragment_count": len(lengths),
                 "one_each": one_each,
-                "padded_frames": sorted(self.padded_frames),
             }
-            body = _pack(lengths) + (b"" if one_each else _pack(counts))
+            body = _pack(lengths) + (b"" if one_each else _pack(counts)) + _pack(sorted(self.padded_frames))
         return zlib.compress(json.dumps(facts, separators=(",", ":")).encode() + b"\n" + body)
 
     @classmethod
@@ -107,7 +122,7 @@ class FrameTable:
             facts = json.loads(header)
             fragments = _fragments_from(facts, body) if "fragment_count" in facts else {}
             return cls(**{name: facts[name] for name in _FIELDS}, **fragments)
-        except (KeyError, TypeError, ValueError, struct.error, zlib.error) as error:
+        except (KeyError, OverflowError, TypeError, ValueError, zlib.error) as error:
             raise ValueError("The bytes are not a frame table.") from error
 
     def _index(self, frame_number: int) -> int:
@@ -119,26 +134,45 @@ class FrameTable:
 
 
 def _fragments_from(facts: dict[str, Any], body: bytes) -> dict[str, Any]:
-    fragment_count = facts["fragment_count"]
-    lengths = _unpack(body[: 4 * fragment_count])
-    counts = [1] * fragment_count if facts["one_each"] else _unpack(body[4 * fragment_count :])
-    offsets = accumulate(lengths, lambda offset, length: offset + ITEM_HEAD_BYTES + length, initial=0)
+    fragment_count, frame_count = facts["fragment_count"], facts["frame_count"]
+    ends = list(accumulate(4 * count for count in (fragment_count, 0 if facts["one_each"] else frame_count)))
+    lengths, counts, padded = _unpack(body[: ends[0]]), _unpack(body[ends[0] : ends[1]]), _unpack(body[ends[1] :])
     return {
-        "fragment_offsets": array("Q", (facts["first_fragment_offset"] + offset for offset in offsets)),
-        "first_fragments": array("Q", accumulate(counts, initial=0)),
-        "padded_frames": frozenset(facts["padded_frames"]),
+        "fragment_offsets": _summed(facts["first_fragment_offset"], lengths, ITEM_HEAD_BYTES),
+        "first_fragments": _summed(0, counts) if counts else range(fragment_count + 1),
+        "padded_frames": frozenset(padded),
     }
+
+
+def _summed(first: int, steps: Sequence[int], more: int = 0) -> "array[int]":
+    """Where each step begins, and where the last one ends, in a file where each is followed by `more`.
+
+    In pieces, since a call into C keeps other threads waiting.
+    """
+    sums = array("Q", [first])
+    for start in range(0, len(steps), _PIECE):
+        piece = steps[start : start + _PIECE]
+        begins = accumulate(map(add, piece, repeat(more)), initial=sums.pop())
+        sums.extend(begins)
+    return sums
 
 
 def _pack(numbers: Sequence[int]) -> bytes:
     """32-bit numbers, all their lowest bytes first, then all the second ones, ...: similar bytes deflate well."""
-    packed = struct.pack(f"<{len(numbers)}L", *numbers)
+    packed = _little_endian(array("I", numbers)).tobytes()
     return b"".join(packed[plane::4] for plane in range(4))
 
 
-def _unpack(planes: bytes) -> tuple[int, ...]:
+def _unpack(planes: bytes) -> "array[int]":
     count = len(planes) // 4
     packed = bytearray(4 * count)
     for plane in range(4):
         packed[plane::4] = planes[plane * count : (plane + 1) * count]
-    return struct.unpack(f"<{count}L", packed)
+    return _little_endian(array("I", bytes(packed)))
+
+
+def _little_endian(numbers: "array[int]") -> "array[int]":
+    """The numbers with their bytes swapped where this machine has the high byte first."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

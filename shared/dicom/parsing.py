@@ -76,8 +76,8 @@ class DicomFileLimits:
     max_values: int = 4_000_000
     """Values in the metadata: one attribute of "\\\\\\\\\\\\" has four in three bytes."""
 
-    max_fragments: int = 4_000_000
-    """Items in encapsulated Pixel Data; an empty one takes 8 bytes."""
+    max_fragments: int = 1_000_000
+    """Items in encapsulated Pixel Data; an empty one takes 8 bytes. The largest slides have some 400,000 tiles."""
 
 
 @dataclass(frozen=True, slots=True)

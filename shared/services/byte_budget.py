@@ -1,33 +1,50 @@
-"""Bytes that a process may hold at once for one purpose: a request that would exceed them waits."""
+"""Bytes that a process may hold at once for one purpose: who asks for more than is free waits."""
 
 import asyncio
-from typing import Final
-
-_UNIT_BYTES: Final = 64 * 1024
+from collections import deque
 
 
 class ByteBudget:
-    """A semaphore of bytes, first come first served; a request for more than the budget gets the whole budget."""
+    """First come, first served; who asks for more than the whole budget gets all of it."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._units = limit_bytes // _UNIT_BYTES
-        self._free = asyncio.Semaphore(self._units)
-        self._turn = asyncio.Lock()
+        self._limit_bytes = limit_bytes
+        self._free_bytes = limit_bytes
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self, size_bytes: int) -> int:
-        """Wait for bytes; returns what to give back."""
-        taken = 0
+    @property
+    def taken_bytes(self) -> int:
+        """How much is held."""
+        return self._limit_bytes - self._free_bytes
+
+    async def take(self, size_bytes: int, wait_seconds: float | None = None) -> int:
+        """Wait for bytes; returns what to give back. Raises TimeoutError where they are not free in time."""
+        wanted = min(size_bytes, self._limit_bytes)
+        if wanted <= self._free_bytes and not self._waiting:
+            self._free_bytes -= wanted
+            return wanted
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, turn))
         try:
-            async with self._turn:
-                while taken < min(size_bytes // _UNIT_BYTES + 1, self._units):
-                    await self._free.acquire()
-                    taken += 1
+            async with asyncio.timeout(wait_seconds):
+                await turn
         except BaseException:
-            self.give_back(taken)
+            if turn.done() and not turn.cancelled():  # the turn came, too late
+                self.give_back(wanted)
+            else:
+                self._waiting.remove((wanted, turn))
+                self._hand_out()
             raise
-        return taken
+        return wanted
 
     def give_back(self, taken: int) -> None:
-        """Give back what `take` returned."""
-        for _ in range(taken):
-            self._free.release()
+        """Give back what `take` returned, or a part of it."""
+        self._free_bytes += taken
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free_bytes:
+            wanted, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free_bytes -= wanted
+                turn.set_result(None)

@@ -16,7 +16,7 @@ class Content:
 
     `size_bytes` is None where it is not known before the bytes are made. ``read(offset, length)`` gives any range if
     `is_ranged`, else all bytes, whatever is asked for. Nothing is read before the first step of the iterator that it
-    returns; that step raises NotFound or NotAcceptable for what cannot be had.
+    returns; that step raises NotFound or NotAcceptable for what cannot be had. Who has sent a part calls `end`.
     """
 
     path: str
@@ -25,6 +25,7 @@ class Content:
     size_bytes: int | None
     read: Callable[[int, int], AsyncIterator[bytes]]
     is_ranged: bool = True
+    end: Callable[[], None] = lambda: None
 
     def all(self) -> AsyncIterator[bytes]:
         """All of the bytes."""

@@ -272,7 +272,9 @@ def test_private_endpoints_lead_to_every_service_in_use() -> None:
 
 def test_python_is_one_that_the_project_supports() -> None:
     version = re.search(r"version: '(\d\.\d+)'", sources()[module("function-app")])
-    allowed = re.search(r"\(3, (\d+)\) <= sys.version_info\[:2\] <= \(3, (\d+)\)", (ROOT / "local/setup.sh").read_text())
+    allowed = re.search(
+        r"\(3, (\d+)\) <= sys.version_info\[:2\] <= \(3, (\d+)\)", (ROOT / "local/setup.sh").read_text()
+    )
     assert version
     assert allowed
     assert int(allowed[1]) <= int(version[1].partition(".")[2]) <= int(allowed[2])

@@ -16,6 +16,7 @@ from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
+from tests.support.answers import answer_work
 from tests.support.default_partition import identifiers_of, resource_of
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
@@ -60,7 +61,7 @@ def large_instance(study: str, block_bytes: int) -> KnownInstance:
 
 async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes:
     """The file as a client retrieves it; raises NotFound."""
-    content = as_stored(archive, await find_instance(archive, identifiers))
+    content = await as_stored(archive, await find_instance(archive, identifiers), answer_work())
     return b"".join([chunk async for chunk in content.all()])
 
 

@@ -11,10 +11,10 @@ from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 from shared.errors import NotFound
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.frames import frames_of
 from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_instances import find_instance
 from shared.storage.archive import Archive
@@ -27,7 +27,9 @@ _DOCUMENT_TYPE: Final = 0x00420012
 _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+\-]+")
 
 
-async def retrieve_bulk_value(archive: Archive, identifiers: InstanceIdentifiers, path: str, work: PixelWork) -> Unread:
+async def retrieve_bulk_value(
+    archive: Archive, identifiers: InstanceIdentifiers, path: str, work: AnswerWork
+) -> Unread:
     """What the value named by a BulkDataURI's `path` can be sent as, which only its file says. Raises NotFound.
 
     Encapsulated Pixel Data is sent as its frames, one part each.
@@ -51,7 +53,7 @@ async def retrieve_bulk_value(archive: Archive, identifiers: InstanceIdentifiers
     return Unread(version=(record.blob_version, path), read=read)
 
 
-def _all_frames(file: StoredFile, frame_count: int, work: PixelWork) -> Representations:
+def _all_frames(file: StoredFile, frame_count: int, work: AnswerWork) -> Representations:
     numbers = range(1, frame_count + 1)
 
     async def open_frames(offer: Offer) -> Content | Parts:
@@ -61,7 +63,7 @@ def _all_frames(file: StoredFile, frame_count: int, work: PixelWork) -> Represen
     return Representations(version=None, offers=offers, open=open_frames)
 
 
-async def bulk_value(file: StoredFile, work: PixelWork, path: str) -> Content:
+async def bulk_value(file: StoredFile, work: AnswerWork, path: str) -> Content:
     """The value that the `path` of a BulkDataURI names; words are little endian (PS3.18 8.7.3).
 
     An Encapsulated Document has the media type that the instance gives it; every other value is octets. Encapsulated
@@ -86,8 +88,9 @@ def _document_type(header: Header) -> str:
     return text if _MEDIA_TYPE.fullmatch(text) else OCTET_STREAM
 
 
-async def _pixel_data(file: StoredFile, work: PixelWork, path: str, location: str, size_bytes: int) -> Content:
+async def _pixel_data(file: StoredFile, work: AnswerWork, path: str, location: str, size_bytes: int) -> Content:
     if file.transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN:
+        await work.hold(Purpose.CHUNK, min(size_bytes, CHUNK_BYTES))
 
         def read_range(offset: int, length: int) -> AsyncIterator[bytes]:
             return pixels_of_tag(file, int(path, 16), offset, length)
@@ -96,6 +99,7 @@ async def _pixel_data(file: StoredFile, work: PixelWork, path: str, location: st
     header = await read_header_of(file, work)
     if header.pixel_data_tag != int(path, 16):
         raise NotFound("The instance has no such bulk value.")
+    await work.hold(Purpose.CHUNK, min(size_bytes, CHUNK_BYTES))
 
     def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
         return little_endian_pixels(file, header)

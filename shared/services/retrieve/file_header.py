@@ -11,13 +11,12 @@ from shared.dicom.element_values import raw_value
 from shared.dicom.file_meta import FileMeta, read_header
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, element_of
 from shared.errors import NotAcceptable
-from shared.services.retrieve.pixel_work import PixelWork
-from shared.services.retrieve.stored_file import StoredFile
+from shared.services.answer_work import AnswerWork, Purpose
+from shared.services.retrieve.stored_file import HELD_FOR_A_BYTE, StoredFile
 
 _NUMBER_OF_FRAMES: Final = 0x00280008
 _BITS_ALLOCATED: Final = 0x00280100
 _MAX_IS_LENGTH: Final = 12  # PS3.5 6.2
-_HELD_FOR_A_BYTE: Final = 10  # bytes of memory per byte of a parsed header
 _PIXEL_DATA_HEAD_BYTES: Final = 6  # its tag and, in Explicit VR, its VR
 
 
@@ -56,19 +55,20 @@ class Header:
         return int.from_bytes((raw_value(self.data_set, _BITS_ALLOCATED) or b"")[:2], self.byte_order)
 
 
-async def read_header_of(file: StoredFile, work: PixelWork) -> Header:
+async def read_header_of(file: StoredFile, work: AnswerWork) -> Header:
     """All of the file but its Pixel Data. Raises NotAcceptable for a stored file that can no longer be parsed."""
+    if not file.is_held:
+        await work.hold(Purpose.FILE, HELD_FOR_A_BYTE * file.bytes_around_pixels)
     beginning = await file.read_all(0, file.header_bytes + _PIXEL_DATA_HEAD_BYTES)
     data, head = beginning[: file.header_bytes], beginning[file.header_bytes :]
     if file.frames is not None and file.frames.end_offset < file.size_bytes:
         data += await file.read_all(file.frames.end_offset, file.size_bytes - file.frames.end_offset)
     # The store that accepted the file may have had a higher limit than the default.
     limits = DicomFileLimits(max_header_bytes=max(len(data), DicomFileLimits().max_header_bytes))
-    async with work.holding(_HELD_FOR_A_BYTE * len(data)):
-        try:
-            meta, data_set = await work.run(lambda: read_header(data, limits))
-        except DicomFileError as error:
-            raise NotAcceptable(f"The instance cannot be sent otherwise than it is stored: {error}") from error
+    try:
+        meta, data_set = await work.run(lambda: read_header(data, limits))
+    except DicomFileError as error:
+        raise NotAcceptable(f"The instance cannot be sent otherwise than it is stored: {error}") from error
     order = "<" if meta.encoding.is_little_endian else ">"
     group, element = unpack(f"{order}HH", head[:4]) if file.frames is not None else (0, 0)
     vr = "" if meta.encoding.is_implicit_vr else head[4:].decode("latin-1")

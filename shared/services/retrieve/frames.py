@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
-from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import stored_frame, stored_frames
 from shared.services.retrieve.stored_instances import find_instance
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def retrieve_frames(
-    archive: "Archive", identifiers: InstanceIdentifiers, frame_numbers: Sequence[int], work: PixelWork
+    archive: "Archive", identifiers: InstanceIdentifiers, frame_numbers: Sequence[int], work: AnswerWork
 ) -> Representations:
     """What frames of an instance, by number from 1, can be sent as: one alone, several as parts, in that order.
 
@@ -36,7 +36,7 @@ async def retrieve_frames(
     )
 
 
-async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer, work: PixelWork) -> Content | Parts:
+async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer, work: AnswerWork) -> Content | Parts:
     """Frames of a file as one of `frame_offers`. Raises NotFound, and NotAcceptable for what cannot be transcoded."""
     (uid,) = offer.transfer_syntax_uids
     if uid != frame_transfer_syntax(file.transfer_syntax_uid):
@@ -45,5 +45,5 @@ async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer
         frames = frames_in(file, work, frame_numbers, uid, offer.media_type)
         return await anext(frames) if len(frame_numbers) == 1 else Parts(await started(frames))
     if len(frame_numbers) == 1:
-        return stored_frame(file, frame_numbers[0], offer.media_type)
-    return Parts(await started(stored_frames(file, frame_numbers, offer.media_type)))
+        return await stored_frame(file, frame_numbers[0], offer.media_type, work)
+    return Parts(await started(stored_frames(file, frame_numbers, offer.media_type, work)))

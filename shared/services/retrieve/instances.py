@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import open_file
 from shared.services.retrieve.stored_instances import (
     find_instance,
@@ -31,7 +32,7 @@ Facts = TypeVar("Facts", bound=InstanceFacts)
 _AHEAD: Final = 4  # instances opened before the client needs them; each holds one chunk, of at most 4 MiB
 
 
-async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers, work: PixelWork) -> Representations:
+async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers, work: AnswerWork) -> Representations:
     """What an instance can be sent as: its file in the available transfer syntaxes. Raises NotFound."""
     record = await find_instance(archive, identifiers)
 
@@ -44,13 +45,13 @@ async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers
     )
 
 
-async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, work: PixelWork) -> Representations:
+async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, work: AnswerWork) -> Representations:
     """What a study or a series can be sent as: the files of its instances, as parts or in a ZIP. Raises NotFound."""
     stored = await find_transfer_syntaxes(archive, resource)
 
     async def open_files(offer: Offer) -> Parts | Stream:
         if offer.transfer_syntax_uids in (stored, frozenset()):
-            files = files_as_stored(archive, find_instances(archive, resource))
+            files = files_as_stored(archive, find_instances(archive, resource), work)
         else:
             (uid,) = offer.transfer_syntax_uids
             files = files_in(archive, find_instances_with_frames(archive, resource), work, uid)
@@ -62,8 +63,9 @@ async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, 
     return Representations(version=None, offers=several_offers(stored), open=open_files)
 
 
-def as_stored(archive: "Archive", record: InstanceFacts) -> Content:
+async def as_stored(archive: "Archive", record: InstanceFacts, work: AnswerWork) -> Content:
     """An instance's Part 10 file as it is stored."""
+    await work.hold(Purpose.CHUNK, min(record.size_bytes, CHUNK_BYTES))
     blob = blob_names.instance_blob(record.identifiers, record.blob_version)
 
     def read(offset: int, length: int) -> AsyncIterator[bytes]:
@@ -72,32 +74,36 @@ def as_stored(archive: "Archive", record: InstanceFacts) -> Content:
     return Content(record.identifiers.path, DICOM, record.transfer_syntax_uid, record.size_bytes, read)
 
 
-async def file_in(archive: "Archive", record: InstanceWithFrames, work: PixelWork, transfer_syntax_uid: str) -> Content:
+async def file_in(
+    archive: "Archive", record: InstanceWithFrames, work: AnswerWork, transfer_syntax_uid: str
+) -> Content:
     """An instance's Part 10 file in a transfer syntax.
 
     Raises NotFound when the instance has since been deleted, and NotAcceptable when it cannot be transcoded.
     """
     if transfer_syntax_uid == record.transfer_syntax_uid:
-        return as_stored(archive, record)
+        return await as_stored(archive, record, work)
     from shared.services.retrieve.transcoded_file import transcoded_file  # pydicom
 
     return await transcoded_file(await open_file(archive, record, work), work, transfer_syntax_uid)
 
 
-def files_as_stored(archive: "Archive", records: AsyncIterator[InstanceFacts]) -> AsyncGenerator[Content, None]:
+def files_as_stored(
+    archive: "Archive", records: AsyncIterator[InstanceFacts], work: AnswerWork
+) -> AsyncGenerator[Content, None]:
     """The files of instances as they are stored, in their order, the next few fetched ahead.
 
     An instance that has since been deleted is left out. Raises Unavailable for one that exists without its file.
     """
 
-    async def open_next(record: InstanceFacts) -> Content:
-        return as_stored(archive, record)
+    async def open_next(record: InstanceFacts, part: AnswerWork) -> Content:
+        return await as_stored(archive, record, part)
 
-    return _files(archive, records, open_next, _AHEAD)
+    return _files(archive, records, open_next, work, _AHEAD)
 
 
 def files_in(
-    archive: "Archive", records: AsyncIterator[InstanceWithFrames], work: PixelWork, transfer_syntax_uid: str
+    archive: "Archive", records: AsyncIterator[InstanceWithFrames], work: AnswerWork, transfer_syntax_uid: str
 ) -> AsyncGenerator[Content, None]:
     """The files of instances in a transfer syntax, in their order, the next one fetched ahead.
 
@@ -105,19 +111,25 @@ def files_in(
     without its file.
     """
 
-    async def open_next(record: InstanceWithFrames) -> Content:
-        return await file_in(archive, record, work, transfer_syntax_uid)
+    async def open_next(record: InstanceWithFrames, part: AnswerWork) -> Content:
+        return await file_in(archive, record, part, transfer_syntax_uid)
 
-    return _files(archive, records, open_next, 1)
+    return _files(archive, records, open_next, work, 1)
 
 
 async def _files(
-    archive: "Archive", records: AsyncIterator[Facts], open_one: Callable[[Facts], Awaitable[Content]], ahead: int
+    archive: "Archive",
+    records: AsyncIterator[Facts],
+    open_one: Callable[[Facts, AnswerWork], Awaitable[Content]],
+    work: AnswerWork,
+    ahead: int,
 ) -> AsyncGenerator[Content, None]:
     async def open_next(record: Facts) -> Content | None:
+        part = work.part()
         try:
-            return await (await open_one(record)).started()
+            return replace(await (await open_one(record, part)).started(), end=part.end)
         except NotFound as error:
+            part.end()
             if await is_deleted(archive, record):
                 return None
             raise Unavailable("The file of an instance cannot be read.") from error

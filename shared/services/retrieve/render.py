@@ -1,12 +1,13 @@
 """The Retrieve transaction for rendered resources and thumbnails (PS3.18 10.4.1.1.3 and 4)."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.archive.instance import InstanceWithFrames
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound
-from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.rendered_instance import can_be_rendered, media_type_as_it_is, picture
 from shared.services.retrieve.stored_instances import at_least_one, find_instance
 from shared.storage.archive import Archive
@@ -21,7 +22,7 @@ _PAGE_ROWS: Final = 16  # the first instance will do, unless it has no pixels
 async def render(
     archive: Archive,
     resource: ResourceIdentifiers,
-    work: PixelWork,
+    work: AnswerWork,
     parameters: RenderingParameters,
     frame_numbers: Sequence[int] | None,
     *,
@@ -37,19 +38,25 @@ async def render(
     first = await anext(records)
     thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None
 
-    async def draw(offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None) -> Content:
+    async def draw(
+        offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None, work: AnswerWork = work
+    ) -> Content:
         return await picture(archive, record, work, offer.media_type, parameters, numbers, thumbnail_pixels)
+
+    async def draw_part(offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None) -> Content:
+        part = work.part()
+        return replace(await draw(offer, record, numbers, part), end=part.end)
 
     async def frames(offer: Offer, numbers: Sequence[int]) -> AsyncIterator[Content]:
         for number in numbers:
-            yield await draw(offer, first, [number])
+            yield await draw_part(offer, first, [number])
 
     async def instances(offer: Offer) -> AsyncIterator[Content]:
-        yield await draw(offer, first, None)
+        yield await draw_part(offer, first, None)
         async for record in records:
             # What is sent as it is has another media type than the pictures, and so no part among them.
             if offer in _offers(record, is_thumbnail):
-                yield await draw(offer, record, None)
+                yield await draw_part(offer, record, None)
 
     async def open_pictures(offer: Offer) -> Content | Parts:
         if offer.is_multipart and resource.instance is None:

@@ -9,8 +9,8 @@ from shared.dicom.element_values import raw_value
 from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
 from shared.errors import NotFound
 from shared.imaging.pictures import render
+from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.file_header import read_header_of
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
 from shared.services.retrieve.stored_image import open_image
@@ -42,7 +42,7 @@ def can_be_rendered(record: InstanceWithFrames, *, is_thumbnail: bool = False) -
 async def picture(
     archive: Archive,
     record: InstanceWithFrames,
-    work: PixelWork,
+    work: AnswerWork,
     media_type: str,
     parameters: RenderingParameters,
     frame_numbers: Sequence[int] | None,
@@ -65,19 +65,19 @@ async def picture(
 
 async def _rendered(
     file: StoredFile,
-    work: PixelWork,
+    work: AnswerWork,
     media_type: str,
     parameters: RenderingParameters,
     frame_numbers: Sequence[int],
     thumbnail_pixels: int | None,
 ) -> Content:
-    image = await open_image(await read_together(file, frame_numbers), work)
+    work.check_frames(len(frame_numbers))
+    image = await open_image(await read_together(file, frame_numbers, work), work)
     work.check(len(frame_numbers) * image.pixels.frame_bytes)
-    image.check(work, frame_numbers)
-    frames = [frame async for _, frame in read_frames(image.file, frame_numbers)]
-    work.check(sum(map(len, frames)))
+    stored_bytes = sum(image.stored_bytes(work, number) for number in frame_numbers)
+    work.check(stored_bytes)
 
-    def render_frames() -> bytes:
+    def render_frames(frames: Sequence[bytes]) -> bytes:
         return render(
             map(image.decode, frames),
             image.header.data_set,
@@ -90,14 +90,18 @@ async def _rendered(
     frames_path = ",".join(map(str, frame_numbers))
     path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
     columns, rows = parameters.viewport or (0, 0)
-    async with work.holding(sum(map(len, frames)) + _COPIES * (image.pixels.frame_bytes + columns * rows)):
-        return in_memory(path, media_type, None, await work.run(render_frames))
+    await work.hold(Purpose.RESULT, image.pixels.frame_bytes + columns * rows)
+    async with work.holding(stored_bytes + _COPIES * (image.pixels.frame_bytes + columns * rows)):
+        frames = [await read() async for _, read in read_frames(image.file, frame_numbers)]
+        shown = await work.run(lambda: render_frames(frames))
+    work.hold_only(Purpose.RESULT, len(shown))
+    return in_memory(path, media_type, None, shown)
 
 
-async def _as_it_is(file: StoredFile, work: PixelWork, media_type: str) -> Content:
+async def _as_it_is(file: StoredFile, work: AnswerWork, media_type: str) -> Content:
     path = f"{file.path}/rendered"
     if is_video(file.transfer_syntax_uid):
-        video = stored_frame(file, 1, media_type)
+        video = await stored_frame(file, 1, media_type, work)
         return Content(path, media_type, None, video.size_bytes, video.read)
     header = await read_header_of(file, work)
     try:

@@ -1,18 +1,27 @@
 """An instance's Part 10 file, read in pieces; a deflated one, which cannot be read so, is inflated first."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceWithFrames
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
-from shared.services.retrieve.pixel_work import PixelWork
+from shared.services.answer_work import AnswerWork, Purpose
 from shared.storage import blob_names
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
+
+
+_LARGE_TABLE_BYTES: Final = 1024  # deflated; a table of equal frames has a hundred thousand in two thousand bytes
+_MOST_INFLATED: Final = 1000  # bytes of a table for one that is stored
+_MAX_TABLE_BYTES: Final = 32 * 1024**2
+
+HELD_FOR_A_BYTE: Final = 10
+"""Bytes of memory for a byte of a parsed header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +30,7 @@ class StoredFile:
 
     `path` is the instance's, below the service's URL. `header_bytes` is where Pixel Data begins, `frames` None where
     there is none. ``read(offset, length)`` gives the bytes of a range in chunks of at most 4 MiB; its first step raises
-    NotFound when the instance has since been deleted.
+    NotFound when the instance has since been deleted. `is_held`: the answer holds memory for all of it and its header.
     """
 
     path: str
@@ -30,6 +39,12 @@ class StoredFile:
     size_bytes: int
     frames: FrameTable | None
     read: Callable[[int, int], AsyncIterator[bytes]]
+    is_held: bool = False
+
+    @property
+    def bytes_around_pixels(self) -> int:
+        """How long the file is without Pixel Data."""
+        return self.size_bytes if self.frames is None else self.header_bytes + self.size_bytes - self.frames.end_offset
 
     async def read_all(self, offset: int, length: int) -> bytes:
         """The bytes of a range, all at once."""
@@ -42,7 +57,7 @@ class StoredFile:
         return self.frames
 
 
-async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelWork) -> StoredFile:
+async def open_file(archive: "Archive", record: InstanceWithFrames, work: AnswerWork) -> StoredFile:
     """The file of an instance.
 
     Raises NotFound when the instance has since been deleted, NotAcceptable when it inflates to too many bytes.
@@ -62,30 +77,44 @@ async def open_file(archive: "Archive", record: InstanceWithFrames, work: PixelW
         record.transfer_syntax_uid,
         record.header_bytes,
         record.size_bytes,
-        FrameTable.from_bytes(table) if table is not None else None,
+        await _frame_table(table, work),
         read,
     )
 
 
-async def _inflated(archive: "Archive", record: InstanceFacts, work: PixelWork) -> StoredFile:
+async def _frame_table(stored: bytes | None, work: AnswerWork) -> FrameTable | None:
+    if stored is None:
+        return None
+    if len(stored) <= _LARGE_TABLE_BYTES:
+        return FrameTable.from_bytes(stored)
+    await work.hold(Purpose.TABLE, min(_MOST_INFLATED * len(stored), _MAX_TABLE_BYTES))
+    table = await asyncio.to_thread(FrameTable.from_bytes, stored)
+    work.hold_only(Purpose.TABLE, table.held_bytes)
+    return table
+
+
+async def _inflated(archive: "Archive", record: InstanceFacts, work: AnswerWork) -> StoredFile:
     from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, inflate_file  # pydicom
 
     work.check(record.size_bytes)
+    await work.hold(Purpose.FILE, record.size_bytes + work.max_decoded_bytes)
     deflated = await archive.blobs.read_all(blob_names.instance_blob(record.identifiers, record.blob_version))
     limits = DicomFileLimits(max_inflated_bytes=work.max_decoded_bytes)
     try:
         data, instance = await work.run(lambda: inflate_file(deflated, limits=limits))
     except DicomFileError as error:
         raise NotAcceptable(f"The instance is stored deflated: {error}") from error
-
-    return StoredFile(
+    file = StoredFile(
         record.identifiers.path,
         EXPLICIT_VR_LITTLE_ENDIAN,
         instance.header_bytes,
         instance.size_bytes,
         instance.frames,
         read_of(data),
+        is_held=True,
     )
+    work.hold_only(Purpose.FILE, len(data) + HELD_FOR_A_BYTE * file.bytes_around_pixels)
+    return file
 
 
 def read_of(data: bytes) -> Callable[[int, int], AsyncIterator[bytes]]:

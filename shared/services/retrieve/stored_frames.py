@@ -1,6 +1,10 @@
-"""Frames of an instance as they are stored (PS3.18 10.4.1.1.6), read without the rest of the file."""
+"""Frames of an instance as they are stored (PS3.18 10.4.1.1.6), read without the rest of the file.
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+All frames of an instance are given as the `range` of their numbers: there may be millions, so nothing is done for each
+of them beforehand.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,10 +12,12 @@ from shared.dicom.frame_table import FrameTable, FrameUnavailable
 from shared.dicom.items import ITEM_HEAD_BYTES
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
 from shared.errors import NotFound
-from shared.services.retrieve.stored_file import StoredFile, read_of
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.retrieve.stored_file import HELD_FOR_A_BYTE, StoredFile, read_of
 from shared.web.content import Content, in_memory
 
-_SPAN_BYTES: Final = 4 * 1024**2  # adjacent frames are read together up to this size
+_SPAN_BYTES: Final = CHUNK_BYTES  # adjacent frames are read together up to this size
+_SPAN_FRAMES: Final = 1000  # and this number
 _PASSED_OVER_BYTES: Final = 256 * 1024  # reading these takes less time than another read
 
 
@@ -23,8 +29,47 @@ def frame_ranges(table: FrameTable, frame_number: int) -> list[tuple[int, int]]:
         raise NotFound(str(error)) from error
 
 
-def stored_frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
+def frame_bytes(table: FrameTable, frame_number: int) -> int:
+    """How many bytes of the file a frame takes. Raises NotFound."""
+    return sum(length for _, length in frame_ranges(table, frame_number))
+
+
+def check_frames(table: FrameTable, frame_numbers: Sequence[int]) -> None:
+    """Raises NotFound for a frame that does not exist. Those of a range exist if its first and last do."""
+    ends = {*frame_numbers[:1], *frame_numbers[-1:]}
+    for number in ends if isinstance(frame_numbers, range) else frame_numbers:
+        frame_ranges(table, number)
+
+
+async def stored_frame(file: StoredFile, frame_number: int, media_type: str, work: AnswerWork) -> Content:
     """One frame, readable in ranges. Raises NotFound."""
+    content = _frame(file, frame_number, media_type)
+    if file.frame_table().frame_bits % 8:  # it is cut out of its bytes in memory
+        work.check(content.size_bytes or 0)
+    await work.hold(Purpose.CHUNK, min(content.size_bytes or 0, CHUNK_BYTES))
+    return content
+
+
+async def stored_frames(
+    file: StoredFile, frame_numbers: Sequence[int], media_type: str, work: AnswerWork
+) -> AsyncIterator[Content]:
+    """Frames by number from 1, in the order asked for; adjacent ones are read together.
+
+    Raises NotFound, at the first step, for a frame that does not exist.
+    """
+    table = file.frame_table()
+    check_frames(table, frame_numbers)
+    await work.hold(Purpose.CHUNK, CHUNK_BYTES)
+    syntax = frame_transfer_syntax(file.transfer_syntax_uid)
+    for span in _spans(table, frame_numbers):
+        if len(span.frame_numbers) == 1:
+            yield _frame(file, span.frame_numbers[0], media_type)
+            continue
+        async for number, frame in _frames_of(file, span):
+            yield in_memory(frame_path(file, number), media_type, syntax, frame)
+
+
+def _frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
     table = file.frame_table()
     ranges = frame_ranges(table, frame_number)
 
@@ -41,38 +86,46 @@ def stored_frame(file: StoredFile, frame_number: int, media_type: str) -> Conten
     )
 
 
-async def stored_frames(file: StoredFile, frame_numbers: Sequence[int], media_type: str) -> AsyncIterator[Content]:
-    """Frames by number from 1, in the order asked for; adjacent ones are read together.
-
-    Raises NotFound, at the first step, for a frame that does not exist.
-    """
-    table = file.frame_table()
-    syntax = frame_transfer_syntax(file.transfer_syntax_uid)
-    for span in list(_spans(table, frame_numbers)):
-        if len(span.frame_numbers) == 1:
-            yield stored_frame(file, span.frame_numbers[0], media_type)
-            continue
-        async for number, frame in _frames_of(file, span):
-            yield in_memory(frame_path(file, number), media_type, syntax, frame)
-
-
-async def read_together(file: StoredFile, frame_numbers: Sequence[int]) -> StoredFile:
+async def read_together(file: StoredFile, frame_numbers: Sequence[int], work: AnswerWork) -> StoredFile:
     """The same file, to read its header and these frames from: already in memory if one read is cheaper than several.
 
     Raises NotFound for a frame that does not exist.
     """
     table = file.frame_table()
-    asked_bytes = sum(length for number in frame_numbers for _, length in frame_ranges(table, number))
-    if file.size_bytes > _SPAN_BYTES or table.value_bytes - asked_bytes > _PASSED_OVER_BYTES:
+    check_frames(table, frame_numbers)
+    if file.is_held or file.size_bytes > _SPAN_BYTES:
         return file
-    return replace(file, read=read_of(await file.read_all(0, file.size_bytes)))
+    is_of_all = isinstance(frame_numbers, range) and len(frame_numbers) == table.frame_count
+    asked_bytes = table.value_bytes if is_of_all else sum(frame_bytes(table, number) for number in frame_numbers)
+    if table.value_bytes - asked_bytes > _PASSED_OVER_BYTES:
+        return file
+    await work.hold(Purpose.FILE, file.size_bytes + HELD_FOR_A_BYTE * file.bytes_around_pixels)
+    return replace(file, read=read_of(await file.read_all(0, file.size_bytes)), is_held=True)
 
 
-async def read_frames(file: StoredFile, frame_numbers: Sequence[int]) -> AsyncIterator[tuple[int, bytes]]:
-    """Frames by number from 1, in the order asked for, each with its number; adjacent ones are read together."""
+async def read_frames(
+    file: StoredFile, frame_numbers: Sequence[int]
+) -> AsyncIterator[tuple[int, Callable[[], Awaitable[bytes]]]]:
+    """Frames by number from 1, in the order asked for: the number of each, and what reads it.
+
+    Adjacent ones are read together, up to 4 MiB; a frame that is larger is read when it is asked for.
+    """
+
+    def from_memory(frame: bytes) -> Callable[[], Awaitable[bytes]]:
+        async def read() -> bytes:
+            return frame
+
+        return read
+
+    def from_file(number: int) -> Callable[[], Awaitable[bytes]]:
+        return lambda: read_frame(file, number)
+
     for span in _spans(file.frame_table(), frame_numbers):
-        async for numbered in _frames_of(file, span):
-            yield numbered
+        if span.end - span.start > _SPAN_BYTES:
+            yield span.frame_numbers[0], from_file(span.frame_numbers[0])
+            continue
+        async for number, frame in _frames_of(file, span):
+            yield number, from_memory(frame)
 
 
 async def read_frame(file: StoredFile, frame_number: int) -> bytes:
@@ -120,7 +173,7 @@ def _cut(ranges: Sequence[tuple[int, int]], offset: int, length: int) -> Iterato
         before += size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Span:
     """Frames side by side in the file, from byte `start` to before `end`."""
 
@@ -128,21 +181,26 @@ class _Span:
     start: int
     end: int
 
+    def takes(self, start: int, end: int) -> bool:
+        """Whether a frame there can be read along. Frames of single bits may share a byte (PS3.5 8.1.1)."""
+        is_next = self.end - 1 <= start <= self.end + ITEM_HEAD_BYTES
+        return is_next and end - self.start <= _SPAN_BYTES and len(self.frame_numbers) < _SPAN_FRAMES
+
 
 def _spans(table: FrameTable, frame_numbers: Sequence[int]) -> Iterator[_Span]:
-    last: _Span | None = None
+    span: _Span | None = None
     for number in frame_numbers:
         ranges = frame_ranges(table, number)
         start, end = ranges[0][0], ranges[-1][0] + ranges[-1][1]
-        # Frames of single bits may share a byte (PS3.5 8.1.1).
-        if last and last.end - 1 <= start <= last.end + ITEM_HEAD_BYTES and end - last.start <= _SPAN_BYTES:
-            last = _Span([*last.frame_numbers, number], last.start, end)
+        if span is not None and span.takes(start, end):
+            span.frame_numbers.append(number)
+            span.end = end
             continue
-        if last:
-            yield last
-        last = _Span([number], start, end)
-    if last:
-        yield last
+        if span is not None:
+            yield span
+        span = _Span([number], start, end)
+    if span is not None:
+        yield span
 
 
 def frame_path(file: StoredFile, frame_number: int) -> str:

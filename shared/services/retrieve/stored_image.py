@@ -1,6 +1,6 @@
 """The frames of a stored instance, and how to decode them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,10 +8,10 @@ from pydicom.dataset import Dataset
 
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
-from shared.services.retrieve.stored_frames import frame_ranges
+from shared.services.retrieve.stored_frames import check_frames, frame_bytes
 
 _KEYWORDS: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
@@ -25,11 +25,21 @@ class StoredImage:
     pixels: ImagePixels
     max_decoded_bytes: int
 
-    def check(self, work: PixelWork, frame_numbers: Iterable[int]) -> None:
-        """Raises NotFound for a frame number, from 1, that does not exist, NotAcceptable for too large a frame."""
-        for number in frame_numbers:
-            ranges = frame_ranges(self.file.frame_table(), number)
-            work.check(max(sum(length for _, length in ranges), self.pixels.frame_bytes))
+    def stored_bytes(self, work: AnswerWork, frame_number: int) -> int:
+        """How many bytes of the file a frame takes. Raises NotFound, NotAcceptable where they are too many."""
+        size_bytes = frame_bytes(self.file.frame_table(), frame_number)
+        work.check(size_bytes)
+        return size_bytes
+
+    def check(self, work: AnswerWork, frame_numbers: Sequence[int]) -> None:
+        """Raises NotFound for a frame number, from 1, that does not exist, NotAcceptable for too large a frame.
+
+        Of a range, only the first and the last frame are looked at.
+        """
+        check_frames(self.file.frame_table(), frame_numbers)
+        work.check(self.pixels.frame_bytes)
+        for number in frame_numbers[:1] if isinstance(frame_numbers, range) else frame_numbers:
+            self.stored_bytes(work, number)
 
     def decode(self, frame: bytes) -> DecodedFrame:
         """Decode the bytes of a frame as they are stored. Slow. Raises NotAcceptable."""
@@ -42,7 +52,7 @@ class StoredImage:
         )
 
 
-async def open_image(file: StoredFile, work: PixelWork) -> StoredImage:
+async def open_image(file: StoredFile, work: AnswerWork) -> StoredImage:
     """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where that makes no image."""
     file.frame_table()
     header = await read_header_of(file, work)

@@ -12,9 +12,9 @@ from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
 from shared.imaging.transcoded_attributes import transcoded_attributes
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.native_pixels import little_endian_pixels
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
@@ -28,7 +28,7 @@ _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 Replaced = Mapping[int, tuple[str, bytes] | None]
 
 
-async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid: str) -> Content:
+async def transcoded_file(file: StoredFile, work: AnswerWork, transfer_syntax_uid: str) -> Content:
     """The Part 10 file of an instance in another transfer syntax; its first frame is already transcoded.
 
     An instance without Pixel Data has nothing to compress: it comes in Explicit VR Little Endian. Raises NotAcceptable
@@ -39,16 +39,17 @@ async def transcoded_file(file: StoredFile, work: PixelWork, transfer_syntax_uid
         header = await read_header_of(file, work)
         beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
         return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
-    file = await read_together(file, range(1, table.frame_count + 1))
+    file = await read_together(file, range(1, table.frame_count + 1), work)
     if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)
+    await work.hold(Purpose.CHUNK, min(file.size_bytes, CHUNK_BYTES))
     around = await _around(header, work, transfer_syntax_uid, {})
     pixels = little_endian_pixels(file, header)
     return _with_native(file, header, header.bits_allocated, table.value_bytes, around, pixels)
 
 
-async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid: str) -> Content:
+async def _with_frames(image: StoredImage, work: AnswerWork, transfer_syntax_uid: str) -> Content:
     file, header, table = image.file, image.header, image.file.frame_table()
     if not table.frame_count:
         raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")
@@ -67,7 +68,9 @@ async def _with_frames(image: StoredImage, work: PixelWork, transfer_syntax_uid:
     return _with_native(file, header, first.pixels.bits_allocated, size_bytes, around, _data(first, frames))
 
 
-async def _around(header: Header, work: PixelWork, transfer_syntax_uid: str, replaced: Replaced) -> tuple[bytes, bytes]:
+async def _around(
+    header: Header, work: AnswerWork, transfer_syntax_uid: str, replaced: Replaced
+) -> tuple[bytes, bytes]:
     """What comes before and after the Pixel Data element."""
     tag = header.pixel_data_tag or 1 << 32  # without one, everything is before it
     elements = header.elements()

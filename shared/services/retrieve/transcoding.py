@@ -1,6 +1,6 @@
 """Frames of an instance in another transfer syntax than the stored one (PS3.18 8.7.3), one at a time."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -12,15 +12,15 @@ from shared.errors import NotAcceptable
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.encoding import encode_frame, pixels_encoded
 from shared.imaging.image_pixels import ImagePixels
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import frame_path, read_frames, read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
 
 _AHEAD: Final = 1  # frames transcoded before the client needs them
-_COPIES: Final = 4  # of a frame that are held while it is transcoded
+_COPIES: Final = 3  # of a frame that are held while it is transcoded, besides the frame as it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class TranscodedFrame:
 
 
 async def frames_in(
-    file: StoredFile, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str, media_type: str
+    file: StoredFile, work: AnswerWork, frame_numbers: Sequence[int], transfer_syntax_uid: str, media_type: str
 ) -> AsyncIterator[Content]:
     """Frames by number from 1, in the order asked for.
 
     The first step raises NotFound for a frame that does not exist; the step that comes to a frame that cannot be
     transcoded raises NotAcceptable.
     """
-    image = await open_image(await read_together(file, frame_numbers), work)
+    image = await open_image(await read_together(file, frame_numbers, work), work)
     async with aclosing(transcoded_frames(image, work, frame_numbers, transfer_syntax_uid)) as frames:
         numbers = iter(frame_numbers)
         async for frame in frames:
@@ -47,14 +47,18 @@ async def frames_in(
 
 
 async def transcoded_frames(
-    image: StoredImage, work: PixelWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
+    image: StoredImage, work: AnswerWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
 ) -> AsyncGenerator[TranscodedFrame, None]:
     """Frames by number from 1, in that order; the next is transcoded while one is used. Raises as `frames_in`."""
     image.check(work, frame_numbers)
+    await work.hold(Purpose.RESULT, min(_AHEAD + 1, len(frame_numbers)) * image.pixels.frame_bytes)
+    await work.hold(Purpose.CHUNK, min(image.file.size_bytes, CHUNK_BYTES))
 
-    async def transcode(numbered: tuple[int, bytes]) -> TranscodedFrame:
-        frame_number, data = numbered
-        async with work.holding(_COPIES * image.pixels.frame_bytes):
+    async def transcode(numbered: tuple[int, Callable[[], Awaitable[bytes]]]) -> TranscodedFrame:
+        frame_number, read = numbered
+        stored_bytes = image.stored_bytes(work, frame_number)
+        async with work.holding(stored_bytes + _COPIES * image.pixels.frame_bytes):
+            data = await read()
             try:
                 return await work.run(lambda: _transcoded(image.decode(data), transfer_syntax_uid))
             except NotAcceptable as error:

@@ -1,7 +1,7 @@
 """The URI Service (WADO-URI, PS3.18 9): an instance as its file, or rendered."""
 
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.instances import file_in
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.rendered_instance import can_be_rendered, media_type_as_it_is, picture
 from shared.services.retrieve.stored_instances import find_instance
 from shared.storage.archive import Archive
@@ -13,7 +13,7 @@ from shared.web.uri_request import UriRequest
 
 
 async def retrieve_by_uri(
-    archive: Archive, asked: UriRequest, work: PixelWork, parameters: RenderingParameters
+    archive: Archive, asked: UriRequest, work: AnswerWork, parameters: RenderingParameters
 ) -> Representations:
     """What the instance named by a request can be sent as; an image is rendered by default. Raises NotFound."""
     record = await find_instance(archive, asked.identifiers)

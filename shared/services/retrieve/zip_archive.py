@@ -49,5 +49,6 @@ async def zip_archive(contents: AsyncIterator[Content]) -> AsyncIterator[bytes]:
                 async for chunk in content.all():
                     await asyncio.to_thread(file.write, chunk)
                     yield sent.take()
+            content.end()
         yield sent.take()
     yield sent.take()

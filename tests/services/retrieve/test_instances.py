@@ -11,20 +11,19 @@ from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, 
 from shared.errors import Unavailable
 from shared.services.retrieve.instances import files_as_stored, files_in
 from shared.services.retrieve.metadata import json_array
-from shared.services.retrieve.pixel_work import PixelWork
 from shared.services.retrieve.stored_instances import find_instances_with_frames
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
-from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
+from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import files_of, store
 
 Record = TypeVar("Record", bound=InstanceFacts | InstanceMetadata)
 
-WORK = PixelWork(Settings().max_decoded_bytes)
+WORK = answer_work()
 
 
 async def each(records: Iterable[Record]) -> AsyncIterator[Record]:
@@ -44,7 +43,7 @@ async def test_a_deleted_instance_is_left_out(stores: StoreService, archive: Arc
     records = await stored(stores, archive, 6)
     gone = records[3].identifiers
     await delete(archive, resource_of(gone.study_instance_uid, gone.series_instance_uid, gone.sop_instance_uid))
-    opened = files_in(archive, each(records), WORK, syntax) if syntax else files_as_stored(archive, each(records))
+    opened = files_in(archive, each(records), WORK, syntax) if syntax else files_as_stored(archive, each(records), WORK)
     sent = [content.path async for content in opened]
     assert sent == [record.identifiers.path for record in records if record.identifiers != gone]
 
@@ -54,7 +53,7 @@ async def test_a_missing_file_ends_the_answer(
 ) -> None:
     records = await stored(stores, archive, 6)
     await container.delete_blob(blob_names.instance_blob(records[3].identifiers, records[3].blob_version))
-    files = files_as_stored(archive, each(records))
+    files = files_as_stored(archive, each(records), WORK)
     sent = [(await anext(files)).path for _ in range(3)]
     assert sent == [record.identifiers.path for record in records[:3]]
     with pytest.raises(Unavailable):
@@ -67,7 +66,7 @@ async def test_a_file_that_disappears_midway_is_cut(
     study = new_uid()
     await store(stores, part10(dataset(StudyInstanceUID=study, Rows=3000, Columns=3000, PixelData=bytes(9_000_000))))
     (record,) = [record async for record in find_instances_with_frames(archive, resource_of(study))]
-    (content,) = [content async for content in files_as_stored(archive, each([record]))]
+    (content,) = [content async for content in files_as_stored(archive, each([record]), WORK)]
     chunks = content.all()
     assert len(await anext(chunks)) < record.size_bytes
     await container.delete_blob(blob_names.instance_blob(record.identifiers, record.blob_version))
