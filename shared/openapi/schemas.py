@@ -53,7 +53,9 @@ def schemas() -> dict[str, Schema]:
             },
             "An error (RFC 9457).",
         ),
-        "Health": _object({"status": {"enum": ["healthy", "unhealthy", "alive"]}}, "One word."),
+        "Health": _object(
+            {"status": {"enum": ["healthy", "unhealthy", "alive"]}, "version": _TEXT}, "One word, and the version."
+        ),
     }
 
 

@@ -67,6 +67,7 @@ EDGES = {
 OTHERWISE = {
     "max_request_seconds",
     "max_inflated_bytes",
+    "max_stalled_seconds",
     "max_searched_postings",
     "max_searched_studies",
     "default_search_limit",
