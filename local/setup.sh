@@ -114,11 +114,9 @@ find_python_of_worker() {
 install_for_worker() {
     lock=$1
     shift
-    if ! .venv-worker/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes \
-        --disable-pip-version-check "$@" -r "$lock"; then
-        rm -rf .venv-worker  # tests take it for complete
+    .venv-worker/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes \
+        --disable-pip-version-check "$@" -r "$lock" ||
         fail "pip could not install $lock for the worker: see its message above."
-    fi
 }
 
 # Azure's Python worker: its packages, and those of the app in a folder of their own, as on Azure.
@@ -129,10 +127,8 @@ install_worker() {
     [ -n "$python" ] ||
         fail "The tests on Azure's Python worker need Python 3.13: install it, or name it with PYTHON_WORKER=/path/to/python."
     echo "Making .venv-worker with $("$python" --version)"
-    if ! "$python" -m venv --clear .venv-worker >/dev/null 2>&1; then
-        rm -rf .venv-worker
+    "$python" -m venv --clear .venv-worker >/dev/null 2>&1 ||
         fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
-    fi
     install_for_worker requirements/worker.txt
     install_for_worker requirements.txt --target .venv-worker/app
     echo "$wanted" >.venv-worker/.installed

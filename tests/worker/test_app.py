@@ -4,10 +4,10 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from local.azurite import ROOT
-from tests.support.functions_host.worker_process import ENVIRONMENT, running
+from tests.support.functions_host.worker_process import IS_INSTALLED, running
 
 
-@pytest.mark.skipif(not ENVIRONMENT.is_dir(), reason=f"no {ENVIRONMENT.name}: make setup-worker")
+@pytest.mark.skipif(not IS_INSTALLED, reason="Azure's Python worker is not installed: make setup-worker")
 async def test_the_worker_loads_every_function(functions: list[Function]) -> None:
     async with running(ROOT) as worker:
         loaded = {function.name: function.trigger["type"] for function in worker.functions.values()}

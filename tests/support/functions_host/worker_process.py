@@ -19,6 +19,9 @@ from tests.support.functions_host.messages import SERVICE, UNLIMITED, protos
 ENVIRONMENT: Final = ROOT / ".venv-worker"
 """Where `make test-worker` installs the worker's Python, and in `app/` the app's packages."""
 
+IS_INSTALLED: Final = (ENVIRONMENT / ".installed").exists()
+"""Whether it was installed completely."""
+
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 5
 
@@ -48,8 +51,8 @@ class Function:
 @asynccontextmanager
 async def running(app_folder: Path) -> AsyncIterator["Worker"]:
     """A worker that has loaded every function of the app; it ends with the context. Raises HostError."""
-    if not ENVIRONMENT.is_dir():
-        raise HostError(f"No {ENVIRONMENT.name}: run `make setup-worker`.")
+    if not IS_INSTALLED:
+        raise HostError("Azure's Python worker is not installed: run `make setup-worker`.")
     server = grpc.aio.server(options=UNLIMITED)
     port = server.add_insecure_port("127.0.0.1:0")
     worker = Worker()
