@@ -112,6 +112,10 @@ class AnswerWork:
             self._process.budgets[one].give_back(taken - kept)
             self._held.append((one, kept))
 
+    def is_roomy(self, purpose: Purpose) -> bool:
+        """Whether so little is held for a purpose that something may be held ahead of its need."""
+        return self._process.budgets[purpose].is_roomy
+
     @asynccontextmanager
     async def holding(self, size_bytes: int) -> AsyncIterator[None]:
         """Hold bytes of the last purpose while work is done. Raises as `hold` does."""

@@ -17,6 +17,11 @@ class ByteBudget:
         """How much is held."""
         return self._limit_bytes - self._free_bytes
 
+    @property
+    def is_roomy(self) -> bool:
+        """Whether less than half is held, and nobody waits."""
+        return 2 * self.taken_bytes < self._limit_bytes and not self._waiting
+
     async def take(self, size_bytes: int, wait_seconds: float | None = None) -> int:
         """Wait for bytes; returns what to give back. Raises TimeoutError where they are not free in time."""
         wanted = min(size_bytes, self._limit_bytes)
