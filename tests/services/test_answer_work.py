@@ -14,7 +14,7 @@ MIB = 1024**2
 
 @pytest.fixture
 def process() -> ProcessWork:
-    return ProcessWork(max_decoded_bytes=MIB, max_frames=10)
+    return ProcessWork(max_decoded_bytes=MIB, max_frames=10, max_caller_requests=3)
 
 
 def taken(process: ProcessWork) -> int:
@@ -83,6 +83,41 @@ async def test_who_finds_no_room_is_told_to_try_again_unless_its_answer_has_begu
     await waiting
     third.end()
     assert taken(process) == 0
+
+
+async def test_a_caller_leaves_room_for_others(process: ProcessWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_work, "_WAIT_SECONDS", 0.01)
+    greedy = [process.answer() for _ in range(3)]
+    for answer in greedy:
+        await answer.enter("greedy")
+    with pytest.raises(Unavailable, match="3 requests under way"):
+        await process.answer().enter("greedy")
+    for _ in range(8):
+        await greedy[0].part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
+    with pytest.raises(Unavailable, match="busy with other answers"):
+        await greedy[1].part().hold(Purpose.CHUNK, 1)
+    other = process.answer()
+    await other.enter("other")
+    await other.part().hold(Purpose.CHUNK, 16 * MIB)
+    other.end()
+    for answer in greedy:
+        answer.end()
+        answer.end()
+    assert taken(process) == 0
+    last = [process.answer() for _ in range(3)]
+    for answer in last:
+        await answer.enter("greedy")
+        await answer.hold(Purpose.CHUNK, 1)
+        answer.end()
+    assert taken(process) == 0
+
+
+async def test_what_is_worked_on_when_an_answer_ends_comes_back(process: ProcessWork) -> None:
+    answer = process.answer()
+    await answer.enter("caller")
+    async with answer.holding(100):
+        answer.end()
+    assert taken(process) == sum(budget.taken_bytes for budget in process.share_of("caller").budgets.values()) == 0
 
 
 def test_too_much_is_refused(process: ProcessWork) -> None:
