@@ -187,7 +187,8 @@ class Settings:
     max_searched_postings: int = _setting(
         _number,
         100_000,
-        "Most postings of the index that a search looks through, such as for a wildcard at the beginning of a value. "
+        "Most postings of the index, their lists, and instances named by UID that a search looks through, such as for "
+        "a wildcard at the beginning of a value. "
         "Over it the search is cut, and a Warning says so.",
     )
     max_searched_studies: int = _setting(

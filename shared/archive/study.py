@@ -80,11 +80,21 @@ def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
     """
     found: dict[Level, dict[str, Any]] = {Level.STUDY: {}, Level.SERIES: {}, Level.INSTANCE: {}}
     for tag, attribute in metadata.items():
-        if tag in BY_TAG and not isinstance(attribute.get("Value"), DeflatedItems):
-            text = json.dumps(attribute)
-            if len(text) <= _MAX_SHARED_ATTRIBUTE_LENGTH and "BulkDataURI" not in text:
-                found[level_of(tag)][tag] = attribute
+        if tag in BY_TAG and _is_shared(attribute):
+            found[level_of(tag)][tag] = attribute
     return found[Level.STUDY], found[Level.SERIES]
+
+
+def _is_shared(attribute: DicomJson) -> bool:
+    if isinstance(attribute.get("Value"), DeflatedItems) or _has_bulk_value(attribute):
+        return False
+    return len(json.dumps(attribute)) <= _MAX_SHARED_ATTRIBUTE_LENGTH
+
+
+def _has_bulk_value(attribute: DicomJson) -> bool:
+    """Whether there is a reference to one, not a value that reads like it."""
+    items = attribute.get("Value", ()) if attribute["vr"] == "SQ" else ()
+    return "BulkDataURI" in attribute or any(_has_bulk_value(inner) for item in items for inner in item.values())
 
 
 def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now: datetime) -> StudyRecord:

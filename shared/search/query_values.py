@@ -152,13 +152,15 @@ def _text(keyword: str, vr: str, value: str) -> ValueMatcher | None:
     if len(form) > _MAX_PATTERN_LENGTH:
         raise BadRequest(f"The parameter {keyword} has wildcards and is longer than {_MAX_PATTERN_LENGTH} characters.")
     head = _ANY_LAST_COMPONENTS.sub("", form) if vr == "PN" else form
-    if head and not head.strip("*"):  # universal matching (PS3.4 C.2.2.2.3): it includes what is empty
+    if not head.strip("^"):
+        return Wildcard(f"{head}^*")
+    if not head.strip("*"):  # universal matching (PS3.4 C.2.2.2.3): it includes what is empty
         return None
     if head == form or head.endswith("*"):
         return Wildcard(head)
     # Empty components at the end may be left out, along with their delimiters (PS3.5 6.2.1.1).
-    without, pattern = _text(keyword, vr, head), Wildcard(f"{head}^*")
-    return pattern if without is None else Either((without, pattern))
+    without = _text(keyword, vr, head)
+    return without and Either((without, Wildcard(f"{head}^*")))
 
 
 def _range(keyword: str, vr: str, text: str) -> ValueMatcher:

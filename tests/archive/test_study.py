@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -113,6 +114,22 @@ def test_attributes_go_to_the_level_they_belong_to() -> None:
     study, series = split_by_level(metadata)
     assert set(study) == {TAG["PatientName"]}
     assert set(series) == {TAG["Modality"]}
+
+
+@pytest.mark.parametrize("text", ["BulkDataURI", '"BulkDataURI":"bulkdata/1"', '\\"BulkDataURI\\":'])
+@pytest.mark.parametrize(
+    ("keyword", "attribute_of"),
+    [
+        ("PatientID", lambda text: {"vr": "LO", "Value": [text]}),
+        ("PatientName", lambda text: {"vr": "PN", "Value": [{"Alphabetic": text}]}),
+        ("OtherPatientIDsSequence", lambda text: {"vr": "SQ", "Value": [{"00100020": {"vr": "LO", "Value": [text]}}]}),
+    ],
+)
+def test_a_value_that_reads_like_a_bulk_reference_is_a_value(
+    text: str, keyword: str, attribute_of: Callable[[str], dict[str, Any]]
+) -> None:
+    attribute = attribute_of(text)
+    assert split_by_level({TAG[keyword]: attribute})[0] == {TAG[keyword]: attribute}
 
 
 @pytest.mark.parametrize(

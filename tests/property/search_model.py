@@ -151,7 +151,9 @@ def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Conditio
         parts = [part for text in texts for part in text.split("\\")]
     has_all = query.is_multiple and key.vr != "UI"
     parts = [part for part in parts if part and not (has_all and not part.strip("*"))]
-    if not parts or any(not part.strip("*") for part in parts) or (key.vr == "PN" and not "".join(parts).strip("*=")):
+    if not parts or any(not part.strip("*") for part in parts):
+        return None
+    if key.vr == "PN" and any(all(map(_is_any_name, part.split("="))) for part in parts):
         return None
     is_fuzzy = query.is_fuzzy and key.path in FUZZY
 
@@ -259,7 +261,7 @@ def _name_matches(text: str, value: str, is_fuzzy: bool) -> bool:
     groups = [*value.split("="), "", ""][:3]
     if "=" in text:
         return all(
-            not asked.strip("*") or _group_matches(asked, group)
+            _is_any_name(asked) or _group_matches(asked, group)
             for asked, group in zip(text.split("="), groups, strict=False)
         )
     groups = [group for group in groups if plain_name(group)]
@@ -270,6 +272,12 @@ def _name_matches(text: str, value: str, is_fuzzy: bool) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(BETWEEN_WORDS, plain_name(text)) if word]
+
+
+def _is_any_name(text: str) -> bool:
+    """Whether a component group is universal: empty, or wildcards alone in the first components, and nothing after."""
+    components = [" ".join(part.split()) for part in text.split("^")]
+    return not text.strip() or re.fullmatch(r"\*+(\^\**)*", "^".join(components)) is not None
 
 
 OMITTED = "\0"

@@ -103,10 +103,29 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A study that may match, and the posting that proposed it, if one did."""
+    """A study that may match, and the posting that proposed it, if one did.
+
+    `instance_uids` are its instances that the postings name; None where they name none.
+    """
 
     study: StudyRecord
     posting: Posting | None = None
+    instance_uids: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class _Proposal:
+    """A study, or for instances one of its series, as adjacent postings propose it."""
+
+    posting: Posting
+    values: set[str | None]
+
+    @property
+    def instance_uids(self) -> frozenset[str] | None:
+        """The instances that the postings name."""
+        if self.posting.keyword != _INSTANCE_UID.keyword or None in self.values:
+            return None
+        return frozenset(filter(None, self.values))
 
 
 async def candidates(
@@ -124,17 +143,18 @@ async def candidates(
             yield Candidate(study)
         return
 
-    async def read(posting: Posting) -> Candidate | None:
+    async def read(proposal: _Proposal) -> Candidate | None:
+        posting = proposal.posting
         study = await archive.catalog.read_outline(posting.study)
         # One with another time is left by a dead request: the study has its own, and must be found once.
         if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
             effort.is_sparse = True
             return None
-        return Candidate(study, posting)
+        return Candidate(study, posting, proposal.instance_uids)
 
-    postings = _counted(_postings(archive, partition, query), named, effort)
-    async with aclosing(fetch_ahead(postings, read, effort.ahead)) as studies:
+    proposals = _proposals(_counted(_postings(archive, partition, query, effort), named, effort), effort)
+    async with aclosing(fetch_ahead(proposals, read, effort.ahead)) as studies:
         async for candidate in studies:
             if candidate is not None:
                 yield candidate
@@ -143,26 +163,42 @@ async def candidates(
 async def _counted(
     postings: AsyncIterator[tuple[Posting, bool]], named: Collection[StudyKey] | None, effort: Effort
 ) -> AsyncIterator[Posting]:
-    """The postings whose studies to read, each once (once a series for instances), as long as the effort allows."""
-    last = None
+    """The postings that propose a study to read, as long as the effort allows."""
     async for posting, is_accepted in postings:
         if not effort.allows(postings=1):
             return
-        if not is_accepted or (named is not None and posting.study not in named):
-            continue
-        proposed = (posting.order, posting.series_instance_uid)
-        if proposed != last:
-            if not effort.allows(studies=1):
-                return
-            last = proposed
+        if is_accepted and (named is None or posting.study in named):
             yield posting
 
 
-async def _postings(archive: Archive, partition: str, query: SearchQuery) -> AsyncIterator[tuple[Posting, bool]]:
+async def _proposals(postings: AsyncIterator[Posting], effort: Effort) -> AsyncIterator[_Proposal]:
+    """The studies to read, each once (once a series for instances), as long as the effort allows."""
+    proposal: _Proposal | None = None
+    async for posting in postings:
+        if proposal is None or _place(proposal.posting) != _place(posting):
+            if proposal is not None:
+                yield proposal
+            if not effort.allows(studies=1):
+                return
+            proposal = _Proposal(posting, set())
+        proposal.values.add(posting.value)
+    if proposal is not None:
+        yield proposal
+
+
+def _place(posting: Posting) -> tuple[str, str]:
+    return posting.order, posting.series_instance_uid
+
+
+async def _postings(
+    archive: Archive, partition: str, query: SearchQuery, effort: Effort
+) -> AsyncIterator[tuple[Posting, bool]]:
     """The postings of the key that is followed, each with whether its value may match."""
     lookups = [lookup for key, matcher in query.keys.items() if (lookup := lookup_of(key, matcher)) is not None]
     lookups.sort(key=lambda lookup: (lookup.is_of_everything, _RANK[lookup.keyword]))
     followed = lookups[0] if lookups else EVERY_STUDY_LOOKUP
+    if not effort.allows(postings=len(followed.lists)):
+        return
     if not (followed.is_exact and (len(lookups) < 2 or followed.keyword in _SINGLING_OUT)):
         found = await asyncio.gather(*(_few(archive, partition, lookup) for lookup in lookups))
         few = [(postings, lookup) for postings, lookup in zip(found, lookups, strict=True) if postings is not None]
@@ -181,7 +217,7 @@ async def _postings(archive: Archive, partition: str, query: SearchQuery) -> Asy
 
 def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
     """How many rows of each list to read at once: together about twice as many as the answer needs."""
-    wanted = query.offset + query.limit + 1
+    wanted = query.offset + query.limit + 2  # one more than a page, and the one after it, which ends its proposal
     if len(lookup.lists) > 1:
         wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
     return PAGE_ROWS if lookup.is_of_everything else min(wanted, PAGE_ROWS)

@@ -13,7 +13,6 @@ from itertools import product
 from typing import Any, Final
 
 from shared.archive.instance import InstanceMetadata
-from shared.archive.study import StudyRecord
 from shared.dicom.attributes import KEY_BY_PATH, TAG, Level
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
@@ -117,7 +116,7 @@ async def _matches(
     async with aclosing(candidates(archive, partition, query, scope, effort)) as found:
         async for candidate in found:
             is_match = False
-            async with aclosing(_matches_within(archive, query, scope, service_url, candidate)) as resources:
+            async with aclosing(_matches_within(archive, query, scope, service_url, candidate, effort)) as resources:
                 async for attributes in resources:
                     is_match = True
                     yield attributes
@@ -127,7 +126,12 @@ async def _matches(
 
 
 async def _matches_within(
-    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, service_url: str, candidate: Candidate
+    archive: Archive,
+    query: SearchQuery,
+    scope: ResourceIdentifiers | None,
+    service_url: str,
+    candidate: Candidate,
+    effort: Effort,
 ) -> AsyncGenerator[dict[str, Any], None]:
     study = candidate.study
     of_study = study_attributes(study, service_url)
@@ -147,7 +151,7 @@ async def _matches_within(
         for attributes in matching.values():
             yield attributes
         return
-    async for record in _instances(archive, query, study, list(matching)):
+    async for record in _instances(archive, query, candidate, list(matching), effort):
         above = matching.get(record.identifiers.series_instance_uid)
         if above is None:  # its series was added after the study was read
             continue
@@ -184,15 +188,18 @@ async def _metadata(archive: Archive, record: InstanceMetadata, service_url: str
 
 
 async def _instances(
-    archive: Archive, query: SearchQuery, study: StudyRecord, series_instance_uids: Sequence[str]
+    archive: Archive, query: SearchQuery, candidate: Candidate, series_instance_uids: Sequence[str], effort: Effort
 ) -> AsyncIterator[InstanceMetadata]:
-    """The instances of some series; where the search names UIDs, only those instances.
+    """The instances of some series; where the search names UIDs, only those instances, as the effort allows.
 
     Where all series are asked for, they are read together, and instances of a newer series may be among them.
     """
-    uids = query.keys.get(_INSTANCE_UID)
+    study, uids = candidate.study, query.keys.get(_INSTANCE_UID)
     if isinstance(uids, AnyOf):
-        for series, uid in product(series_instance_uids, sorted(uids.forms)):
+        asked = candidate.instance_uids if candidate.instance_uids is not None else uids.forms
+        for series, uid in product(series_instance_uids, sorted(asked)):
+            if not effort.allows(postings=1):
+                return
             identifiers = InstanceIdentifiers(study.key, series, uid)
             found = await archive.catalog.read_instance_metadata(identifiers)
             if found is not None:
