@@ -73,8 +73,9 @@ SINGLE: Final = "application/dicom"
 SEVERAL: Final = 'multipart/related; type="application/dicom"'
 BOUNDARY: Final = "; boundary=b"
 
-# Statuses of a service that is not configured, refuses everyone, or has lost its storage are tested elsewhere.
-ELSEWHERE: Final = {"401", "403", "503"}
+# Statuses of a service that is not configured, refuses everyone, or has lost its storage, and of clients that stop
+# sending, are tested elsewhere.
+ELSEWHERE: Final = {"401", "403", "408", "503"}
 
 
 def message(*files: bytes) -> bytes:

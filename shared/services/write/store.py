@@ -41,8 +41,6 @@ from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.media_types import parse_media_type
 from shared.web.store_response import Failed, Outcome, Stored
 
-_PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
-
 # Scripts send the second for files that are DICOM all the same.
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
 
@@ -123,7 +121,7 @@ class _StoreRequest:
             case PartData(data=data) if self._upload is not None:
                 await self._upload.receive(data)
             case PartEnd() if self._upload is not None:
-                taken = await self._pressure.received.take(self._upload.held_bytes + _PART_BYTES)
+                taken = await self._pressure.received.take(self._upload.held_bytes)
                 upload, self._upload = self._upload, None
                 finishing = asyncio.create_task(self._finish(upload, self._headers))
                 finishing.add_done_callback(lambda _: self._pressure.received.give_back(taken))

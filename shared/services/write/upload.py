@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
+from shared.services.write.header_room import HeaderRoom
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
-_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before its blob's name is known
+_PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
 class InstanceUpload:
@@ -39,7 +40,7 @@ class InstanceUpload:
         self._failure: DicomFileError | None = None
         self._is_arriving = True
         self._noted_bytes = 0
-        self._has_large_header = False
+        self._header_room = HeaderRoom(pressure.headers)
 
     @property
     def sha256(self) -> str:
@@ -48,11 +49,11 @@ class InstanceUpload:
 
     @property
     def held_bytes(self) -> int:
-        """About how many bytes of the file are in memory, not counting those being staged."""
-        return len(self._block) + self._reader.held_bytes
+        """About how much memory the file takes, not counting the bytes being staged."""
+        return len(self._block) + self._reader.held_bytes + max(self._reader.attributes_bytes, _PART_BYTES)
 
     async def receive(self, chunk: bytes) -> None:
-        """Take the next bytes; waits while too much is under way. Raises when storage failed."""
+        """Take the next bytes; waits while too much is under way. Raises when storage failed, and Unavailable."""
         if self._failure is not None:
             return
         try:
@@ -65,7 +66,7 @@ class InstanceUpload:
             self._arrived()
             return
         self._keep(kept)
-        await self._watch_header()
+        await self._header_room.grow(self._reader.held_bytes + self._reader.attributes_bytes)
         identity = self._reader.identity
         identifiers = identity.identifiers_in(self._partition) if identity is not None else None
         if identity is not None and identifiers is None:
@@ -112,15 +113,6 @@ class InstanceUpload:
         self._block += content
         self.size_bytes += len(content)
 
-    async def _watch_header(self) -> None:
-        """Let only one file at a time hold more than a little of its header."""
-        is_large = self._reader.held_bytes > _LARGE_HEADER_BYTES
-        if is_large and not self._has_large_header:
-            await self._pressure.large_header.acquire()
-            self._has_large_header = True
-        elif not is_large and self._has_large_header:
-            self._release_header()
-
     def _note_arriving(self) -> None:
         size_bytes = len(self._block) if self._is_arriving else 0
         self._pressure.arriving_bytes += size_bytes - self._noted_bytes
@@ -129,12 +121,7 @@ class InstanceUpload:
     def _arrived(self) -> None:
         self._is_arriving = False
         self._note_arriving()
-        if self._has_large_header:
-            self._release_header()
-
-    def _release_header(self) -> None:
-        self._has_large_header = False
-        self._pressure.large_header.release()
+        self._header_room.release()
 
     async def _stage(self, name: str, block: bytes) -> None:
         for task in self._staged:
