@@ -43,7 +43,8 @@ RETRIEVE: Final[Statuses] = MappingProxyType(
         HTTPStatus.OK: "the resource is sent",
         HTTPStatus.PARTIAL_CONTENT: "the requested range is sent",
         HTTPStatus.NOT_MODIFIED: "the client has it",
-        HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid",
+        HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid, or a header or the query string is "
+        "too long",
         HTTPStatus.NOT_FOUND: "there is no such study, series, instance, frame or bulk value, or nothing to render",
         HTTPStatus.NOT_ACCEPTABLE: "nothing acceptable is available, or the image cannot be transcoded or rendered",
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "the range begins after the end",
@@ -74,6 +75,7 @@ DELETE: Final[Statuses] = MappingProxyType(
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",
+        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
         HTTPStatus.NOT_FOUND: "there is no such resource",
         HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
     }

@@ -6,11 +6,14 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom.validation import Findings, validate
+from shared.services.turns import Turns
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
 from shared.services.write.header_room import HeaderRoom
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
+_STEP_BYTES: Final = 32 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
 _PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
@@ -41,6 +44,7 @@ class InstanceUpload:
         self._is_arriving = True
         self._noted_bytes = 0
         self._header_room = HeaderRoom(pressure.headers)
+        self._turns = Turns()
 
     @property
     def sha256(self) -> str:
@@ -56,16 +60,23 @@ class InstanceUpload:
         """Take the next bytes; waits while too much is under way. Raises when storage failed, and Unavailable."""
         if self._failure is not None:
             return
+        for start in range(0, len(chunk), _STEP_BYTES):
+            await self._receive(chunk[start : start + _STEP_BYTES])
+            await self._turns.next()
+
+    async def _receive(self, chunk: bytes) -> None:
+        if self._failure is not None:
+            return
         try:
-            # Parsing a header takes milliseconds; after it, a chunk is only scanned.
+            # Parsing a header takes milliseconds; after it, bytes are only scanned.
             parsing = not self._reader.is_header_read
-            kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
+            kept = await asyncio.to_thread(self._read, chunk) if parsing else self._read(chunk)
         except DicomFileError as error:
             self._failure = error
             self._block.clear()
             self._arrived()
             return
-        self._keep(kept)
+        self._block += kept
         await self._header_room.grow(self._reader.held_bytes + self._reader.attributes_bytes)
         identity = self._reader.identity
         identifiers = identity.identifiers_in(self._partition) if identity is not None else None
@@ -79,18 +90,21 @@ class InstanceUpload:
             await self._stage(blob_names.instance_blob(identifiers, self.blob_version), block)
         self._note_arriving()
 
-    async def finish(self) -> DicomInstance:
-        """The instance, once its whole file has been received. Raises DicomFileError when that is not DICOM, or cut."""
+    async def finish(self, *, is_strict: bool) -> tuple[DicomInstance, Findings]:
+        """The instance and what `validate` finds, once its whole file has been received.
+
+        Raises DicomFileError when that is not DICOM, or cut.
+        """
         self._arrived()
         try:
             if self._failure is not None:
                 raise self._failure
-            rest, instance = await asyncio.to_thread(self._reader.finish)
+            rest, instance, findings = await asyncio.to_thread(self._finish, is_strict)
         except DicomFileError:
             await self.abandon()
             raise
-        self._keep(rest)
-        return instance
+        self._block += rest
+        return instance, findings
 
     async def publish(self, name: str) -> None:
         """Make the finished file visible as the blob `name`, made of its identifiers and blob version."""
@@ -108,10 +122,18 @@ class InstanceUpload:
         self._block.clear()
         await asyncio.gather(*self._staged, return_exceptions=True)
 
-    def _keep(self, content: bytes) -> None:
+    def _read(self, chunk: bytes) -> bytes:
+        """Read a chunk; return the bytes to store, hashed and counted."""
+        return self._hashed(self._reader.feed(chunk))
+
+    def _finish(self, is_strict: bool) -> tuple[bytes, DicomInstance, Findings]:
+        rest, instance = self._reader.finish()
+        return self._hashed(rest), instance, validate(instance.metadata, is_strict=is_strict)
+
+    def _hashed(self, content: bytes) -> bytes:
         self._digest.update(content)
-        self._block += content
         self.size_bytes += len(content)
+        return content
 
     def _note_arriving(self) -> None:
         size_bytes = len(self._block) if self._is_arriving else 0
