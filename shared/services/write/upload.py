@@ -13,7 +13,7 @@ from shared.services.write.header_room import HeaderRoom
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
-_STEP_BYTES: Final = 32 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
+_STEP_BYTES: Final = 64 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
 _PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
