@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Findings, validate
 from shared.services.turns import Turns
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
@@ -13,7 +14,7 @@ from shared.services.write.header_room import HeaderRoom
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
-_STEP_BYTES: Final = 64 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
+_STEP_BYTES: Final = 32 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
 _PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
@@ -41,6 +42,8 @@ class InstanceUpload:
         self._block = bytearray()
         self._staged: list[asyncio.Task[None]] = []
         self._failure: DicomFileError | None = None
+        self._is_identified = False
+        self._identifiers: InstanceIdentifiers | None = None
         self._is_arriving = True
         self._noted_bytes = 0
         self._header_room = HeaderRoom(pressure.headers)
@@ -78,16 +81,17 @@ class InstanceUpload:
             return
         self._block += kept
         await self._header_room.grow(self._reader.held_bytes + self._reader.attributes_bytes)
-        identity = self._reader.identity
-        identifiers = identity.identifiers_in(self._partition) if identity is not None else None
-        if identity is not None and identifiers is None:
+        if not self._is_identified and self._reader.identity is not None:
+            self._is_identified = True
+            self._identifiers = self._reader.identity.identifiers_in(self._partition)
+        if self._is_identified and self._identifiers is None:
             self._block.clear()
-        while identifiers is not None and len(self._block) > self._pressure.block_bytes:
+        while self._identifiers is not None and len(self._block) > self._pressure.block_bytes:
             block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
             with memoryview(self._block) as held, held[:block_bytes] as beginning:
                 block = bytes(beginning)
             del self._block[:block_bytes]
-            await self._stage(blob_names.instance_blob(identifiers, self.blob_version), block)
+            await self._stage(blob_names.instance_blob(self._identifiers, self.blob_version), block)
         self._note_arriving()
 
     async def finish(self, *, is_strict: bool) -> tuple[DicomInstance, Findings]:

@@ -73,7 +73,7 @@ async def test_a_chunk_of_many_fragments(archive: Archive, slow_clock: None, fac
     await upload.receive(file[:start])
     async with counting() as had:
         await upload.receive(file[start:])
-    steps = len(file[start:]) // (64 * 1024)
+    steps = len(file[start:]) // (32 * 1024)
     assert steps <= had() <= steps + 3
     await upload.abandon()
 
