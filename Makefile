@@ -2,8 +2,8 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
 # `make docs` and the benchmarks.
 
-.PHONY: help run viewer quick test check demo docs fsck azurite bench bench-start bench-multipart bench-search package \
-	release lock setup setup-test setup-docs setup-viewer clean
+.PHONY: help run viewer quick test test-worker check demo docs fsck azurite bench bench-start bench-multipart bench-search \
+	package release lock setup setup-test setup-worker setup-docs setup-viewer clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -20,6 +20,13 @@ quick: setup-test  ## the tests that need neither storage nor a server, in a min
 
 test: setup-test setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-worker: setup-test setup-worker  ## what a server makes a difference to, on Azure's own code of a Python worker
+	@SERVED_BY=".venv/bin/python -m tests.support.functions_host {port}" .venv/bin/python -m pytest -q tests/worker \
+		tests/e2e/test_application_insights.py tests/e2e/test_demo.py tests/e2e/test_dicomweb_client.py \
+		tests/e2e/test_disconnects.py tests/e2e/test_memory.py::test_an_instance_of_2_gib tests/http/test_access.py \
+		tests/http/test_bad_input.py tests/http/test_headers.py tests/http/test_representations.py \
+		tests/http/test_retrieve.py tests/http/test_search.py tests/http/test_sign_in.py tests/http/test_store.py $(ARGS)
 
 check: setup-test  ## lint, format and types
 	@.venv/bin/python -m ruff check .
@@ -67,6 +74,9 @@ setup:  ## install what `make run` needs, where it is missing
 setup-test:  ## what tests and checks need
 	@local/setup.sh test
 
+setup-worker:  ## what `make test-worker` needs: Python 3.13, or the one that PYTHON_WORKER names
+	@local/setup.sh worker
+
 setup-docs:  ## what `make docs` needs
 	@local/setup.sh docs
 
@@ -74,4 +84,4 @@ setup-viewer:  ## what `make viewer` needs
 	@local/setup.sh run viewer
 
 clean:  ## remove what was installed and Azurite's data
-	@rm -rf .venv node_modules .viewer .mermaid .azurite dist site
+	@rm -rf .venv .venv-worker node_modules .viewer .mermaid .azurite dist site

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from threading import Thread
 from typing import IO, Final
@@ -89,9 +90,37 @@ def running(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
 
     `options` are more options for Azurite, such as --cert.
 
-    Raises LocalError when a port is taken, when it is not installed, when it does not come up, and at the end when it
-    has ended early.
+    Raises LocalError when a port is taken, when another Azurite has the folder, when it is not installed, when it does
+    not come up, and at the end when it has ended early.
     """
+    with _sole_use(folder), _started(port, folder, *options) as azurite:
+        yield azurite
+
+
+@contextmanager
+def _sole_use(folder: Path | None) -> Iterator[None]:
+    """Keep others that ask for it from a folder: Azurite itself would write into one that another writes into."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "in-use").open("w")
+    except OSError as error:
+        raise LocalError(f"DATA: {folder} is no folder that can be written to: {error.strerror}.") from error
+    with lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except OSError as error:
+            raise LocalError(
+                f"Another Azurite keeps its data in {folder}: name its first port with AZURITE_PORT, or another folder "
+                "with DATA."
+            ) from error
+        yield
+
+
+@contextmanager
+def _started(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]:
     for number in range(port, port + 3):
         if is_taken(number):
             raise LocalError(

@@ -14,6 +14,7 @@ lock() {
 .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 lock requirements.txt --python-version 3.11 --group app "$@"
 lock requirements/run.txt --python-version 3.11 pyproject.toml --group run --constraint requirements.txt "$@"
+lock requirements/worker.txt --python-version 3.13 --group worker "$@"
 lock requirements/node.txt --python-version 3.11 --group node "$@"
 lock requirements/docs.txt --python-version 3.11 --group docs --constraint requirements/run.txt "$@"
 lock requirements/test.txt --python-version 3.11 pyproject.toml examples/requirements.txt --group test \

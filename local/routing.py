@@ -8,7 +8,7 @@ an unlisted method: HEAD and OPTIONS reach only functions that list them.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from shared.web.route_templates import PARAMETER, match
@@ -41,6 +41,15 @@ class Route:
         names = [name.lower() for _, name in PARAMETER.findall(self.template)]
         if len(names) != len(set(names)):
             raise RouteError(f"{self.function_name}: the route {self.template!r} names a parameter twice.")
+
+
+def route_of(function_name: str, trigger: Mapping[str, Any], route_prefix: str) -> Route:
+    """The route of a function by its HTTP trigger, with the fields of a function.json. Raises RouteError."""
+    methods = trigger.get("methods")
+    if not methods:
+        raise RouteError(f"{function_name}: the methods are not listed.")
+    template = "/".join(filter(None, (route_prefix, trigger.get("route") or function_name)))
+    return Route(function_name, template, frozenset(getattr(method, "value", method).upper() for method in methods))
 
 
 def ordered(routes: Iterable[Route]) -> list[Route]:

@@ -8,7 +8,7 @@ import inspect
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.bounded_protocol import bounded_protocol
-from local.routing import Route, RouteError, decoded, find, ordered
+from local.routing import Route, RouteError, decoded, find, ordered, route_of
 
 DEFAULT_BODY_BYTES: Final = 104_857_600
 """The host's limit where FUNCTIONS_REQUEST_BODY_SIZE_LIMIT sets none."""
@@ -41,22 +41,22 @@ def routes_of(functions: Iterable[Function], route_prefix: str = "") -> dict[Rou
         trigger = function.get_trigger()
         if trigger is None or trigger.type != "httpTrigger":
             continue
-        details: dict[str, Any] = trigger.get_dict_repr()
         name, handler = function.get_function_name() or "", function.get_user_function()
-        if not details.get("methods"):
-            raise RouteError(f"{name}: the methods are not listed.")
         if not inspect.iscoroutinefunction(handler):
             raise RouteError(f"{name}: the handler is not an async function.")
-        template = "/".join(filter(None, (route_prefix, details.get("route") or name)))
-        methods = frozenset(getattr(method, "value", method).upper() for method in details["methods"])
-        handlers[Route(name, template, methods)] = handler
+        handlers[route_of(name, trigger.get_dict_repr(), route_prefix)] = handler
     return {route: handlers[route] for route in ordered(handlers)}
+
+
+def http_settings_of(host_json: Path) -> Mapping[str, Any]:
+    """What a host.json sets for HTTP."""
+    settings: Mapping[str, Any] = json.loads(host_json.read_text()).get("extensions", {}).get("http", {})
+    return settings
 
 
 def route_prefix_of(host_json: Path) -> str:
     """The routePrefix of a host.json; the host's default, "api", where it sets none."""
-    settings = json.loads(host_json.read_text())
-    prefix: str = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    prefix: str = http_settings_of(host_json).get("routePrefix", "api")
     return prefix
 
 

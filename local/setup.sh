@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up what the words name, where it is missing or out of date: `run`, what `make run` needs; `test`, what tests and
-# checks need; `docs`, what the site needs; `viewer`, the OHIF viewer. Python packages go into .venv; PYTHON=… chooses its
-# Python. Azurite comes from npm.
+# checks need; `docs`, what the site needs; `viewer`, the OHIF viewer; `worker`, Azure's Python worker. Python packages go
+# into .venv, whose Python PYTHON=… chooses, the worker's into .venv-worker, with PYTHON_WORKER=…. Azurite comes from npm.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -100,6 +100,40 @@ end_azurite() {
     echo "$azurite" >node_modules/.installed
 }
 
+find_python_of_worker() {
+    for candidate in "${PYTHON_WORKER:-python3.13}" "$HOME"/.pyenv/versions/3.13.*/bin/python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+        [ -z "${PYTHON_WORKER:-}" ] || return 0
+    done
+}
+
+# Installs a lock file for the worker, with pip's options.
+install_for_worker() {
+    lock=$1
+    shift
+    .venv-worker/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes \
+        --disable-pip-version-check "$@" -r "$lock" ||
+        fail "pip could not install $lock for the worker: see its message above."
+}
+
+# Azure's Python worker: its packages, and those of the app in a folder of their own, as on Azure.
+install_worker() {
+    wanted=$(cat requirements/worker.txt requirements.txt | cksum)
+    [ "$(cat .venv-worker/.installed 2>/dev/null)" != "$wanted" ] || return 0
+    python=$(find_python_of_worker)
+    [ -n "$python" ] ||
+        fail "The tests on Azure's Python worker need Python 3.13: install it, or name it with PYTHON_WORKER=/path/to/python."
+    echo "Making .venv-worker with $("$python" --version)"
+    "$python" -m venv --clear .venv-worker >/dev/null 2>&1 ||
+        fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
+    install_for_worker requirements/worker.txt
+    install_for_worker requirements.txt --target .venv-worker/app
+    echo "$wanted" >.venv-worker/.installed
+}
+
 digest_of() {
     .venv/bin/python -c 'import base64, hashlib, pathlib, sys
 digest = hashlib.sha512(pathlib.Path(sys.argv[1]).read_bytes()).digest()
@@ -149,6 +183,7 @@ for word in "$@"; do
             install test "that tests and checks need" run docs
             end_azurite
             ;;
+        worker) install_worker ;;
         docs)  # version 11 of mermaid is what the theme, Material, is made for
             install docs "that the site needs"
             fetch mermaid@11.17.2 "which draws diagrams, 18 MB" .mermaid \

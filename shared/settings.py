@@ -139,8 +139,8 @@ class Settings:
     trust_forwarded: bool = _setting(
         _flag,
         False,
-        "Whether X-Forwarded-Host and X-Forwarded-Proto say what clients used. True behind the Functions host, which "
-        "sets both; anyone can send them to a service without a host in front.",
+        "Whether X-Forwarded-Host, X-Forwarded-Proto and X-Forwarded-For say what clients used. True behind the "
+        "Functions host, which sets them; anyone can send them to a service without a host in front.",
     )
     max_request_bytes: int = _setting(
         _number,
@@ -168,6 +168,12 @@ class Settings:
         60,
         "Longest time, in seconds, that a client may take to send the next 256 KiB of a request's body, over it: 408; "
         "and to take the next 256 KiB of an answer, which is then cut off.",
+    )
+    max_caller_requests: int = _setting(
+        _number,
+        32,
+        "Most requests that one caller, by sign-in or else by address, may have under way in a process; the next ones "
+        "wait. Over it for 10 seconds: 503.",
     )
     max_query_length: int = _setting(_number, 8192, "Longest query string, in characters. Over it: 400.")
     max_frames: int = _setting(

@@ -33,7 +33,7 @@ class App:
     ) -> None:
         self.settings = settings
         self._sign_in_problem = settings.sign_in_problem()
-        self.process_work = ProcessWork(settings.max_decoded_bytes, settings.max_frames)
+        self.process_work = ProcessWork(settings.max_decoded_bytes, settings.max_frames, settings.max_caller_requests)
         self.storage_health = StorageHealth(self.archive)
         self._settings_problem: str | None = None
         self._archive = archive

@@ -15,7 +15,7 @@ from functions.edge.app import App, app_of_process
 from functions.edge.headers import with_headers
 from functions.edge.observation import observed
 from functions.edge.problems import problem_of
-from functions.edge.request import api_version, check_lengths
+from functions.edge.request import answer_work, api_version, check_lengths
 from functions.edge.sign_in import check_sign_in
 from functions.routes import ROUTES
 from shared.web.http_function import HttpFunction
@@ -67,7 +67,7 @@ def summaries() -> dict[str, str]:
 async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -> Response:
     try:
         app.check()
-        await check_sign_in(req, row.permission, app)
+        await answer_work(req).enter(await check_sign_in(req, row.permission, app))
         api_version(req)
         check_lengths(req, app.settings)
         from shared.storage.availability import unavailable_storage  # the storage SDKs

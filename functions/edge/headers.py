@@ -36,6 +36,13 @@ def with_headers(req: Request, response: Response, settings: Settings) -> Respon
     return response
 
 
+def client_address(req: Request, settings: Settings) -> str:
+    """The address of the client, from the host in front if the settings trust it, which names it last."""
+    forwarded = req.headers.get("x-forwarded-for", "") if settings.trust_forwarded else ""
+    address: str = forwarded.rpartition(",")[2].strip() or (req.client.host if req.client else "")
+    return address
+
+
 def client_scheme(req: Request, settings: Settings) -> str:
     """The scheme that the client used, from the settings, or from the host in front if the settings trust it."""
     if settings.public_base_url:

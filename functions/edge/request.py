@@ -30,6 +30,7 @@ PARSED_HEADERS: Final = (
     "if-range",
     "origin",
     "range",
+    "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
 )

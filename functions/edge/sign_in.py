@@ -6,6 +6,7 @@ from typing import Final
 from starlette.requests import Request
 
 from functions.edge.app import App
+from functions.edge.headers import client_address
 from shared.errors import DicomWebError, Forbidden, Unauthorized
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
 
@@ -15,22 +16,24 @@ _CHALLENGE: Final = 'Bearer realm="DICOMweb"'
 _logger = logging.getLogger(__name__)
 
 
-async def check_sign_in(req: Request, needed: Permission, app: App) -> None:
-    """Return where the request's token permits what is needed, nothing is needed, or access is anonymous.
+async def check_sign_in(req: Request, needed: Permission, app: App) -> str:
+    """Who asks, if the request's token permits what is needed, nothing is needed, or access is anonymous.
+
+    That is the token's subject, or the client's address. It says which requests are of one caller, and nothing else.
 
     Raises SettingsError where the settings do not say who may use the service, Unauthorized, Forbidden, and Unavailable
     where the authority's keys cannot be had. Does not read the body.
     """
     if needed == NOTHING:
-        return
+        return client_address(req, app.settings)
     app.check_sign_in()
     if app.settings.anonymous_access:
-        return
-    from shared.services.sign_in.tokens import permission_of  # PyJWT, at the first token
+        return client_address(req, app.settings)
+    from shared.services.sign_in.tokens import signed_in  # PyJWT, at the first token
 
     try:
-        permitted = await permission_of(_token(req), app.authority, app.settings.audience)
-        if needed not in permitted:
+        caller = await signed_in(_token(req), app.authority, app.settings.audience)
+        if needed not in caller.permission:
             roles, scopes = (" or ".join(permitting(needed, table)) for table in (ROLES, SCOPES))
             raise Forbidden(
                 f"The token does not permit this. It needs the app role {roles}, or the scope {scopes}; "
@@ -39,6 +42,7 @@ async def check_sign_in(req: Request, needed: Permission, app: App) -> None:
     except (Unauthorized, Forbidden) as error:
         _logger.info("Refused: %s", error)
         raise
+    return caller.subject or client_address(req, app.settings)
 
 
 def challenge(error: DicomWebError) -> dict[str, str] | None:

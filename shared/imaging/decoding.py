@@ -58,7 +58,8 @@ class Decoding:
     """How frames are decoded.
 
     `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it gets.
-    `codec_bytes` is how much the codec holds for each sample, `converts_ybr` whether it turns YBR_FULL into RGB.
+    `codec_bytes` is how much the codec holds for each sample, `converts_ybr` whether it turns YBR_FULL into RGB,
+    `keeps_lock` whether it keeps the interpreter's lock while it works.
     """
 
     read_header: Callable[[bytes], CodestreamHeader] | None = None
@@ -66,6 +67,7 @@ class Decoding:
     plugin: str = ""
     codec_bytes: int = 1
     converts_ybr: bool = False
+    keeps_lock: bool = False
 
 
 for _uid in libjpeg.DECODER_DEPENDENCIES:
@@ -74,12 +76,14 @@ _JPEG: Final = Decoding(jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", 
 _JPEG_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
 _BY_CODING: Final = {
     PixelCoding.NATIVE: Decoding(),
-    PixelCoding.RLE: Decoding(plugin="pylibjpeg"),
+    PixelCoding.RLE: Decoding(plugin="pylibjpeg", keeps_lock=True),
     PixelCoding.JPEG: _JPEG,
     PixelCoding.JPEG_LOSSLESS: Decoding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4),
     # Not pyjpegls: one changed byte in a frame can keep it busy for twenty seconds.
-    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4),
-    PixelCoding.JPEG_2000: Decoding(jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4),
+    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4, keeps_lock=True),
+    PixelCoding.JPEG_2000: Decoding(
+        jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4, keeps_lock=True
+    ),
 }
 DECODINGS: Final[Mapping[str, Decoding]] = MappingProxyType(
     {row.uid: _BY_CODING[row.coding] for row in TRANSFER_SYNTAXES if row.coding}

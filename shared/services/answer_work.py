@@ -2,14 +2,17 @@
 
 There is a budget of bytes for each purpose. An answer takes from them in the order below, each once, so that whoever
 holds the last can finish, and all come to an end whatever clients do. Bytes are taken before they are read, and held
-until the client has them.
+until the client has them. Once a caller holds half of a budget it waits, as it does when too many of its requests are
+under way: there is room for others.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from shared.errors import NotAcceptable, Unavailable
 from shared.services.byte_budget import ByteBudget
@@ -37,12 +40,14 @@ class Purpose(Enum):
 class ProcessWork:
     """The limits of one process.
 
-    `max_decoded_bytes` is the most that one frame may decode to, `max_frames` how many are shown in one picture.
+    `max_decoded_bytes` is the most that one frame may decode to, `max_frames` how many are shown in one picture,
+    `max_caller_requests` how many requests of one caller are under way.
     """
 
-    def __init__(self, max_decoded_bytes: int, max_frames: int) -> None:
+    def __init__(self, max_decoded_bytes: int, max_frames: int, max_caller_requests: int) -> None:
         self.max_decoded_bytes = max_decoded_bytes
         self.max_frames = max_frames
+        self.max_caller_requests = max_caller_requests
         self.turns = asyncio.Semaphore(_AT_ONCE)
         self.budgets = {
             Purpose.TABLE: ByteBudget(32 * 1024**2),
@@ -52,9 +57,34 @@ class ProcessWork:
             Purpose.WORK: ByteBudget(_COPIES * max(64 * 1024**2, max_decoded_bytes)),
         }
 
+        self._callers: WeakValueDictionary[str, _CallerShare] = WeakValueDictionary()
+
     def answer(self) -> "AnswerWork":
         """The share of an answer that begins."""
         return AnswerWork(self)
+
+    def share_of(self, caller: str) -> "_CallerShare":
+        """The share of a caller, which exists as long as an answer of it."""
+        share = self._callers.get(caller)
+        if share is None:
+            share = self._callers[caller] = _CallerShare(self)
+        return share
+
+
+class _CallerShare:
+    def __init__(self, process: ProcessWork) -> None:
+        self.requests = asyncio.Semaphore(process.max_caller_requests)
+        self.budgets = {purpose: ByteBudget(budget.limit_bytes // 2) for purpose, budget in process.budgets.items()}
+
+
+@dataclass(slots=True)
+class _Held:
+    """Bytes that are taken from a budget of the process, and as many or fewer from that of the caller."""
+
+    purpose: Purpose
+    share: _CallerShare | None
+    taken: int = 0
+    callers: int = 0
 
 
 class AnswerWork:
@@ -63,7 +93,9 @@ class AnswerWork:
     def __init__(self, process: ProcessWork, answer: "AnswerWork | None" = None) -> None:
         self._process = process
         self._answer = answer
-        self._held: list[tuple[Purpose, int]] = []
+        self._share: _CallerShare | None = answer._share if answer is not None else None
+        self._is_under_way = False
+        self._held: list[_Held] = []
         self._parts: set[AnswerWork] = set()
         self._has_begun = False
         self._has_ended = False
@@ -91,6 +123,23 @@ class AnswerWork:
         self._parts.add(part)
         return part
 
+    async def enter(self, caller: str) -> None:
+        """Begin to work for a caller, once few enough of its requests are under way.
+
+        Raises Unavailable where that takes too long.
+        """
+        share = self._process.share_of(caller)
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await share.requests.acquire()
+        except TimeoutError:
+            raise Unavailable(
+                f"You have {self._process.max_caller_requests} requests under way: try again when one has ended."
+            ) from None
+        self._share, self._is_under_way = share, True
+        if self._has_ended:
+            self.end()
+
     def begin(self) -> None:
         """Note that the answer has a status: from now on it waits for room as long as it takes."""
         self._has_begun = True
@@ -100,26 +149,28 @@ class AnswerWork:
 
         Raises Unavailable where that takes too long, unless the answer has begun.
         """
-        self._held.append((purpose, await self._take(purpose, size_bytes)))
+        self._held.append(await self._take(purpose, size_bytes))
         if self._has_ended:
             self.end()
 
     def hold_only(self, purpose: Purpose, size_bytes: int) -> None:
         """Give back what was taken for a purpose beyond the bytes that turned out to be needed."""
-        held, self._held = self._held, []
-        for one, taken in held:
-            kept = min(taken, size_bytes) if one is purpose else taken
-            self._process.budgets[one].give_back(taken - kept)
-            self._held.append((one, kept))
+        for held in self._held:
+            if held.purpose is purpose:
+                self._give_back(held, size_bytes)
+
+    def is_roomy(self, purpose: Purpose) -> bool:
+        """Whether so little is held for a purpose that something may be held ahead of its need."""
+        return self._process.budgets[purpose].is_roomy
 
     @asynccontextmanager
     async def holding(self, size_bytes: int) -> AsyncIterator[None]:
         """Hold bytes of the last purpose while work is done. Raises as `hold` does."""
-        taken = await self._take(Purpose.WORK, size_bytes)
+        held = await self._take(Purpose.WORK, size_bytes)
         try:
             yield
         finally:
-            self._process.budgets[Purpose.WORK].give_back(taken)
+            self._give_back(held)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, run in a thread when its turn comes."""
@@ -133,13 +184,32 @@ class AnswerWork:
             self._answer._parts.discard(self)
         for part in list(self._parts):
             part.end()
-        held, self._held = self._held, []
-        for purpose, taken in held:
-            self._process.budgets[purpose].give_back(taken)
+        while self._held:
+            self._give_back(self._held.pop())
+        if self._share is not None and self._is_under_way:
+            self._is_under_way = False
+            self._share.requests.release()
 
-    async def _take(self, purpose: Purpose, size_bytes: int) -> int:
-        whole = self._answer or self
+    async def _take(self, purpose: Purpose, size_bytes: int) -> _Held:
+        wait_seconds = None if (self._answer or self)._has_begun else _WAIT_SECONDS
+        held = _Held(purpose, self._share)
         try:
-            return await self._process.budgets[purpose].take(size_bytes, None if whole._has_begun else _WAIT_SECONDS)
+            if held.share is not None:
+                held.callers = await held.share.budgets[purpose].take(size_bytes, wait_seconds)
+            held.taken = await self._process.budgets[purpose].take(size_bytes, wait_seconds)
         except TimeoutError:
+            self._give_back(held)
             raise Unavailable("The service is busy with other answers: try again.") from None
+        except BaseException:
+            self._give_back(held)
+            raise
+        return held
+
+    def _give_back(self, held: _Held, but_bytes: int = 0) -> None:
+        """Give back all but some of the bytes."""
+        taken, callers = max(held.taken - but_bytes, 0), max(held.callers - but_bytes, 0)
+        held.taken -= taken
+        held.callers -= callers
+        self._process.budgets[held.purpose].give_back(taken)
+        if held.share is not None:
+            held.share.budgets[held.purpose].give_back(callers)

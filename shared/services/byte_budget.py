@@ -9,18 +9,23 @@ class ByteBudget:
     """First come, first served; who asks for more than the whole budget gets all of it."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._free_bytes = limit_bytes
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def taken_bytes(self) -> int:
         """How much is held."""
-        return self._limit_bytes - self._free_bytes
+        return self.limit_bytes - self._free_bytes
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether less than half is held, and nobody waits."""
+        return 2 * self.taken_bytes < self.limit_bytes and not self._waiting
 
     async def take(self, size_bytes: int, wait_seconds: float | None = None) -> int:
         """Wait for bytes; returns what to give back. Raises TimeoutError where they are not free in time."""
-        wanted = min(size_bytes, self._limit_bytes)
+        wanted = min(size_bytes, self.limit_bytes)
         if wanted <= self._free_bytes and not self._waiting:
             self._free_bytes -= wanted
             return wanted

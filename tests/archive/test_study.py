@@ -66,6 +66,15 @@ def test_a_series_and_a_study_go_with_their_last_instance() -> None:
     assert without_instances(study, [instances[1].facts]) is None
 
 
+def test_what_is_not_there_cannot_be_removed_and_nothing_makes_no_study() -> None:
+    study = stored(new_instance("2", "1"))
+    with pytest.raises(KeyError):
+        without_instances(study, [new_instance("3", "1").facts])
+    with pytest.raises(ValueError, match="begins with an instance"):
+        stored()
+    assert with_instances(study, [], LATER) == study
+
+
 def test_removing_what_was_added_restores_the_record() -> None:
     before = stored(new_instance("2", "1"))
     added = [new_instance("3", "2", modality="MR"), new_instance("2", "3", transfer_syntax_uid="1.2.840.10008.1.2.5")]

@@ -308,6 +308,8 @@ class TestDeflated:
 
     def test_that_is_not_deflated_is_refused(self) -> None:
         assert "cannot be inflated" in refusal(part10_of(b"\xff" * 100, DeflatedExplicitVRLittleEndian))
+        with pytest.raises(DicomFileError, match="not those of a deflated file"):
+            inflate_file(part10(image(b"pixels")))
 
 
 class TestAfterPixelData:

@@ -15,6 +15,7 @@ from shared.errors import BadRequest
 @pytest.mark.parametrize("text", ["1", "1.2.840.10008.1.2", "0.0", "1.02.3", "1" * 64])
 def test_uids(text: str) -> None:
     assert is_uid(text)
+    assert uid_of_path(text, "series") == text
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,14 @@ def test_resources_have_a_level_and_a_path(partition: str, below: tuple[str, ...
     in_partition = path if partition == DEFAULT_PARTITION else f"partitions/{partition}/{path}"
     assert (resource.level, resource.path) == (level, in_partition)
     assert ResourceIdentifiers.of_path(in_partition) == resource
+
+
+def test_only_a_resource_that_names_an_instance_is_one() -> None:
+    study = StudyKey("hospital-1", "1.2")
+    assert ResourceIdentifiers(study, "3.4", "5.6").instance == InstanceIdentifiers(study, "3.4", "5.6")
+    assert ResourceIdentifiers(study, "3.4").instance is ResourceIdentifiers(study).instance is None
+    assert InstanceIdentifiers(study, "3.4", "5.6").study_instance_uid == "1.2"
+    assert ResourceIdentifiers(study, "3.4").study_instance_uid == "1.2"
 
 
 def test_instances_have_a_path() -> None:

@@ -10,7 +10,7 @@ from azure.functions.decorators.function_app import Function
 
 from local.server import routes_of
 from shared.archive.terms import is_indexed
-from shared.dicom.attributes import SEARCHABLE
+from shared.dicom.attributes import ATTRIBUTES, SEARCHABLE, Level
 from shared.dicom.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
 from shared.openapi import statuses
 from shared.openapi.statuses import Statuses
@@ -56,6 +56,14 @@ def test_the_conformance_statement_lists_every_searchable_attribute() -> None:
     expected = [(key.keyword, ".".join(key.path), key.level.word, ", ".join(matched_by(key.vr))) for key in SEARCHABLE]
     check_rows("docs/conformance.md", "attribute", expected)
     assert [key.keyword for key in SEARCHABLE if not is_indexed(key)] == ["StudyInstanceUID", "InstanceNumber"]
+
+
+def test_the_conformance_statement_lists_what_searches_return_unasked() -> None:
+    expected = [
+        (level.word, ", ".join(known.keyword for known in ATTRIBUTES if known.is_returned and known.level is level))
+        for level in Level
+    ]
+    check_rows("docs/conformance.md", "of each", expected)
 
 
 def test_the_conformance_statement_lists_the_transfer_syntaxes_that_can_be_transcoded() -> None:

@@ -18,7 +18,7 @@ STORED = {"Accept": "application/dicom; transfer-syntax=*"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
-    with watched(tmp_path_factory.mktemp("server") / "log") as running:
+    with watched(tmp_path_factory.mktemp("server") / "log", MAX_STALLED_SECONDS="2") as running:
         yield running
 
 
@@ -56,6 +56,16 @@ def test_a_client_that_leaves_a_retrieve_stops_it(server: WatchedServer, client:
         next(response.iter_raw())
     server.wait_for_line(rf"transaction=RetrieveInstance .* study={image.StudyInstanceUID} end=left")
     assert len(client.get(path_of(image), headers=STORED).content) > LARGE_BYTES
+    assert client.delete(path_of(image)).status_code == 204
+
+
+def test_a_client_that_takes_nothing_is_left(server: WatchedServer, client: httpx.Client) -> None:
+    image = dataset(PixelData=bytes(LARGE_BYTES))
+    assert client.post("/studies", content=part10(image), headers=DICOM).status_code == 200
+    request = f"GET /v2{path_of(image)} HTTP/1.1\r\nHost: h\r\nAccept: {STORED['Accept']}\r\n\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=60) as connection:
+        connection.sendall(request.encode())
+        server.wait_for_line(rf"transaction=RetrieveInstance .* study={image.StudyInstanceUID} end=left")
     assert client.delete(path_of(image)).status_code == 204
 
 

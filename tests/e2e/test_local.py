@@ -78,6 +78,20 @@ def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
         assert not re.search(r"Traceback|Unclosed", errors)
 
 
+def test_a_folder_of_data_belongs_to_one_azurite(tmp_path: Path) -> None:
+    port = free_ports(4)
+    with started(port=port, DATA=str(tmp_path)) as process:
+        first_line(process)
+        status, errors = run(port=free_ports(4), DATA=str(tmp_path))
+        assert status == 1
+        assert errors == (
+            f"Another Azurite keeps its data in {tmp_path}: name its first port with AZURITE_PORT, or another folder "
+            "with DATA.\n"
+        )
+    with started(port=port, DATA=str(tmp_path)) as process:
+        assert first_line(process).startswith("Serving")
+
+
 def test_only_clients_on_this_machine_are_served() -> None:
     port = free_ports(4)
     with started(port=port) as process:
@@ -186,8 +200,17 @@ def blobs(storage: azurite.Azurite) -> BlobServiceClient:
     return BlobServiceClient.from_connection_string(storage.connection_string)
 
 
-def test_azurite_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_azurite_that_does_not_start_says_why() -> None:
+    options = ("--cert", "no-such-file", "--key", "no-such-file")
+    with (
+        pytest.raises(LocalError, match=r"^Azurite ended while starting: ."),
+        azurite.running(free_ports(3), None, *options),
+    ):
+        pass
+
+
+def test_data_needs_a_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
-    with pytest.raises(LocalError, match=r"^Azurite ended while starting: ."), azurite.running(free_ports(3), file):
+    with pytest.raises(LocalError, match="no folder that can be written to"), azurite.running(free_ports(3), file):
         pass

@@ -1,12 +1,7 @@
 """What the Functions host and the Python worker require of the functions before they serve any."""
 
-import json
 import re
-import subprocess
-import sys
-from importlib.util import find_spec
 from inspect import signature
-from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -21,26 +16,6 @@ from starlette.routing import Route as FastApiRoute
 
 from local.routing import find
 from local.server import routes_of
-
-ROOT = Path(__file__).parents[2]
-
-# Prints the names under which the worker's own code registers the functions; fails for one that it does not accept.
-INDEX = """
-import json
-from types import SimpleNamespace
-from azure.functions.decorators.core import BindingDirection
-from azure_functions_runtime.bindings.meta import load_binding_registry
-from azure_functions_runtime.functions import Registry
-from azure_functions_runtime.http_v2 import HttpV2Registry
-from azure_functions_runtime.loader import index_function_app
-
-load_binding_registry()
-directions = SimpleNamespace(out=BindingDirection.OUT.value, inout=BindingDirection.INOUT.value, undefined=None)
-registry, functions = Registry(), index_function_app("function_app.py")
-assert HttpV2Registry.http_v2_enabled(), "bodies would not be streamed"
-entered = [registry.add_indexed_function(function, SimpleNamespace(BindingInfo=directions)) for function in functions]
-print(json.dumps([[info.name, info.is_async, info.is_http_func] for info in entered]))
-"""
 
 
 def is_http(function: Function) -> bool:
@@ -80,12 +55,3 @@ def test_no_function_has_a_path_that_fastapi_itself_answers(functions: list[Func
 def test_no_function_has_a_path_of_the_host(functions: list[Function], path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
         assert find(routes_of(functions), method, f"/{path}/functions") is None
-
-
-@pytest.mark.skipif(find_spec("azure_functions_runtime") is None, reason="the worker's code needs Python 3.13")
-def test_the_worker_itself_registers_every_function(functions: list[Function]) -> None:
-    done = subprocess.run([sys.executable, "-c", INDEX], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    assert sorted(json.loads(done.stdout)) == sorted(
-        [function.get_function_name(), True, is_http(function)] for function in functions
-    )

@@ -68,6 +68,7 @@ OTHERWISE = {
     "max_request_seconds",
     "max_inflated_bytes",
     "max_stalled_seconds",
+    "max_caller_requests",
     "max_searched_postings",
     "max_searched_studies",
     "default_search_limit",

@@ -123,6 +123,10 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("StudyDate=20200101-20200101&StudyTime=23-02", "00080020 and 00080030 ends before it begins"),
         ("SeriesNumber=1*", "SeriesNumber must be a number"),
         ("PatientName=a%3Db%3Dc%3Dd", "more than 3 component groups"),
+        (
+            "PatientName=a%3Db%5Cc%3Dd&multiplevaluematching=true",
+            "PatientName takes one value where it has component groups",
+        ),
         ("PatientName=" + "a*" * 600, "longer than 1024 characters"),
         ("PatientName=%ff", "not UTF-8"),
         ("PatientName=%ED%A0%80", "not UTF-8"),

@@ -18,52 +18,13 @@ from shared.search.search_response import (
 )
 from shared.settings import Settings
 from tests.support.default_partition import study_key
+from tests.support.documents import CONFORMANCE, rows
 
 URL: Final = "https://dicom.example.org/v2"
 UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-# What the conformance statement and PS3.18 Tables 10.6.3-3 to -5 say of each level.
+# PS3.18 Tables 10.6.3-3 to -5, and what the conformance statement adds to them.
 RETURNED: Final = {
-    Level.STUDY: (
-        "SpecificCharacterSet",
-        "StudyDate",
-        "StudyTime",
-        "AccessionNumber",
-        "InstanceAvailability",
-        "ModalitiesInStudy",
-        "ReferringPhysicianName",
-        "TimezoneOffsetFromUTC",
-        "StudyDescription",
-        "RetrieveURL",
-        "PatientName",
-        "PatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "StudyInstanceUID",
-        "StudyID",
-        "NumberOfStudyRelatedSeries",
-        "NumberOfStudyRelatedInstances",
-    ),
-    Level.SERIES: (
-        "Modality",
-        "SeriesDescription",
-        "ManufacturerModelName",
-        "SeriesInstanceUID",
-        "SeriesNumber",
-        "NumberOfSeriesRelatedInstances",
-        "PerformedProcedureStepStartDate",
-        "PerformedProcedureStepStartTime",
-        "RequestAttributesSequence",
-    ),
-    Level.INSTANCE: (
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "AvailableTransferSyntaxUID",
-        "InstanceNumber",
-        "NumberOfFrames",
-        "Rows",
-        "Columns",
-        "BitsAllocated",
-    ),
+    level: keywords.split(", ") for level, (_, keywords) in zip(Level, rows(CONFORMANCE, "of each"), strict=True)
 }
 
 

@@ -7,4 +7,4 @@ from shared.settings import Settings
 def answer_work(settings: Settings | None = None) -> AnswerWork:
     """That share, by the default settings unless others are given."""
     known = settings or Settings()
-    return ProcessWork(known.max_decoded_bytes, known.max_frames).answer()
+    return ProcessWork(known.max_decoded_bytes, known.max_frames, known.max_caller_requests).answer()

@@ -32,8 +32,8 @@ def check_rows(document: str, heading: str, expected: Iterable[Iterable[str]], s
         text = text.partition(f"\n## {section}\n")[2]
     documented = [" | ".join(row) for row in rows(text, heading)]
     wanted = [" | ".join(row) for row in expected]
-    lacking = [row for row in wanted if row not in documented]
-    wrong = [row for row in documented if row not in wanted]
+    lacking = [f"| {row} |" for row in wanted if row not in documented]
+    wrong = [f"| {row} |" for row in documented if row not in wanted]
     place = f"{document}, the table whose header begins with '{heading}'"
     assert not lacking, "\n".join([f"{place} lacks:", *lacking])
     assert not wrong, "\n".join([f"{place} has what the code does not:", *wrong])

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.web.entity_tags import entity_tag, names_tag
+from shared.web.entity_tags import caching_headers, entity_tag, names_tag
 
 
 def test_tells_facts_apart() -> None:
@@ -24,3 +24,11 @@ def test_a_header_that_names_it(header: str) -> None:
 @pytest.mark.parametrize("header", [None, "", '"b"', "a", '"A"', '"a', 'W/"b"'])
 def test_a_header_that_does_not(header: str | None) -> None:
     assert not names_tag(header, '"a"')
+
+
+def test_a_browser_may_keep_the_answer_for_its_user_and_has_to_ask_each_time() -> None:
+    assert caching_headers('"a"') == {
+        "ETag": '"a"',
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Accept-Encoding",
+    }

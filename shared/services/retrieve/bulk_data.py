@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS
+from pydicom.dataset import Dataset
+
+from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS, is_path
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 from shared.errors import NotFound
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
-from shared.services.retrieve.file_header import Header, read_header_of
+from shared.services.retrieve.file_header import read_header_of
 from shared.services.retrieve.frames import frames_of
+from shared.services.retrieve.long_value import find_long_value
 from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_instances import find_instance
@@ -73,19 +76,29 @@ async def bulk_value(file: StoredFile, work: AnswerWork, path: str) -> Content:
     table = file.frames
     if path in PIXEL_DATA_PATHS and table is not None and not table.is_encapsulated:
         return await _pixel_data(file, work, path, location, table.value_bytes)
+    if not is_path(path):
+        raise NotFound("The instance has no such bulk value.")
+    if "/" not in path and (found := await find_long_value(file, int(path, 16), work)) is not None:
+        await work.hold(Purpose.CHUNK, CHUNK_BYTES)
+        media_type, syntax = _types(path, found.others)
+        return Content(location, media_type, syntax, found.size_bytes, found.read)
     header = await read_header_of(file, work)
     try:
         value, _ = await work.run(lambda: find_bulk_value(header.data_set, path, limits=header.limits))
     except NoSuchBulkValue as error:
         raise NotFound("The instance has no such bulk value.") from error
-    media_type = _document_type(header) if path == _ENCAPSULATED_DOCUMENT else OCTET_STREAM
-    return in_memory(location, media_type, EXPLICIT_VR_LITTLE_ENDIAN if media_type == OCTET_STREAM else None, value)
+    return in_memory(location, *_types(path, header.data_set), value)
 
 
-def _document_type(header: Header) -> str:
-    """The media type that the instance gives its document (PS3.3 C.24.2)."""
-    text = (raw_value(header.data_set, _DOCUMENT_TYPE) or b"").decode("latin-1").strip("\0 ").lower()
-    return text if _MEDIA_TYPE.fullmatch(text) else OCTET_STREAM
+def _types(path: str, data_set: Dataset) -> tuple[str, str | None]:
+    """The media type of a value, and the transfer syntax if it is octets.
+
+    A document has the media type that its instance gives it (PS3.3 C.24.2).
+    """
+    text = (raw_value(data_set, _DOCUMENT_TYPE) or b"").decode("latin-1").strip("\0 ").lower()
+    if path == _ENCAPSULATED_DOCUMENT and _MEDIA_TYPE.fullmatch(text) and text != OCTET_STREAM:
+        return text, None
+    return OCTET_STREAM, EXPLICIT_VR_LITTLE_ENDIAN
 
 
 async def _pixel_data(file: StoredFile, work: AnswerWork, path: str, location: str, size_bytes: int) -> Content:

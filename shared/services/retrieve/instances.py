@@ -134,7 +134,10 @@ async def _files(
                 return None
             raise Unavailable("The file of an instance cannot be read.") from error
 
-    async with aclosing(fetch_ahead(records, open_next, lambda: ahead)) as opened:
+    def room_ahead() -> int:
+        return ahead if work.is_roomy(Purpose.CHUNK) else 0
+
+    async with aclosing(fetch_ahead(records, open_next, room_ahead)) as opened:
         async for content in opened:
             if content is not None:
                 yield content

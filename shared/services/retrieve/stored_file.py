@@ -9,7 +9,7 @@ from shared.archive.instance import Elsewhere, InstanceFacts, InstanceWithFrames
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.transfer_syntaxes import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable, NotFound
-from shared.services.answer_work import AnswerWork, Purpose
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.storage import blob_names
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def read_of(data: bytes) -> Callable[[int, int], AsyncIterator[bytes]]:
     """The `read` of a file that is held in memory as `data`."""
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        yield data[offset : offset + length]
+        end = min(offset + length, len(data))
+        for start in range(offset, end, CHUNK_BYTES):
+            yield data[start : min(start + CHUNK_BYTES, end)]
 
     return read

@@ -6,7 +6,8 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from shared.imaging.decoding import DecodedFrame, decode_frame
+from shared.imaging import codec_process
+from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
 from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
@@ -43,7 +44,7 @@ class StoredImage:
 
     def decode(self, frame: bytes) -> DecodedFrame:
         """Decode the bytes of a frame as they are stored. Slow. Raises NotAcceptable."""
-        return decode_frame(
+        return codec_process.decode(
             frame,
             self.file.transfer_syntax_uid,
             self.pixels,

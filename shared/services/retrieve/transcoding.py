@@ -9,8 +9,9 @@ from numpy import packbits
 
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from shared.errors import NotAcceptable
+from shared.imaging import codec_process
 from shared.imaging.decoding import DecodedFrame
-from shared.imaging.encoding import encode_frame, pixels_encoded
+from shared.imaging.encoding import pixels_encoded
 from shared.imaging.image_pixels import ImagePixels
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
@@ -72,7 +73,8 @@ async def transcoded_frames(
 def _transcoded(frame: DecodedFrame, transfer_syntax_uid: str) -> TranscodedFrame:
     if transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN:
         return TranscodedFrame(_native(frame), frame.pixels)
-    return TranscodedFrame(encode_frame(frame, transfer_syntax_uid), pixels_encoded(frame.pixels, transfer_syntax_uid))
+    encoded = codec_process.encode(frame, transfer_syntax_uid)
+    return TranscodedFrame(encoded, pixels_encoded(frame.pixels, transfer_syntax_uid))
 
 
 def _native(frame: DecodedFrame) -> bytes:

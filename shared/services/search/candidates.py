@@ -34,20 +34,22 @@ _REPAIRED: Final = 8  # stale postings that one search removes
 _STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
-# The keywords whose postings are followed in preference, most selective first; the first ones single out studies.
-_SELECTIVE: Final = (
+# The keywords whose postings are followed in preference, most selective first. The first ones single out studies.
+_SINGLING_OUT: Final = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
     "AccessionNumber",
     "RequestAttributesSequence.RequestedProcedureID",
     "RequestAttributesSequence.ScheduledProcedureStepID",
     "PatientID",
+)
+_SELECTIVE: Final = (
+    *_SINGLING_OUT,
     "PatientName",
     "PatientBirthDate",
     "StudyDate",
     "PerformedProcedureStepStartDate",
 )
-_SINGLING_OUT: Final = _SELECTIVE[:6]
 _BY_SELECTIVITY: Final = dict.fromkeys((*_SELECTIVE, *sorted(key.keyword for key in SEARCHABLE)))
 _RANK: Final = {keyword: rank for rank, keyword in enumerate(_BY_SELECTIVITY)}
 

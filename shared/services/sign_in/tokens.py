@@ -1,6 +1,7 @@
 """Whether a bearer token is from the authority and for this service (RFC 9068 4, RFC 8725), and what it permits."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
@@ -24,13 +25,22 @@ _REASONS: Final = (
 )
 
 
-async def permission_of(token: str, authority: Authority, audiences: Collection[str]) -> Permission:
-    """What a token of the authority for one of the audiences permits.
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who has signed in: the token's subject, which says nothing outside the authority, and what the token permits."""
+
+    subject: str
+    permission: Permission
+
+
+async def signed_in(token: str, authority: Authority, audiences: Collection[str]) -> SignedIn:
+    """Who has a token of the authority for one of the audiences.
 
     Raises Unauthorized for any other token, and Unavailable where the authority's keys cannot be had.
     """
     try:
-        return permitted_by(await _claims(token, authority, audiences))
+        claims = await _claims(token, authority, audiences)
+        return SignedIn(str(claims.get("sub", "")), permitted_by(claims))
     except (jwt.PyJWTError, RecursionError) as error:
         # Without the cause, whose message quotes the token.
         raise Unauthorized(next(reason for kind, reason in _REASONS if isinstance(error, kind))) from None

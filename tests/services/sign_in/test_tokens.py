@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 from shared.errors import Unauthorized, Unavailable
 from shared.services.sign_in.authority import Authority
-from shared.services.sign_in.tokens import permission_of
+from shared.services.sign_in.tokens import signed_in
 from shared.web.permissions import Permission
 from tests.support.refused_tokens import REFUSED
 from tests.support.token_issuer import (
@@ -49,7 +49,7 @@ def authority(issuer: Issuer) -> Authority:
 async def test_refused(authority: Authority, name: str) -> None:
     given_token, reason = REFUSED[name]
     with pytest.raises(Unauthorized, match=reason) as raised:
-        await permission_of(given_token, authority, AUDIENCES)
+        await signed_in(given_token, authority, AUDIENCES)
     assert raised.value.__cause__ is None
 
 
@@ -65,13 +65,13 @@ async def test_refused(authority: Authority, name: str) -> None:
     ],
 )
 async def test_accepted(authority: Authority, given_token: str, permission: Permission) -> None:
-    assert await permission_of(given_token, authority, AUDIENCES) == permission
+    assert (await signed_in(given_token, authority, AUDIENCES)).permission == permission
 
 
 async def test_clocks_may_differ_by_some_seconds(authority: Authority) -> None:
     now = int(time.time())
     for given_token in (token(exp=now - 5, **OWNER), token(nbf=now + 30, iat=now + 30, **OWNER)):
-        assert await permission_of(given_token, authority, AUDIENCES) == BOTH
+        assert (await signed_in(given_token, authority, AUDIENCES)).permission == BOTH
 
 
 @given(
@@ -81,7 +81,7 @@ async def test_clocks_may_differ_by_some_seconds(authority: Authority) -> None:
 )
 def test_any_text_is_refused(text: str) -> None:
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, pytest.raises((Unauthorized, Unavailable)):
-        runner.run(permission_of(text, Authority("http://127.0.0.1:9"), AUDIENCES))
+        runner.run(signed_in(text, Authority("http://127.0.0.1:9"), AUDIENCES))
 
 
 async def test_es256_only_with_its_own_curve(issuer: Issuer) -> None:
@@ -91,10 +91,10 @@ async def test_es256_only_with_its_own_curve(issuer: Issuer) -> None:
     for name, algorithm in (("P-256", "ES256"), ("P-384", "ES384")):
         signed = jwt.encode(claims(**OWNER), keys[name], algorithm, {"kid": name})
         if name == "P-256":
-            assert await permission_of(signed, authority, AUDIENCES) == BOTH
+            assert (await signed_in(signed, authority, AUDIENCES)).permission == BOTH
         else:
             with pytest.raises(Unauthorized, match="does not publish"):
-                await permission_of(signed, authority, AUDIENCES)
+                await signed_in(signed, authority, AUDIENCES)
 
 
 @pytest.mark.parametrize(
@@ -107,31 +107,31 @@ async def test_a_key_is_used_for_what_it_is_published_for(issuer: Issuer, member
     )
     authority = Authority(issuer.url)
     with pytest.raises(Unauthorized, match=reason):
-        await permission_of(token(**OWNER), authority, AUDIENCES)
-    assert await permission_of(token("second", **OWNER), authority, AUDIENCES) == BOTH
+        await signed_in(token(**OWNER), authority, AUDIENCES)
+    assert (await signed_in(token("second", **OWNER), authority, AUDIENCES)).permission == BOTH
 
 
 async def test_keys_are_fetched_once(issuer: Issuer, authority: Authority) -> None:
-    await asyncio.gather(*(permission_of(token(**OWNER), authority, AUDIENCES) for _ in range(20)))
+    await asyncio.gather(*(signed_in(token(**OWNER), authority, AUDIENCES) for _ in range(20)))
     assert issuer.fetches == 1
 
 
 async def test_made_up_keys_do_not_become_requests_to_the_authority(issuer: Issuer, authority: Authority) -> None:
-    await permission_of(token(**OWNER), authority, AUDIENCES)
+    await signed_in(token(**OWNER), authority, AUDIENCES)
     for number in range(50):
         with pytest.raises(Unauthorized):
-            await permission_of(token(kid=f"made-up-{number}", **OWNER), authority, AUDIENCES)
+            await signed_in(token(kid=f"made-up-{number}", **OWNER), authority, AUDIENCES)
     assert issuer.fetches == 1
 
 
 async def test_a_rotated_key_is_found_and_the_old_one_forgotten(issuer: Issuer) -> None:
     authority = Authority(issuer.url, min_seconds_between_fetches=0)
-    await permission_of(token(**OWNER), authority, AUDIENCES)
+    await signed_in(token(**OWNER), authority, AUDIENCES)
     issuer.publish(jwk("second"))
-    assert await permission_of(token("second", **OWNER), authority, AUDIENCES) == BOTH
+    assert (await signed_in(token("second", **OWNER), authority, AUDIENCES)).permission == BOTH
     assert issuer.fetches == 2
     with pytest.raises(Unauthorized):
-        await permission_of(token(**OWNER), authority, AUDIENCES)
+        await signed_in(token(**OWNER), authority, AUDIENCES)
 
 
 async def test_keys_that_are_old_are_used_while_they_are_fetched_again(
@@ -139,17 +139,17 @@ async def test_keys_that_are_old_are_used_while_they_are_fetched_again(
 ) -> None:
     monkeypatch.setattr("shared.services.sign_in.authority._MAX_AGE_SECONDS", 0)
     authority = Authority(issuer.url, min_seconds_between_fetches=0)
-    await permission_of(token(**OWNER), authority, AUDIENCES)
+    await signed_in(token(**OWNER), authority, AUDIENCES)
     issuer.documents["/keys"] = None
     for _ in range(3):
-        assert await permission_of(token(**OWNER), authority, AUDIENCES) == BOTH
+        assert (await signed_in(token(**OWNER), authority, AUDIENCES)).permission == BOTH
         await asyncio.sleep(0.1)
     assert issuer.fetches > 1
     issuer.publish(jwk("second"))
     with pytest.raises(Unauthorized):
-        await permission_of(token(kid="unknown"), authority, AUDIENCES)
+        await signed_in(token(kid="unknown"), authority, AUDIENCES)
     with pytest.raises(Unauthorized):
-        await permission_of(token(**OWNER), authority, AUDIENCES)
+        await signed_in(token(**OWNER), authority, AUDIENCES)
 
 
 BROKEN: dict[str, Any] = {
@@ -177,13 +177,13 @@ async def test_an_unusable_authority_is_unavailable(
     issuer.documents[path] = document
     authority = Authority(issuer.url, min_seconds_between_fetches=0)
     with pytest.raises(Unavailable):
-        await permission_of(token(**OWNER), authority, AUDIENCES)
+        await signed_in(token(**OWNER), authority, AUDIENCES)
     assert "AUTHORITY" in caplog.text
     assert "c2VjcmV0" not in caplog.text
     issuer.documents[path] = whole
-    assert await permission_of(token(**OWNER), authority, AUDIENCES) == BOTH
+    assert (await signed_in(token(**OWNER), authority, AUDIENCES)).permission == BOTH
 
 
 async def test_an_authority_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable):
-        await permission_of(token(**OWNER), Authority("http://127.0.0.1:9"), AUDIENCES)
+        await signed_in(token(**OWNER), Authority("http://127.0.0.1:9"), AUDIENCES)

@@ -1,0 +1,134 @@
+"""Codecs in processes of their own: the same results and refusals, whatever happens to the process."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+
+from shared.errors import NotAcceptable
+from shared.imaging import codec_process
+from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
+from shared.imaging.encoding import ENCODINGS, encode_frame
+from shared.imaging.image_pixels import ImagePixels
+
+SIDE = 400
+LIMIT = 1024**3
+EVERY_ENCODING = pytest.mark.parametrize("uid", ENCODINGS)
+
+
+@pytest.fixture(autouse=True)
+def new_processes() -> Iterator[None]:
+    codec_process.close()
+    yield
+    codec_process.close()
+
+
+def frame_of(samples_per_pixel: int = 1, side: int = SIDE) -> DecodedFrame:
+    shape = (side, side) if samples_per_pixel == 1 else (side, side, samples_per_pixel)
+    samples = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8 if samples_per_pixel > 1 else "<u2")
+    bits = 8 * samples.itemsize
+    color = "RGB" if samples_per_pixel > 1 else "MONOCHROME2"
+    return DecodedFrame(samples, ImagePixels(side, side, samples_per_pixel, bits, bits, False, color))
+
+
+def process_id() -> int:
+    (process,) = codec_process._idle
+    return process.process.pid
+
+
+@EVERY_ENCODING
+@pytest.mark.parametrize("samples_per_pixel", [1, 3])
+def test_results_are_those_of_this_process(uid: str, samples_per_pixel: int) -> None:
+    frame = frame_of(samples_per_pixel)
+    encoded = codec_process.encode(frame, uid)
+    assert encoded == encode_frame(frame, uid)
+    decoded = codec_process.decode(encoded, uid, frame.pixels, max_frame_bytes=LIMIT)
+    expected = decode_frame(encoded, uid, frame.pixels, max_frame_bytes=LIMIT)
+    assert decoded.pixels == expected.pixels
+    assert decoded.samples.dtype == expected.samples.dtype
+    assert np.array_equal(decoded.samples, expected.samples)
+    assert process_id() != os.getpid()
+
+
+def test_what_keeps_no_lock_or_is_small_needs_no_process() -> None:
+    small = frame_of(side=64)
+    for uid in ENCODINGS:
+        codec_process.decode(codec_process.encode(small, uid), uid, small.pixels, max_frame_bytes=LIMIT)
+    large = frame_of()
+    native = "1.2.840.10008.1.2.1"
+    codec_process.decode(large.samples.tobytes(), native, large.pixels, max_frame_bytes=LIMIT, vr="OW")
+    assert codec_process._idle == []
+
+
+@EVERY_ENCODING
+def test_a_refusal_says_what_this_process_would(uid: str) -> None:
+    frame = frame_of()
+    damaged = codec_process.encode(frame, uid)[:100].ljust(100_000, b"\0")
+    with pytest.raises(NotAcceptable) as expected:
+        decode_frame(damaged, uid, frame.pixels, max_frame_bytes=LIMIT)
+    with pytest.raises(NotAcceptable) as refused:
+        codec_process.decode(damaged, uid, frame.pixels, max_frame_bytes=LIMIT)
+    assert str(refused.value) == str(expected.value)
+    wide = DecodedFrame(frame.samples.astype("<u8"), ImagePixels(SIDE, SIDE, 1, 64, 64, False, "MONOCHROME2"))
+    with pytest.raises(NotAcceptable, match="Bits Allocated of 64 cannot be encoded"):
+        codec_process.encode(wide, uid)
+
+
+def test_a_process_that_dies_refuses_its_frame_and_is_replaced() -> None:
+    frame, uid = frame_of(), next(iter(ENCODINGS))
+    encoded = codec_process.encode(frame, uid)
+    first = process_id()
+    os.kill(first, 9)
+    with pytest.raises(NotAcceptable, match="damaged, or takes too long"):
+        codec_process.encode(frame, uid)
+    assert codec_process.encode(frame, uid) == encoded
+    assert process_id() != first
+
+
+def test_a_frame_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, uid = frame_of(), next(iter(ENCODINGS))
+    monkeypatch.setattr(codec_process, "_MAX_SECONDS", 0.001)  # it takes longer to start
+    with pytest.raises(NotAcceptable, match="damaged, or takes too long"):
+        codec_process.encode(frame, uid)
+    assert codec_process._idle == []
+
+
+def test_a_process_knows_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_CONNECTION_STRING", "AccountKey=secret")
+    codec_process.encode(frame_of(), next(iter(ENCODINGS)))
+    environment = Path(f"/proc/{process_id()}/environ")
+    if not environment.exists():
+        pytest.skip("/proc is Linux'")
+    assert b"secret" not in environment.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "uid", [uid for uid, decoding in DECODINGS.items() if decoding.keeps_lock and uid in ENCODINGS]
+)
+def test_other_threads_run_meanwhile(uid: str) -> None:
+    """Counted in steps of another thread, beside the codec in this process, which lets it make few."""
+    frame = frame_of(side=1500)
+    codec_process.encode(frame_of(), uid)  # starts the process
+
+    def steps_during(work: Callable[[], object]) -> int:
+        steps, is_done = 0, Event()
+
+        def step() -> None:
+            nonlocal steps
+            while not is_done.is_set():
+                steps += 1
+                is_done.wait(0.0005)
+
+        other = Thread(target=step)
+        other.start()
+        work()
+        is_done.set()
+        other.join()
+        return steps
+
+    here = steps_during(lambda: encode_frame(frame, uid))
+    there = steps_during(lambda: codec_process.encode(frame, uid))
+    assert there > 2 * here + 10
