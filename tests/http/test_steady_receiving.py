@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from random import Random
 
 import httpx
 import pytest
@@ -151,3 +152,34 @@ async def test_others_store_large_headers_while_one_stalls(
         assert not attack.done()
         attack.cancel()
         await asyncio.gather(attack, return_exceptions=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_uploads_that_grow_stall_and_leave_all_end(
+    functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = Random(seed)
+    files = [large_header(size, value) for size in (10_000, 200_000, 800_000) for value in (8, 60, 2000)]
+
+    async def sending(content: bytes, fate: str) -> AsyncIterator[bytes]:
+        end = len(content) if fate == "whole" else random.randrange(len(content))
+        for start in range(0, end, 64 * KIB):
+            yield content[start : min(start + 64 * KIB, end)]
+            await asyncio.sleep(random.choice((0, 0, 0.01)))
+        if fate == "stalls":
+            await asyncio.Event().wait()
+
+    async with app_client(functions, archive, monkeypatch, max_stalled_seconds=1, max_caller_requests=100) as client:
+
+        async def upload(fate: str) -> tuple[str, int]:
+            headers = {"Content-Type": "application/dicom"}
+            response = await client.post("/studies", content=sending(random.choice(files), fate), headers=headers)
+            return fate, response.status_code
+
+        fates = random.choices(("whole", "stalls", "cut"), (2, 1, 1), k=24)
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(*map(upload, fates))
+        # What is stored already is a conflict; what is cut before its Pixel Data may be a file without any.
+        allowed = {"whole": {200, 409, 503}, "stalls": {408, 503}, "cut": {200, 409, 503}}
+        assert all(status in allowed[fate] for fate, status in answers), answers
+        assert held_bytes() == 0
