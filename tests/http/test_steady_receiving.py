@@ -91,9 +91,14 @@ async def test_a_client_that_we_make_wait_is_not_blamed(monkeypatch: pytest.Monk
     assert count == 50
 
 
-async def stalling(content: bytes, stalled: asyncio.Event) -> AsyncIterator[bytes]:
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 64 * KIB):
         yield content[start : start + 64 * KIB]
+
+
+async def stalling(content: bytes, stalled: asyncio.Event) -> AsyncIterator[bytes]:
+    async for chunk in in_chunks(content):
+        yield chunk
     stalled.set()
     await asyncio.Event().wait()
 
@@ -141,12 +146,12 @@ async def test_others_store_large_headers_while_one_stalls(
 ) -> None:
     stalled = asyncio.Event()
     async with app_client(functions, archive, monkeypatch, max_stalled_seconds=30) as client:
-        content = stalling(large_header(2_400_000)[:-8], stalled)
+        content = stalling(large_header(2_400_000)[:2_400_000], stalled)
         attack = asyncio.create_task(client.post("/studies", content=content, headers=DICOM))
         await asyncio.wait_for(stalled.wait(), 20)
         async with asyncio.timeout(10):
             for _ in range(3):
-                file = large_header(2_400_000, 1000)
+                file = in_chunks(large_header(2_400_000, 1000))
                 response: httpx.Response = await client.post("/studies", content=file, headers=DICOM)
                 assert response.status_code == 200
         assert not attack.done()

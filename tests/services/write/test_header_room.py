@@ -13,22 +13,16 @@ MIB = 1024**2
 
 async def test_small_headers_pass_whatever_others_hold() -> None:
     budgets = HeaderBudgets()
-    await HeaderRoom(budgets).grow(500 * MIB)
-    await HeaderRoom(budgets).grow(MIB)
+    for _ in range(4):
+        await HeaderRoom(budgets).grow(16 * MIB)
+    await HeaderRoom(budgets).grow(4 * MIB)
 
 
 async def test_a_step_is_taken_once_and_given_back() -> None:
     budgets = HeaderBudgets()
     room = HeaderRoom(budgets)
-    for size_bytes, taken in (
-        (MIB + 1, 4),
-        (3 * MIB, 4),
-        (4 * MIB + 1, 20),
-        (MIB, 20),
-        (20 * MIB, 84),
-        (500 * MIB, 84),
-    ):
-        await room.grow(size_bytes)
+    for size_bytes, taken in ((4, 0), (5, 16), (16, 16), (4, 16), (17, 80), (500, 80)):
+        await room.grow(size_bytes * MIB)
         assert budgets.taken_bytes == taken * MIB
     room.release()
     room.release()
