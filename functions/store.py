@@ -1,6 +1,6 @@
 """The functions of the Store transaction (STOW-RS): POST of instances."""
 
-import json
+import asyncio
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,4 +39,5 @@ async def _store(req: Request, app: App, study_instance_uid: str | None) -> Resp
     if not outcomes:
         return Response(status_code=status)
     # dicomweb-client reads the answer only if its Content-Type is this one, without parameters.
-    return Response(json.dumps(store_response(outcomes, url)), status, media_type=answer.media_type)
+    text = await asyncio.to_thread(store_response, outcomes, url)
+    return Response(text, status, media_type=answer.media_type)

@@ -19,7 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from local.bounded_protocol import bounded_protocol
 from local.routing import Route, RouteError, decoded, find, ordered, route_of
 
 DEFAULT_BODY_BYTES: Final = 104_857_600
@@ -58,12 +60,13 @@ def route_prefix_of(host_json: Path) -> str:
     return prefix
 
 
-def server_of(host: "Host", port: int) -> uvicorn.Server:
-    """A server of the host on a port of localhost; 0 for any."""
+def server_of(host: "Host", port: int, protocol: type[HttpToolsProtocol] | None = None) -> uvicorn.Server:
+    """A server of the host on a port of localhost; 0 for any. Its connections speak `protocol`, if given."""
     config = uvicorn.Config(
         host,
         host="127.0.0.1",
         port=port,
+        http=protocol or bounded_protocol(),
         lifespan="off",
         ws="none",
         access_log=False,

@@ -6,6 +6,7 @@
      +- Forbidden              403  the token does not permit this
      +- NotFound               404  no such resource
      +- NotAcceptable          406  no representation that the client accepts
+     +- RequestTimeout         408  the client sends too slowly, or no longer
      +- Conflict               409  it conflicts with what is stored
      +- PayloadTooLarge        413  over one of our limits
      +- UnsupportedMediaType   415  a media type we do not read
@@ -58,6 +59,12 @@ class NotAcceptable(DicomWebError):
     """No representation that the client accepts; the message lists those available (PS3.18 8.7.4)."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
+
+
+class RequestTimeout(DicomWebError):
+    """The client did not send its request in time; the message names the least rate."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
 
 
 class Conflict(DicomWebError):

@@ -166,7 +166,8 @@ class Settings:
     max_stalled_seconds: int = _setting(
         _number,
         60,
-        "Longest time, in seconds, that a client may take for the next 256 KiB of an answer; then it is cut off.",
+        "Longest time, in seconds, that a client may take to send the next 256 KiB of a request's body, over it: 408; "
+        "and to take the next 256 KiB of an answer, which is then cut off.",
     )
     max_caller_requests: int = _setting(
         _number,
@@ -174,7 +175,7 @@ class Settings:
         "Most requests that one caller, by sign-in or else by address, may have under way in a process; the next ones "
         "wait. Over it for 10 seconds: 503.",
     )
-    max_query_length: int = _setting(_number, 8192, "Longest query string of a search, in characters. Over it: 400.")
+    max_query_length: int = _setting(_number, 8192, "Longest query string, in characters. Over it: 400.")
     max_frames: int = _setting(
         _number, 1000, "Most frames in one frames request, over it: 400; and in one animated picture, over it: 406."
     )

@@ -15,7 +15,7 @@ from functions.edge.app import App, app_of_process
 from functions.edge.headers import with_headers
 from functions.edge.observation import observed
 from functions.edge.problems import problem_of
-from functions.edge.request import answer_work, api_version
+from functions.edge.request import answer_work, api_version, check_lengths
 from functions.edge.sign_in import check_sign_in
 from functions.routes import ROUTES
 from shared.web.http_function import HttpFunction
@@ -69,6 +69,7 @@ async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -
         app.check()
         await answer_work(req).enter(await check_sign_in(req, row.permission, app))
         api_version(req)
+        check_lengths(req, app.settings)
         from shared.storage.availability import unavailable_storage  # the storage SDKs
 
         with unavailable_storage():

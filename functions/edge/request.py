@@ -17,6 +17,26 @@ from shared.web.media_types import MediaType
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
+MAX_HEADER_LENGTH: Final = 8192
+"""The longest header that is parsed, in characters."""
+
+PARSED_HEADERS: Final = (
+    "accept",
+    "accept-encoding",
+    "access-control-request-headers",
+    "content-type",
+    "host",
+    "if-none-match",
+    "if-range",
+    "origin",
+    "range",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+)
+"""The headers that are parsed, besides Authorization."""
+
+
 def answer_work(req: Request) -> AnswerWork:
     """What the answer to the request may hold and do."""
     work: AnswerWork = req.scope["answer_work"]
@@ -49,13 +69,22 @@ def instance_identifiers(req: Request) -> InstanceIdentifiers:
     return InstanceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series, instance)
 
 
+def check_lengths(req: Request, settings: Settings) -> None:
+    """Raises BadRequest for a query string, or a header that is parsed, that takes too long to be parsed."""
+    if len(req.scope["query_string"]) > settings.max_query_length:
+        raise BadRequest(f"The query string is longer than {settings.max_query_length} characters.")
+    for name in PARSED_HEADERS:
+        if sum(map(len, req.headers.getlist(name))) > MAX_HEADER_LENGTH:
+            raise BadRequest(f"The header {name} is longer than {MAX_HEADER_LENGTH} characters.")
+
+
 def frame_numbers(req: Request, max_frames: int) -> list[int]:
     """The frame numbers, from 1, in the path's list, such as ``1,2,3``; raises BadRequest for anything else."""
     numbers = req.path_params["frames"].split(",")
-    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
-        raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
     if len(numbers) > max_frames:
         raise BadRequest(f"The frame list is longer than {max_frames} frames.")
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+        raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
     return [int(number) for number in numbers]
 
 

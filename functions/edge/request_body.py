@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from functions.edge.steady_receiving import steady
 from shared.errors import PayloadTooLarge, UnsupportedMediaType
 from shared.multipart import (
     Event,
@@ -26,14 +27,18 @@ _ACCEPTED: Final = 'Send multipart/related; type="application/dicom", or applica
 
 
 async def body(req: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises PayloadTooLarge over the limit, at once if the length is announced."""
+    """The body as it arrives.
+
+    Raises PayloadTooLarge over the limit, at once if the length is announced, and RequestTimeout for a client that
+    stalls.
+    """
     limit = settings.max_request_bytes
     announced = req.headers.get("content-length", "")
     received = 0
     too_large = PayloadTooLarge(f"The body is larger than {limit} bytes.")
     if announced.isdigit() and int(announced) > limit:
         raise too_large
-    async for chunk in req.stream():
+    async for chunk in steady(req.stream(), settings.max_stalled_seconds):
         received += len(chunk)
         if received > limit:
             raise too_large
@@ -45,7 +50,8 @@ def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
     """The events of a store request's parts; a body that is one instance is one part.
 
     Raises UnsupportedMediaType for an unsupported Content-Type, BadRequest for a malformed one; while the body is read,
-    PayloadTooLarge over a limit of the settings and MultipartError for a malformed message.
+    PayloadTooLarge over a limit of the settings, RequestTimeout for a client that stalls, and MultipartError for a
+    malformed message.
     """
     content_type = req.headers.get("content-type")
     if content_type is None:

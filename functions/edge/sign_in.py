@@ -10,6 +10,7 @@ from functions.edge.headers import client_address
 from shared.errors import DicomWebError, Forbidden, Unauthorized
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
 
+_MAX_TOKEN_LENGTH: Final = 16_384  # Entra ID's have a tenth of that
 _CHALLENGE: Final = 'Bearer realm="DICOMweb"'
 
 _logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def _token(req: Request) -> str:
     if not given:
         raise Unauthorized("Sign in: send a token in the header Authorization: Bearer <token>.", is_token_invalid=False)
     kind, _, token = given[0].partition(" ")
+    if len(token) > _MAX_TOKEN_LENGTH:
+        raise Unauthorized(f"The token is longer than {_MAX_TOKEN_LENGTH} characters.")
     if len(given) > 1 or kind.lower() != "bearer" or not token.strip():
         raise Unauthorized("The Authorization header is not one bearer token.", is_token_invalid=False)
     return token.strip()

@@ -10,8 +10,9 @@ from typing import Final
 
 from starlette.types import Message, Send
 
+from shared.services.turns import Turns
+
 _SLICE_BYTES: Final = 256 * 1024
-_TURN_SECONDS: Final = 0.005  # after which others have their turn, if nothing waits in between
 
 
 class ClientStalled(Exception):
@@ -20,16 +21,12 @@ class ClientStalled(Exception):
 
 def steady(send: Send, stalled_seconds: float) -> Send:
     """What sends as `send` does, in slices. Raises ClientStalled when a slice takes longer than `stalled_seconds`."""
-    clock = asyncio.get_running_loop().time
-    turn_ends = clock() + _TURN_SECONDS
+    turns = Turns()
 
     async def send_steadily(message: Message) -> None:
-        nonlocal turn_ends
         for one in _sliced(message):
             await _send(send, one, stalled_seconds)
-            if clock() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = clock() + _TURN_SECONDS
+            await turns.next()
 
     return send_steadily
 

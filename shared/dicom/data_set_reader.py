@@ -33,6 +33,8 @@ from shared.dicom.pixel_data import PIXEL_DATA_TAGS, PixelDataScanner
 IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
 """The tags of the UIDs that identify an instance: its SOP class, its own, its study and its series."""
 
+_ELEMENT_BYTES: Final = 900  # of memory, for a short element or item, besides its bytes
+
 _LAST_IDENTIFIER: Final = max(IDENTIFIERS)
 _EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 _EXTENDED_OFFSET_TABLE_LENGTHS: Final = 0x7FE00002
@@ -60,6 +62,8 @@ class DataSetReader:
         self._reader: ElementReader | ItemsReader | BulkValueReader = self._element_reader(is_certain=False)
         self._reader_offset = 0  # where its first byte lies
         self._header_bytes = 0
+        self._short_count = 0
+        self._short_bytes = 0
         self._inherited = NOTHING_INHERITED
         self._extended_offsets = (b"", b"")
         self._scanner: PixelDataScanner | None = None
@@ -73,6 +77,11 @@ class DataSetReader:
     def held_bytes(self) -> int:
         """About how many bytes of the data set are held."""
         return self._reader.held_bytes + len(self._tail)
+
+    @property
+    def attributes_bytes(self) -> int:
+        """About how much memory the short elements take that have been read, as elements and then as metadata."""
+        return self._short_bytes + self._short_count * _ELEMENT_BYTES
 
     def feed(self, chunk: bytes) -> None:
         """Read a chunk. Raises DicomFileError."""
@@ -126,7 +135,11 @@ class DataSetReader:
 
     def _read_elements(self, reader: ElementReader, chunk: bytes, *, is_last: bool) -> bytes | None:
         """Read short elements up to a long one's head or Pixel Data; return what follows, None if it has not come."""
-        if not reader.feed(chunk, is_last=is_last):
+        head_count, position = self._heads.count, reader.position
+        is_over = reader.feed(chunk, is_last=is_last)
+        self._short_count += self._heads.count - head_count
+        self._short_bytes += reader.position - position
+        if not is_over:
             return None
         self._encoding = reader.encoding
         for tag, element in reader.elements.items():

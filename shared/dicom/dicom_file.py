@@ -93,6 +93,11 @@ class DicomFileReader:
         """About how many bytes of the file are held until more of it comes."""
         return self._body.held_bytes if self._body is not None else 0
 
+    @property
+    def attributes_bytes(self) -> int:
+        """About how much memory the attributes take that have been read, besides the bytes held."""
+        return self._body.attributes_bytes if self._body is not None else 0
+
     def feed(self, chunk: bytes) -> bytes:
         """Read a chunk, and return bytes to store.
 
@@ -188,6 +193,10 @@ class _Body:
     @property
     def held_bytes(self) -> int:
         return len(self._withheld) + self._data_set.held_bytes
+
+    @property
+    def attributes_bytes(self) -> int:
+        return self._data_set.attributes_bytes
 
     def read(self, chunk: bytes) -> bytes:
         """Read a chunk of the data set in its stored form, and return bytes to store."""

@@ -165,5 +165,5 @@ def _about(settings: Settings) -> str:
         "Store, retrieve, search and delete DICOM instances (PS3.18). Paths match in any case. A path or a method "
         "that is not here is 404 without a body. Searches also take attributes that are not listed here, by keyword or "
         "tag: within a study to match them, anywhere with an empty value to have them returned. "
-        f"The query string of a search has at most {settings.max_query_length} characters."
+        f"The query string has at most {settings.max_query_length} characters."
     )

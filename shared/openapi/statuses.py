@@ -29,10 +29,12 @@ STORE: Final[Statuses] = MappingProxyType(
         HTTPStatus.BAD_REQUEST: "the body is not multipart, or is cut short: nothing of the cut part is stored; or a "
         "UID in the path is not valid",
         HTTPStatus.NOT_ACCEPTABLE: "the response is asked for in another form",
+        HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
         HTTPStatus.CONFLICT: "no instance was stored; the body says why, for each",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body, a part or the number of parts is over its limit",
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is missing or not supported",
-        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the service is busy with other uploads; with "
+        "Retry-After",
     }
 )
 
@@ -41,7 +43,8 @@ RETRIEVE: Final[Statuses] = MappingProxyType(
         HTTPStatus.OK: "the resource is sent",
         HTTPStatus.PARTIAL_CONTENT: "the requested range is sent",
         HTTPStatus.NOT_MODIFIED: "the client has it",
-        HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid",
+        HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid, or a header or the query string is "
+        "too long",
         HTTPStatus.NOT_FOUND: "there is no such study, series, instance, frame or bulk value, or nothing to render",
         HTTPStatus.NOT_ACCEPTABLE: "nothing acceptable is available, or the image cannot be transcoded or rendered",
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "the range begins after the end",
@@ -72,6 +75,7 @@ DELETE: Final[Statuses] = MappingProxyType(
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",
+        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
         HTTPStatus.NOT_FOUND: "there is no such resource",
         HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
     }

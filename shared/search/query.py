@@ -66,7 +66,7 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     SEARCHABLE. Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower
     level, is repeated, or has a value that its VR does not allow.
     """
-    given = _parameters(query_string, settings.max_query_length)
+    given = _parameters(query_string)
     options = MatchingOptions(
         is_fuzzy=_boolean("fuzzymatching", given.controls),
         has_empty=_boolean("emptyvaluematching", given.controls),
@@ -94,11 +94,11 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     )
 
 
-def _parameters(query_string: str, max_length: int) -> _Parameters:
+def _parameters(query_string: str) -> _Parameters:
     controls: dict[str, str] = {}
     fields: list[str] = []
     attributes = []
-    for name, value in _decoded(query_string, max_length):
+    for name, value in _decoded(query_string):
         known = name.lower()
         if known == "includefield":
             fields.extend(value.split(","))
@@ -111,9 +111,7 @@ def _parameters(query_string: str, max_length: int) -> _Parameters:
     return _Parameters(controls, fields, attributes)
 
 
-def _decoded(query_string: str, max_length: int) -> list[tuple[str, str]]:
-    if len(query_string) > max_length:
-        raise BadRequest(f"The query string is longer than {max_length} characters.")
+def _decoded(query_string: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query_string, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:

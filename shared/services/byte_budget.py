@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class ByteBudget:
@@ -37,7 +38,8 @@ class ByteBudget:
             if turn.done() and not turn.cancelled():  # the turn came, too late
                 self.give_back(wanted)
             else:
-                self._waiting.remove((wanted, turn))
+                with suppress(ValueError):  # another's bytes came back meanwhile, and it was passed over
+                    self._waiting.remove((wanted, turn))
                 self._hand_out()
             raise
         return wanted

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import IncompleteReadError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
@@ -40,7 +40,8 @@ class InstanceBlobs:
     async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
 
-        No request is sent before the first step, which raises NotFound for a blob that does not exist.
+        No request is sent before the first step, which raises NotFound for a blob that does not exist. Raises the SDK's
+        error where the answer breaks off, even if its end cannot be told from that of a shorter one.
         """
         if length == 0:  # storage has no empty ranges
             return
@@ -48,8 +49,12 @@ class InstanceBlobs:
             download = await self._container.download_blob(name, offset, length)
         except ResourceNotFoundError as error:
             raise NotFound("The instance has been deleted.") from error
+        received = 0
         async for chunk in download.chunks():
+            received += len(chunk)
             yield chunk
+        if received < download.size:
+            raise IncompleteReadError(f"The blob broke off after {received} of {download.size} bytes.")
 
     async def read_all(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """All bytes of a range that is known to be small. Raises NotFound."""

@@ -30,6 +30,7 @@ _WEIGHT: Final = re.compile(r"[01]\.?|[01]?\.[0-9]+")
 # The "+" of "application/dicom+json" in a query is a space once the query is decoded as a form.
 _DECODED_PLUS: Final = re.compile(r"(?<=[0-9A-Za-z]) (?=[0-9A-Za-z])")
 _MISMATCH: Final = -1
+_MAX_RANGES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,14 @@ def parse_accept(text: str | None) -> tuple[MediaType, ...]:
 
     A missing or empty header is `*/*`. A malformed member is left out and the others count, so a header of malformed
     members alone gives none: it did ask for something, but nobody can tell what. A weight that cannot be read counts
-    as 1, since the client does name the type, and a weight above 1 as 1.
+    as 1, since the client does name the type, and a weight above 1 as 1. Raises BadRequest for over 100 ranges: each is
+    compared with each offer.
     """
     members = [stripped for member in split_unquoted(text or "", ",") if (stripped := member.strip(WHITESPACE))]
     if not members:
         return (_ANYTHING,)
+    if len(members) > _MAX_RANGES:
+        raise BadRequest(f"More than {_MAX_RANGES} media ranges are accepted.")
     return tuple(accepted for member in members if (accepted := _media_range(member)) is not None)
 
 

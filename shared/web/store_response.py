@@ -1,6 +1,7 @@
 """The Store Instances Response (PS3.18 10.5.3 and I.2.2), with the statuses of Microsoft's service."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -63,19 +64,22 @@ def status_of(outcomes: Sequence[Outcome]) -> HTTPStatus:
     return HTTPStatus.OK
 
 
-def store_response(outcomes: Sequence[Outcome], service_url: str) -> dict[str, Any]:
-    """The response's data set in the DICOM JSON Model; `service_url` is ``scheme://host/version``, no final slash."""
+def store_response(outcomes: Sequence[Outcome], service_url: str) -> str:
+    """The response's data set in the DICOM JSON Model; `service_url` is ``scheme://host/version``, no final slash.
+
+    Each item is encoded alone: meanwhile the encoder lets no other thread run.
+    """
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     studies = {outcome.identifiers.study for outcome in stored}
-    response: dict[str, Any] = {}
-    if len(studies) == 1:
-        response |= _attribute("RetrieveURL", f"{service_url}/{studies.pop().path}")
-    if failed:
-        response |= _attribute("FailedSOPSequence", *map(_failed_item, failed))
-    if stored:
-        response |= _attribute("ReferencedSOPSequence", *(_stored_item(outcome, service_url) for outcome in stored))
-    return response
+    values: dict[str, Iterable[Any]] = {
+        "RetrieveURL": (f"{service_url}/{study.path}" for study in studies if len(studies) == 1),
+        "FailedSOPSequence": map(_failed_item, failed),
+        "ReferencedSOPSequence": (_stored_item(outcome, service_url) for outcome in stored),
+    }
+    texts = ((*ATTRIBUTES[keyword], ", ".join(map(json.dumps, found))) for keyword, found in values.items())
+    attributes = (f'"{tag}": {{"vr": "{vr}", "Value": [{text}]}}' for tag, vr, text in texts if text)
+    return f"{{{', '.join(attributes)}}}"
 
 
 def _stored_item(outcome: Stored, service_url: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_the_answers_of_this_service_are_read() -> None:
         ],
         "http://localhost/v2",
     )
-    assert outcomes(BATCH, httpx.Response(202, json=document)) == {
+    assert outcomes(BATCH, httpx.Response(202, content=document)) == {
         0: STORED,
         1: Outcome(Fate.FAILED, 43264, ("no study", "no series")),
         2: Outcome(Fate.FAILED, 272, ("cut short",)),

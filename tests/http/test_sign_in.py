@@ -87,6 +87,12 @@ def test_a_token_that_is_not_accepted_is_refused(client: httpx.Client, functions
         assert method == "HEAD" or reason in response.json()["detail"]
 
 
+@pytest.mark.parametrize(("length", "reason"), [(16_384, "can be read"), (16_385, "longer than 16384")])
+def test_a_token_has_a_limit(client: httpx.Client, length: int, reason: str) -> None:
+    response = client.get("/v2/studies", headers=bearer("x" * length))
+    assert (response.status_code, reason in response.json()["detail"]) == (401, True), response.text
+
+
 @pytest.mark.parametrize(
     ("given", "may_read", "may_write"),
     [

@@ -220,11 +220,6 @@ def test_paging_has_microsofts_defaults() -> None:
     assert parse_search("limit=1000", Level.STUDY, replace(SETTINGS, max_search_limit=1000)).limit == 1000
 
 
-def test_a_long_query_is_refused() -> None:
-    with pytest.raises(BadRequest, match="longer than 8192"):
-        parse_search("PatientID=" + "x" * 8192, Level.STUDY, SETTINGS)
-
-
 def test_includefield_by_keyword_tag_list_repeat_and_all() -> None:
     query = parse_search("includefield=00081030%2CModality&includefield=PixelSpacing", Level.STUDY, SETTINGS)
     assert query.include_tags == {"00081030", TAG["Modality"], "00280030"}

@@ -57,6 +57,20 @@ async def test_who_waits_too_long_gives_up_and_lets_others_pass() -> None:
     assert budget.taken_bytes == 0
 
 
+async def test_who_is_passed_over_while_giving_up_gives_up() -> None:
+    budget = ByteBudget(100)
+    held = await budget.take(100)
+    waiting = asyncio.create_task(budget.take(100))
+    await settle()
+    waiting.cancel()
+    await asyncio.sleep(0)  # its turn is cancelled, and it has not run since
+    budget.give_back(held)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.taken_bytes == 0
+    assert await budget.take(100, wait_seconds=0.1) == 100
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_nothing_is_lost(seed: int) -> None:
     budget, rng, most = ByteBudget(1000), random.Random(seed), 0
@@ -74,6 +88,7 @@ async def test_nothing_is_lost(seed: int) -> None:
     for task in rng.sample(tasks, 40):
         await asyncio.sleep(rng.random() / 1000)
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes if outcome} <= {TimeoutError, asyncio.CancelledError}
     assert budget.taken_bytes == 0
     assert 0 < most <= 1000

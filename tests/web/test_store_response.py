@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -41,7 +42,7 @@ def test_reason_codes_are_microsofts() -> None:
 
 
 def test_response_of_a_mixed_store() -> None:
-    assert store_response([STORED, FAILED, WARNED, NOT_DICOM], "http://host/v2") == {
+    assert json.loads(store_response([STORED, FAILED, WARNED, NOT_DICOM], "http://host/v2")) == {
         "00081190": {"vr": "UR", "Value": ["http://host/v2/studies/1"]},
         "00081198": {
             "vr": "SQ",
@@ -85,11 +86,11 @@ def test_response_of_a_mixed_store() -> None:
 @pytest.mark.parametrize(("duplicate", "error_id"), [(Duplicate.IDENTICAL, 1), (Duplicate.DIFFERENT, 2)])
 def test_a_duplicate_is_also_marked_for_machines(duplicate: Duplicate, error_id: int) -> None:
     failed = replace(FAILED, duplicate=duplicate)
-    (item,) = store_response([failed], "http://host/v2")["00081198"]["Value"]
+    (item,) = json.loads(store_response([failed], "http://host/v2"))["00081198"]["Value"]
     assert item["00741048"]["Value"] == [
         {"00000902": {"vr": "LO", "Value": ["There already."]}, "00000903": {"vr": "US", "Value": [error_id]}}
     ]
 
 
 def test_a_store_into_several_studies_names_no_study() -> None:
-    assert "00081190" not in store_response([STORED, ELSEWHERE], "http://host/v2")
+    assert "00081190" not in json.loads(store_response([STORED, ELSEWHERE], "http://host/v2"))

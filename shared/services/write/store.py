@@ -20,10 +20,11 @@ from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
-from shared.dicom.validation import validate
+from shared.dicom.validation import Findings
 from shared.errors import BadRequest, Unavailable
 from shared.failures import described
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
+from shared.services.turns import Turns
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.contention import StudyContended
@@ -40,8 +41,6 @@ from shared.web.api_versions import ApiVersion
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.media_types import parse_media_type
 from shared.web.store_response import Failed, Outcome, Stored
-
-_PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 # Scripts send the second for files that are DICOM all the same.
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
@@ -75,8 +74,10 @@ class StoreService:
         try:
             # Maintenance relies on no request being at work for longer.
             async with asyncio.timeout(self.max_request_seconds):
-                async for event in events:
+                turns = Turns()
+                async for event in events:  # a chunk may hold thousands
                     await request.receive(event)
+                    await turns.next()
                 return await request.complete()
         except TimeoutError:
             await request.abandon()
@@ -123,7 +124,7 @@ class _StoreRequest:
             case PartData(data=data) if self._upload is not None:
                 await self._upload.receive(data)
             case PartEnd() if self._upload is not None:
-                taken = await self._pressure.received.take(self._upload.held_bytes + _PART_BYTES)
+                taken = await self._pressure.received.take(self._upload.held_bytes)
                 upload, self._upload = self._upload, None
                 finishing = asyncio.create_task(self._finish(upload, self._headers))
                 finishing.add_done_callback(lambda _: self._pressure.received.give_back(taken))
@@ -166,10 +167,10 @@ class _StoreRequest:
             await upload.abandon()
             return Failed(FailureReason.PROCESSING_FAILURE, (comment,))
         try:
-            instance = await upload.finish()
+            instance, findings = await upload.finish(is_strict=self._api_version == "v1")
         except DicomFileError as error:
             return Failed(FailureReason.PROCESSING_FAILURE, (str(error),))
-        examined = self._examine(instance)
+        examined = self._examine(instance, findings)
         if isinstance(examined, Failed):
             await upload.abandon()
             return examined
@@ -190,13 +191,12 @@ class _StoreRequest:
             await self._commit(study_key)
         return None
 
-    def _examine(self, instance: DicomInstance) -> Stored | Failed:
+    def _examine(self, instance: DicomInstance, findings: Findings) -> Stored | Failed:
         """Whether the instance may be stored; `Stored` is its outcome once it is."""
 
         def failed(reason: FailureReason, *comments: str) -> Failed:
             return Failed(reason, comments, instance.sop_class_uid, instance.sop_instance_uid)
 
-        findings = validate(instance.metadata, is_strict=self._api_version == "v1")
         identifiers = instance.identifiers_in(self._partition)
         if findings.errors or identifiers is None:
             return failed(FailureReason.VALIDATION_FAILED, *(finding.comment for finding in findings.errors))

@@ -6,11 +6,16 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
+from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.validation import Findings, validate
+from shared.services.turns import Turns
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
+from shared.services.write.header_room import HeaderRoom
 from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
-_LARGE_HEADER_BYTES: Final = 1024**2  # held of a file before its blob's name is known
+_STEP_BYTES: Final = 32 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
+_PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
 class InstanceUpload:
@@ -37,9 +42,12 @@ class InstanceUpload:
         self._block = bytearray()
         self._staged: list[asyncio.Task[None]] = []
         self._failure: DicomFileError | None = None
+        self._is_identified = False
+        self._identifiers: InstanceIdentifiers | None = None
         self._is_arriving = True
         self._noted_bytes = 0
-        self._has_large_header = False
+        self._header_room = HeaderRoom(pressure.headers)
+        self._turns = Turns()
 
     @property
     def sha256(self) -> str:
@@ -48,48 +56,59 @@ class InstanceUpload:
 
     @property
     def held_bytes(self) -> int:
-        """About how many bytes of the file are in memory, not counting those being staged."""
-        return len(self._block) + self._reader.held_bytes
+        """About how much memory the file takes, not counting the bytes being staged."""
+        return len(self._block) + self._reader.held_bytes + max(self._reader.attributes_bytes, _PART_BYTES)
 
     async def receive(self, chunk: bytes) -> None:
-        """Take the next bytes; waits while too much is under way. Raises when storage failed."""
+        """Take the next bytes; waits while too much is under way. Raises when storage failed, and Unavailable."""
+        if self._failure is not None:
+            return
+        for start in range(0, len(chunk), _STEP_BYTES):
+            await self._receive(chunk[start : start + _STEP_BYTES])
+            await self._turns.next()
+
+    async def _receive(self, chunk: bytes) -> None:
         if self._failure is not None:
             return
         try:
-            # Parsing a header takes milliseconds; after it, a chunk is only scanned.
+            # Parsing a header takes milliseconds; after it, bytes are only scanned.
             parsing = not self._reader.is_header_read
-            kept = await asyncio.to_thread(self._reader.feed, chunk) if parsing else self._reader.feed(chunk)
+            kept = await asyncio.to_thread(self._read, chunk) if parsing else self._read(chunk)
         except DicomFileError as error:
             self._failure = error
             self._block.clear()
             self._arrived()
             return
-        self._keep(kept)
-        await self._watch_header()
-        identity = self._reader.identity
-        identifiers = identity.identifiers_in(self._partition) if identity is not None else None
-        if identity is not None and identifiers is None:
+        self._block += kept
+        await self._header_room.grow(self._reader.held_bytes + self._reader.attributes_bytes)
+        if not self._is_identified and self._reader.identity is not None:
+            self._is_identified = True
+            self._identifiers = self._reader.identity.identifiers_in(self._partition)
+        if self._is_identified and self._identifiers is None:
             self._block.clear()
-        while identifiers is not None and len(self._block) > self._pressure.block_bytes:
+        while self._identifiers is not None and len(self._block) > self._pressure.block_bytes:
             block_bytes = min(len(self._block), MAX_BLOCK_BYTES)
             with memoryview(self._block) as held, held[:block_bytes] as beginning:
                 block = bytes(beginning)
             del self._block[:block_bytes]
-            await self._stage(blob_names.instance_blob(identifiers, self.blob_version), block)
+            await self._stage(blob_names.instance_blob(self._identifiers, self.blob_version), block)
         self._note_arriving()
 
-    async def finish(self) -> DicomInstance:
-        """The instance, once its whole file has been received. Raises DicomFileError when that is not DICOM, or cut."""
+    async def finish(self, *, is_strict: bool) -> tuple[DicomInstance, Findings]:
+        """The instance and what `validate` finds, once its whole file has been received.
+
+        Raises DicomFileError when that is not DICOM, or cut.
+        """
         self._arrived()
         try:
             if self._failure is not None:
                 raise self._failure
-            rest, instance = await asyncio.to_thread(self._reader.finish)
+            rest, instance, findings = await asyncio.to_thread(self._finish, is_strict)
         except DicomFileError:
             await self.abandon()
             raise
-        self._keep(rest)
-        return instance
+        self._block += rest
+        return instance, findings
 
     async def publish(self, name: str) -> None:
         """Make the finished file visible as the blob `name`, made of its identifiers and blob version."""
@@ -107,19 +126,18 @@ class InstanceUpload:
         self._block.clear()
         await asyncio.gather(*self._staged, return_exceptions=True)
 
-    def _keep(self, content: bytes) -> None:
-        self._digest.update(content)
-        self._block += content
-        self.size_bytes += len(content)
+    def _read(self, chunk: bytes) -> bytes:
+        """Read a chunk; return the bytes to store, hashed and counted."""
+        return self._hashed(self._reader.feed(chunk))
 
-    async def _watch_header(self) -> None:
-        """Let only one file at a time hold more than a little of its header."""
-        is_large = self._reader.held_bytes > _LARGE_HEADER_BYTES
-        if is_large and not self._has_large_header:
-            await self._pressure.large_header.acquire()
-            self._has_large_header = True
-        elif not is_large and self._has_large_header:
-            self._release_header()
+    def _finish(self, is_strict: bool) -> tuple[bytes, DicomInstance, Findings]:
+        rest, instance = self._reader.finish()
+        return self._hashed(rest), instance, validate(instance.metadata, is_strict=is_strict)
+
+    def _hashed(self, content: bytes) -> bytes:
+        self._digest.update(content)
+        self.size_bytes += len(content)
+        return content
 
     def _note_arriving(self) -> None:
         size_bytes = len(self._block) if self._is_arriving else 0
@@ -129,12 +147,7 @@ class InstanceUpload:
     def _arrived(self) -> None:
         self._is_arriving = False
         self._note_arriving()
-        if self._has_large_header:
-            self._release_header()
-
-    def _release_header(self) -> None:
-        self._has_large_header = False
-        self._pressure.large_header.release()
+        self._header_room.release()
 
     async def _stage(self, name: str, block: bytes) -> None:
         for task in self._staged:
