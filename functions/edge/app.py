@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from functions.edge.loop_probe import LoopProbe
 from functions.edge.storage_health import StorageHealth
 from functions.edge.telemetry import open_telemetry
 from shared.services.answer_work import ProcessWork
@@ -35,6 +36,7 @@ class App:
         self._sign_in_problem = settings.sign_in_problem()
         self.process_work = ProcessWork(settings.max_decoded_bytes, settings.max_frames, settings.max_caller_requests)
         self.storage_health = StorageHealth(self.archive)
+        self.loop_probe = LoopProbe()
         self._settings_problem: str | None = None
         self._archive = archive
         self._store_service: StoreService | None = None

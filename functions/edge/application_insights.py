@@ -51,6 +51,7 @@ class ApplicationInsights:
         self._oldest_entry = meter.create_gauge("dicomweb.journal.oldest_entry", "s")
         self._received = meter.create_counter("dicomweb.request.bytes_received")
         self._sent = meter.create_counter("dicomweb.request.bytes_sent")
+        self._stall = meter.create_histogram("dicomweb.loop_stall_seconds", "s")
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -75,7 +76,7 @@ class ApplicationInsights:
     def request(self, record: RequestRecord) -> None:
         """A span for the request, in the trace of its traceparent; one for each of its first storage operations."""
         function = record.function
-        attributes: dict[str, str | int] = {
+        attributes: dict[str, str | int | float] = {
             "http.request.method": record.method,
             "http.route": function.route,
             "http.response.status_code": record.status,
@@ -84,6 +85,7 @@ class ApplicationInsights:
             "dicomweb.bytes_out": record.bytes_out,
             "dicomweb.storage_operations": record.storage.operations.total(),
             "dicomweb.storage_retries": record.storage.retries.total(),
+            "dicomweb.loop_stall_seconds": record.stalls.longest_seconds,
             "dicomweb.end": record.end,
         }
         if record.study_instance_uid:
@@ -104,6 +106,7 @@ class ApplicationInsights:
         span.end(record.started + record.nanoseconds)
         self._received.add(record.bytes_in, {"function": function.name})
         self._sent.add(record.bytes_out, {"function": function.name})
+        self._stall.record(record.stalls.longest_seconds)
 
     def maintenance(self, replay: "Replay", storage: StorageUse) -> None:
         """The metrics of a run of maintenance."""

@@ -29,7 +29,7 @@ async def observed(
     record, work = RequestRecord.of(req, function), app.process_work.answer()
     req.scope["trace_id"], req.scope["answer_work"] = record.trace_id, work
     try:
-        with record.storage.watching():
+        with record.storage.watching(), app.loop_probe.watching(record.stalls):
             response = await answer(Request(req.scope, _counted(record, req.receive)))
     except BaseException:
         work.end()
@@ -84,7 +84,7 @@ class _Observed(Response):
 
         record.end = "left"
         try:
-            with record.storage.watching():
+            with record.storage.watching(), self._app.loop_probe.watching(record.stalls):
                 await self._response(scope, receive, counted)
         except ClientDisconnect:
             return

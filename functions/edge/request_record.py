@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from starlette.requests import Request
 
+from functions.edge.loop_probe import Stalls
 from shared.dicom.identifiers import is_uid
 from shared.storage.storage_use import StorageUse
 from shared.web.http_function import HttpFunction
@@ -35,6 +36,7 @@ class RequestRecord:
     trace_id: str
     parent_id: str | None
     storage: StorageUse = field(default_factory=StorageUse)
+    stalls: Stalls = field(default_factory=Stalls)
     started: int = field(default_factory=time.time_ns)
     ticks: int = field(default_factory=time.perf_counter_ns)
     nanoseconds: int = 0
@@ -74,6 +76,7 @@ class RequestRecord:
             "bytes_out": self.bytes_out,
             "storage": self.storage.operations.total(),
             "retries": self.storage.retries.total(),
+            "stall_ms": int(self.stalls.longest_seconds * 1000),
             "trace": self.trace_id,
             "study": self.study_instance_uid,
             "end": self.end,

@@ -67,6 +67,7 @@ async def test_a_store_and_a_search(client: httpx.AsyncClient, lines: Lines) -> 
     assert store["bytes_in"] == str(len(body))
     assert int(store["storage"]) >= 6
     assert store["retries"] == "0"
+    assert store["stall_ms"].isdigit()
     assert "study" not in store
     assert re.fullmatch("[0-9a-f]{32}", store["trace"])
     assert (search["transaction"], search["bytes_out"]) == ("SearchStudies", str(len(found.content)))

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -21,6 +23,7 @@ from functions.edge.application_insights import ApplicationInsights
 from functions.maintenance import replay_journal
 from local.azurite import ROOT
 from local.ports import free_ports
+from shared.errors import BadRequest
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.transport import WatchedTransport
@@ -54,12 +57,12 @@ class Exported:
         return span
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """The values of each metric by the values of its attributes."""
+        """The values of each metric, of a histogram its maximum, by the values of its attributes."""
         data = self._reader.get_metrics_data()
         assert data is not None
         return {
             metric.name: {
-                " ".join(map(str, (point.attributes or {}).values())): getattr(point, "value", 0)
+                " ".join(map(str, (point.attributes or {}).values())): getattr(point, "value", getattr(point, "max", 0))
                 for point in metric.data.data_points
             }
             for resource in data.resource_metrics
@@ -133,6 +136,21 @@ async def test_a_streamed_answer_is_reported_when_it_is_sent(client: httpx.Async
     assert attributes["dicomweb.bytes_out"] == len(response.content)
     assert attributes["dicomweb.end"] == "whole"
     assert operations(spans) == {"GET catalog": 1, "GET dicom": 1}
+
+
+async def test_a_stall_of_the_loop_is_reported(
+    client: httpx.AsyncClient, exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hold_the_loop(*_: Any, **__: Any) -> Any:
+        time.sleep(0.2)
+        raise BadRequest("Too long.")
+
+    monkeypatch.setattr("functions.search.parse_search", hold_the_loop)
+    assert (await client.get("/studies")).status_code == 400
+    stall_seconds = (exported.request.attributes or {})["dicomweb.loop_stall_seconds"]
+    assert exported.metrics()["dicomweb.loop_stall_seconds"] == {"": stall_seconds}
+    assert isinstance(stall_seconds, float)
+    assert stall_seconds > 0.15
 
 
 async def test_nothing_exported_holds_patient_data(client: httpx.AsyncClient, exported: Exported) -> None:
