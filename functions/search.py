@@ -1,8 +1,9 @@
 """The functions of the Search transaction (QIDO-RS): the six resources of PS3.18 Table 10.6.1-1."""
 
 import json
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from functions.edge.request import accepted, query_string, resource, service_url
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
+from shared.services.turns import Turns
 from shared.web.content_negotiation import negotiate
 from shared.web.offers import METADATA
 
@@ -69,8 +71,17 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     if found.results and offer.is_multipart:
         response = multipart_response(offer, documents(found.results, url), url)
     elif found.results:
-        response = Response(json.dumps(found.results), media_type=offer.media_type)
+        response = Response(await _array(found.results), media_type=offer.media_type)
     for is_so, warning in ((found.has_more, _MORE), (found.is_cut, _CUT)):
         if is_so:
             response.headers.append("Warning", f'299 {url} "{warning}"')
     return response
+
+
+async def _array(results: Sequence[Mapping[str, Any]]) -> str:
+    """The results as a JSON array, made one by one: each may be long, and others have their turns in between."""
+    turns, texts = Turns(), list[str]()
+    for found in results:
+        texts.append(json.dumps(found))
+        await turns.next()
+    return f"[{', '.join(texts)}]"

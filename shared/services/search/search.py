@@ -4,6 +4,7 @@ Each proposed study is read and matched in full, so a stale posting has no effec
 cost of a search grows with its answer, not with the archive.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from shared.search.search_response import (
 from shared.services.repair.leftovers import last_alive_at, remove_surplus
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.services.search.candidates import Candidate, Effort, candidates
+from shared.services.turns import Turns
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
@@ -92,7 +94,7 @@ async def documents(results: Sequence[Mapping[str, Any]], service_url: str) -> A
 
     for found in results:
         path = found[TAG["RetrieveURL"]]["Value"][0].removeprefix(f"{service_url}/")
-        yield in_memory(path, DICOM_XML, None, native_dicom_model(found))
+        yield in_memory(path, DICOM_XML, None, await asyncio.to_thread(native_dicom_model, found))
 
 
 async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:
@@ -151,7 +153,9 @@ async def _matches_within(
         for attributes in matching.values():
             yield attributes
         return
+    turns = Turns()
     async for record in _instances(archive, query, candidate, list(matching), effort):
+        await turns.next()
         above = matching.get(record.identifiers.series_instance_uid)
         if above is None:  # its series was added after the study was read
             continue
