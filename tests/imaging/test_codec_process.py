@@ -19,11 +19,14 @@ LIMIT = 1024**3
 EVERY_ENCODING = pytest.mark.parametrize("uid", ENCODINGS)
 
 
-@pytest.fixture(autouse=True)
-def new_processes() -> Iterator[None]:
+@pytest.fixture
+def new_process() -> Iterator[None]:
     codec_process.close()
     yield
     codec_process.close()
+
+
+needs_new_process = pytest.mark.usefixtures("new_process")
 
 
 def frame_of(samples_per_pixel: int = 1, side: int = SIDE) -> DecodedFrame:
@@ -53,6 +56,7 @@ def test_results_are_those_of_this_process(uid: str, samples_per_pixel: int) -> 
     assert process_id() != os.getpid()
 
 
+@needs_new_process
 def test_what_keeps_no_lock_or_is_small_needs_no_process() -> None:
     small = frame_of(side=64)
     for uid in ENCODINGS:
@@ -77,6 +81,7 @@ def test_a_refusal_says_what_this_process_would(uid: str) -> None:
         codec_process.encode(wide, uid)
 
 
+@needs_new_process
 def test_a_process_that_dies_refuses_its_frame_and_is_replaced() -> None:
     frame, uid = frame_of(), next(iter(ENCODINGS))
     encoded = codec_process.encode(frame, uid)
@@ -88,6 +93,7 @@ def test_a_process_that_dies_refuses_its_frame_and_is_replaced() -> None:
     assert process_id() != first
 
 
+@needs_new_process
 def test_a_frame_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, uid = frame_of(), next(iter(ENCODINGS))
     monkeypatch.setattr(codec_process, "_MAX_SECONDS", 0.001)  # it takes longer to start
@@ -96,6 +102,7 @@ def test_a_frame_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert codec_process._idle == []
 
 
+@needs_new_process
 def test_a_process_knows_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_CONNECTION_STRING", "AccountKey=secret")
     codec_process.encode(frame_of(), next(iter(ENCODINGS)))
