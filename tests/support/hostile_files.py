@@ -28,8 +28,8 @@ def many_fragments(frames: int) -> bytes:
 
 
 def many_values(attributes: int) -> bytes:
-    """A deflated file with 65,535 empty values in each attribute."""
-    return _deflated(dataset(PixelData=None), _texts(attributes, b"\\" * _LONGEST_TEXT_BYTES, b"LO"))
+    """A deflated file with 32,767 names in each attribute."""
+    return _deflated(dataset(PixelData=None), _texts(attributes, b"a\\" * (_LONGEST_TEXT_BYTES // 2), b"PN"))
 
 
 def long_attributes(study: str, size_bytes: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.conftest import Server
-from tests.support.hostile_clients import leave, post, read_all, read_slowly, send_headers, stop_midway
+from tests.support.hostile_clients import LOAD_SECONDS, leave, post, read_all, read_slowly, send_headers, stop_midway
 from tests.support.hostile_files import (
     deflated_frame,
     document,
@@ -37,6 +37,7 @@ _JPEG_LS = f"{_DICOM}; transfer-syntax={_JPEG_LS_UID}"
 _JPEG_LS_FRAME = f'multipart/related; type="image/jls"; transfer-syntax={_JPEG_LS_UID}'
 _XML = 'multipart/related; type="application/dicom+xml"'
 _FILE = "application/dicom"
+_LEFT_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,15 @@ def _functional_groups(query: str, clients: int) -> Prepare:
     async def prepare(server: Server, scale: float) -> Load:
         study = new_uid()
         await store(server, (enhanced_image(int(2_000 * scale), study) for _ in range(10)))
-        return lambda: _at_once(read_all(server, f"/v2/studies/{study}/instances{query}") for _ in range(clients))
+        target = f"/v2/studies/{study}/instances{query}"
+
+        async def searches() -> "Counter[str]":
+            answers: Counter[str] = Counter()
+            for _ in range(3):
+                answers += await _at_once(read_all(server, target) for _ in range(clients))
+            return answers
+
+        return searches
 
     return prepare
 
@@ -100,7 +109,7 @@ async def _stalled_upload(server: Server, scale: float) -> Load:
 
     async def after_a_moment() -> str:
         await asyncio.sleep(2)
-        return f"of another {await post(server, other, _FILE)}"
+        return f"of another {await post(server, other, _FILE, LOAD_SECONDS / 2)}"
 
     return lambda: _at_once([stop_midway(server, stalled), after_a_moment()])
 
@@ -114,14 +123,14 @@ async def _listed_uids(server: Server, scale: float) -> Load:
 
 async def _left_metadata(server: Server, scale: float) -> Load:
     study = new_uid()
-    await store(server, (enhanced_image(130, study) for _ in range(int(1_000 * scale))))
+    await store(server, (enhanced_image(90, study) for _ in range(int(1_000 * scale))))
 
-    async def left_and_deleted() -> "Counter[str]":
-        first = await leave(server, f"/v2/studies/{study}/metadata")
-        second = await read_all(server, f"/v2/studies/{new_uid()}/metadata")
-        return Counter([first, f"of another {second}"])
+    async def left_often() -> "Counter[str]":
+        answers = [await leave(server, f"/v2/studies/{study}/metadata") for _ in range(10)]
+        await asyncio.sleep(_LEFT_SECONDS)  # what goes on after that
+        return Counter(answers)
 
-    return left_and_deleted
+    return left_often
 
 
 async def _endless_headers(server: Server, scale: float) -> Load:
@@ -149,9 +158,9 @@ LOADS = {
     "1a": HostileLoad("100,000 frames of a pixel, as JPEG-LS", _file(many_frames, 100_000, "", accept=_JPEG_LS)),
     "1b": HostileLoad("the same as GIF", _file(many_frames, 100_000, "/rendered", accept="image/gif")),
     "1c": HostileLoad("100,000 encapsulated frames as bulk data", _file(many_fragments, 100_000, "/bulkdata/7FE00010")),
-    "2a": HostileLoad("2 searches of 10 instances of 2,000 functional groups", _functional_groups("", 2)),
-    "2b": HostileLoad("1 search of them with includefield=all", _functional_groups("?includefield=all", 1)),
-    "2c": HostileLoad("3.8 million values as XML", _file(many_values, 58, "/metadata", accept=_XML)),
+    "2a": HostileLoad("3 x 2 searches of 10 instances of 2,000 functional groups", _functional_groups("", 2)),
+    "2b": HostileLoad("3 x 1 of them with includefield=all", _functional_groups("?includefield=all", 1)),
+    "2c": HostileLoad("3.8 million values as XML", _file(many_values, 116, "/metadata", accept=_XML)),
     "3a": HostileLoad(
         "20 slow readers of a deflated frame of 120 MiB",
         _file(deflated_frame, 120 * MIB, "/frames/1", client=read_slowly, clients=20),
@@ -179,7 +188,7 @@ LOADS = {
     ),
     "4": HostileLoad("an upload of 2.4 MiB of short attributes stops; another of 1.2 MiB", _stalled_upload),
     "5": HostileLoad("100 UIDs in one search", _listed_uids),
-    "6": HostileLoad("metadata of 1,000 instances of 100 KB, left by its client", _left_metadata),
+    "6": HostileLoad("metadata of 1,000 instances of 70 KB, left by 10 clients", _left_metadata),
     "9a": HostileLoad("400 MiB of request headers in 8 connections", _endless_headers),
     "9b": HostileLoad("300 connections that do not finish their headers", _unfinished_headers),
     "10a": HostileLoad("an Accept of 31 KB, 20 at once", _long_accept),
