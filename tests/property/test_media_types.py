@@ -133,7 +133,7 @@ def test_hostile_headers_take_linear_time(head: str, unit: str) -> None:
             started = time.process_time()
             with contextlib.suppress(BadRequest):
                 parse_media_type(text)
-            with contextlib.suppress(NotAcceptable):
+            with contextlib.suppress(BadRequest, NotAcceptable):
                 negotiate(accept_of(None, [text]), OFFERS)
             least = min(least, time.process_time() - started)
         return least
