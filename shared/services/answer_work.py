@@ -161,7 +161,8 @@ class AnswerWork:
 
     def is_roomy(self, purpose: Purpose) -> bool:
         """Whether so little is held for a purpose that something may be held ahead of its need."""
-        return self._process.budgets[purpose].is_roomy
+        is_roomy_for_caller = self._share is None or self._share.budgets[purpose].is_roomy
+        return is_roomy_for_caller and self._process.budgets[purpose].is_roomy
 
     @asynccontextmanager
     async def holding(self, size_bytes: int) -> AsyncIterator[None]:

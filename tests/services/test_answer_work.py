@@ -112,6 +112,22 @@ async def test_a_caller_leaves_room_for_others(process: ProcessWork, monkeypatch
     assert taken(process) == 0
 
 
+async def test_room_is_that_of_the_process_and_of_the_caller(process: ProcessWork) -> None:
+    answer, other = process.answer(), process.answer()
+    await answer.enter("caller")
+    await other.enter("other")
+    assert answer.is_roomy(Purpose.CHUNK)
+    for _ in range(4):
+        await answer.part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
+    assert not answer.is_roomy(Purpose.CHUNK)
+    assert other.is_roomy(Purpose.CHUNK)
+    for _ in range(4):
+        await other.part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
+    assert not process.answer().is_roomy(Purpose.CHUNK)
+    answer.end()
+    other.end()
+
+
 async def test_what_is_worked_on_when_an_answer_ends_comes_back(process: ProcessWork) -> None:
     answer = process.answer()
     await answer.enter("caller")
