@@ -9,11 +9,12 @@ import asyncio
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from tests.support.hostile_loads import LOADS, HostileLoad, warm_up
 from tests.support.measured_load import Measured, idle, measured
 from tests.support.measured_server import MIB, warm_server
+from tests.support.soak import soak
 
 _IDLE_SECONDS: Final = 3
 _HEADING: Final = (
@@ -27,17 +28,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("rows", nargs="*", help="beginnings of the loads' numbers, such as 1a or 3; all without any")
     parser.add_argument("--scale", type=float, default=1, help="less than 1 for less of each load")
+    parser.add_argument(
+        "--soak", type=float, metavar="SECONDS", help="all loads beside 32 clients, instead of each alone"
+    )
     parser.add_argument("--to", type=Path, default=Path("bench"), help="folder for hostile.json")
     arguments = parser.parse_args()
     print(_HEADING, flush=True)
-    results = {}
-    for name, load in LOADS.items():
-        if not arguments.rows or name.startswith(tuple(arguments.rows)):
-            before, under_load = _measure(load, arguments.scale)
-            print(_line(name, load, before, under_load), flush=True)
-            results[name] = {"idle": before.as_dict(), "load": under_load.as_dict()}
+    results = _soak(arguments.soak) if arguments.soak else _each(arguments.rows, arguments.scale)
     arguments.to.mkdir(exist_ok=True)
     (arguments.to / "hostile.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _each(rows: list[str], scale: float) -> dict[str, Any]:
+    results = {}
+    for name, load in LOADS.items():
+        if not rows or name.startswith(tuple(rows)):
+            before, under_load = _measure(load, scale)
+            print(_line(name, load.what, under_load, before), flush=True)
+            results[name] = {"idle": before.as_dict(), "load": under_load.as_dict()}
+    return results
+
+
+def _soak(seconds: float) -> dict[str, Any]:
+    with TemporaryDirectory() as folder, warm_server(Path(folder), warm_up) as server:
+        before = asyncio.run(measured(server, lambda: idle(_IDLE_SECONDS)))
+        halves = dict(zip(("first", "second"), asyncio.run(soak(server, seconds)), strict=True))
+    for name, half in halves.items():
+        print(_line(name, f"half of {seconds:.0f} s of all loads", half, before), flush=True)
+    return {name: half.as_dict() for name, half in halves.items()}
 
 
 def _measure(load: HostileLoad, scale: float) -> tuple[Measured, Measured]:
@@ -48,11 +66,11 @@ def _measure(load: HostileLoad, scale: float) -> tuple[Measured, Measured]:
         return before, asyncio.run(measured(server, put))
 
 
-def _line(name: str, load: HostileLoad, before: Measured, under_load: Measured) -> str:
+def _line(name: str, what: str, under_load: Measured, before: Measured) -> str:
     answers = ", ".join(f"{count} x {answer}" for answer, count in under_load.answers.items())
     cells = [
         name,
-        load.what,
+        what,
         *(f"{under_load.wait_percentile(percent):.0f}" for percent in (50, 99, 100)),
         str(under_load.stall_milliseconds),
         str(before.stall_milliseconds),
