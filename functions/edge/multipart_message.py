@@ -83,7 +83,7 @@ async def _encoded(encoder: MultipartEncoder, contents: AsyncIterator[Content], 
     async for content in contents:
         held += encoder.send(PartBegin(Headers(content_headers(content, url))))
         async for chunk in content.all():
-            if len(held) + len(chunk) > _TOGETHER_BYTES:
+            if held and len(held) + len(chunk) > _TOGETHER_BYTES:
                 yield bytes(held)
                 held.clear()
             if len(chunk) > _TOGETHER_BYTES:

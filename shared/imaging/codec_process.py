@@ -17,9 +17,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from threading import Timer
-from typing import IO, Any, Final, Self, cast
+from typing import Any, Final, Self, cast
 
 import numpy as np
 
@@ -40,8 +41,8 @@ Message = tuple[dict[str, Any], bytearray]
 @dataclass(frozen=True, slots=True)
 class _Process:
     process: "subprocess.Popen[bytes]"
-    asks: IO[bytes]
-    answers: IO[bytes]
+    asks: BufferedWriter
+    answers: BufferedReader
 
     @classmethod
     def start(cls) -> Self:
@@ -53,7 +54,7 @@ class _Process:
             stdout=subprocess.PIPE,
             env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
         )
-        return cls(process, cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
+        return cls(process, cast("BufferedWriter", process.stdin), cast("BufferedReader", process.stdout))
 
     def end(self) -> None:
         self.process.kill()
@@ -112,30 +113,24 @@ def _asked(asked: Mapping[str, Any], data: "bytes | memoryview[int]") -> Message
     return answer
 
 
-def _write(stream: IO[bytes], description: Mapping[str, Any], data: "bytes | memoryview[int]") -> None:
+def _write(stream: BufferedWriter, description: Mapping[str, Any], data: "bytes | memoryview[int]") -> None:
     text = json.dumps(description).encode()
     stream.write(_LENGTHS.pack(len(text), len(data)) + text)
     stream.write(data)
     stream.flush()
 
 
-def _read(stream: IO[bytes]) -> Message:
+def _read(stream: BufferedReader) -> Message:
     """The next message. Raises EOFError where the other end is gone."""
     text_bytes, data_bytes = _LENGTHS.unpack(_read_bytes(stream, _LENGTHS.size))
     description: dict[str, Any] = json.loads(_read_bytes(stream, text_bytes))
     return description, _read_bytes(stream, data_bytes)
 
 
-def _read_bytes(stream: IO[bytes], size_bytes: int) -> bytearray:
+def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytearray:
     data = bytearray(size_bytes)
-    with memoryview(data) as whole:
-        position = 0
-        while position < size_bytes:
-            with whole[position:] as rest:
-                count: int = stream.readinto(rest)  # type: ignore[attr-defined] # which every binary stream has
-            if not count:
-                raise EOFError
-            position += count
+    if stream.readinto(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
+        raise EOFError
     return data
 
 
@@ -166,7 +161,7 @@ def _done(asked: Mapping[str, Any], data: bytearray) -> tuple[dict[str, Any], "b
 
 def _serve() -> None:
     """Answer messages until the other end is gone. What codecs print goes to the log."""
-    asks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    asks, answers = cast("BufferedReader", sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:
         try:

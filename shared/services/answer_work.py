@@ -49,14 +49,14 @@ class ProcessWork:
         self.max_frames = max_frames
         self.max_caller_requests = max_caller_requests
         self.turns = asyncio.Semaphore(_AT_ONCE)
+        result_bytes = max(64 * 1024**2, max_decoded_bytes)
         self.budgets = {
             Purpose.TABLE: ByteBudget(32 * 1024**2),
             Purpose.FILE: ByteBudget(max(96 * 1024**2, max_decoded_bytes)),
-            Purpose.RESULT: ByteBudget(max(64 * 1024**2, max_decoded_bytes)),
+            Purpose.RESULT: ByteBudget(result_bytes),
             Purpose.CHUNK: ByteBudget(64 * 1024**2),
-            Purpose.WORK: ByteBudget(_COPIES * max(64 * 1024**2, max_decoded_bytes)),
+            Purpose.WORK: ByteBudget(_COPIES * result_bytes),
         }
-
         self._callers: WeakValueDictionary[str, _CallerShare] = WeakValueDictionary()
 
     def answer(self) -> "AnswerWork":
@@ -153,6 +153,10 @@ class AnswerWork:
         if self._has_ended:
             self.end()
 
+    async def hold_chunk(self, size_bytes: int) -> None:
+        """Hold what is read of `size_bytes` at a time, as `hold` does."""
+        await self.hold(Purpose.CHUNK, min(size_bytes, CHUNK_BYTES))
+
     def hold_only(self, purpose: Purpose, size_bytes: int) -> None:
         """Give back what was taken for a purpose beyond the bytes that turned out to be needed."""
         for held in self._held:
@@ -198,11 +202,10 @@ class AnswerWork:
             if held.share is not None:
                 held.callers = await held.share.budgets[purpose].take(size_bytes, wait_seconds)
             held.taken = await self._process.budgets[purpose].take(size_bytes, wait_seconds)
-        except TimeoutError:
+        except BaseException as error:
             self._give_back(held)
-            raise Unavailable("The service is busy with other answers: try again.") from None
-        except BaseException:
-            self._give_back(held)
+            if isinstance(error, TimeoutError):
+                raise Unavailable("The service is busy with other answers: try again.") from None
             raise
         return held
 

@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from local.azurite import connection_string
+from tests.support.http_server import http_server
 
 
 class Cut(Enum):
@@ -35,12 +36,12 @@ async def cut_storage(azurite_port: int, next_cut: Callable[[], Cut | None]) -> 
         found = connection_string(azurite_port)
         for port in (azurite_port, azurite_port + 2):
             own = await stack.enter_async_context(_proxy(session, port, next_cut))
-            found = found.replace(f":{port}/", f":{own}/")
+            found = found.replace(f"http://127.0.0.1:{port}/", f"{own}/")
         yield found
 
 
 @asynccontextmanager
-async def _proxy(session: ClientSession, port: int, next_cut: Callable[[], Cut | None]) -> AsyncIterator[int]:
+async def _proxy(session: ClientSession, port: int, next_cut: Callable[[], Cut | None]) -> AsyncIterator[str]:
     async def forward(request: web.Request) -> web.Response:
         headers = CIMultiDict(request.headers)
         headers.popall("Transfer-Encoding", None)
@@ -58,15 +59,8 @@ async def _proxy(session: ClientSession, port: int, next_cut: Callable[[], Cut |
         request.transport.close()
         return web.Response()
 
-    app = web.Application(client_max_size=1024**3)
-    app.router.add_route("*", "/{path:.*}", forward)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with http_server("/{path:.*}", forward) as url:
+        yield url
 
 
 def _beginning(answer: ClientResponse, headers: CIMultiDict[str], body: bytes, cut: Cut) -> bytes:

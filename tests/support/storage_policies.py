@@ -22,6 +22,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from shared.settings import Settings
 from shared.storage import account
 from shared.storage.archive import Archive
+from tests.support.http_server import http_server
 from tests.support.storage_operations import operation_of
 
 BATCH: Final = "POST catalog"
@@ -147,15 +148,8 @@ async def refusing_server() -> AsyncIterator[str]:
         headers = {"x-ms-error-code": code}
         return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
 
-    app = web.Application(client_max_size=1024**3)
-    app.router.add_route("*", "/{status}", refuse)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield "http://127.0.0.1:{1}".format(*runner.addresses[0])
-    finally:
-        await runner.cleanup()
+    async with http_server("/{status}", refuse) as url:
+        yield url
 
 
 @asynccontextmanager

@@ -7,21 +7,21 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS, is_path
-from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS
+from shared.dicom.bulk_values import NoSuchBulkValue
 from shared.dicom.element_values import raw_value
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
 from shared.errors import NotFound
-from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import read_header_of
 from shared.services.retrieve.frames import frames_of
-from shared.services.retrieve.long_value import find_long_value
 from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_instances import find_instance
+from shared.services.retrieve.stored_value import open_value
 from shared.storage.archive import Archive
-from shared.web.content import Content, Parts, Representations, Unread, in_memory
+from shared.web.content import Content, Parts, Representations, Unread
 from shared.web.content_negotiation import Offer
 from shared.web.offers import bulk_value_offers, frame_offers
 
@@ -76,18 +76,11 @@ async def bulk_value(file: StoredFile, work: AnswerWork, path: str) -> Content:
     table = file.frames
     if path in PIXEL_DATA_PATHS and table is not None and not table.is_encapsulated:
         return await _pixel_data(file, work, path, location, table.value_bytes)
-    if not is_path(path):
-        raise NotFound("The instance has no such bulk value.")
-    if "/" not in path and (found := await find_long_value(file, int(path, 16), work)) is not None:
-        await work.hold(Purpose.CHUNK, CHUNK_BYTES)
-        media_type, syntax = _types(path, found.others)
-        return Content(location, media_type, syntax, found.size_bytes, found.read)
-    header = await read_header_of(file, work)
     try:
-        value, _ = await work.run(lambda: find_bulk_value(header.data_set, path, limits=header.limits))
+        value = await open_value(file, path, work)
     except NoSuchBulkValue as error:
         raise NotFound("The instance has no such bulk value.") from error
-    return in_memory(location, *_types(path, header.data_set), value)
+    return Content(location, *_types(path, value.others), value.size_bytes, value.read)
 
 
 def _types(path: str, data_set: Dataset) -> tuple[str, str | None]:
@@ -103,7 +96,7 @@ def _types(path: str, data_set: Dataset) -> tuple[str, str | None]:
 
 async def _pixel_data(file: StoredFile, work: AnswerWork, path: str, location: str, size_bytes: int) -> Content:
     if file.transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN:
-        await work.hold(Purpose.CHUNK, min(size_bytes, CHUNK_BYTES))
+        await work.hold_chunk(size_bytes)
 
         def read_range(offset: int, length: int) -> AsyncIterator[bytes]:
             return pixels_of_tag(file, int(path, 16), offset, length)
@@ -112,7 +105,7 @@ async def _pixel_data(file: StoredFile, work: AnswerWork, path: str, location: s
     header = await read_header_of(file, work)
     if header.pixel_data_tag != int(path, 16):
         raise NotFound("The instance has no such bulk value.")
-    await work.hold(Purpose.CHUNK, min(size_bytes, CHUNK_BYTES))
+    await work.hold_chunk(size_bytes)
 
     def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
         return little_endian_pixels(file, header)

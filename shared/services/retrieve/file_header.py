@@ -12,7 +12,7 @@ from shared.dicom.file_meta import FileMeta, read_header
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, element_of
 from shared.errors import NotAcceptable
 from shared.services.answer_work import AnswerWork, Purpose
-from shared.services.retrieve.stored_file import HELD_FOR_A_BYTE, StoredFile
+from shared.services.retrieve.stored_file import StoredFile
 
 _NUMBER_OF_FRAMES: Final = 0x00280008
 _BITS_ALLOCATED: Final = 0x00280100
@@ -58,7 +58,7 @@ class Header:
 async def read_header_of(file: StoredFile, work: AnswerWork) -> Header:
     """All of the file but its Pixel Data. Raises NotAcceptable for a stored file that can no longer be parsed."""
     if not file.is_held:
-        await work.hold(Purpose.FILE, HELD_FOR_A_BYTE * file.bytes_around_pixels)
+        await work.hold(Purpose.FILE, file.parsed_header_bytes)
     beginning = await file.read_all(0, file.header_bytes + _PIXEL_DATA_HEAD_BYTES)
     data, head = beginning[: file.header_bytes], beginning[file.header_bytes :]
     if file.frames is not None and file.frames.end_offset < file.size_bytes:

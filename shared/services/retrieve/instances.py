@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
-from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.stored_file import open_file
 from shared.services.retrieve.stored_instances import (
@@ -65,7 +65,7 @@ async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, 
 
 async def as_stored(archive: "Archive", record: InstanceFacts, work: AnswerWork) -> Content:
     """An instance's Part 10 file as it is stored."""
-    await work.hold(Purpose.CHUNK, min(record.size_bytes, CHUNK_BYTES))
+    await work.hold_chunk(record.size_bytes)
     blob = blob_names.instance_blob(record.identifiers, record.blob_version)
 
     def read(offset: int, length: int) -> AsyncIterator[bytes]:
@@ -95,11 +95,7 @@ def files_as_stored(
 
     An instance that has since been deleted is left out. Raises Unavailable for one that exists without its file.
     """
-
-    async def open_next(record: InstanceFacts, part: AnswerWork) -> Content:
-        return await as_stored(archive, record, part)
-
-    return _files(archive, records, open_next, work, _AHEAD)
+    return _files(archive, records, lambda record, part: as_stored(archive, record, part), work, _AHEAD)
 
 
 def files_in(
@@ -110,11 +106,7 @@ def files_in(
     An instance that has since been deleted is left out. Raises as `file_in`, and Unavailable for one that exists
     without its file.
     """
-
-    async def open_next(record: InstanceWithFrames, part: AnswerWork) -> Content:
-        return await file_in(archive, record, part, transfer_syntax_uid)
-
-    return _files(archive, records, open_next, work, 1)
+    return _files(archive, records, lambda record, part: file_in(archive, record, part, transfer_syntax_uid), work, 1)
 
 
 async def _files(

@@ -39,9 +39,9 @@ async def render(
     thumbnail_pixels = THUMBNAIL_PIXELS if is_thumbnail else None
 
     async def draw(
-        offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None, work: AnswerWork = work
+        offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None, share: AnswerWork
     ) -> Content:
-        return await picture(archive, record, work, offer.media_type, parameters, numbers, thumbnail_pixels)
+        return await picture(archive, record, share, offer.media_type, parameters, numbers, thumbnail_pixels)
 
     async def draw_part(offer: Offer, record: InstanceWithFrames, numbers: Sequence[int] | None) -> Content:
         part = work.part()
@@ -63,7 +63,7 @@ async def render(
             return Parts(await started(instances(offer)))
         if offer.is_multipart and frame_numbers is not None:
             return Parts(await started(frames(offer, frame_numbers)))
-        return await draw(offer, first, frame_numbers)
+        return await draw(offer, first, frame_numbers, work)
 
     return Representations(
         version=(first.blob_version, parameters, frame_numbers, is_thumbnail),

@@ -1,22 +1,19 @@
 """What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it is."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
-
-from pydicom.dataset import Dataset
+from typing import Final
 
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
-from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.dicom.bulk_values import NoSuchBulkValue
 from shared.dicom.element_values import raw_value
 from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
 from shared.errors import NotFound
 from shared.imaging.pictures import render
-from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
-from shared.services.retrieve.file_header import read_header_of
-from shared.services.retrieve.long_value import find_long_value
+from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
 from shared.services.retrieve.stored_image import open_image
+from shared.services.retrieve.stored_value import open_value
 from shared.storage.archive import Archive
 from shared.web.content import Content, in_memory
 from shared.web.offers import DOCUMENTS
@@ -106,22 +103,11 @@ async def _as_it_is(file: StoredFile, work: AnswerWork, media_type: str) -> Cont
     if is_video(file.transfer_syntax_uid):
         video = await stored_frame(file, 1, media_type, work)
         return Content(path, media_type, None, video.size_bytes, video.read)
-    if (found := await find_long_value(file, int(_ENCAPSULATED_DOCUMENT, 16), work)) is not None:
-        await work.hold(Purpose.CHUNK, CHUNK_BYTES)
-        size_bytes = _without_padding(found.size_bytes, found.others, "little")
-        return Content(path, media_type, None, size_bytes, found.read)
-    header = await read_header_of(file, work)
     try:
-        document, _ = await work.run(
-            lambda: find_bulk_value(header.data_set, _ENCAPSULATED_DOCUMENT, limits=header.limits)
-        )
+        document = await open_value(file, _ENCAPSULATED_DOCUMENT, work)
     except NoSuchBulkValue as error:
         raise NotFound("The instance has no document.") from error
-    size_bytes = _without_padding(len(document), header.data_set, header.byte_order)
-    return in_memory(path, media_type, None, document[:size_bytes])
-
-
-def _without_padding(size_bytes: int, data_set: Dataset, byte_order: Literal["little", "big"]) -> int:
-    """The length of a document, whose last byte may be padding."""
-    announced = int.from_bytes(raw_value(data_set, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", byte_order)
-    return announced if size_bytes - announced == 1 else size_bytes
+    length = int.from_bytes(raw_value(document.others, _ENCAPSULATED_DOCUMENT_LENGTH) or b"", document.byte_order)
+    # The last byte may be padding.
+    size_bytes = length if document.size_bytes - length == 1 else document.size_bytes
+    return Content(path, media_type, None, size_bytes, document.read)

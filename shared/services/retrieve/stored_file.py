@@ -20,8 +20,8 @@ _LARGE_TABLE_BYTES: Final = 1024  # deflated; a table of equal frames has a hund
 _MOST_INFLATED: Final = 1000  # bytes of a table for one that is stored
 _MAX_TABLE_BYTES: Final = 32 * 1024**2
 
-HELD_FOR_A_BYTE: Final = 10
-"""Bytes of memory for a byte of a parsed header."""
+PARSED_BYTES: Final = 10
+"""Bytes of memory for a byte of a header, once it is parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class StoredFile:
     def bytes_around_pixels(self) -> int:
         """How long the file is without Pixel Data."""
         return self.size_bytes if self.frames is None else self.header_bytes + self.size_bytes - self.frames.end_offset
+
+    @property
+    def parsed_header_bytes(self) -> int:
+        """About how much memory the file without Pixel Data takes, once it is parsed."""
+        return PARSED_BYTES * self.bytes_around_pixels
 
     async def read_all(self, offset: int, length: int) -> bytes:
         """The bytes of a range, all at once."""
@@ -113,7 +118,7 @@ async def _inflated(archive: "Archive", record: InstanceFacts, work: AnswerWork)
         read_of(data),
         is_held=True,
     )
-    work.hold_only(Purpose.FILE, len(data) + HELD_FOR_A_BYTE * file.bytes_around_pixels)
+    work.hold_only(Purpose.FILE, len(data) + file.parsed_header_bytes)
     return file
 
 

@@ -13,7 +13,7 @@ from shared.dicom.items import ITEM_HEAD_BYTES
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
 from shared.errors import NotFound
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
-from shared.services.retrieve.stored_file import HELD_FOR_A_BYTE, StoredFile, read_of
+from shared.services.retrieve.stored_file import StoredFile, read_of
 from shared.web.content import Content, in_memory
 
 _SPAN_BYTES: Final = CHUNK_BYTES  # adjacent frames are read together up to this size
@@ -46,7 +46,7 @@ async def stored_frame(file: StoredFile, frame_number: int, media_type: str, wor
     content = _frame(file, frame_number, media_type)
     if file.frame_table().frame_bits % 8:  # it is cut out of its bytes in memory
         work.check(content.size_bytes or 0)
-    await work.hold(Purpose.CHUNK, min(content.size_bytes or 0, CHUNK_BYTES))
+    await work.hold_chunk(content.size_bytes or 0)
     return content
 
 
@@ -59,7 +59,7 @@ async def stored_frames(
     """
     table = file.frame_table()
     check_frames(table, frame_numbers)
-    await work.hold(Purpose.CHUNK, CHUNK_BYTES)
+    await work.hold_chunk(CHUNK_BYTES)
     syntax = frame_transfer_syntax(file.transfer_syntax_uid)
     for span in _spans(table, frame_numbers):
         if len(span.frame_numbers) == 1:
@@ -99,7 +99,7 @@ async def read_together(file: StoredFile, frame_numbers: Sequence[int], work: An
     asked_bytes = table.value_bytes if is_of_all else sum(frame_bytes(table, number) for number in frame_numbers)
     if table.value_bytes - asked_bytes > _PASSED_OVER_BYTES:
         return file
-    await work.hold(Purpose.FILE, file.size_bytes + HELD_FOR_A_BYTE * file.bytes_around_pixels)
+    await work.hold(Purpose.FILE, file.size_bytes + file.parsed_header_bytes)
     return replace(file, read=read_of(await file.read_all(0, file.size_bytes)), is_held=True)
 
 

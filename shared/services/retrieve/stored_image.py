@@ -12,7 +12,7 @@ from shared.imaging.image_pixels import ImagePixels
 from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.stored_file import StoredFile
-from shared.services.retrieve.stored_frames import check_frames, frame_bytes
+from shared.services.retrieve.stored_frames import frame_bytes
 
 _KEYWORDS: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
@@ -33,11 +33,7 @@ class StoredImage:
         return size_bytes
 
     def check(self, work: AnswerWork, frame_numbers: Sequence[int]) -> None:
-        """Raises NotFound for a frame number, from 1, that does not exist, NotAcceptable for too large a frame.
-
-        Of a range, only the first and the last frame are looked at.
-        """
-        check_frames(self.file.frame_table(), frame_numbers)
+        """Raises NotAcceptable for too large a frame, by number from 1; of a range, only the first is looked at."""
         work.check(self.pixels.frame_bytes)
         for number in frame_numbers[:1] if isinstance(frame_numbers, range) else frame_numbers:
             self.stored_bytes(work, number)

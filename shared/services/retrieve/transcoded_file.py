@@ -12,7 +12,7 @@ from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
 from shared.imaging.transcoded_attributes import transcoded_attributes
-from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.native_pixels import little_endian_pixels
 from shared.services.retrieve.stored_file import StoredFile
@@ -43,7 +43,7 @@ async def transcoded_file(file: StoredFile, work: AnswerWork, transfer_syntax_ui
     if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)
-    await work.hold(Purpose.CHUNK, min(file.size_bytes, CHUNK_BYTES))
+    await work.hold_chunk(file.size_bytes)
     around = await _around(header, work, transfer_syntax_uid, {})
     pixels = little_endian_pixels(file, header)
     return _with_native(file, header, header.bits_allocated, table.value_bytes, around, pixels)

@@ -13,7 +13,7 @@ from shared.imaging import codec_process
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.encoding import pixels_encoded
 from shared.imaging.image_pixels import ImagePixels
-from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.stored_file import StoredFile
 from shared.services.retrieve.stored_frames import frame_path, read_frames, read_together
@@ -50,10 +50,13 @@ async def frames_in(
 async def transcoded_frames(
     image: StoredImage, work: AnswerWork, frame_numbers: Sequence[int], transfer_syntax_uid: str
 ) -> AsyncGenerator[TranscodedFrame, None]:
-    """Frames by number from 1, in that order; the next is transcoded while one is used. Raises as `frames_in`."""
+    """Frames by number from 1, which exist, in that order; the next is transcoded while one is used.
+
+    Raises NotAcceptable as `frames_in` does.
+    """
     image.check(work, frame_numbers)
     await work.hold(Purpose.RESULT, min(_AHEAD + 1, len(frame_numbers)) * image.pixels.frame_bytes)
-    await work.hold(Purpose.CHUNK, min(image.file.size_bytes, CHUNK_BYTES))
+    await work.hold_chunk(image.file.size_bytes)
 
     async def transcode(numbered: tuple[int, Callable[[], Awaitable[bytes]]]) -> TranscodedFrame:
         frame_number, read = numbered

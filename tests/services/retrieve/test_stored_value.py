@@ -10,8 +10,8 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from shared.dicom.file_meta import read_header
 from shared.dicom.parsing import DicomFileLimits
-from shared.services.retrieve.long_value import LongValue, find_long_value
 from shared.services.retrieve.stored_file import StoredFile
+from shared.services.retrieve.stored_value import StoredValue, find_long_value
 from tests.support.answers import answer_work
 from tests.support.part10_files import data_set, part10, read_bulk_value
 
@@ -50,7 +50,7 @@ class ReadFile:
         self.bytes_read += length
         yield self.data[offset : offset + length]
 
-    async def find(self, keyword: str) -> LongValue | None:
+    async def find(self, keyword: str) -> StoredValue | None:
         return await find_long_value(self.file, tag_for_keyword(keyword) or 0, answer_work())
 
 

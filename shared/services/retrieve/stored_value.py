@@ -1,18 +1,21 @@
-"""A long value of a data set, such as a document: found in its file, and sent from there without being held."""
+"""A value of a stored data set. A long one, such as a document, is found in its file, and sent from there, not held."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from shared.dicom.bulk_data_uris import is_path
+from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
 from shared.dicom.element_values import dictionary_vr
 from shared.dicom.file_meta import FileMetaReader
 from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, ElementReader, Encoding, Head
 from shared.services.answer_work import AnswerWork, Purpose
-from shared.services.retrieve.stored_file import HELD_FOR_A_BYTE, StoredFile
+from shared.services.retrieve.file_header import read_header_of
+from shared.services.retrieve.stored_file import PARSED_BYTES, StoredFile, read_of
 
 _LOOKED_THROUGH_BYTES: Final = 256 * 1024  # from the file's beginning, and after the value
 _VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UT"})
@@ -20,20 +23,31 @@ _LIMITS: Final = DicomFileLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class LongValue:
-    """Where a value lies in its file, whose numbers are little endian; `others` are the elements around it."""
+class StoredValue:
+    """A value, words in little endian, of which ``read(offset, length)`` gives any range, as of a `StoredFile`.
 
-    file: StoredFile
-    offset: int
+    `others` are the elements around it, with numbers of that byte order.
+    """
+
     size_bytes: int
+    read: Callable[[int, int], AsyncIterator[bytes]]
     others: Dataset
-
-    def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
-        """The bytes of a range of the value, as those of a file are read."""
-        return self.file.read(self.offset + offset, length)
+    byte_order: Literal["little", "big"]
 
 
-async def find_long_value(file: StoredFile, tag: int, work: AnswerWork) -> LongValue | None:
+async def open_value(file: StoredFile, path: str, work: AnswerWork) -> StoredValue:
+    """The value at the path of a BulkDataURI, but for Pixel Data. Raises NoSuchBulkValue."""
+    if not is_path(path):
+        raise NoSuchBulkValue(path)
+    if "/" not in path and (found := await find_long_value(file, int(path, 16), work)) is not None:
+        await work.hold_chunk(found.size_bytes)
+        return found
+    header = await read_header_of(file, work)
+    value, _ = await work.run(lambda: find_bulk_value(header.data_set, path, limits=header.limits))
+    return StoredValue(len(value), read_of(value), header.data_set, header.byte_order)
+
+
+async def find_long_value(file: StoredFile, tag: int, work: AnswerWork) -> StoredValue | None:
     """Where the value of an attribute of the data set lies.
 
     None where that cannot be said from the file's beginning, the value is not long, or its bytes are not sent as they
@@ -41,7 +55,7 @@ async def find_long_value(file: StoredFile, tag: int, work: AnswerWork) -> LongV
     """
     if file.is_held or file.bytes_around_pixels <= _LOOKED_THROUGH_BYTES:
         return None
-    await work.hold(Purpose.FILE, 2 * HELD_FOR_A_BYTE * _LOOKED_THROUGH_BYTES)
+    await work.hold(Purpose.FILE, 2 * PARSED_BYTES * _LOOKED_THROUGH_BYTES)
     try:
         found = await _find(file, tag, work)
     except DicomFileError:
@@ -51,7 +65,7 @@ async def find_long_value(file: StoredFile, tag: int, work: AnswerWork) -> LongV
     return found
 
 
-async def _find(file: StoredFile, tag: int, work: AnswerWork) -> LongValue | None:
+async def _find(file: StoredFile, tag: int, work: AnswerWork) -> StoredValue | None:
     beginning = await file.read_all(0, _LOOKED_THROUGH_BYTES)
     before = await work.run(lambda: _until(tag, beginning))
     if before is None:
@@ -62,7 +76,11 @@ async def _find(file: StoredFile, tag: int, work: AnswerWork) -> LongValue | Non
         return None
     after = await file.read_all(offset + before.head.length, after_bytes) if after_bytes else b""
     others = await work.run(lambda: _elements(after, before.encoding))
-    return LongValue(file, offset, before.head.length, Dataset({**before.elements, **others}))
+
+    def read(first: int, length: int) -> AsyncIterator[bytes]:
+        return file.read(offset + first, length)
+
+    return StoredValue(before.head.length, read, Dataset({**before.elements, **others}), "little")
 
 
 @dataclass(frozen=True, slots=True)
