@@ -67,11 +67,11 @@ show() {
 # Installs a lock file of requirements/: its name, what for, and which others are part of it. It lists every package, so
 # pip need not look for more; what is imported is compiled then.
 install() {
-    name=$1 what=$2
+    name=$1 purpose=$2
     shift 2
     lock=requirements/$name.txt
     [ "$(cat ".venv/.$name" 2>/dev/null)" != "$(cksum <"$lock")" ] || return 0
-    echo "Installing the Python packages $what"
+    echo "Installing the Python packages $purpose"
     {
         .venv/bin/python -m pip install --no-deps --no-compile --require-hashes --disable-pip-version-check \
             --progress-bar off -r "$lock" || echo failed
