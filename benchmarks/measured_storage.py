@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import Catalog
 from shared.storage.postings import Postings
+from tests.support.answers import answer_work
 from tests.support.storage_operations import Counting, operation_of
 
 
@@ -77,7 +78,9 @@ class MeasuredStorage(Counting):
         """Search, and count."""
         self.operations.clear()
         self.entities.clear()
-        found = await search(archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings)
+        found = await search(
+            archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings, answer_work(settings)
+        )
         await asyncio.gather(*self._begun)
         self._begun.clear()
         return Cost(

@@ -27,6 +27,7 @@ from shared.search.query import parse_search
 from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests.support.answers import answer_work
 
 _SIZES: Final = (1_000, 10_000, 100_000)
 
@@ -44,7 +45,9 @@ async def measure(settings: Settings) -> Measured:
                 query = parse_search(one.query, one.level, settings)
                 cost = await storage.cost(measured, query, settings)
                 began = time.perf_counter()
-                await search(archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings)
+                await search(
+                    archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings, answer_work(settings)
+                )
                 found.append((cost, time.perf_counter() - began))
     finally:
         await archive.close()

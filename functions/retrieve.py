@@ -48,7 +48,9 @@ async def retrieve_series_metadata(req: Request, app: App) -> Response:
 async def retrieve_instance_metadata(req: Request, app: App) -> Response:
     """The metadata of an instance."""
     url = service_url(req, app.settings)
-    found = await metadata.retrieve_instance_metadata(await app.archive(), instance_identifiers(req), url)
+    found = await metadata.retrieve_instance_metadata(
+        await app.archive(), instance_identifiers(req), url, answer_work(req)
+    )
     return await retrieval_response(req, app, found)
 
 
@@ -76,5 +78,6 @@ async def _several(req: Request, app: App) -> Response:
 
 
 async def _metadata_of_several(req: Request, app: App) -> Response:
-    found = await metadata.retrieve_metadata(await app.archive(), resource(req), service_url(req, app.settings))
+    url = service_url(req, app.settings)
+    found = await metadata.retrieve_metadata(await app.archive(), resource(req), url, answer_work(req))
     return await retrieval_response(req, app, found)

@@ -1,21 +1,19 @@
 """The functions of the Search transaction (QIDO-RS): the six resources of PS3.18 Table 10.6.1-1."""
 
-import json
-from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from functions.edge.app import App
 from functions.edge.function import function
 from functions.edge.multipart_message import multipart_response
-from functions.edge.request import accepted, query_string, resource, service_url
+from functions.edge.request import accepted, answer_work, query_string, resource, service_url
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
-from shared.services.turns import Turns
+from shared.web.content import started
 from shared.web.content_negotiation import negotiate
 from shared.web.offers import METADATA
 
@@ -60,28 +58,24 @@ async def search_series_instances(req: Request, app: App) -> Response:
 
 
 async def _search(req: Request, app: App, level: Level) -> Response:
-    from shared.services.search.search import documents, search  # the storage SDKs
+    from shared.services.search import results, search  # the storage SDKs
 
     offer = negotiate(accepted(req), METADATA)
     scope = resource(req) if "study" in req.path_params else None
     query = parse_search(query_string(req), level, app.settings, is_within_study=scope is not None)
     url = service_url(req, app.settings)
-    found = await search(await app.archive(), DEFAULT_PARTITION, query, scope, url, app.settings)
+    archive, work = await app.archive(), answer_work(req)
+    found = await search.search(archive, DEFAULT_PARTITION, query, scope, url, app.settings, work)
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     if found.results and offer.is_multipart:
-        response = multipart_response(offer, documents(found.results, url), url)
+        documents = results.xml_documents(archive, found, query, url, work)
+        response = multipart_response(offer, documents, url)
+    elif found.results and found.text is not None:
+        response = Response(found.text, media_type=offer.media_type)
     elif found.results:
-        response = Response(await _array(found.results), media_type=offer.media_type)
+        array = await started(results.json_array(archive, found, query, url, work))
+        response = StreamingResponse(array, media_type=offer.media_type)
     for is_so, warning in ((found.has_more, _MORE), (found.is_cut, _CUT)):
         if is_so:
             response.headers.append("Warning", f'299 {url} "{warning}"')
     return response
-
-
-async def _array(results: Sequence[Mapping[str, Any]]) -> str:
-    """The results as a JSON array, made one by one: each may be long, and others have their turns in between."""
-    turns, texts = Turns(), list[str]()
-    for found in results:
-        texts.append(json.dumps(found))
-        await turns.next()
-    return f"[{', '.join(texts)}]"

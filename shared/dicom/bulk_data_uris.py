@@ -5,6 +5,7 @@ A path names the value: ``7FE00010`` by the tag of its attribute or, within item
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 BULK_DATA: Final = "bulkdata"
@@ -12,6 +13,9 @@ BULK_DATA: Final = "bulkdata"
 
 PIXEL_DATA_PATHS: Final = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 """The paths of Pixel Data, integer and floating point."""
+
+# A quote inside a JSON string is escaped, so these bytes are a member's name and the start of its value.
+_MEMBER: Final = b'"BulkDataURI":"'
 
 _PATH: Final = re.compile(r"[0-9A-F]{8}(?:/[1-9][0-9]{0,8}/[0-9A-F]{8})*", re.IGNORECASE | re.ASCII)
 
@@ -21,7 +25,22 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
-def with_absolute_uris(text: bytes, instance_url: str) -> bytes:
-    """Make each relative BulkDataURI in compact JSON metadata absolute, under the URL of the instance."""
-    # A quote inside a JSON string is escaped, so these bytes are a member's name and the start of its value.
-    return text.replace(b'"BulkDataURI":"', f'"BulkDataURI":"{instance_url}/'.encode())
+def with_absolute_uris(pieces: Iterable[bytes], instance_url: str) -> Iterator[bytes]:
+    """Make each relative BulkDataURI in compact JSON metadata absolute, under the URL of the instance.
+
+    `pieces` are the text, cut anywhere; so is what is returned.
+    """
+    absolute = f"{_MEMBER.decode()}{instance_url}/".encode()
+    held = b""
+    for piece in pieces:
+        text = (held + piece).replace(_MEMBER, absolute)
+        begun = _begun(text)
+        held = text[len(text) - begun :]
+        yield text[: len(text) - begun]
+    if held:
+        yield held
+
+
+def _begun(text: bytes) -> int:
+    """How many bytes at the end of a text may be the beginning of a BulkDataURI's member."""
+    return next((size for size in range(len(_MEMBER) - 1, 0, -1) if text.endswith(_MEMBER[:size])), 0)

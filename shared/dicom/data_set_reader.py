@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from shared.dicom.bulk_data_uris import BULK_DATA
-from shared.dicom.dicom_json import JsonConverter, is_attribute
+from shared.dicom.dicom_json import MAX_INLINE_BYTES, JsonConverter, is_attribute
 from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, dictionary_vr, raw_value
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable
@@ -190,12 +190,13 @@ class DataSetReader:
         return head.vr == "SQ" or (head.vr is None and dictionary_vr(BaseTag(head.tag), self._data_set()) == "SQ")
 
     def _bulk_vr(self, head: Head) -> str | None:
-        """The VR of a long bulk value that can be passed over unread; None for any other element."""
+        """The VR of a long value that is passed over unread, as it is a bulk value; None for any other element."""
         if head.length == UNDEFINED_LENGTH or head.tag in _EXTENDED_OFFSET_TABLES:
             return None
         empty = RawDataElement(BaseTag(head.tag), head.vr, head.length, b"", 0, *astuple(self._encoding))
-        vr = NOTHING_INHERITED.vr(empty, self._data_set())
-        return vr if vr in BULK_VRS else None
+        data_set = self._data_set()
+        vr = NOTHING_INHERITED.by(data_set).vr(empty, data_set)
+        return vr if vr in BULK_VRS or head.length > MAX_INLINE_BYTES else None
 
     def _long_reader(self, head: Head) -> ItemsReader | BulkValueReader:
         uri = f"{BULK_DATA}/{head.tag:08X}"

@@ -23,6 +23,9 @@ from shared.dicom.element_values import (
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, Malformed, element_of
 from shared.dicom.sequences import NestedReader
 
+MAX_INLINE_BYTES: Final = 64 * 1024
+"""The longest value that is not a bulk value whatever its VR: PS3.18 10.4.3.3.2 lets a server choose."""
+
 _LEFT_OUT_GROUPS: Final = frozenset({0x0002, 0xFFFE})  # the file meta group, and delimiters out of place
 _TRAILING_PADDING: Final = 0xFFFCFFFC  # insignificant: PS3.10 7.2
 
@@ -47,9 +50,10 @@ class JsonConverter:
 
         Tags are eight upper-case hexadecimal digits. Group lengths, the file meta group and trailing padding are left
         out. Text is Unicode, so Specific Character Set says ISO_IR 192. Nonempty values of OB, OD, OF, OL, OV, OW and
-        UN are a BulkDataURI. IS, DS, SV and UV are numbers where they are valid (PS3.18 F.2.3 also allows strings),
-        even SV and UV beyond 2**53, which JavaScript rounds. FL and FD that are not finite, for which JSON has no
-        number and PS3.18 no rule, are the strings "NaN", "Infinity" and "-Infinity" of Microsoft's service.
+        UN, and of other VRs over MAX_INLINE_BYTES, are a BulkDataURI. IS, DS, SV and UV are numbers where they are
+        valid (PS3.18 F.2.3 also allows strings), even SV and UV beyond 2**53, which JavaScript rounds. FL and FD that
+        are not finite, for which JSON has no number and PS3.18 no rule, are the strings "NaN", "Infinity" and
+        "-Infinity" of Microsoft's service.
 
         Raises DicomFileError when there are more values than the limits allow, or sequences nest deeper.
         """
@@ -76,7 +80,7 @@ class JsonConverter:
                 values = self._items(element, uri, inherited)
             except Malformed:
                 return {"vr": "UN", "BulkDataURI": uri}
-        elif vr in BULK_VRS or not isinstance(element, RawDataElement):
+        elif vr in BULK_VRS or not isinstance(element, RawDataElement) or len(element.value) > MAX_INLINE_BYTES:
             return {"vr": vr, "BulkDataURI": uri}
         elif element.tag == SPECIFIC_CHARACTER_SET:
             values = ["ISO_IR 192"]

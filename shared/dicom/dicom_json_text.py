@@ -2,10 +2,13 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem
+
 _PIECE_BYTES: Final = 64 * 1024
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def dumps(value: Any) -> bytes:
@@ -13,8 +16,23 @@ def dumps(value: Any) -> bytes:
 
     Raises ValueError for a float that is not finite.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
+    return _encode(value).encode("utf-8", "replace")
+
+
+def inflated(deflated: bytes) -> Iterator[bytes]:
+    """Inflate text in pieces of at most 64 KiB, none of them empty. Raises ValueError where it cannot be inflated."""
+    decompressor = zlib.decompressobj()
+    rest = deflated
+    while not decompressor.eof:
+        try:
+            piece = decompressor.decompress(rest, _PIECE_BYTES)
+        except zlib.error:
+            raise ValueError("The text is not deflated.") from None
+        if not piece and not decompressor.eof and not decompressor.unconsumed_tail:
+            raise ValueError("The deflated text is cut short.")
+        rest = decompressor.unconsumed_tail
+        if piece:
+            yield piece
 
 
 class DeflatedItems(Sequence[Any]):
@@ -26,12 +44,7 @@ class DeflatedItems(Sequence[Any]):
 
     def texts(self) -> Iterator[bytes]:
         """The text of the array, in pieces."""
-        decompressor = zlib.decompressobj()
-        tail = self._deflated
-        while tail:
-            yield decompressor.decompress(tail, _PIECE_BYTES)
-            tail = decompressor.unconsumed_tail
-        yield decompressor.flush()
+        return inflated(self._deflated)
 
     def __len__(self) -> int:
         return self._count
@@ -53,9 +66,11 @@ class ItemsDeflater:
         self._deflated = bytearray()
         self._count = 0
 
-    def add(self, item: Any) -> None:
-        """Take the next item."""
-        self._deflated += self._compressor.compress((b"," if self._count else b"[") + dumps(item))
+    def add(self, item: Mapping[str, Any], *, is_long: bool = False) -> None:
+        """Take the next item; a long one is written attribute by attribute, so that others have their turn."""
+        self._deflated += self._compressor.compress(b"," if self._count else b"[")
+        for text in json_texts(_by_items(item)) if is_long else [dumps(item)]:
+            self._deflated += self._compressor.compress(text)
         self._count += 1
 
     def finish(self) -> DeflatedItems:
@@ -64,16 +79,40 @@ class ItemsDeflater:
         return DeflatedItems(bytes(self._deflated), self._count)
 
 
-def json_texts(metadata: Mapping[str, Mapping[str, Any]]) -> Iterator[bytes]:
-    """The metadata of an instance as the text of a JSON object, in pieces, `DeflatedItems` included."""
+def json_texts(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[bytes]:
+    """The attributes of a data set, `DeflatedItems` among them, as the text of a JSON object, in pieces."""
     separator = b"{"
-    for tag, attribute in metadata.items():
-        values = attribute.get("Value")
-        if isinstance(values, DeflatedItems):
-            yield separator + dumps(tag) + b':{"vr":' + dumps(attribute["vr"]) + b',"Value":'
-            yield from values.texts()
+    for tag, attribute in attributes:
+        name = separator + dumps(tag) + b":"
+        if isinstance(attribute, LongAttribute):
+            yield name + b'{"vr":' + dumps(attribute.vr) + b',"Value":'
+            yield from _array(attribute.values)
+            yield b"}"
+        elif isinstance(items := attribute.get("Value"), DeflatedItems):
+            yield name + b'{"vr":' + dumps(attribute["vr"]) + b',"Value":'
+            yield from items.texts()
             yield b"}"
         else:
-            yield separator + dumps(tag) + b":" + dumps(attribute)
+            yield name + dumps(attribute)
         separator = b","
-    yield b"}" if metadata else b"{}"
+    yield b"{}" if separator == b"{" else b"}"
+
+
+def _by_items(item: Mapping[str, Any]) -> Iterator[tuple[str, Attribute]]:
+    for tag, attribute in item.items():
+        if attribute["vr"] == "SQ" and "Value" in attribute:
+            yield tag, LongAttribute("SQ", (LongItem(_by_items(inner)) for inner in attribute["Value"]))
+        else:
+            yield tag, attribute
+
+
+def _array(values: Iterable[Any]) -> Iterator[bytes]:
+    separator = b"["
+    for value in values:
+        if isinstance(value, LongItem):
+            yield separator
+            yield from json_texts(value.attributes)
+        else:
+            yield separator + dumps(value)
+        separator = b","
+    yield b"]"

@@ -99,7 +99,7 @@ class Inherited:
         vr = _CHOSEN_VRS.get(vr, vr)
         if element.length == UNDEFINED_LENGTH and vr not in BULK_VRS:
             return "UN"
-        return "UN" if vr not in STANDARD_VR or len(element.value or b"") % NUMBER_BYTES.get(vr, 1) else vr
+        return "UN" if vr not in STANDARD_VR or element.length % NUMBER_BYTES.get(vr, 1) else vr
 
     def text(self, value: bytes, vr: str) -> str:
         """Decode the text of an element, all of its backslash-separated values at once.

@@ -125,7 +125,7 @@ class ItemsReader:
         if item is None:
             self._end()
         else:
-            self._add(item)
+            self._add(item, size)
         return True
 
     def _wait(self, error: Incomplete) -> None:
@@ -145,17 +145,17 @@ class ItemsReader:
         if self._left is not None:
             self._left -= size
 
-    def _add(self, item: Dataset) -> None:
+    def _add(self, item: Dataset, size: int) -> None:
         self._item_count += 1
         converted = self._convert(item, self._item_count)
         if self._deflater is not None:
-            self._deflater.add(converted)
+            self._deflater.add(converted, is_long=size > LONG_BYTES)
             return
         self._items.append(converted)
         if self.value_bytes > _HELD_BYTES:
             self._deflater = ItemsDeflater()
             for earlier in self._items:
-                self._deflater.add(earlier)
+                self._deflater.add(earlier, is_long=size > LONG_BYTES)
             self._items = []
 
     def _end(self) -> None:

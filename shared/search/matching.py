@@ -6,12 +6,13 @@ values of an attribute together.
 
 import fnmatch
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Union
 
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS, comparable, comparable_values, words_of
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,42 @@ def satisfies(data_set: Mapping[str, Any], requirements: Requirements) -> bool:
         if isinstance(required, Mapping)
         else matches(required, data_set.get(tag))
         for tag, required in requirements.items()
+    )
+
+
+def matched_attributes(
+    attributes: Iterable[tuple[str, Attribute]], requirements: Requirements, tags: Collection[str] = ()
+) -> Mapping[str, Mapping[str, Any]] | None:
+    """The attributes among `tags` of a data set that is read in order; None if it does not meet all requirements.
+
+    It reads no further than it has to, and holds no sequence longer than a piece.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    absent = dict(requirements)
+    for tag, attribute in attributes:
+        required = absent.pop(tag, None)
+        if isinstance(attribute, LongAttribute) and attribute.vr == "SQ":
+            # Of a sequence, all but its items' attributes can only be asked to be absent.
+            if required is not None and not (isinstance(required, Mapping) and _any_item(attribute, required)):
+                return None
+            continue
+        if required is None and tag not in tags:
+            continue
+        if isinstance(attribute, LongAttribute):
+            attribute = {"vr": attribute.vr, "Value": list(attribute.values)}
+        if required is not None and not satisfies({tag: attribute}, {tag: required}):
+            return None
+        if tag in tags:
+            found[tag] = attribute
+    return found if satisfies({}, absent) else None
+
+
+def _any_item(sequence: LongAttribute, requirements: Requirements) -> bool:
+    return any(
+        matched_attributes(item.attributes, requirements) is not None
+        if isinstance(item, LongItem)
+        else satisfies(item, requirements)
+        for item in sequence.values
     )
 
 

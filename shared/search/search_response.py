@@ -4,12 +4,14 @@ A result has the attributes of its level that PS3.18 requires and Microsoft's v2
 request's path does not fix, and what `includefield` and the matching keys name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from operator import itemgetter
 from typing import Any, Final
 
-from shared.archive.instance import DicomJson
 from shared.archive.study import SeriesRecord, StudyRecord
 from shared.dicom.attributes import ATTRIBUTES, TAG, Level, level_of
+from shared.dicom.dicom_json_reader import Attribute
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.search.query import SearchQuery
 
@@ -17,9 +19,10 @@ _RETURNED: Final = {
     level: frozenset(known.tag for known in ATTRIBUTES if known.is_returned and known.level is level) for level in Level
 }
 
-_ONLY_OF_AN_ARCHIVE: Final = frozenset(
+_OF_AN_ARCHIVE: Final = frozenset(
     TAG[keyword]
     for keyword in (
+        "RetrieveURL",
         "InstanceAvailability",
         "ModalitiesInStudy",
         "SOPClassesInStudy",
@@ -61,17 +64,6 @@ def series_attributes(
     }
 
 
-def instance_attributes(of_series: Mapping[str, Any], metadata: DicomJson) -> dict[str, Any]:
-    """All attributes of an instance and of its series and study, the latter two given as `of_series`.
-
-    The instance's own win, but for those that only an archive can know: a file may have them from another one.
-    """
-    uid, series_url = (found["Value"][0] for found in (metadata[TAG["SOPInstanceUID"]], of_series[TAG["RetrieveURL"]]))
-    url = f"{series_url}/instances/{uid}"
-    own = {tag: attribute for tag, attribute in metadata.items() if tag not in _ONLY_OF_AN_ARCHIVE}
-    return {**of_series, **own, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
-
-
 def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
     """The tags that the query returns, besides all of its level and above if `include_all`.
 
@@ -87,8 +79,34 @@ def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def result(attributes: Mapping[str, Any], query: SearchQuery, returned: frozenset[str]) -> dict[str, Any]:
-    """The `attributes` that the query returns, in tag order."""
-    if not query.include_all:
-        return {tag: attributes[tag] for tag in sorted(returned & attributes.keys())}
-    return {tag: attributes[tag] for tag in sorted(attributes) if tag in returned or level_of(tag) <= query.level}
+def result(
+    attributes: Iterable[tuple[str, Attribute]], query: SearchQuery, returned: frozenset[str]
+) -> Iterator[tuple[str, Attribute]]:
+    """Those of the `attributes` that the query returns."""
+    for tag, attribute in attributes:
+        if tag in returned or (query.include_all and level_of(tag) <= query.level):
+            yield tag, attribute
+
+
+def instance_result(
+    of_series: Mapping[str, Any],
+    sop_instance_uid: str,
+    metadata: Iterable[tuple[str, Attribute]],
+    query: SearchQuery,
+    returned: frozenset[str],
+) -> Iterator[tuple[str, Attribute]]:
+    """What the query returns of an instance and of its series and study, the latter two given as `of_series`.
+
+    `metadata`, in tag order, win, but for those attributes that only an archive can know: a file may have them from
+    another one.
+    """
+    url = f"{of_series[TAG['RetrieveURL']]['Value'][0]}/instances/{sop_instance_uid}"
+    above = {**of_series, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
+    own = ((tag, attribute) for tag, attribute in metadata if tag not in _OF_AN_ARCHIVE)
+    before = ""
+    for tag, attribute in merge(
+        result(own, query, returned), result(sorted(above.items()), query, returned), key=itemgetter(0)
+    ):
+        if tag != before:
+            yield tag, attribute
+        before = tag

@@ -34,6 +34,7 @@ class Purpose(Enum):
     FILE = "files that are inflated, and headers that are parsed"
     RESULT = "frames, pictures and documents that are made"
     CHUNK = "what is read ahead of the client"
+    METADATA = "metadata that are kept in blobs"
     WORK = "copies of a frame while it is decoded, rendered or encoded"
 
 
@@ -55,6 +56,7 @@ class ProcessWork:
             Purpose.FILE: ByteBudget(max(96 * 1024**2, max_decoded_bytes)),
             Purpose.RESULT: ByteBudget(result_bytes),
             Purpose.CHUNK: ByteBudget(64 * 1024**2),
+            Purpose.METADATA: ByteBudget(32 * 1024**2),
             Purpose.WORK: ByteBudget(_COPIES * result_bytes),
         }
         self._callers: WeakValueDictionary[str, _CallerShare] = WeakValueDictionary()

@@ -37,24 +37,34 @@ class InstanceBlobs:
         """Whether there is a visible blob of this name."""
         return await self._container.get_blob_client(name).exists()
 
-    async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes of a range, to the blob's end by default, in chunks of at most 4 MiB.
+    async def open(self, name: str, offset: int = 0, length: int | None = None) -> tuple[int, AsyncIterator[bytes]]:
+        """How many bytes a range has, to the blob's end by default, and these bytes, in chunks of at most 4 MiB.
 
-        No request is sent before the first step, which raises NotFound for a blob that does not exist. Raises the SDK's
-        error where the answer breaks off, even if its end cannot be told from that of a shorter one.
+        Raises NotFound for a blob that does not exist. Reading raises the SDK's error where the answer breaks off, even
+        if its end cannot be told from that of a shorter one.
         """
-        if length == 0:  # storage has no empty ranges
-            return
         try:
             download = await self._container.download_blob(name, offset, length)
         except ResourceNotFoundError as error:
             raise NotFound("The instance has been deleted.") from error
-        received = 0
-        async for chunk in download.chunks():
-            received += len(chunk)
+
+        async def read() -> AsyncIterator[bytes]:
+            received = 0
+            async for chunk in download.chunks():
+                received += len(chunk)
+                yield chunk
+            if received < download.size:
+                raise IncompleteReadError(f"The blob broke off after {received} of {download.size} bytes.")
+
+        return download.size, read()
+
+    async def read(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a range, as `open` gives them; it is opened, and raises what that raises, at the first step."""
+        if length == 0:  # storage has no empty ranges
+            return
+        _, chunks = await self.open(name, offset, length)
+        async for chunk in chunks:
             yield chunk
-        if received < download.size:
-            raise IncompleteReadError(f"The blob broke off after {received} of {download.size} bytes.")
 
     async def read_all(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """All bytes of a range that is known to be small. Raises NotFound."""

@@ -18,7 +18,11 @@ def test_every_bulk_data_uri_becomes_absolute_and_nothing_else_changes() -> None
         }
 
     text = json.dumps(metadata(""), separators=(",", ":"), ensure_ascii=False).encode()
-    assert json.loads(with_absolute_uris(text, URL)) == metadata(f"{URL}/")
+    for size in (*range(1, 20), len(text)):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        absolute = list(with_absolute_uris(pieces, URL))
+        assert json.loads(b"".join(absolute)) == metadata(f"{URL}/")
+        assert b"" not in absolute[1:] or size < len('"BulkDataURI":"')
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.repair.leftovers import last_alive_at
 from shared.services.search import candidates
-from shared.services.search.search import SearchResults, search
+from shared.services.search.results import SearchResults
+from shared.services.search.search import search
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
@@ -27,7 +28,9 @@ from shared.web.store_response import Stored
 from tests.property.search_archive import KEYS, Part, Studies
 from tests.property.search_model import ArchiveModel, Query, Uids
 from tests.property.search_queries import Queries, path_of, query_string
+from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
+from tests.support.stored_instances import data_sets
 from tests.support.stores import store
 
 pytestmark = pytest.mark.property
@@ -60,7 +63,9 @@ class Searched:
     async def search(self, query: Query, text: str) -> SearchResults:
         scope = resource_of(*query.scope) if query.scope else None
         parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None)
-        return await search(self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings)
+        return await search(
+            self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings, answer_work()
+        )
 
     async def check(self, query: Query, random: Random) -> None:
         """Check that a page of a query's results is that page of what there is to find."""
@@ -77,7 +82,7 @@ class Searched:
 
 
 def uids_of(found: SearchResults, level: Level) -> list[Uids]:
-    return [tuple(result[tag]["Value"][0] for tag in UID_TAGS[:level]) for result in found.results]
+    return [tuple(result[tag]["Value"][0] for tag in UID_TAGS[:level]) for result in data_sets(found)]
 
 
 @pytest_asyncio.fixture(scope="module")

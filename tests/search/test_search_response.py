@@ -10,7 +10,7 @@ from shared.dicom.attributes import BY_KEYWORD, TAG, Level
 from shared.dicom.identifiers import StudyKey
 from shared.search.query import SearchQuery, parse_search
 from shared.search.search_response import (
-    instance_attributes,
+    instance_result,
     result,
     returned_tags,
     series_attributes,
@@ -34,6 +34,11 @@ def attributes(**values: Any) -> dict[str, Any]:
         TAG[keyword]: {"vr": BY_KEYWORD[keyword].vr, "Value": value if isinstance(value, list) else [value]}
         for keyword, value in values.items()
     }
+
+
+def all_of_instance(of_series: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    query = asked("includefield=all", Level.INSTANCE)
+    return dict(instance_result(of_series, "1.2.3", sorted(metadata.items()), query, frozenset()))
 
 
 def tags(*keywords: str) -> set[str]:
@@ -97,7 +102,7 @@ def test_a_study_of_another_partition_is_retrieved_there() -> None:
     study = replace(STUDY, key=StudyKey("hospital-1", "1"))
     of_study = study_attributes(study, URL)
     of_series = series_attributes(study, of_study, CT, URL)
-    of_instance = instance_attributes(of_series, attributes(SOPInstanceUID="1.2.3"))
+    of_instance = all_of_instance(of_series, attributes(SOPInstanceUID="1.2.3"))
     assert [found[TAG["RetrieveURL"]]["Value"] for found in (of_study, of_series, of_instance)] == [
         [f"{URL}/partitions/hospital-1/studies/1"],
         [f"{URL}/partitions/hospital-1/studies/1/series/1.2"],
@@ -121,9 +126,9 @@ def test_an_instance_also_has_what_its_series_and_study_have() -> None:
         SOPInstanceUID="1.2.3", StudyInstanceUID="1", SeriesInstanceUID="1.2", PatientID="as it was", Rows=512
     )
     claimed = CLAIMED | attributes(NumberOfSeriesRelatedInstances=97)
-    assert instance_attributes(OF_SERIES, claimed | metadata) == OF_SERIES | metadata | attributes(
-        RetrieveURL=f"{URL}/studies/1/series/1.2/instances/1.2.3"
-    )
+    found = all_of_instance(OF_SERIES, claimed | metadata)
+    assert found == OF_SERIES | metadata | attributes(RetrieveURL=f"{URL}/studies/1/series/1.2/instances/1.2.3")
+    assert list(found) == sorted(found)
 
 
 @pytest.mark.parametrize("level", Level)
@@ -159,8 +164,10 @@ WHOLE: Final[Mapping[str, Any]] = {
 
 
 def test_a_result_has_what_is_returned_as_far_as_it_is_there_in_the_order_of_tags() -> None:
-    found = result(WHOLE, asked("", Level.INSTANCE), frozenset(tags("StudyInstanceUID", "Modality", "StudyID")))
-    assert list(found.items()) == [(tag, WHOLE[tag]) for tag in (TAG["Modality"], TAG["StudyInstanceUID"])]
+    found = result(
+        sorted(WHOLE.items()), asked("", Level.INSTANCE), frozenset(tags("StudyInstanceUID", "Modality", "StudyID"))
+    )
+    assert list(found) == [(tag, WHOLE[tag]) for tag in (TAG["Modality"], TAG["StudyInstanceUID"])]
 
 
 @pytest.mark.parametrize(
@@ -172,12 +179,12 @@ def test_a_result_has_what_is_returned_as_far_as_it_is_there_in_the_order_of_tag
     ],
 )
 def test_all_is_everything_of_the_level_and_above(level: Level, keywords: list[str]) -> None:
-    found = result(WHOLE, asked("includefield=all", level), frozenset())
+    found = result(sorted(WHOLE.items()), asked("includefield=all", level), frozenset())
     last = ["7FE00010"] if level is Level.INSTANCE else []
-    assert list(found.items()) == [(tag, WHOLE[tag]) for tag in (*(TAG[keyword] for keyword in keywords), *last)]
+    assert list(found) == [(tag, WHOLE[tag]) for tag in (*(TAG[keyword] for keyword in keywords), *last)]
 
 
 def test_all_does_not_hide_what_else_is_asked_for() -> None:
     query = asked("includefield=all&includefield=Modality", Level.STUDY)
-    found = result(WHOLE, query, returned_tags(query, None))
-    assert found.keys() == tags("PatientAge", "StudyInstanceUID", "Modality")
+    found = result(sorted(WHOLE.items()), query, returned_tags(query, None))
+    assert {tag for tag, _ in found} == tags("PatientAge", "StudyInstanceUID", "Modality")

@@ -18,9 +18,11 @@ from shared.services.write.delete import delete
 from shared.storage import blob_names
 from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
+from tests.support.answers import answer_work
 from tests.support.damages import LONG_AGO, OTHER_BLOB_VERSION
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
+from tests.support.stored_instances import data_sets
 from tests.support.stores import events, files_of
 
 STUDY, SERIES = new_uid(), new_uid()
@@ -49,8 +51,8 @@ async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
 
 async def urls(raw: RawArchive, study: StudyKey, scope: ResourceIdentifiers | None, query: str) -> list[str]:
     asked = parse_search(query, Level.SERIES, raw.settings, is_within_study=scope is not None)
-    found = await search(raw.archive, study.partition, asked, scope, "http://host/v2", raw.settings)
-    return [result[TAG["RetrieveURL"]]["Value"][0] for result in found.results]
+    found = await search(raw.archive, study.partition, asked, scope, "http://host/v2", raw.settings, answer_work())
+    return [result[TAG["RetrieveURL"]]["Value"][0] for result in data_sets(found)]
 
 
 async def test_a_search_finds_only_what_its_partition_holds(raw: RawArchive) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import count
+from random import Random
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import httpx
@@ -19,6 +20,17 @@ from tests.support import patient_values
 
 def new_uid() -> str:
     return f"2.25.{uuid4().int}"
+
+
+def long_content(characters: int) -> list[Dataset]:
+    """Items with so many characters of text that cannot be deflated to less than half, whatever is inflated at once."""
+    text = Random(1).randbytes(characters // 2).hex()
+    items = []
+    for start in range(0, characters, 50_000):
+        item = Dataset()
+        item.TextValue = text[start : start + 50_000]
+        items.append(item)
+    return items
 
 
 def numbered_uids(length: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Instances that a test knows in full, and checks that the archive has one wholly or not at all."""
 
+import json
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -12,13 +13,14 @@ from shared.errors import NotFound
 from shared.search.query import parse_search
 from shared.services.retrieve.instances import as_stored
 from shared.services.retrieve.stored_instances import find_instance
+from shared.services.search.results import SearchResults
 from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.support.answers import answer_work
 from tests.support.default_partition import identifiers_of, resource_of
-from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+from tests.support.served_instances import dataset, long_content, new_uid, numbered_uids, part10
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ def known_instances(study: str, series: str, count: int, **attributes: object) -
 def large_instance(study: str, block_bytes: int) -> KnownInstance:
     """An instance of two blocks, whose metadata does not fit a row."""
     random = Random(1)
-    text = random.randbytes(200_000).hex()
-    return known_instance(study, new_uid(), new_uid(), TextValue=text, PixelData=random.randbytes(block_bytes + 2))
+    content = long_content(400_000)
+    return known_instance(
+        study, new_uid(), new_uid(), ContentSequence=content, PixelData=random.randbytes(block_bytes + 2)
+    )
 
 
 async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes:
@@ -69,9 +73,22 @@ async def found(archive: Archive, settings: Settings, level: Level, query: str) 
     """The UIDs that a search at a level finds."""
     tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
     results = await search(
-        archive, DEFAULT_PARTITION, parse_search(query, level, settings), None, "http://host/v2", settings
+        archive,
+        DEFAULT_PARTITION,
+        parse_search(query, level, settings),
+        None,
+        "http://host/v2",
+        settings,
+        answer_work(),
     )
-    return [result[tag]["Value"][0] for result in results.results]
+    return [result[tag]["Value"][0] for result in data_sets(results)]
+
+
+def data_sets(found: SearchResults) -> list[dict[str, Any]]:
+    """The data sets of results that are short."""
+    assert found.text is not None
+    data_sets: list[dict[str, Any]] = json.loads(found.text)
+    return data_sets
 
 
 async def is_there(archive: Archive, settings: Settings, instance: KnownInstance) -> bool:

@@ -26,8 +26,8 @@ at most 1 for its study, if that is not among the 1,000 used last, and 1 if it i
 up to 5 more. Memory holds the names of one study's instances and blobs at a time.
 """
 
+import asyncio
 import hashlib
-import json
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,7 +47,7 @@ from shared.errors import NotFound
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
-from shared.services.retrieve.stored_metadata import stored_metadata
+from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import StudyContended
 from shared.settings import Settings
 from shared.storage import blob_names
@@ -322,11 +322,12 @@ async def _is_its_own(archive: Archive, kept: InstanceMetadata) -> bool:
     """Whether metadata can be read and belong to the instance that they are kept with."""
     expected = kept.identifiers
     try:
-        metadata = json.loads(await stored_metadata(archive, kept, ""))
+        text = await stored_metadata(archive, kept, "")
+        metadata = await asyncio.to_thread(short_attributes, text)
         found = [metadata[TAG[keyword]]["Value"] for keyword in _IDENTIFYING]
     except NotFound:  # the missing blob is reported separately
         return True
-    except (KeyError, TypeError, ValueError, zlib.error):
+    except (KeyError, TypeError, ValueError):
         return False
     return found == [[expected.study_instance_uid], [expected.series_instance_uid], [expected.sop_instance_uid]]
 

@@ -1,7 +1,6 @@
 """What a study's rows and postings should be according to its instances' rows, and making them so."""
 
-import json
-import zlib
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import StudyKey
 from shared.errors import NotFound
-from shared.services.retrieve.stored_metadata import stored_metadata
+from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import attempts
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
@@ -112,10 +111,11 @@ def _counts(series: SeriesRecord) -> tuple[Mapping[str, int], Mapping[str, int]]
 async def _attributes(archive: Archive, rows: Iterable[InstanceFacts]) -> tuple[DicomJson, DicomJson]:
     """The study-level and series-level attributes of the instance stored last whose metadata can be read."""
     for row in sorted(rows, key=lambda row: row.stored, reverse=True):
-        with suppress(NotFound, ValueError, zlib.error):
+        with suppress(NotFound, ValueError):
             found = await archive.catalog.read_instance_metadata(row.identifiers)
             if found is not None:
-                return split_by_level(json.loads(await stored_metadata(archive, found, "")))
+                text = await stored_metadata(archive, found, "")
+                return split_by_level(await asyncio.to_thread(short_attributes, text))
     return {}, {}
 
 

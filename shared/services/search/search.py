@@ -4,7 +4,6 @@ Each proposed study is read and matched in full, so a stale posting has no effec
 cost of a search grows with its answer, not with the archive.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -15,44 +14,48 @@ from typing import Any, Final
 
 from shared.archive.instance import InstanceMetadata
 from shared.dicom.attributes import KEY_BY_PATH, TAG, Level
+from shared.dicom.dicom_json_reader import read_attributes
+from shared.dicom.dicom_json_text import dumps
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.failures import described
-from shared.search.matching import AnyOf, satisfies
+from shared.search.matching import AnyOf, matched_attributes, satisfies
 from shared.search.query import SearchQuery
 from shared.search.search_response import (
-    instance_attributes,
+    instance_result,
     result,
     returned_tags,
     series_attributes,
     study_attributes,
 )
+from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.repair.leftovers import last_alive_at, remove_surplus
-from shared.services.retrieve.stored_metadata import stored_metadata
+from shared.services.retrieve.stored_metadata import MetadataText, stored_metadata
 from shared.services.search.candidates import Candidate, Effort, candidates
+from shared.services.search.results import LongResult, SearchResults, ShortResult
 from shared.services.turns import Turns
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
-from shared.web.content import Content, in_memory
-from shared.web.offers import DICOM_XML
 
+_ROWS_BYTES: Final = 512 * 1024  # of memory, for rows of the index, of studies and of series
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResults:
-    """The data sets of a page of results, and whether there are more after it.
+class _Match:
+    """A resource that matches: its path below the service's URL, and its attributes.
 
-    `is_cut`: the search ended at a limit of the settings, so there may be more that it did not reach.
+    Of an instance, `attributes` are those of its series; `metadata` its own, None where they are too long to be held.
     """
 
-    results: list[dict[str, Any]]
-    has_more: bool
-    is_cut: bool
+    path: str
+    attributes: Mapping[str, Any]
+    instance: InstanceIdentifiers | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 async def search(
@@ -62,20 +65,22 @@ async def search(
     scope: ResourceIdentifiers | None,
     service_url: str,
     settings: Settings,
+    work: AnswerWork,
 ) -> SearchResults:
     """Search all of a data partition, or the study or series `scope` in it that the request's path names.
 
     The newest study comes first, by when it was first stored; within a study, results are in the order of series and
-    instance UID. `service_url` is ``scheme://host/v1`` or ``/v2``, for RetrieveURL.
+    instance UID. `service_url` is ``scheme://host/v1`` or ``/v2``, for RetrieveURL. `work` holds the results.
     """
-    fixed = scope.level if scope else None
-    returned = returned_tags(query, fixed)
+    returned = returned_tags(query, scope.level if scope else None)
     effort = Effort.of(settings, query.offset + query.limit + 1)
-    page: list[dict[str, Any]] = []
+    page: list[ShortResult | LongResult] = []
     to_skip = query.offset
     has_more = False
-    async with aclosing(_matches(archive, partition, query, scope, service_url, effort)) as found:
-        async for attributes in found:
+    room = held_bytes = CHUNK_BYTES if query.level is Level.INSTANCE else _ROWS_BYTES
+    await work.hold(Purpose.CHUNK, held_bytes)
+    async with aclosing(_matches(archive, partition, query, scope, service_url, effort, work)) as found:
+        async for match in found:
             effort.wanted -= 1
             if to_skip:
                 to_skip -= 1
@@ -83,18 +88,26 @@ async def search(
                 has_more = True
                 break
             else:
-                page.append(result(attributes, query, returned))
+                page.append(_result(match, query, returned))
+                room -= page[-1].size_bytes
+            if room < 0:
+                room += CHUNK_BYTES
+                held_bytes += CHUNK_BYTES
+                await work.hold(Purpose.CHUNK, CHUNK_BYTES)
+    work.hold_only(Purpose.CHUNK, held_bytes - room)
     await _repair(archive, effort, settings)
-    return SearchResults(page, has_more, is_cut=effort.is_cut and not has_more)
+    return SearchResults(page, returned, has_more, is_cut=effort.is_cut and not has_more)
 
 
-async def documents(results: Sequence[Mapping[str, Any]], service_url: str) -> AsyncIterator[Content]:
-    """An XML document for each result (PS3.18 10.6.3.2)."""
-    from shared.dicom.dicom_xml import native_dicom_model  # pydicom
-
-    for found in results:
-        path = found[TAG["RetrieveURL"]]["Value"][0].removeprefix(f"{service_url}/")
-        yield in_memory(path, DICOM_XML, None, await asyncio.to_thread(native_dicom_model, found))
+def _result(match: _Match, query: SearchQuery, returned: frozenset[str]) -> ShortResult | LongResult:
+    if match.instance is None:
+        attributes = result(sorted(match.attributes.items()), query, returned)
+    elif match.metadata is None:
+        return LongResult(match.instance, match.attributes)
+    else:
+        uid = match.instance.sop_instance_uid
+        attributes = instance_result(match.attributes, uid, match.metadata.items(), query, returned)
+    return ShortResult(match.path, dumps(dict(attributes)))
 
 
 async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:
@@ -113,15 +126,17 @@ async def _matches(
     scope: ResourceIdentifiers | None,
     service_url: str,
     effort: Effort,
-) -> AsyncGenerator[dict[str, Any], None]:
-    """All attributes of each resource that matches."""
+    work: AnswerWork,
+) -> AsyncGenerator[_Match, None]:
+    """Each resource that matches."""
     async with aclosing(candidates(archive, partition, query, scope, effort)) as found:
         async for candidate in found:
             is_match = False
-            async with aclosing(_matches_within(archive, query, scope, service_url, candidate, effort)) as resources:
-                async for attributes in resources:
+            within = _matches_within(archive, query, scope, service_url, candidate, effort, work)
+            async with aclosing(within) as resources:
+                async for match in resources:
                     is_match = True
-                    yield attributes
+                    yield match
             effort.is_sparse |= not is_match
             if not is_match and candidate.posting is not None:
                 effort.note_stale(candidate.posting, candidate.study)
@@ -134,34 +149,67 @@ async def _matches_within(
     service_url: str,
     candidate: Candidate,
     effort: Effort,
-) -> AsyncGenerator[dict[str, Any], None]:
+    work: AnswerWork,
+) -> AsyncGenerator[_Match, None]:
     study = candidate.study
     of_study = study_attributes(study, service_url)
-    if not _match(query, Level.STUDY, of_study):
+    if not _meets(of_study, query, Level.STUDY):
         return
     if query.level is Level.STUDY:
-        yield of_study
+        yield _Match(study.key.path, of_study)
         return
     narrowed_to = _series_of(scope, candidate)
     matching = {
         uid: of_series
         for uid in sorted(study.series, key=_row_order)
         if narrowed_to in (None, uid)
-        and _match(query, Level.SERIES, of_series := series_attributes(study, of_study, study.series[uid], service_url))
+        and _meets(of_series := series_attributes(study, of_study, study.series[uid], service_url), query, Level.SERIES)
     }
     if query.level is Level.SERIES:
-        for attributes in matching.values():
-            yield attributes
+        for uid, attributes in matching.items():
+            yield _Match(ResourceIdentifiers(study.key, uid).path, attributes)
         return
     turns = Turns()
     async for record in _instances(archive, query, candidate, list(matching), effort):
         await turns.next()
         above = matching.get(record.identifiers.series_instance_uid)
-        if above is None:  # its series was added after the study was read
-            continue
-        metadata = await _metadata(archive, record, service_url)
-        if metadata is not None and _match(query, Level.INSTANCE, metadata):
-            yield instance_attributes(above, metadata)
+        if above is not None:  # else its series was added after the study was read
+            match = await _instance_match(archive, query, record, above, service_url, work)
+            if match is not None:
+                yield match
+
+
+async def _instance_match(
+    archive: Archive,
+    query: SearchQuery,
+    record: InstanceMetadata,
+    above: Mapping[str, Any],
+    service_url: str,
+    work: AnswerWork,
+) -> _Match | None:
+    """An instance, if it matches and has not been deleted since its row was read."""
+    identifiers, metadata = record.identifiers, None
+    reading = work.part()
+    try:
+        text = await stored_metadata(archive, record, service_url, reading)
+        if text.is_short:
+            metadata = json.loads(b"".join(text.pieces()))
+            is_match = _meets(metadata, query, Level.INSTANCE)
+        else:
+            is_match = await work.run(lambda: _is_met_in_order(text, query))
+    except NotFound:
+        return None
+    finally:
+        reading.end()
+    return _Match(identifiers.path, above, identifiers, metadata) if is_match else None
+
+
+def _is_met_in_order(text: MetadataText, query: SearchQuery) -> bool:
+    """Whether metadata meet what the query asks of instances, read in order."""
+    required, moments = query.requirements[Level.INSTANCE], query.moments[Level.INSTANCE]
+    tags = {tag for one in moments for tag in (one.date_tag, one.time_tag)}
+    found = matched_attributes(read_attributes(text.pieces()), required, tags)
+    return found is not None and all(one.matches(found) for one in moments)
 
 
 def _row_order(series_instance_uid: str) -> str:
@@ -169,7 +217,7 @@ def _row_order(series_instance_uid: str) -> str:
     return keys.instance_rows(series_instance_uid)[0]
 
 
-def _match(query: SearchQuery, level: Level, attributes: Mapping[str, Any]) -> bool:
+def _meets(attributes: Mapping[str, Any], query: SearchQuery, level: Level) -> bool:
     return satisfies(attributes, query.requirements[level]) and all(
         moments.matches(attributes) for moments in query.moments[level]
     )
@@ -180,15 +228,6 @@ def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str |
     if scope is not None and scope.series_instance_uid is not None:
         return scope.series_instance_uid
     return candidate.posting.series_instance_uid or None if candidate.posting else None
-
-
-async def _metadata(archive: Archive, record: InstanceMetadata, service_url: str) -> dict[str, Any] | None:
-    """The metadata of an instance; None where it has been deleted since its row was read."""
-    try:
-        metadata: dict[str, Any] = json.loads(await stored_metadata(archive, record, service_url))
-    except NotFound:
-        return None
-    return metadata
 
 
 async def _instances(

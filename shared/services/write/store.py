@@ -274,7 +274,7 @@ def _new_instance(
     # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
     syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
     compressor = zlib.compressobj()
-    texts = json_texts(dict(sorted({**instance.metadata, **syntax}.items())))
+    texts = json_texts(sorted({**instance.metadata, **syntax}.items()))
     metadata = b"".join([*map(compressor.compress, texts), compressor.flush()])
     frames = instance.frames.to_bytes() if instance.frames else b""
     facts = InstanceFacts(

@@ -18,7 +18,7 @@ from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
-from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, long_content, new_uid, part10
 from tests.support.stores import files_of, store
 
 Record = TypeVar("Record", bound=InstanceFacts | InstanceMetadata)
@@ -78,13 +78,12 @@ async def test_a_missing_metadata_blob_ends_the_answer(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
-    long_text = "".join(new_uid() for _ in range(10_000))
-    await store(stores, part10(dataset(StudyInstanceUID=study, TextValue=long_text)))
+    await store(stores, part10(dataset(StudyInstanceUID=study, ContentSequence=long_content(400_000))))
     records = [record async for record in archive.catalog.read_metadata(study_key(study))]
     assert records[0].metadata is Elsewhere.IN_BLOB
     await container.delete_blob(blob_names.metadata_blob(records[0].identifiers, records[0].blob_version))
     with pytest.raises(Unavailable):
-        [text async for text in json_array(archive, each(records), "http://host/v2")]
+        [text async for text in json_array(archive, each(records), "http://host/v2", WORK)]
     one = records[0].identifiers
     await delete(archive, resource_of(one.study.study_instance_uid))
-    assert [text async for text in json_array(archive, each(records), "http://host/v2")] == []
+    assert [text async for text in json_array(archive, each(records), "http://host/v2", WORK)] == []

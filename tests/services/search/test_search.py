@@ -9,6 +9,7 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import store
@@ -38,7 +39,10 @@ async def test_a_study_that_was_deleted_and_stored_again_is_found_once(
     await delete(archive, resource_of(image.StudyInstanceUID))
     await store(stores, part10(image))
     query = parse_search(f"PatientID={other_patient}", Level.STUDY, settings)
-    assert len((await search(archive, DEFAULT_PARTITION, query, None, "http://host/v2", settings)).results) == 1
+    assert (
+        len((await search(archive, DEFAULT_PARTITION, query, None, "http://host/v2", settings, answer_work())).results)
+        == 1
+    )
 
 
 async def test_an_instance_uid_that_two_series_of_a_study_share_stays_posted_until_both_are_gone(

@@ -22,9 +22,10 @@ from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
+from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
-from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.served_instances import dataset, long_content, new_uid, part10
 from tests.support.stores import events, files_of, store
 
 
@@ -66,14 +67,17 @@ async def test_metadata_too_large_for_a_row_gets_a_separate_blob(
     stores: StoreService, archive: Archive, container: ContainerClient
 ) -> None:
     study = new_uid()
-    text = random.Random(1).randbytes(400_000).hex()
-    file = part10(dataset(StudyInstanceUID=study, TextValue=text, PixelData=None))
+    content = long_content(800_000)
+    file = part10(dataset(StudyInstanceUID=study, ContentSequence=content, PixelData=None))
     assert [type(outcome) for outcome in await store(stores, file)] == [Stored]
     assert len(await blobs_of_study(container, study)) == 2
     assert await check_study(archive, container, study) == 1
     records = archive.catalog.read_metadata(study_key(study))
-    (metadata,) = json.loads(b"".join([text async for text in json_array(archive, records, "http://host/v2")]))
-    assert metadata["0040A160"]["Value"] == [text]
+    (metadata,) = json.loads(
+        b"".join([text async for text in json_array(archive, records, "http://host/v2", answer_work())])
+    )
+    texts = [item["0040A160"]["Value"][0] for item in metadata["0040A730"]["Value"]]
+    assert texts == [item.TextValue for item in content]
     await delete(archive, resource_of(study))
     assert await check_study(archive, container, study) == 0
 
