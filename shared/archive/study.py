@@ -14,7 +14,7 @@ from typing import Any, Final
 from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
 from shared.archive.terms import Term
 from shared.dicom.attributes import BY_TAG, TAG, Level, level_of
-from shared.dicom.dicom_json_text import DeflatedItems
+from shared.dicom.dicom_json_text import DeflatedValues
 from shared.dicom.identifiers import StudyKey
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
@@ -86,7 +86,7 @@ def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
 
 
 def _is_shared(attribute: DicomJson) -> bool:
-    if isinstance(attribute.get("Value"), DeflatedItems) or _has_bulk_value(attribute):
+    if isinstance(attribute.get("Value"), DeflatedValues) or _has_bulk_value(attribute):
         return False
     return len(json.dumps(attribute)) <= _MAX_SHARED_ATTRIBUTE_LENGTH
 

@@ -220,7 +220,7 @@ class DataSetReader:
 
     def _end_header(self) -> None:
         data_set = Dataset(self._elements)
-        short = self._converter.attributes(data_set, BULK_DATA, NOTHING_INHERITED)
+        short = self._converter.shortened(data_set, BULK_DATA, NOTHING_INHERITED)
         self.metadata = _in_order(short | self._long_attributes)
         if self.identification is None:
             self._identify()
@@ -240,7 +240,7 @@ class DataSetReader:
     def _following(self) -> Metadata:
         reader = ElementReader(self._encoding, limits=self._limits, heads=self._heads, is_certain=True)
         reader.feed(bytes(self._tail), is_last=True)
-        return self._converter.attributes(reader.data_set, BULK_DATA, self._inherited)
+        return self._converter.shortened(reader.data_set, BULK_DATA, self._inherited)
 
 
 def _in_order(attributes: Metadata) -> Metadata:

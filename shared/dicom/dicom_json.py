@@ -6,6 +6,7 @@ does not fit its character set has U+FFFD in place of what does not, and a value
 
 import math
 import re
+from collections.abc import Iterator
 from struct import unpack
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
+from shared.dicom.dicom_json_text import deflated_values
 from shared.dicom.element_values import (
     BULK_VRS,
     NUMBER_BYTES,
@@ -25,6 +27,9 @@ from shared.dicom.sequences import NestedReader
 
 MAX_INLINE_BYTES: Final = 64 * 1024
 """The longest value that is not a bulk value whatever its VR: PS3.18 10.4.3.3.2 lets a server choose."""
+
+_HELD_VALUES: Final = 256  # of an attribute; a name takes 250 bytes as an object
+_ALL_HELD_VALUES: Final = 100_000
 
 _LEFT_OUT_GROUPS: Final = frozenset({0x0002, 0xFFFE})  # the file meta group, and delimiters out of place
 _TRAILING_PADDING: Final = 0xFFFCFFFC  # insignificant: PS3.10 7.2
@@ -44,6 +49,7 @@ class JsonConverter:
         self._nested = NestedReader(limits)
         self._max_values = limits.max_values
         self._value_count = 0
+        self._held_count = 0
 
     def attributes(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
         """The attributes of a data set, tags ascending, in the DICOM JSON Model; `path` begins the BulkDataURIs.
@@ -57,20 +63,35 @@ class JsonConverter:
 
         Raises DicomFileError when there are more values than the limits allow, or sequences nest deeper.
         """
+        return {tag: attribute for tag, attribute, _ in self._each(data_set, path, inherited.by(data_set))}
+
+    def shortened(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
+        """The same of a whole data set, with values deflated where there are many of them, as objects take the most."""
         inherited = inherited.by(data_set)
         attributes = {}
-        for number in sorted(map(int, data_set.keys())):  # as PS3.18 F.2.2 has them
-            element = element_of(data_set, number)
-            if element is not None and is_attribute(number):
-                tag = f"{number:08X}"
-                vr = inherited.vr(element, data_set)
-                attributes[tag] = self._attribute(element, vr, f"{path}/{tag}", inherited)
+        for tag, attribute, value_count in self._each(data_set, path, inherited):
+            self._held_count += value_count
+            is_much = value_count > _HELD_VALUES or self._held_count > _ALL_HELD_VALUES
+            if is_much and "Value" in attribute:
+                self._held_count -= value_count
+                attribute = {"vr": attribute["vr"], "Value": deflated_values(attribute["Value"])}
+            attributes[tag] = attribute
         return attributes
 
     def item(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
         """The attributes of an item of a sequence at the top of the data set."""
         with self._nested.level():
             return self.attributes(data_set, path, inherited)
+
+    def _each(self, data_set: Dataset, path: str, inherited: Inherited) -> Iterator[tuple[str, dict[str, Any], int]]:
+        """Each attribute, and how many values it has, those in its items included."""
+        for number in sorted(map(int, data_set.keys())):  # as PS3.18 F.2.2 has them
+            element = element_of(data_set, number)
+            if element is not None and is_attribute(number):
+                tag, before = f"{number:08X}", self._value_count
+                vr = inherited.vr(element, data_set)
+                attribute = self._attribute(element, vr, f"{path}/{tag}", inherited)
+                yield tag, attribute, self._value_count - before
 
     def _attribute(self, element: Element, vr: str, uri: str, inherited: Inherited) -> dict[str, Any]:
         if not element.value:

@@ -51,7 +51,9 @@ def read_attributes(pieces: Iterable[bytes]) -> Iterator[tuple[str, Attribute]]:
     `pieces` is that text, cut anywhere. What a caller leaves unread of a long attribute is passed over. Raises
     ValueError where the text is not a data set, or is cut short.
     """
-    return _Reader(pieces).data_set()
+    reader = _Reader(pieces)
+    yield from reader.data_set()
+    reader.end()
 
 
 class _Reader:
@@ -81,6 +83,12 @@ class _Reader:
                     pass
                 self._pass("}")
             separator = self._pass(",}")
+
+    def end(self) -> None:
+        """Check that the text ends here."""
+        self._fill(1)
+        if self._at < len(self._text):
+            raise ValueError("More follows the data set.")
 
     def _attribute(self) -> Attribute:
         whole = self._value()

@@ -1,4 +1,4 @@
-"""The DICOM JSON Model (PS3.18 F) as text, with sequences that are too long to be held as objects."""
+"""The DICOM JSON Model (PS3.18 F) as text, with values that are too many to be held as objects."""
 
 import json
 import zlib
@@ -35,8 +35,8 @@ def inflated(deflated: bytes) -> Iterator[bytes]:
             yield piece
 
 
-class DeflatedItems(Sequence[Any]):
-    """The items of a sequence too long to be held as objects: `deflated` is the text of a JSON array of them."""
+class DeflatedValues(Sequence[Any]):
+    """Values, or items, too many to be held as objects: `deflated` is the text of a JSON array of them."""
 
     def __init__(self, deflated: bytes, count: int) -> None:
         self._deflated = deflated
@@ -53,9 +53,14 @@ class DeflatedItems(Sequence[Any]):
         return json.loads(b"".join(self.texts()))[index]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DeflatedItems) and self._deflated == other._deflated
+        return isinstance(other, DeflatedValues) and self._deflated == other._deflated
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def deflated_values(values: Sequence[Any]) -> DeflatedValues:
+    """The same values, held in less memory."""
+    return DeflatedValues(zlib.compress(dumps(values)), len(values))
 
 
 class ItemsDeflater:
@@ -73,14 +78,14 @@ class ItemsDeflater:
             self._deflated += self._compressor.compress(text)
         self._count += 1
 
-    def finish(self) -> DeflatedItems:
+    def finish(self) -> DeflatedValues:
         """All the items."""
         self._deflated += self._compressor.compress(b"]" if self._count else b"[]") + self._compressor.flush()
-        return DeflatedItems(bytes(self._deflated), self._count)
+        return DeflatedValues(bytes(self._deflated), self._count)
 
 
 def json_texts(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[bytes]:
-    """The attributes of a data set, `DeflatedItems` among them, as the text of a JSON object, in pieces."""
+    """The attributes of a data set, `DeflatedValues` among them, as the text of a JSON object, in pieces."""
     separator = b"{"
     for tag, attribute in attributes:
         name = separator + dumps(tag) + b":"
@@ -88,7 +93,7 @@ def json_texts(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[bytes]:
             yield name + b'{"vr":' + dumps(attribute.vr) + b',"Value":'
             yield from _array(attribute.values)
             yield b"}"
-        elif isinstance(items := attribute.get("Value"), DeflatedItems):
+        elif isinstance(items := attribute.get("Value"), DeflatedValues):
             yield name + b'{"vr":' + dumps(attribute["vr"]) + b',"Value":'
             yield from items.texts()
             yield b"}"

@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 
 from shared.archive.study import split_by_level
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader
-from shared.dicom.dicom_json_text import DeflatedItems
+from shared.dicom.dicom_json_text import DeflatedValues
 from tests.support.part10_files import chunks, image, part10, part10_of, read, read_bulk_value, read_chunks
 
 FRAMES = 4_000
@@ -52,7 +52,7 @@ def test_a_sequence_of_many_items_is_read_in_little_memory(is_undefined: bool) -
     assert peak_bytes < 3_000_000
     assert held_bytes < 150_000
     items = instance.metadata["52009230"]["Value"]
-    assert isinstance(items, DeflatedItems)
+    assert isinstance(items, DeflatedValues)
     assert len(items) == FRAMES
     assert items[-1]["00209111"]["Value"][0]["00209157"]["Value"] == [1, FRAMES]
 
@@ -71,7 +71,7 @@ def test_long_attributes_stay_with_the_instance() -> None:
     item.StudyInstanceUID, item.RequestedProcedureDescription = "1.2.3", "x" * 60
     data_set = image(b"pixels", RequestAttributesSequence=Sequence([item] * 2_000))
     _, instance = read(part10(data_set))
-    assert isinstance(instance.metadata["00400275"]["Value"], DeflatedItems)
+    assert isinstance(instance.metadata["00400275"]["Value"], DeflatedValues)
     assert not any("00400275" in attributes for attributes in split_by_level(instance.metadata))
 
 

@@ -41,7 +41,7 @@ def under_load(server: WarmServer, name: str, scale: float) -> Measured:
     return asyncio.run(measured(server, asyncio.run(LOADS[name].prepare(server, scale))))
 
 
-@pytest.mark.parametrize(("name", "scale"), [("1a", 1), ("1c", 1), ("10a", 4)])
+@pytest.mark.parametrize(("name", "scale"), [("1a", 1), ("1c", 1), ("2a", 1), ("2c", 1), ("10a", 4)])
 def test_the_loop_is_not_held(server: WarmServer, name: str, scale: float) -> None:
     put = asyncio.run(LOADS[name].prepare(server, scale))
     of_idle, of_load = [1], []  # what is not to be seen is a millisecond
@@ -58,7 +58,7 @@ def test_a_list_of_uids_is_matched_and_not_multiplied(server: WarmServer) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["3d", "3e"])
+@pytest.mark.parametrize("name", ["3d", "3e", "3f", "3g"])
 def test_what_is_held_for_answers_is_bounded(mortal_server: WarmServer, name: str) -> None:
     found = under_load(mortal_server, name, 1)
     assert not found.is_stopped

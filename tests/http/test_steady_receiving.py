@@ -112,7 +112,9 @@ def held_bytes() -> int:
     return pressure.headers.taken_bytes + pressure.received.taken_bytes + pressure.arriving_bytes
 
 
-@pytest.mark.parametrize("content", [b"", part10(dataset())[:-8], large_header(2_400_000)[:-8]], ids=len)
+@pytest.mark.parametrize(
+    "content", [b"", part10(dataset())[:-8], large_header(2_400_000)[:-8]], ids=["nothing", "a file", "a large header"]
+)
 async def test_an_upload_that_stalls_is_answered_and_leaves_nothing(
     functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
