@@ -36,15 +36,12 @@ def pieces_of(text: bytes, size: int) -> list[bytes]:
 
 def whole(attributes: Iterable[tuple[str, Attribute]]) -> dict[str, Any]:
     """What has been read, as plain values."""
-    return {
-        tag: {
-            "vr": found.vr,
-            "Value": [whole(one.attributes) if isinstance(one, LongItem) else one for one in found.values],
-        }
-        if isinstance(found, LongAttribute)
-        else found
-        for tag, found in attributes
-    }
+    return {tag: whole_of(found) if isinstance(found, LongAttribute) else found for tag, found in attributes}
+
+
+def whole_of(attribute: LongAttribute) -> dict[str, Any]:
+    values = [whole(one.attributes) if isinstance(one, LongItem) else one for one in attribute.values]
+    return {"vr": attribute.vr, "Value": values}
 
 
 @given(data_sets, st.integers(1, 200), st.sampled_from([60, 100, 300, 10**6]))
