@@ -45,7 +45,7 @@ class DecodedFrame:
 
     `samples` has the shape (rows, columns), or (rows, columns, samples) where a pixel has more than one. Its type is
     an integer of Bits Allocated and of the sign that `pixels` says, uint8 of 0 and 1 for single bits, float32 or
-    float64; little endian, C-contiguous. `pixels` has Planar Configuration 0, and the Photometric Interpretation
+    float64; little endian, C-contiguous, and perhaps the bytes of the stored frame itself, which cannot be written to. `pixels` has Planar Configuration 0, and the Photometric Interpretation
     that the samples have been decoded to.
     """
 
@@ -164,6 +164,7 @@ def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels:
             index=0,
             raw=not decoding.converts_ybr,
             decoding_plugin=decoding.plugin,
+            view_only=True,  # of a native frame, not another copy
             **options,
         )
     except BaseException as error:

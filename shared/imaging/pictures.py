@@ -80,9 +80,15 @@ def _rendered(
     aspect_ratio = pixel_aspect_ratio(attributes, frame_numbers[0])
 
     def pictures() -> Iterator[Image.Image]:
-        for frame, frame_number in zip(frames, frame_numbers, strict=True):
-            picture = _picture(frame, palette, attributes, frame_number, parameters.window)
-            picture = scaled(picture, parameters, aspect_ratio, thumbnail_pixels)
+        remaining = iter(frames)
+        for frame_number in frame_numbers:
+            # Nothing here keeps a frame, or a picture, that the next step has made another of.
+            picture = scaled(
+                _picture(next(remaining), palette, attributes, frame_number, parameters.window),
+                parameters,
+                aspect_ratio,
+                thumbnail_pixels,
+            )
             is_for_srgb = picture.mode == "RGB" and parameters.icc_profile is IccProfile.SRGB
             yield in_srgb(picture, profile) if is_for_srgb else picture
 

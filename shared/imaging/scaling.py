@@ -50,10 +50,12 @@ def scaled(
         scale = 1
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     left, top = floor(box[0]), floor(box[1])
-    picture = picture.crop((left, top, ceil(box[2]), ceil(box[3])))
+    if (whole := (left, top, ceil(box[2]), ceil(box[3]))) != (0, 0, *picture.size):
+        picture = picture.crop(whole)
     # It interpolates, or averages when shrinking, and never makes a level that is not between its neighbors.
     rest = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-    picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
+    if size != picture.size or rest != (0, 0, *size):
+        picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
     if parameters.region.is_flipped_horizontally:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if parameters.region.is_flipped_vertically:
