@@ -34,8 +34,10 @@ _ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME")  # what the inte
 _MAX_SECONDS: Final = 60  # for one frame
 _QUICK_BYTES: Final = 64 * 1024  # of a decoded frame, for which the lock is kept for a few milliseconds at most
 _LENGTHS: Final = struct.Struct("<QQ")
+# What is larger goes back to the system when it is freed; by default, up to 32 MiB of it would stay.
+_ALLOCATION: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024), "MALLOC_TRIM_THRESHOLD_": str(1024**2)}
 
-Message = tuple[dict[str, Any], bytearray]
+Message = tuple[dict[str, Any], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class _Process:
             [sys.executable, "-m", "shared.imaging.codec_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **_ALLOCATION},
         )
         return cls(process, cast("BufferedWriter", process.stdin), cast("BufferedReader", process.stdout))
 
@@ -82,7 +84,7 @@ def encode(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     if encoding is None or frame.samples.nbytes <= _QUICK_BYTES:
         return encode_frame(frame, transfer_syntax_uid)
     asked = {"do": "encode", "uid": transfer_syntax_uid, **_description_of(frame)}
-    return bytes(_asked(asked, frame.samples.data.cast("B"))[1])
+    return _asked(asked, frame.samples.data.cast("B"))[1]
 
 
 def close() -> None:
@@ -127,9 +129,9 @@ def _read(stream: BufferedReader) -> Message:
     return description, _read_bytes(stream, data_bytes)
 
 
-def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytearray:
-    data = bytearray(size_bytes)
-    if stream.readinto(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
+def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytes:
+    data = stream.read(size_bytes)
+    if len(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
         raise EOFError
     return data
 
@@ -138,17 +140,17 @@ def _description_of(frame: DecodedFrame) -> dict[str, Any]:
     return {"pixels": asdict(frame.pixels), "type": frame.samples.dtype.str, "shape": frame.samples.shape}
 
 
-def _frame_of(description: Mapping[str, Any], data: bytearray) -> DecodedFrame:
+def _frame_of(description: Mapping[str, Any], data: bytes) -> DecodedFrame:
     samples = np.frombuffer(data, description["type"]).reshape(description["shape"])
     return DecodedFrame(samples, ImagePixels(**description["pixels"]))
 
 
-def _done(asked: Mapping[str, Any], data: bytearray) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:
+def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:
     try:
         if asked["do"] == "encode":
             return {}, encode_frame(_frame_of(asked, data), asked["uid"])
         frame = decode_frame(
-            bytes(data),
+            data,
             asked["uid"],
             ImagePixels(**asked["pixels"]),
             max_frame_bytes=asked["max_frame_bytes"],
@@ -163,12 +165,9 @@ def _serve() -> None:
     """Answer messages until the other end is gone. What codecs print goes to the log."""
     asks, answers = cast("BufferedReader", sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    while True:
-        try:
-            asked, data = _read(asks)
-        except EOFError:
-            return
-        _write(answers, *_done(asked, data))
+    with suppress(EOFError):
+        while True:
+            _write(answers, *_done(*_read(asks)))  # nothing keeps the last frame while it waits for the next
 
 
 atexit.register(close)

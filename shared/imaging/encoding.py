@@ -98,7 +98,9 @@ def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     if encoding.is_of_precision and _fits(samples, pixels):
         bits = max(pixels.bits_stored, encoding.min_bits)
     if not encoding.is_of_signed:
-        samples = samples.view(f"<u{samples.itemsize}") & ((1 << bits) - 1)
+        samples = samples.view(f"<u{samples.itemsize}")
+        if int(samples.max()) >> bits:
+            samples = samples & ((1 << bits) - 1)
     try:
         with _ONE_AT_A_TIME:
             encoded = get_encoder(UID(transfer_syntax_uid)).encode(
