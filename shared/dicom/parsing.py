@@ -78,8 +78,8 @@ class DicomFileLimits:
     sequence. Each takes 900 bytes. A report of 8,000 content items within one has as many."""
 
     max_short_bytes: int = 24 * 1024**2
-    """Bytes of short elements at the top, which are held, in several forms. What is long in real files are sequences and
-    bulk values, which are not."""
+    """Bytes of short elements at the top, which are held, in several forms. What is long in real files, sequences and
+    bulk values, is not."""
 
     max_values: int = 4_000_000
     """Values in the metadata: one attribute of "\\\\\\\\\\\\" has four in three bytes."""

@@ -26,14 +26,21 @@ import numpy as np
 
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
+from shared.imaging.decoding import decoding_bytes as decoding_in_process
 from shared.imaging.encoding import ENCODINGS, encode_frame
+from shared.imaging.encoding import encoding_bytes as encoding_in_process
 from shared.imaging.image_pixels import ImagePixels
 
 _ROOT: Final = Path(__file__).parents[2]
 _ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME")  # what the interpreter may need to start
 _MAX_SECONDS: Final = 60  # for one frame
 _QUICK_BYTES: Final = 64 * 1024  # of a decoded frame, for which the lock is kept for a few milliseconds at most
+_KEPT_BYTES: Final = 8 * 1024**2  # a process that has had a larger frame ends: codecs keep memory of it
 _LENGTHS: Final = struct.Struct("<QQ")
+
+PROCESS_BYTES: Final = 48 * 1024**2
+"""What a process takes that nobody else uses, besides what it holds of a frame."""
+
 # What is larger goes back to the system when it is freed; by default, up to 32 MiB of it would stay.
 _ALLOCATION: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024), "MALLOC_TRIM_THRESHOLD_": str(1024**2)}
 
@@ -78,6 +85,18 @@ def decode(
     return _frame_of(*_asked({"do": "decode", **asked}, frame))
 
 
+def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `decode` holds at most, in all processes, the frame as stored and decoded included."""
+    decoding = DECODINGS.get(transfer_syntax_uid)
+    process_bytes = PROCESS_BYTES if decoding is not None and decoding.keeps_lock else 0
+    return process_bytes + decoding_in_process(stored_bytes, transfer_syntax_uid, pixels)
+
+
+def encoding_bytes(transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `encode` holds at most, in all processes, the frame as decoded and encoded included."""
+    return PROCESS_BYTES + pixels.frame_bytes + encoding_in_process(transfer_syntax_uid, pixels)
+
+
 def encode(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     """What `encode_frame` returns and raises. Slow, but leaves the interpreter to other threads."""
     encoding = ENCODINGS.get(transfer_syntax_uid)
@@ -109,7 +128,10 @@ def _asked(asked: Mapping[str, Any], data: "bytes | memoryview[int]") -> Message
         raise
     finally:
         watchdog.cancel()
-    _idle.append(process)
+    if max(len(data), len(answer[1])) > _KEPT_BYTES:
+        process.end()
+    else:
+        _idle.append(process)
     if "refused" in answer[0]:
         raise NotAcceptable(answer[0]["refused"])
     return answer

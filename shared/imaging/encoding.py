@@ -31,6 +31,7 @@ class Encoding:
     `plugin` names pydicom's codec. `min_side` is the least number of rows and of columns that it encodes.
     `is_of_precision`: what it writes says how many bits of a sample are used; there are at least `min_bits`,
     and never any of `unreadable_bits`, which some decoders get wrong.
+    Encoding holds `held_times` the bytes of the samples and `held_bytes` for each of them, as measured.
     `is_of_signed`: it supports negative samples. `planar_configuration` is that of images of more than one
     sample a pixel (PS3.5 8.2.2 to 8.2.4, G.2).
     """
@@ -42,13 +43,15 @@ class Encoding:
     unreadable_bits: tuple[int, ...] = ()
     is_of_signed: bool = False
     planar_configuration: int = 0
+    held_times: int = 6
+    held_bytes: int = 0
 
 
 _BY_CODING: Final = {
     PixelCoding.RLE: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
     PixelCoding.JPEG_LS: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
     # OpenJPEG halves an image five times, whatever its size.
-    PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
+    PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True, held_bytes=6),
 }
 ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
     {
@@ -83,6 +86,13 @@ def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels
             f"Images of fewer than {encoding.min_side} rows or columns cannot be encoded in {name} here."
         )
     return replace(pixels, planar_configuration=encoding.planar_configuration if pixels.samples_per_pixel > 1 else 0)
+
+
+def encoding_bytes(transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `encode_frame` holds at most for a frame, that and its result included."""
+    encoding = ENCODINGS.get(transfer_syntax_uid, Encoding(""))
+    samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
+    return samples * (encoding.held_times * (pixels.bits_allocated // 8) + encoding.held_bytes)
 
 
 def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
