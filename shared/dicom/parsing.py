@@ -73,9 +73,9 @@ class DicomFileLimits:
     """Elements and items outside Pixel Data: at the top and in sequences of undefined length, and separately in those
     of defined length. Delimiters count, as do values of eight bytes. An item of eight bytes takes 700 when parsed."""
 
-    max_elements_at_once: int = 100_000
+    max_elements_at_once: int = 1_000_000
     """Those of them that are objects at the same time: short ones at the top, and what is in one item of a long
-    sequence. Each takes 900 bytes. A report of 8,000 content items within one has as many."""
+    sequence. Each takes 900 bytes."""
 
     max_short_bytes: int = 24 * 1024**2
     """Bytes of short elements at the top, which are held, in several forms. What is long in real files, sequences and
