@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from functions.edge.interpreter import yield_soon
 from functions.edge.loop_probe import LoopProbe
 from functions.edge.storage_health import StorageHealth
 from functions.edge.telemetry import open_telemetry
@@ -115,5 +116,6 @@ def app_of_process() -> App:
     """The object of this process, made from the environment on the first call."""
     global of_process
     if of_process is None:
+        yield_soon()
         of_process = App.from_environment(os.environ)
     return of_process

@@ -7,6 +7,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from functions.edge.app import App
+from functions.edge.interpreter import leave_out_what_is_loaded
 from functions.edge.request_record import RequestRecord
 from functions.edge.steady_sending import ClientStalled, steady
 from shared.failures import described
@@ -68,6 +69,7 @@ class _Observed(Response):
                 await self._response(scope, receive, send)
         finally:
             self._work.end()
+            leave_out_what_is_loaded(self._record.function.name)
             telemetry = await self._app.telemetry()
             if telemetry is not None:
                 telemetry.request(self._record)

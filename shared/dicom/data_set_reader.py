@@ -34,6 +34,7 @@ IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
 """The tags of the UIDs that identify an instance: its SOP class, its own, its study and its series."""
 
 _ELEMENT_BYTES: Final = 900  # of memory, for a short element or item, besides its bytes
+_ITEM_TIMES: Final = 16  # its bytes, for an item of a long sequence; more where its elements are few bytes each
 
 _LAST_IDENTIFIER: Final = max(IDENTIFIERS)
 _EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
@@ -80,8 +81,13 @@ class DataSetReader:
 
     @property
     def attributes_bytes(self) -> int:
-        """About how much memory the short elements take that have been read, as elements and then as metadata."""
-        return self._short_bytes + self._short_count * _ELEMENT_BYTES
+        """About how much memory the short elements take that have been read, as elements and then as metadata.
+
+        The item that is arriving counts, too.
+        """
+        item_bytes = _ITEM_TIMES * self._reader.held_bytes if isinstance(self._reader, ItemsReader) else 0
+        most_bytes = self._limits.max_elements_at_once * _ELEMENT_BYTES
+        return self._short_bytes + self._short_count * _ELEMENT_BYTES + min(item_bytes, most_bytes)
 
     def feed(self, chunk: bytes) -> None:
         """Read a chunk. Raises DicomFileError."""
@@ -139,6 +145,10 @@ class DataSetReader:
         is_over = reader.feed(chunk, is_last=is_last)
         self._short_count += self._heads.count - head_count
         self._short_bytes += reader.position - position
+        if self._short_bytes + reader.held_bytes - reader.position > self._limits.max_short_bytes:
+            raise DicomFileError(
+                f"The data set has more than {self._limits.max_short_bytes} bytes besides sequences and bulk values."
+            )
         if not is_over:
             return None
         self._encoding = reader.encoding

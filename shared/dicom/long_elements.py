@@ -109,6 +109,7 @@ class ItemsReader:
             return True
         try:
             end = len(self._data) if self._left is None else min(len(self._data), self._left)
+            count = self._heads.count
             item, size = read_item(self._data, 0, end, self._encoding, self._heads, self._limits)
         except Incomplete as error:
             if self._left is not None and error.needed > self._left:
@@ -126,6 +127,7 @@ class ItemsReader:
             self._end()
         else:
             self._add(item, size)
+            self._heads.release_since(count)
         return True
 
     def _wait(self, error: Incomplete) -> None:

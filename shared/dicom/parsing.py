@@ -73,6 +73,14 @@ class DicomFileLimits:
     """Elements and items outside Pixel Data: at the top and in sequences of undefined length, and separately in those
     of defined length. Delimiters count, as do values of eight bytes. An item of eight bytes takes 700 when parsed."""
 
+    max_elements_at_once: int = 1_000_000
+    """Those of them that are objects at the same time: short ones at the top, and what is in one item of a long
+    sequence. Each takes 900 bytes."""
+
+    max_short_bytes: int = 24 * 1024**2
+    """Bytes of short elements at the top, which are held, in several forms. What is long in real files, sequences and
+    bulk values, is not."""
+
     max_values: int = 4_000_000
     """Values in the metadata: one attribute of "\\\\\\\\\\\\" has four in three bytes."""
 
@@ -102,6 +110,8 @@ class HeadCount:
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._max_elements = limits.max_elements
+        self._max_at_once = limits.max_elements_at_once
+        self._released = 0
         self.count = 0
 
     def add(self) -> None:
@@ -109,6 +119,15 @@ class HeadCount:
         self.count += 1
         if self.count > self._max_elements:
             raise DicomFileError(f"The data set has more than {self._max_elements} elements and items.")
+        if self.count - self._released > self._max_at_once:
+            raise DicomFileError(
+                f"The data set has more than {self._max_at_once} elements and items besides its long sequences, "
+                "or within one item of these."
+            )
+
+    def release_since(self, count: int) -> None:
+        """Note that those read since there were `count` are no longer held."""
+        self._released += self.count - count
 
 
 class Source(BytesIO):

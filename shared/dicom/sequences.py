@@ -44,7 +44,17 @@ class NestedReader:
 
     @contextmanager
     def level(self) -> Iterator[None]:
-        """Count one more sequence around what is read inside. Raises DicomFileError when there are too many."""
+        """Read inside an item of a long sequence, of which nothing is held afterwards.
+
+        Raises DicomFileError when there are too many sequences around it.
+        """
+        count = self._heads.count
+        with self._within():
+            yield
+        self._heads.release_since(count)
+
+    @contextmanager
+    def _within(self) -> Iterator[None]:
         self._depth += 1
         try:
             if self._depth > self._limits.max_sequence_depth:
@@ -62,7 +72,7 @@ class NestedReader:
         held_bytes = len(element.value or b"") if isinstance(element, RawDataElement) else 0
         self._held_bytes += held_bytes
         try:
-            with self.level():
+            with self._within():
                 # Each level of defined length is a copy of what is in it; all that enclose this one are also in memory.
                 if self._held_bytes > 4 * self._limits.max_header_bytes:
                     raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")

@@ -26,16 +26,25 @@ import numpy as np
 
 from shared.errors import NotAcceptable
 from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
+from shared.imaging.decoding import decoding_bytes as decoding_in_process
 from shared.imaging.encoding import ENCODINGS, encode_frame
+from shared.imaging.encoding import encoding_bytes as encoding_in_process
 from shared.imaging.image_pixels import ImagePixels
 
 _ROOT: Final = Path(__file__).parents[2]
 _ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME")  # what the interpreter may need to start
 _MAX_SECONDS: Final = 60  # for one frame
 _QUICK_BYTES: Final = 64 * 1024  # of a decoded frame, for which the lock is kept for a few milliseconds at most
+_KEPT_BYTES: Final = 8 * 1024**2  # a process that has had a larger frame ends: codecs keep memory of it
 _LENGTHS: Final = struct.Struct("<QQ")
 
-Message = tuple[dict[str, Any], bytearray]
+PROCESS_BYTES: Final = 48 * 1024**2
+"""What a process takes that nobody else uses, besides what it holds of a frame."""
+
+# What is larger goes back to the system when it is freed; by default, up to 32 MiB of it would stay.
+_ALLOCATION: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024), "MALLOC_TRIM_THRESHOLD_": str(1024**2)}
+
+Message = tuple[dict[str, Any], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class _Process:
             [sys.executable, "-m", "shared.imaging.codec_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **_ALLOCATION},
         )
         return cls(process, cast("BufferedWriter", process.stdin), cast("BufferedReader", process.stdout))
 
@@ -76,13 +85,25 @@ def decode(
     return _frame_of(*_asked({"do": "decode", **asked}, frame))
 
 
+def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `decode` holds at most, in all processes, the frame as stored and decoded included."""
+    decoding = DECODINGS.get(transfer_syntax_uid)
+    process_bytes = PROCESS_BYTES if decoding is not None and decoding.keeps_lock else 0
+    return process_bytes + decoding_in_process(stored_bytes, transfer_syntax_uid, pixels)
+
+
+def encoding_bytes(transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `encode` holds at most, in all processes, the frame as decoded and encoded included."""
+    return PROCESS_BYTES + pixels.frame_bytes + encoding_in_process(transfer_syntax_uid, pixels)
+
+
 def encode(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     """What `encode_frame` returns and raises. Slow, but leaves the interpreter to other threads."""
     encoding = ENCODINGS.get(transfer_syntax_uid)
     if encoding is None or frame.samples.nbytes <= _QUICK_BYTES:
         return encode_frame(frame, transfer_syntax_uid)
     asked = {"do": "encode", "uid": transfer_syntax_uid, **_description_of(frame)}
-    return bytes(_asked(asked, frame.samples.data.cast("B"))[1])
+    return _asked(asked, frame.samples.data.cast("B"))[1]
 
 
 def close() -> None:
@@ -107,7 +128,10 @@ def _asked(asked: Mapping[str, Any], data: "bytes | memoryview[int]") -> Message
         raise
     finally:
         watchdog.cancel()
-    _idle.append(process)
+    if max(len(data), len(answer[1])) > _KEPT_BYTES:
+        process.end()
+    else:
+        _idle.append(process)
     if "refused" in answer[0]:
         raise NotAcceptable(answer[0]["refused"])
     return answer
@@ -127,9 +151,9 @@ def _read(stream: BufferedReader) -> Message:
     return description, _read_bytes(stream, data_bytes)
 
 
-def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytearray:
-    data = bytearray(size_bytes)
-    if stream.readinto(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
+def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytes:
+    data = stream.read(size_bytes)
+    if len(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
         raise EOFError
     return data
 
@@ -138,17 +162,17 @@ def _description_of(frame: DecodedFrame) -> dict[str, Any]:
     return {"pixels": asdict(frame.pixels), "type": frame.samples.dtype.str, "shape": frame.samples.shape}
 
 
-def _frame_of(description: Mapping[str, Any], data: bytearray) -> DecodedFrame:
+def _frame_of(description: Mapping[str, Any], data: bytes) -> DecodedFrame:
     samples = np.frombuffer(data, description["type"]).reshape(description["shape"])
     return DecodedFrame(samples, ImagePixels(**description["pixels"]))
 
 
-def _done(asked: Mapping[str, Any], data: bytearray) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:
+def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:
     try:
         if asked["do"] == "encode":
             return {}, encode_frame(_frame_of(asked, data), asked["uid"])
         frame = decode_frame(
-            bytes(data),
+            data,
             asked["uid"],
             ImagePixels(**asked["pixels"]),
             max_frame_bytes=asked["max_frame_bytes"],
@@ -163,12 +187,9 @@ def _serve() -> None:
     """Answer messages until the other end is gone. What codecs print goes to the log."""
     asks, answers = cast("BufferedReader", sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    while True:
-        try:
-            asked, data = _read(asks)
-        except EOFError:
-            return
-        _write(answers, *_done(asked, data))
+    with suppress(EOFError):
+        while True:
+            _write(answers, *_done(*_read(asks)))  # nothing keeps the last frame while it waits for the next
 
 
 atexit.register(close)

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from shared.imaging.decoding import DecodedFrame
+from shared.imaging.sample_values import Samples, drawn_in_rgb
 
 # ITU-R BT.601: brightness is 16 to 235, the color differences 16 to 240 (PS3.3 C.7.6.3.1.2).
 _FULL_FROM_PARTIAL: Final = [
@@ -20,10 +21,15 @@ def color_picture(frame: DecodedFrame) -> Image.Image:
     YBR_RCT is taken for RGB, since codecs undo that transform, as is one that is not for three samples.
     """
     bits = frame.pixels.bits_stored
-    samples = frame.samples >> bits - 8 if bits > 8 else frame.samples << 8 - bits
     interpretation = frame.pixels.photometric_interpretation
     is_partial = interpretation.startswith("YBR_PARTIAL")
-    if not is_partial and interpretation not in ("YBR_FULL", "YBR_FULL_422", "YBR_ICT"):
-        return Image.fromarray(samples.astype(np.uint8, copy=False))
-    picture = Image.fromarray(samples.astype(np.uint8, copy=False), "YCbCr")
-    return (picture.point(_FULL_FROM_PARTIAL) if is_partial else picture).convert("RGB")
+    is_ybr = is_partial or interpretation in ("YBR_FULL", "YBR_FULL_422", "YBR_ICT")
+
+    def draw(samples: Samples) -> Image.Image:
+        levels = (samples >> bits - 8 if bits > 8 else samples << 8 - bits).astype(np.uint8, copy=False)
+        if not is_ybr:
+            return Image.fromarray(levels)
+        picture = Image.fromarray(levels, "YCbCr")
+        return (picture.point(_FULL_FROM_PARTIAL) if is_partial else picture).convert("RGB")
+
+    return drawn_in_rgb(frame.samples, draw)

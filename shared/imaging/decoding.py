@@ -34,6 +34,7 @@ from shared.imaging.image_pixels import ImagePixels
 logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
 
 _MAX_EXPANSION: Final = 4
+_STORED_COPIES: Final = 3  # of an encapsulated frame: pydicom takes it out of fragments, codecs copy it
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _TILE_BYTES: Final = 12 * 1024
 _BLOCK_BYTES: Final = 600
@@ -45,8 +46,8 @@ class DecodedFrame:
 
     `samples` has the shape (rows, columns), or (rows, columns, samples) where a pixel has more than one. Its type is
     an integer of Bits Allocated and of the sign that `pixels` says, uint8 of 0 and 1 for single bits, float32 or
-    float64; little endian, C-contiguous. `pixels` has Planar Configuration 0, and the Photometric Interpretation
-    that the samples have been decoded to.
+    float64; little endian, C-contiguous; perhaps the bytes of the stored frame itself, which cannot be written to.
+    `pixels` has Planar Configuration 0, and the Photometric Interpretation that the samples have been decoded to.
     """
 
     samples: np.ndarray[Any, np.dtype[Any]]
@@ -59,7 +60,8 @@ class Decoding:
 
     `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it gets.
     `codec_bytes` is how much the codec holds for each sample, `converts_ybr` whether it turns YBR_FULL into RGB,
-    `keeps_lock` whether it keeps the interpreter's lock while it works.
+    `keeps_lock` whether it keeps the interpreter's lock while it works. As measured, decoding holds `held_times` the
+    bytes of the samples and `held_bytes` for each of them, all in all.
     """
 
     read_header: Callable[[bytes], CodestreamHeader] | None = None
@@ -68,21 +70,35 @@ class Decoding:
     codec_bytes: int = 1
     converts_ybr: bool = False
     keeps_lock: bool = False
+    held_times: int = 1
+    held_bytes: int = 0
 
 
 for _uid in libjpeg.DECODER_DEPENDENCIES:
     get_decoder(_uid).add_plugin(libjpeg.PLUGIN, (libjpeg.__name__, libjpeg.decode_frame.__name__))
-_JPEG: Final = Decoding(jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", codec_bytes=4, converts_ybr=True)
+_JPEG: Final = Decoding(
+    jpeg_header, frozenset({BASELINE, EXTENDED}), "pillow", codec_bytes=4, converts_ybr=True, held_bytes=10
+)
 _JPEG_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
 _BY_CODING: Final = {
     PixelCoding.NATIVE: Decoding(),
-    PixelCoding.RLE: Decoding(plugin="pylibjpeg", keeps_lock=True),
+    PixelCoding.RLE: Decoding(plugin="pylibjpeg", keeps_lock=True, held_times=3),
     PixelCoding.JPEG: _JPEG,
-    PixelCoding.JPEG_LOSSLESS: Decoding(jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4),
+    PixelCoding.JPEG_LOSSLESS: Decoding(
+        jpeg_header, frozenset({LOSSLESS}), libjpeg.PLUGIN, codec_bytes=4, held_times=4
+    ),
     # Not pyjpegls: one changed byte in a frame can keep it busy for twenty seconds.
-    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4, keeps_lock=True),
+    PixelCoding.JPEG_LS: Decoding(
+        jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4, keeps_lock=True, held_times=6
+    ),
     PixelCoding.JPEG_2000: Decoding(
-        jpeg_2000_header, frozenset({JPEG_2000}), "pylibjpeg", codec_bytes=4, keeps_lock=True
+        jpeg_2000_header,
+        frozenset({JPEG_2000}),
+        "pylibjpeg",
+        codec_bytes=4,
+        keeps_lock=True,
+        held_times=0,
+        held_bytes=9,
     ),
 }
 DECODINGS: Final[Mapping[str, Decoding]] = MappingProxyType(
@@ -128,6 +144,15 @@ def decode_frame(
     return _decoded(frame, decoding, transfer_syntax_uid, pixels, vr)
 
 
+def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `decode_frame` holds at most for a frame of `stored_bytes`, that and its result included."""
+    decoding = DECODINGS.get(transfer_syntax_uid, Decoding())
+    samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
+    sample_bytes = max(pixels.bits_allocated // 8, 1)
+    copies = _STORED_COPIES if decoding.plugin else 1
+    return copies * stored_bytes + samples * (decoding.held_times * sample_bytes + decoding.held_bytes)
+
+
 def _check_bytes(codec_bytes: int, max_frame_bytes: int) -> None:
     if codec_bytes > max_frame_bytes:
         raise NotAcceptable(f"Decoding the frame would take {codec_bytes} bytes, over the limit of {max_frame_bytes}.")
@@ -157,6 +182,7 @@ def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels:
         "pixel_vr": vr,
         "number_of_frames": 1,
         "allow_excess_frames": False,
+        "view_only": True,  # of a native frame, not another copy
     }
     try:
         samples, properties = get_decoder(UID(transfer_syntax_uid)).as_array(

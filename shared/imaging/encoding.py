@@ -31,6 +31,7 @@ class Encoding:
     `plugin` names pydicom's codec. `min_side` is the least number of rows and of columns that it encodes.
     `is_of_precision`: what it writes says how many bits of a sample are used; there are at least `min_bits`,
     and never any of `unreadable_bits`, which some decoders get wrong.
+    Encoding holds `held_times` the bytes of the samples and `held_bytes` for each of them, as measured.
     `is_of_signed`: it supports negative samples. `planar_configuration` is that of images of more than one
     sample a pixel (PS3.5 8.2.2 to 8.2.4, G.2).
     """
@@ -42,13 +43,15 @@ class Encoding:
     unreadable_bits: tuple[int, ...] = ()
     is_of_signed: bool = False
     planar_configuration: int = 0
+    held_times: int = 6
+    held_bytes: int = 0
 
 
 _BY_CODING: Final = {
     PixelCoding.RLE: Encoding("pylibjpeg", is_of_precision=False, planar_configuration=1),
     PixelCoding.JPEG_LS: Encoding("pyjpegls", min_bits=2, unreadable_bits=(6, 7)),
     # OpenJPEG halves an image five times, whatever its size.
-    PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True),
+    PixelCoding.JPEG_2000: Encoding("pylibjpeg", min_side=32, is_of_signed=True, held_bytes=6),
 }
 ENCODINGS: Final[Mapping[str, Encoding]] = MappingProxyType(
     {
@@ -85,6 +88,13 @@ def pixels_encoded(pixels: ImagePixels, transfer_syntax_uid: str) -> ImagePixels
     return replace(pixels, planar_configuration=encoding.planar_configuration if pixels.samples_per_pixel > 1 else 0)
 
 
+def encoding_bytes(transfer_syntax_uid: str, pixels: ImagePixels) -> int:
+    """About how many bytes `encode_frame` holds at most for a frame, that and its result included."""
+    encoding = ENCODINGS.get(transfer_syntax_uid, Encoding(""))
+    samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
+    return samples * (encoding.held_times * (pixels.bits_allocated // 8) + encoding.held_bytes)
+
+
 def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     """The frame in a transfer syntax of ENCODINGS, of even length (PS3.5 A.4); decoding it returns the same samples.
 
@@ -98,7 +108,9 @@ def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     if encoding.is_of_precision and _fits(samples, pixels):
         bits = max(pixels.bits_stored, encoding.min_bits)
     if not encoding.is_of_signed:
-        samples = samples.view(f"<u{samples.itemsize}") & ((1 << bits) - 1)
+        samples = samples.view(f"<u{samples.itemsize}")
+        if int(samples.max()) >> bits:
+            samples = samples & ((1 << bits) - 1)
     try:
         with _ONE_AT_A_TIME:
             encoded = get_encoder(UID(transfer_syntax_uid)).encode(

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.frame_attributes import numbers_of
 from shared.imaging.lookup_tables import LookupTable, lookup_table
-from shared.imaging.sample_values import Levels, Values, mapped
+from shared.imaging.sample_values import Levels, Values, drawn_in_rgb, mapping
 
 Palette = tuple[LookupTable, ...]
 """The tables of red, green and blue."""
@@ -38,7 +38,8 @@ def palette_picture(frame: DecodedFrame, palette: Palette) -> Image.Image:
     # By their values, because palettes often state the wrong number of bits.
     shift = 8 if any(table.entries.max() > 255 for table in palette) else 0
 
-    def colors(stored: Values) -> Levels:
+    def colors_of(stored: Values) -> Levels:
         return np.stack([(table.map(stored).astype(np.uint16) >> shift).astype(np.uint8) for table in palette], axis=-1)
 
-    return Image.fromarray(mapped(frame, colors))
+    to_colors = mapping(frame, colors_of)
+    return drawn_in_rgb(frame.samples, lambda samples: Image.fromarray(to_colors(samples)))

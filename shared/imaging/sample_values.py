@@ -1,15 +1,22 @@
-"""Maps the samples of frames, a value at a time: by a table where there are few possible values."""
+"""Maps the samples of frames, a value at a time: by a table where there are few possible values.
+
+A block of samples at a time, so that what lies between samples and levels never takes the memory of a whole frame.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from shared.imaging.decoding import DecodedFrame
 
 Levels = NDArray[np.uint8]
 """Levels of gray or of a color: 0 to 255."""
+
+Samples = NDArray[Any]
+"""Samples of a frame, as they are decoded."""
 
 Values = NDArray[np.float64]
 """Stored values, or what they were mapped to."""
@@ -19,22 +26,43 @@ _MAX_TABLE_BYTES: Final = 2  # of a sample
 
 
 def mapped(frame: DecodedFrame, to_levels: Callable[[Values], Levels]) -> Levels:
-    """Map each stored value of a frame with one sample a pixel by `to_levels`.
+    """The level of each pixel of a frame with one sample a pixel, (rows, columns), as `mapping` maps them."""
+    samples, to_levels_of = np.ravel(frame.samples), mapping(frame, to_levels)
+    levels = np.empty(samples.size, np.uint8)
+    for begin, block in _blocks(samples):
+        levels[begin : begin + block.size] = to_levels_of(block)
+    return levels.reshape(frame.samples.shape)
 
-    It takes arrays of one dimension, and returns one level, or several, for each value: the result is
-    (rows, columns), or (rows, columns, levels). Bits above Bits Stored are not part of a value (PS3.3 C.7.6.3.1.1).
+
+def mapping(frame: DecodedFrame, to_levels: Callable[[Values], Levels]) -> Callable[[Samples], Levels]:
+    """What maps samples of a frame, in an array of any shape, by `to_levels`, to one level each or several.
+
+    `to_levels` takes stored values in one dimension. Bits above Bits Stored are not part of a value (PS3.3
+    C.7.6.3.1.1).
     """
-    samples, bits_stored = np.ravel(frame.samples), frame.pixels.bits_stored
-    levels_of_one = to_levels(np.zeros(1)).shape[1:]
-    levels = np.empty((samples.size, *levels_of_one), np.uint8)
-    if _fits_table(samples):
-        table = to_levels(_stored(_every(samples.dtype), bits_stored))
-        for begin, block in _blocks(samples.view(f"u{samples.itemsize}")):
-            levels[begin : begin + block.size] = table[block]
-    else:
-        for begin, block in _blocks(samples):
-            levels[begin : begin + block.size] = to_levels(_stored(block, bits_stored))
-    return levels.reshape(*frame.samples.shape, *levels_of_one)
+    bits_stored = frame.pixels.bits_stored
+    if _fits_table(frame.samples):
+        table = to_levels(_stored(_every(frame.samples.dtype), bits_stored))
+        return lambda samples: table[samples.view(f"u{samples.itemsize}")]
+
+    def direct(samples: Samples) -> Levels:
+        levels = to_levels(_stored(np.ravel(samples), bits_stored))
+        return levels.reshape(*samples.shape, *levels.shape[1:])
+
+    return direct
+
+
+def drawn_in_rgb(samples: Samples, draw: Callable[[Samples], Image.Image]) -> Image.Image:
+    """The picture of samples (rows, columns, …), a few rows of which `draw` makes pictures in RGB of at a time.
+
+    Pillow takes four bytes for a pixel: so there is one such picture besides the samples, and nothing else as large.
+    """
+    rows, columns = samples.shape[:2]
+    picture = Image.new("RGB", (columns, rows))
+    step = max(_BLOCK_PIXELS // columns, 1)
+    for top in range(0, rows, step):
+        picture.paste(draw(samples[top : top + step]), (0, top))
+    return picture
 
 
 def occurring(frame: DecodedFrame) -> Iterator[Values]:

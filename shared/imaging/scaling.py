@@ -28,16 +28,11 @@ def pixel_aspect_ratio(attributes: FrameAttributes, frame_number: int) -> float:
     return 1.0
 
 
-def scaled(
-    picture: Image.Image, parameters: RenderingParameters, aspect_ratio: float, thumbnail_pixels: int | None
-) -> Image.Image:
-    """The region of a picture, flipped as asked and scaled, never distorted.
-
-    Scaled to the largest that fits in the viewport; else, if larger, to fit in the square of `thumbnail_pixels`; else
-    not at all. Pixels that are not square are stretched along the longer side; then the picture has at most
-    MAX_VIEWPORT_PIXELS each way. Raises BadRequest where the region lies outside of the picture.
-    """
-    box = parameters.region.box(picture.width, picture.height)
+def scaled_size(
+    size: tuple[int, int], parameters: RenderingParameters, aspect_ratio: float, thumbnail_pixels: int | None
+) -> tuple[int, int]:
+    """The width and height that `scaled` gives a picture of a width and height. Raises BadRequest as it does."""
+    box = parameters.region.box(*size)
     width = (box[2] - box[0]) * max(1 / aspect_ratio, 1)
     height = (box[3] - box[1]) * max(aspect_ratio, 1)
     if parameters.viewport:
@@ -48,12 +43,27 @@ def scaled(
         scale = min(MAX_VIEWPORT_PIXELS / max(width, height), 1)
     else:
         scale = 1
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return max(round(width * scale), 1), max(round(height * scale), 1)
+
+
+def scaled(
+    picture: Image.Image, parameters: RenderingParameters, aspect_ratio: float, thumbnail_pixels: int | None
+) -> Image.Image:
+    """The region of a picture, flipped as asked and scaled, never distorted.
+
+    Scaled to the largest that fits in the viewport; else, if larger, to fit in the square of `thumbnail_pixels`; else
+    not at all. Pixels that are not square are stretched along the longer side; then the picture has at most
+    MAX_VIEWPORT_PIXELS each way. Raises BadRequest where the region lies outside of the picture.
+    """
+    size = scaled_size(picture.size, parameters, aspect_ratio, thumbnail_pixels)
+    box = parameters.region.box(*picture.size)
     left, top = floor(box[0]), floor(box[1])
-    picture = picture.crop((left, top, ceil(box[2]), ceil(box[3])))
+    if (whole := (left, top, ceil(box[2]), ceil(box[3]))) != (0, 0, *picture.size):
+        picture = picture.crop(whole)
     # It interpolates, or averages when shrinking, and never makes a level that is not between its neighbors.
     rest = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-    picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
+    if size != picture.size or rest != (0, 0, *size):
+        picture = picture.resize(size, Image.Resampling.BILINEAR, box=rest)
     if parameters.region.is_flipped_horizontally:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if parameters.region.is_flipped_vertically:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from shared.errors import NotAcceptable, Unavailable
 from shared.services.byte_budget import ByteBudget
+from shared.services.fair_turns import FairTurns
 
 Result = TypeVar("Result")
 
@@ -24,7 +25,7 @@ CHUNK_BYTES: Final = 4 * 1024**2
 
 _AT_ONCE: Final = 2  # Azure's instances have one or two cores
 _WAIT_SECONDS: Final = 10  # for room, before an answer begins
-_COPIES: Final = 3  # of the largest frame, while it is decoded and rendered or encoded
+_COPIES: Final = 3.25  # of the largest frame, while it is decoded and rendered or encoded: three, and a codec's process
 
 
 class Purpose(Enum):
@@ -49,15 +50,15 @@ class ProcessWork:
         self.max_decoded_bytes = max_decoded_bytes
         self.max_frames = max_frames
         self.max_caller_requests = max_caller_requests
-        self.turns = asyncio.Semaphore(_AT_ONCE)
+        self.turns = FairTurns(_AT_ONCE)
         result_bytes = max(64 * 1024**2, max_decoded_bytes)
         self.budgets = {
-            Purpose.TABLE: ByteBudget(32 * 1024**2),
-            Purpose.FILE: ByteBudget(max(96 * 1024**2, max_decoded_bytes)),
+            Purpose.TABLE: ByteBudget(16 * 1024**2),
+            Purpose.FILE: ByteBudget(result_bytes),
             Purpose.RESULT: ByteBudget(result_bytes),
-            Purpose.CHUNK: ByteBudget(64 * 1024**2),
+            Purpose.CHUNK: ByteBudget(24 * 1024**2),
             Purpose.METADATA: ByteBudget(32 * 1024**2),
-            Purpose.WORK: ByteBudget(_COPIES * result_bytes),
+            Purpose.WORK: ByteBudget(int(_COPIES * result_bytes)),
         }
         self._callers: WeakValueDictionary[str, _CallerShare] = WeakValueDictionary()
 
@@ -172,7 +173,13 @@ class AnswerWork:
 
     @asynccontextmanager
     async def holding(self, size_bytes: int) -> AsyncIterator[None]:
-        """Hold bytes of the last purpose while work is done. Raises as `hold` does."""
+        """Hold bytes of the last purpose while work is done.
+
+        Raises as `hold` does, and NotAcceptable for more than the process may ever hold.
+        """
+        most_bytes = self._process.budgets[Purpose.WORK].limit_bytes
+        if size_bytes > most_bytes:
+            raise NotAcceptable(f"What is asked for takes {size_bytes} bytes to make; the most is {most_bytes}.")
         held = await self._take(Purpose.WORK, size_bytes)
         try:
             yield
@@ -180,8 +187,8 @@ class AnswerWork:
             self._give_back(held)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """The result of `work`, run in a thread when its turn comes."""
-        async with self._process.turns:
+        """The result of `work`, run in a thread when the caller's turn comes."""
+        async with self._process.turns.turn(self._share):
             return await asyncio.to_thread(work)
 
     def end(self) -> None:

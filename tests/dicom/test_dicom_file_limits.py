@@ -76,6 +76,25 @@ class TestLimits:
         assert "more than 1000 elements and items" in refusal(data, DicomFileLimits(max_elements=1000))
         assert read(data, DicomFileLimits(max_elements=1001))
 
+    @pytest.mark.parametrize("length", [0xFFFFFFFF, None])
+    def test_of_elements_at_once_are_those_at_the_top_and_in_one_item(self, length: int | None) -> None:
+        code = b"\xfe\xff\x00\xe0\x00\x00\x00\x00"
+        inner = struct.pack("<HH2sHL", 0x0040, 0xA043, b"SQ", 0, 8 * 8_000) + code * 8_000
+        item = b"\xfe\xff\x00\xe0" + struct.pack("<L", len(inner)) + inner
+        ends = bytes.fromhex("feffdde000000000") if length else b""
+        data = part10_of(struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, length or 3 * len(item)) + 3 * item + ends)
+        assert read(data, DicomFileLimits(max_elements_at_once=8_100))
+        assert "within one item" in refusal(data, DicomFileLimits(max_elements_at_once=7_900))
+
+    def test_of_short_bytes_leave_out_what_is_long(self) -> None:
+        text = struct.pack("<HH2sH", 0x0020, 0x4000, b"LT", 60_000) + b"x" * 60_000
+        long_value = struct.pack("<HH2sHL", 0x0042, 0x0011, b"OB", 0, 100_000) + bytes(100_000)
+        limits = DicomFileLimits(max_short_bytes=70_000)
+        assert read(part10_of(text + long_value), limits)
+        assert "more than 50000 bytes besides" in refusal(
+            part10_of(text + long_value), DicomFileLimits(max_short_bytes=50_000)
+        )
+
     def test_of_fragments(self) -> None:
         data = part10(image(bytes.fromhex("feff00e000000000") * 12, NumberOfFrames=11), RLELossless)
         assert "more than 10 fragments" in refusal(data, DicomFileLimits(max_fragments=10))

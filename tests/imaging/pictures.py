@@ -1,5 +1,6 @@
 """Frames made from numbers or from bundled files, and what they look like when rendered."""
 
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 
 from shared.imaging.decoding import DecodedFrame, decode_frame
+from shared.imaging.frame_attributes import FrameAttributes
 from shared.imaging.image_pixels import ImagePixels
-from shared.imaging.pictures import render
+from shared.imaging.pictures import render as render_frames
 from shared.web.rendering_parameters import RenderingParameters, Window
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -65,6 +67,26 @@ def opened(data: bytes) -> Image.Image:
     picture = Image.open(BytesIO(data))
     picture.load()
     return picture
+
+
+def render(
+    frames: Iterable[DecodedFrame],
+    described: Dataset,
+    media_type: str,
+    parameters: RenderingParameters,
+    *,
+    frame_numbers: Sequence[int],
+    thumbnail_pixels: int | None = None,
+) -> bytes:
+    attributes = FrameAttributes.of(described, max(frame_numbers))
+    return render_frames(
+        frames,
+        attributes,
+        media_type,
+        parameters,
+        frame_numbers=frame_numbers,
+        thumbnail_pixels=thumbnail_pixels,
+    )
 
 
 def rendered(

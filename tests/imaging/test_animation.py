@@ -8,9 +8,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from shared.imaging.decoding import DecodedFrame
-from shared.imaging.pictures import render
 from shared.web.rendering_parameters import RenderingParameters
-from tests.imaging.pictures import data_set, frame_of, opened
+from tests.imaging.pictures import data_set, frame_of, opened, render
 
 WINDOWED = {"WindowCenter": 128, "WindowWidth": 256}
 

@@ -4,9 +4,8 @@ from pydicom.dataset import Dataset
 
 from shared.errors import NotAcceptable
 from shared.imaging.icc_profiles import SRGB_PROFILE
-from shared.imaging.pictures import render
 from shared.web.rendering_parameters import IccProfile, RenderingParameters
-from tests.imaging.pictures import data_set, frame_of, opened, rendered
+from tests.imaging.pictures import data_set, frame_of, opened, render, rendered
 
 # The profile of sRGB with red and blue exchanged, by the names of its tags.
 PROFILE = SRGB_PROFILE.replace(b"rXYZ", b"----", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"----", b"bXYZ", 1)

@@ -7,10 +7,9 @@ from pydicom.dataset import Dataset
 
 from shared.errors import BadRequest, NotAcceptable
 from shared.imaging.decoding import DecodedFrame
-from shared.imaging.pictures import render
 from shared.web.offers import PICTURES
 from shared.web.rendering_parameters import RenderingParameters, SourceRegion
-from tests.imaging.pictures import bundled, data_set, frame_of, opened, rendered
+from tests.imaging.pictures import bundled, data_set, frame_of, opened, render, rendered
 
 RAMP = frame_of([[10 * row + column for column in range(10)] for row in range(6)])
 RED = frame_of([[[255, 0, 0]] * 4] * 4, photometric_interpretation="RGB")

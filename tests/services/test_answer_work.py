@@ -10,6 +10,7 @@ from shared.services import answer_work
 from shared.services.answer_work import AnswerWork, ProcessWork, Purpose
 
 MIB = 1024**2
+CALLERS_CHUNKS = ProcessWork(MIB, 1, 1).budgets[Purpose.CHUNK].limit_bytes // 2 // answer_work.CHUNK_BYTES
 
 
 @pytest.fixture
@@ -92,13 +93,13 @@ async def test_a_caller_leaves_room_for_others(process: ProcessWork, monkeypatch
         await answer.enter("greedy")
     with pytest.raises(Unavailable, match="3 requests under way"):
         await process.answer().enter("greedy")
-    for _ in range(8):
+    for _ in range(CALLERS_CHUNKS):
         await greedy[0].part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
     with pytest.raises(Unavailable, match="busy with other answers"):
         await greedy[1].part().hold(Purpose.CHUNK, 1)
     other = process.answer()
     await other.enter("other")
-    await other.part().hold(Purpose.CHUNK, 16 * MIB)
+    await other.part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
     other.end()
     for answer in greedy:
         answer.end()
@@ -117,11 +118,11 @@ async def test_room_is_that_of_the_process_and_of_the_caller(process: ProcessWor
     await answer.enter("caller")
     await other.enter("other")
     assert answer.is_roomy(Purpose.CHUNK)
-    for _ in range(4):
+    for _ in range(-(-CALLERS_CHUNKS // 2)):
         await answer.part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
     assert not answer.is_roomy(Purpose.CHUNK)
     assert other.is_roomy(Purpose.CHUNK)
-    for _ in range(4):
+    for _ in range(-(-CALLERS_CHUNKS // 2)):
         await other.part().hold(Purpose.CHUNK, answer_work.CHUNK_BYTES)
     assert not process.answer().is_roomy(Purpose.CHUNK)
     answer.end()
@@ -146,6 +147,22 @@ def test_too_much_is_refused(process: ProcessWork) -> None:
         answer.check_frames(11)
 
 
+async def test_work_that_would_take_more_than_there_ever_is_is_refused(process: ProcessWork) -> None:
+    most_bytes = process.budgets[Purpose.WORK].limit_bytes
+    async with process.answer().holding(most_bytes):
+        pass
+    with pytest.raises(NotAcceptable, match=f"takes {most_bytes + 1} bytes to make; the most is {most_bytes}"):
+        async with process.answer().holding(most_bytes + 1):
+            pass
+    assert taken(process) == 0
+
+
+def test_what_a_process_holds_for_answers_is_at_most_344_mib() -> None:
+    """Results are held before they are worked on, and are among the copies that the work holds."""
+    budgets = ProcessWork(64 * MIB, 1, 1).budgets
+    assert sum(budget.limit_bytes for purpose, budget in budgets.items() if purpose is not Purpose.RESULT) <= 344 * MIB
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_answers_that_take_in_order_all_end(process: ProcessWork, seed: int) -> None:
     """Whatever they hold, and however their clients dawdle, since whoever holds the last purpose waits for nobody."""
@@ -162,7 +179,7 @@ async def test_answers_that_take_in_order_all_end(process: ProcessWork, seed: in
         whole.begin()
         await hold_in_order(whole)
         for _ in range(rng.randrange(3)):
-            async with whole.holding(rng.randrange(1, 500 * MIB)):
+            async with whole.holding(rng.randrange(1, process.budgets[Purpose.WORK].limit_bytes)):
                 await asyncio.sleep(rng.random() / 1000)
         await asyncio.sleep(rng.random() / 1000)
         whole.end()

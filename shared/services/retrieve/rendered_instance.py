@@ -1,5 +1,6 @@
 """What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it is."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,7 +9,8 @@ from shared.dicom.bulk_values import NoSuchBulkValue
 from shared.dicom.element_values import raw_value
 from shared.dicom.transfer_syntaxes import DEFLATED, frame_media_type, is_video
 from shared.errors import NotFound
-from shared.imaging.pictures import render
+from shared.imaging.frame_attributes import FrameAttributes
+from shared.imaging.pictures import RENDERING_COPIES, largest_form_bytes, render
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
@@ -21,7 +23,6 @@ from shared.web.rendering_parameters import RenderingParameters
 
 _ENCAPSULATED_DOCUMENT: Final = "00420011"
 _ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
-_COPIES: Final = 6  # of a frame that are held while it is rendered
 _ANIMATED: Final = "image/gif"
 
 
@@ -73,14 +74,24 @@ async def _rendered(
 ) -> Content:
     work.check_frames(len(frame_numbers))
     image = await open_image(await read_together(file, frame_numbers, work), work)
+    stored_bytes = [image.stored_bytes(work, number) for number in frame_numbers]
+    work.check(sum(stored_bytes))
+    attributes = await work.run(lambda: FrameAttributes.of(image.header.data_set, max(frame_numbers)))
+    form_bytes = largest_form_bytes(
+        image.pixels,
+        attributes,
+        media_type,
+        parameters,
+        frame_number=frame_numbers[0],
+        thumbnail_pixels=thumbnail_pixels,
+    )
+    work.check(form_bytes)
     work.check(len(frame_numbers) * image.pixels.frame_bytes)
-    stored_bytes = sum(image.stored_bytes(work, number) for number in frame_numbers)
-    work.check(stored_bytes)
 
-    def render_frames(frames: Sequence[bytes]) -> bytes:
+    def render_frames(frames: deque[bytes]) -> bytes:
         return render(
-            map(image.decode, frames),
-            image.header.data_set,
+            (image.decode(frames.popleft()) for _ in frame_numbers),
+            attributes,
             media_type,
             parameters,
             frame_numbers=frame_numbers,
@@ -89,10 +100,11 @@ async def _rendered(
 
     frames_path = ",".join(map(str, frame_numbers))
     path = f"{file.path}/frames/{frames_path}/{'thumbnail' if thumbnail_pixels else 'rendered'}"
-    columns, rows = parameters.viewport or (0, 0)
-    await work.hold(Purpose.RESULT, image.pixels.frame_bytes + columns * rows)
-    async with work.holding(stored_bytes + _COPIES * (image.pixels.frame_bytes + columns * rows)):
-        frames = [await read() async for _, read in read_frames(image.file, frame_numbers)]
+    await work.hold(Purpose.RESULT, len(frame_numbers) * form_bytes)
+    decoding_bytes = image.decoding_bytes(max(stored_bytes))
+    others_bytes = sum(stored_bytes) - max(stored_bytes)
+    async with work.holding(others_bytes + max(decoding_bytes, RENDERING_COPIES * form_bytes)):
+        frames = deque([await read() async for _, read in read_frames(image.file, frame_numbers)])
         shown = await work.run(lambda: render_frames(frames))
     work.hold_only(Purpose.RESULT, len(shown))
     return in_memory(path, media_type, None, shown)

@@ -38,6 +38,10 @@ class StoredImage:
         for number in frame_numbers[:1] if isinstance(frame_numbers, range) else frame_numbers:
             self.stored_bytes(work, number)
 
+    def decoding_bytes(self, stored_bytes: int) -> int:
+        """How many bytes `decode` holds at most for a frame of `stored_bytes`, that and its result included."""
+        return codec_process.decoding_bytes(stored_bytes, self.file.transfer_syntax_uid, self.pixels)
+
     def decode(self, frame: bytes) -> DecodedFrame:
         """Decode the bytes of a frame as they are stored. Slow. Raises NotAcceptable."""
         return codec_process.decode(

@@ -21,7 +21,6 @@ from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
 
 _AHEAD: Final = 1  # frames transcoded before the client needs them
-_COPIES: Final = 3  # of a frame that are held while it is transcoded, besides the frame as it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,18 @@ async def transcoded_frames(
     image.check(work, frame_numbers)
     await work.hold(Purpose.RESULT, min(_AHEAD + 1, len(frame_numbers)) * image.pixels.frame_bytes)
     await work.hold_chunk(image.file.size_bytes)
+    making_bytes = 2 * image.pixels.frame_bytes
+    if transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
+        making_bytes = codec_process.encoding_bytes(transfer_syntax_uid, image.pixels)
 
     async def transcode(numbered: tuple[int, Callable[[], Awaitable[bytes]]]) -> TranscodedFrame:
         frame_number, read = numbered
-        stored_bytes = image.stored_bytes(work, frame_number)
-        async with work.holding(stored_bytes + _COPIES * image.pixels.frame_bytes):
-            data = await read()
+        decoding_bytes = image.decoding_bytes(image.stored_bytes(work, frame_number))
+        async with work.holding(max(decoding_bytes, making_bytes)):
+            frame = [await read()]
             try:
-                return await work.run(lambda: _transcoded(image.decode(data), transfer_syntax_uid))
+                # Nobody keeps the frame as it is stored while it is encoded.
+                return await work.run(lambda: _transcoded(image.decode(frame.pop()), transfer_syntax_uid))
             except NotAcceptable as error:
                 raise NotAcceptable(f"Frame {frame_number} cannot be transcoded: {error}") from error
 

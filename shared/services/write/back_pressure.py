@@ -17,7 +17,7 @@ _UPLOADS: Final = 4  # blocks and small instances on their way to storage at onc
 # The more has arrived of all parts together, the smaller the blocks. (A part of 4 GiB must fit 50,000 of the smallest.)
 _BLOCK_BYTES: Final = ((8 * 1024**2, MAX_BLOCK_BYTES), (24 * 1024**2, 512 * 1024))
 _LEAST_BLOCK_BYTES: Final = 128 * 1024
-_RECEIVED_BYTES: Final = 8 * 1024**2  # complete parts that are not stored yet
+_RECEIVED_BYTES: Final = 4 * 1024**2  # complete parts that are not stored yet
 _BATCH_BYTES: Final = 3 * 1024**2  # rows of batches under way; a batch takes several times the size of its rows
 
 

@@ -11,8 +11,8 @@ from shared.services.byte_budget import ByteBudget
 
 _MIB: Final = 1024**2
 # Over what size a header takes how much of how large a budget. Whatever exceeds the last step is alone there.
-# The first lets the 4,000 attributes pass that a file may well have.
-_STEPS: Final = ((4 * _MIB, 16 * _MIB, 64 * _MIB), (16 * _MIB, 64 * _MIB, 64 * _MIB))
+# The first lets the 1,000 attributes pass that a file may well have.
+_STEPS: Final = ((_MIB, 4 * _MIB, 16 * _MIB), (4 * _MIB, 12 * _MIB, 12 * _MIB), (16 * _MIB, 64 * _MIB, 64 * _MIB))
 _WAIT_SECONDS: Final = 30
 
 

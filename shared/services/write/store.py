@@ -45,6 +45,8 @@ from shared.web.store_response import Failed, Outcome, Stored
 # Scripts send the second for files that are DICOM all the same.
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
 
+_MAX_ELEMENTS_AT_ONCE: Final = 100_000  # of a file, 90 MiB: a report of 8,000 content items within one has as many
+
 _logger = logging.getLogger(__name__)
 
 
@@ -54,7 +56,9 @@ class StoreService:
     def __init__(self, archive: Archive, settings: Settings) -> None:
         self.archive = archive
         self.limits = DicomFileLimits(
-            max_header_bytes=settings.max_header_bytes, max_inflated_bytes=settings.max_inflated_bytes
+            max_header_bytes=settings.max_header_bytes,
+            max_inflated_bytes=settings.max_inflated_bytes,
+            max_elements_at_once=_MAX_ELEMENTS_AT_ONCE,
         )
         self.max_request_seconds = settings.max_request_seconds
         self.pressure = BackPressure()

@@ -14,14 +14,14 @@ MIB = 1024**2
 async def test_small_headers_pass_whatever_others_hold() -> None:
     budgets = HeaderBudgets()
     for _ in range(4):
-        await HeaderRoom(budgets).grow(16 * MIB)
-    await HeaderRoom(budgets).grow(4 * MIB)
+        await HeaderRoom(budgets).grow(4 * MIB)
+    await HeaderRoom(budgets).grow(MIB)
 
 
 async def test_a_step_is_taken_once_and_given_back() -> None:
     budgets = HeaderBudgets()
     room = HeaderRoom(budgets)
-    for size_bytes, taken in ((4, 0), (5, 16), (16, 16), (4, 16), (17, 80), (500, 80)):
+    for size_bytes, taken in ((1, 0), (2, 4), (5, 16), (16, 16), (4, 16), (17, 80), (500, 80)):
         await room.grow(size_bytes * MIB)
         assert budgets.taken_bytes == taken * MIB
     room.release()
