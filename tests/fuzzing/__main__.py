@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterable
 from contextlib import redirect_stderr
 from pathlib import Path
-from shutil import move
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -32,7 +31,7 @@ with (
     ),
 ):
     from tests.fuzzing.target import examine
-    from tests.fuzzing.targets import CORPUS, TARGETS, failed_inputs
+    from tests.fuzzing.targets import CORPUS, TARGETS, failed_inputs, keep_input
 
 _MEMORY_BYTES: Final = 512 * 1024**2  # besides what is taken before the first input
 _HANGING_SECONDS: Final = 120  # for work that makes no calls, which are what is counted
@@ -64,8 +63,7 @@ def _is_sound(name: str, runs: int, seed: int) -> bool:
         process.start()
         process.join()
         for failed in (Path(folder) / "failed").iterdir():
-            (CORPUS / name).mkdir(parents=True, exist_ok=True)
-            move(failed, CORPUS / name / failed.name)
+            keep_input(name, failed.name, failed.read_bytes())
     print(f"{name}: up to {runs} inputs, {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
     return process.exitcode == 0
 

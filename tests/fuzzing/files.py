@@ -13,6 +13,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     RLELossless,
 )
+from pydicom.valuerep import STANDARD_VR
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits
 from shared.dicom.frame_layout import frame_table
@@ -65,45 +66,7 @@ FILE_TOKENS: Final = (
             0xFFFCFFFC,
         )
     ),
-    *(
-        vr.encode()
-        for vr in [
-            "AE",
-            "AS",
-            "AT",
-            "CS",
-            "DA",
-            "DS",
-            "DT",
-            "FD",
-            "FL",
-            "IS",
-            "LO",
-            "LT",
-            "OB",
-            "OD",
-            "OF",
-            "OL",
-            "OV",
-            "OW",
-            "PN",
-            "SH",
-            "SL",
-            "SQ",
-            "SS",
-            "ST",
-            "SV",
-            "TM",
-            "UC",
-            "UI",
-            "UL",
-            "UN",
-            "UR",
-            "US",
-            "UT",
-            "UV",
-        ]
-    ),
+    *(vr.encode() for vr in sorted(STANDARD_VR)),
     *(syntax.encode() for syntax in (*_SYNTAXES, RLELossless, JPEGBaseline8Bit)),
     b"ISO 2022 IR 87",
     b"ISO_IR 192",

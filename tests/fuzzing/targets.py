@@ -1,7 +1,11 @@
-"""The targets, by name. The folder of a target's name in `corpus/` has the inputs that once failed it."""
+"""The targets, by name.
+
+The folder of a target's name in `corpus/` has the inputs that once failed it, in hexadecimal digits.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import wrap
 from types import MappingProxyType
 from typing import Final
 
@@ -9,6 +13,7 @@ from tests.fuzzing import codestreams, files, messages
 from tests.fuzzing.target import Target
 
 CORPUS: Final = Path(__file__).parent / "corpus"
+_LINE_LENGTH: Final = 80  # 32 bytes
 
 TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
     {
@@ -78,4 +83,16 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
 
 def failed_inputs(name: str) -> Iterator[bytes]:
     """The inputs that once failed a target."""
-    return (path.read_bytes() for path in sorted((CORPUS / name).glob("*")))
+    return map(kept_input, sorted((CORPUS / name).glob("*.hex")))
+
+
+def kept_input(path: Path) -> bytes:
+    """The input that a file of `corpus/` keeps."""
+    return bytes.fromhex(path.read_text())
+
+
+def keep_input(name: str, label: str, data: bytes) -> None:
+    """Keep an input that failed a target."""
+    folder = CORPUS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{label}.hex").write_text("\n".join([*wrap(data.hex(" ", -2), _LINE_LENGTH), ""]))

@@ -6,19 +6,19 @@ from typing import Final
 import pytest
 
 from tests.fuzzing.target import Target, TooManyCalls, cut, examine
-from tests.fuzzing.targets import CORPUS, TARGETS, failed_inputs
+from tests.fuzzing.targets import CORPUS, TARGETS, failed_inputs, kept_input
 
 _MEMORY_BYTES: Final = 64 * 1024**2
 """How much an input may take at once. What fuzzing allows is more, since it includes the interpreter's own."""
 
-FAILED: Final = sorted((path.parent.name, path.name) for path in CORPUS.glob("*/*"))
+FAILED: Final = sorted((path.parent.name, path.name) for path in CORPUS.glob("*/*.hex"))
 
 
 @pytest.mark.parametrize(("name", "file"), FAILED)
 def test_an_input_that_once_failed(name: str, file: str) -> None:
     tracemalloc.start()
     try:
-        examine(TARGETS[name], (CORPUS / name / file).read_bytes())
+        examine(TARGETS[name], kept_input(CORPUS / name / file))
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
