@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import redirect_stderr
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -78,6 +79,14 @@ def _fuzz(name: str, runs: int, seed: int, folder: Path) -> None:
     tokens.write_text(_dictionary(target.tokens))
     failed = folder / "failed"
     failed.mkdir()
+
+    def examine_one(data: bytes) -> None:
+        try:
+            examine(target, data)
+        except BaseException:
+            (failed / f"failed-{sha256(data).hexdigest()[:16]}").write_bytes(data)
+            raise
+
     options = {
         "runs": runs,
         "seed": seed,
@@ -86,12 +95,12 @@ def _fuzz(name: str, runs: int, seed: int, folder: Path) -> None:
         "dict": tokens,
         "timeout": _HANGING_SECONDS,
         "rss_limit_mb": 0,  # see _limit_memory
-        "artifact_prefix": f"{failed}/",
+        "artifact_prefix": f"{failed}/",  # for an input that hangs
         "verbosity": 0,
     }
     atheris.Setup(
         [name, *(f"-{option}={value}" for option, value in options.items()), str(seeds)],
-        lambda data: examine(target, data),
+        examine_one,
     )
     _limit_memory()
     atheris.Fuzz()

@@ -15,12 +15,16 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import STANDARD_VR
 
-from shared.dicom.dicom_file import DicomFileError, DicomFileLimits
+from shared.archive.terms import Term, lists_of
+from shared.dicom.attributes import SEARCHABLE
+from shared.dicom.comparable_values import comparable_values
+from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import LONG_HEAD_BYTES, Head
 from shared.dicom.pixel_data import PixelDataScanner
+from shared.dicom.validation import validate
 from tests.fuzzing.target import cut
 from tests.support.accepted_files import TIGHT, check_accepted, check_frames, long_from, outcome, plain_metadata
 from tests.support.odd_files import picture
@@ -82,6 +86,17 @@ def check_file(data: bytes) -> None:
     assert outcome(cut(data), TIGHT) in (result, None)
     if result is not None:
         check_accepted(*result)
+        _check_findings(result[1])
+
+
+def _check_findings(instance: DicomInstance) -> None:
+    """What is to be stored is validated, and its values are compared and indexed, whatever they are."""
+    strict, lenient = (validate(instance.metadata, is_strict=is_strict) for is_strict in (True, False))
+    assert {*lenient.errors} <= {*strict.errors}
+    assert not strict.warnings
+    for keyword, attribute in ((key.keyword, instance.metadata.get(key.path[0], {})) for key in SEARCHABLE):
+        for form in comparable_values(attribute):
+            assert 0 < len(lists_of(Term(keyword, form))) <= 100
 
 
 def check_long_elements(data: bytes) -> None:

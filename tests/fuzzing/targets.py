@@ -9,7 +9,7 @@ from textwrap import wrap
 from types import MappingProxyType
 from typing import Final
 
-from tests.fuzzing import codestreams, files, messages
+from tests.fuzzing import codestreams, files, messages, pictures
 from tests.fuzzing.target import Target
 
 CORPUS: Final = Path(__file__).parent / "corpus"
@@ -38,6 +38,13 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             seeds=files.stored_frame_table_seeds,
             tokens=files.FRAME_TABLE_TOKENS,
             runs=1_000,
+        ),
+        "picture": Target(
+            check=pictures.check_picture,
+            seeds=pictures.picture_seeds,
+            tokens=files.FILE_TOKENS,
+            runs=1_000,
+            max_bytes=10_000,
         ),
         "multipart": Target(
             check=messages.check_multipart,
