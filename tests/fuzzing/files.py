@@ -30,6 +30,7 @@ from tests.support.accepted_files import TIGHT, check_accepted, check_frames, lo
 from tests.support.odd_files import picture
 from tests.support.part10_files import SAMPLES, image, nested, part10, part10_of
 
+_MAX_SAMPLE_BYTES: Final = 2_000
 _SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian)
 _ITEM, _ITEM_END, _END = (bytes.fromhex(f"feff{number}") for number in ("00e0", "0de0", "dde0"))
 _FRAGMENTS: Final = b"".join(
@@ -129,7 +130,7 @@ def check_deflated(data: bytes) -> None:
 
 def file_seeds() -> Iterator[bytes]:
     """Small files of every kind: those that come with pydicom, and generated ones."""
-    yield from (path.read_bytes() for path in SAMPLES if path.stat().st_size < 10_000)
+    yield from (path.read_bytes() for path in SAMPLES if path.stat().st_size < _MAX_SAMPLE_BYTES)
     for syntax in _SYNTAXES:
         yield part10(image(b"first.second", NumberOfFrames=2), syntax)
         yield part10(picture(), syntax)
