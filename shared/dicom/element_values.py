@@ -75,6 +75,8 @@ class Inherited:
         """What applies to the elements of `data_set`, and the items in them."""
         character_set = raw_value(data_set, SPECIFIC_CHARACTER_SET)
         representation = raw_value(data_set, _PIXEL_REPRESENTATION)
+        if representation is not None and len(representation) > NUMBER_BYTES["US"]:
+            representation = None  # it is another element, and may be too long to be held
         if character_set is None and representation is None:
             return self
         return Inherited(

@@ -97,12 +97,11 @@ def _fuzz(name: str, runs: int, seed: int, folder: Path) -> None:
         "seed": seed,
         "max_len": target.max_bytes,
         "len_control": 0,  # up to that length from the beginning
-        "dict": tokens,
         "timeout": _HANGING_SECONDS,
         "rss_limit_mb": 0,  # see _limit_memory
         "artifact_prefix": f"{failed}/",  # for an input that hangs
         "verbosity": 0,
-    }
+    } | ({"dict": tokens} if target.tokens else {})
     atheris.Setup(
         [name, *(f"-{option}={value}" for option, value in options.items()), str(seeds)],
         examine_one,

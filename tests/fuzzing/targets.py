@@ -9,7 +9,7 @@ from textwrap import wrap
 from types import MappingProxyType
 from typing import Final
 
-from tests.fuzzing import codestreams, files, messages, pictures
+from tests.fuzzing import codestreams, data_sets, files, messages, pictures
 from tests.fuzzing.target import Target
 
 CORPUS: Final = Path(__file__).parent / "corpus"
@@ -27,6 +27,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             runs=1_000,
             max_bytes=10_000,
         ),
+        "data_set": Target(check=data_sets.check_data_set, seeds=data_sets.data_set_seeds, tokens=(), runs=1_000),
         "deflated": Target(
             check=files.check_deflated, seeds=files.data_set_seeds, tokens=files.FILE_TOKENS, runs=1_000
         ),
