@@ -91,6 +91,8 @@ class Inherited:
         """
         if not isinstance(element, RawDataElement):
             return "SQ"
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            return "CS"  # as which it is read, whatever it is encoded as
         vr = element.VR or "UN"
         if vr == "UN" or vr not in STANDARD_VR:
             vr = dictionary_vr(element.tag, data_set)

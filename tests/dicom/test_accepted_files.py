@@ -4,11 +4,11 @@ import struct
 import zlib
 
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from shared.dicom.long_elements import LONG_BYTES
 from tests.support.accepted_files import check_accepted
-from tests.support.part10_files import ALL_ENCODINGS, UID, data_set, part10, part10_of, read, refusal
+from tests.support.part10_files import ALL_ENCODINGS, data_set, part10, part10_of, read, refusal
 
 TRANSFER_SYNTAX = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", 6) + b"1.2.3\0"
 SERIES = struct.pack("<HH2sH", 0x0020, 0x000E, b"UI", 6) + b"1.2.3\0"
@@ -62,6 +62,16 @@ class TestASpecificCharacterSetThatIsASequence:
     def test_is_refused_however_long(self) -> None:
         text = struct.pack("<HH2sH", 0x0008, 0x0104, b"LO", LONG_BYTES - 2) + b" " * (LONG_BYTES - 2)
         assert "Specific Character Set is longer" in refusal(part10_of(sequence(0x00080005, text)))
+
+
+@pytest.mark.parametrize("vr", ["PN", "LT", "US", "AT", "FL"])
+def test_a_specific_character_set_is_text_whatever_its_vr(vr: str) -> None:
+    encoded = struct.pack("<HH2sH", 0x0008, 0x0005, vr.encode(), 10) + b"ISO_IR 100"
+    name = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 2) + "é ".encode("latin-1")
+    stored, instance = read(part10_of(encoded + name))
+    assert instance.metadata["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    assert instance.metadata["00100010"] == {"vr": "PN", "Value": [{"Alphabetic": "é"}]}
+    check_accepted(stored, instance)
 
 
 @pytest.mark.parametrize("size_bytes", [4, LONG_BYTES])
