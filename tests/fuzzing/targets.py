@@ -18,7 +18,7 @@ _LINE_LENGTH: Final = 80  # 32 bytes
 TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
     {
         "file": Target(
-            check=files.check_file, seeds=files.file_seeds, tokens=files.FILE_TOKENS, runs=1_000, max_bytes=10_000
+            check=files.check_file, seeds=files.file_seeds, tokens=files.FILE_TOKENS, runs=1_200, max_bytes=10_000
         ),
         "long_elements": Target(
             check=files.check_long_elements,
@@ -27,62 +27,62 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             runs=1_000,
             max_bytes=10_000,
         ),
-        "data_set": Target(check=data_sets.check_data_set, seeds=data_sets.data_set_seeds, tokens=(), runs=1_000),
+        "data_set": Target(check=data_sets.check_data_set, seeds=data_sets.data_set_seeds, tokens=(), runs=1_500),
         "deflated": Target(
-            check=files.check_deflated, seeds=files.data_set_seeds, tokens=files.FILE_TOKENS, runs=1_000
+            check=files.check_deflated, seeds=files.data_set_seeds, tokens=files.FILE_TOKENS, runs=1_200
         ),
         "pixel_data": Target(
-            check=files.check_pixel_data, seeds=files.pixel_data_seeds, tokens=files.FILE_TOKENS, runs=1_000
+            check=files.check_pixel_data, seeds=files.pixel_data_seeds, tokens=files.FILE_TOKENS, runs=6_000
         ),
         "stored_frame_table": Target(
             check=files.check_stored_frame_table,
             seeds=files.stored_frame_table_seeds,
             tokens=files.FRAME_TABLE_TOKENS,
-            runs=1_000,
+            runs=4_000,
         ),
         "picture": Target(
             check=pictures.check_picture,
             seeds=pictures.picture_seeds,
             tokens=files.FILE_TOKENS,
-            runs=1_000,
+            runs=800,
             max_bytes=10_000,
         ),
         "multipart": Target(
             check=messages.check_multipart,
             seeds=messages.multipart_seeds,
             tokens=messages.MULTIPART_TOKENS,
-            runs=1_000,
+            runs=2_000,
         ),
         "media_type": Target(
-            check=messages.check_media_type, seeds=messages.accept_seeds, tokens=messages.HEADER_TOKENS, runs=1_000
+            check=messages.check_media_type, seeds=messages.accept_seeds, tokens=messages.HEADER_TOKENS, runs=4_000
         ),
         "accept": Target(
-            check=messages.check_accept, seeds=messages.accept_seeds, tokens=messages.HEADER_TOKENS, runs=1_000
+            check=messages.check_accept, seeds=messages.accept_seeds, tokens=messages.HEADER_TOKENS, runs=2_000
         ),
         "conditions": Target(
-            check=messages.check_conditions, seeds=messages.condition_seeds, tokens=messages.HEADER_TOKENS, runs=1_000
+            check=messages.check_conditions, seeds=messages.condition_seeds, tokens=messages.HEADER_TOKENS, runs=6_000
         ),
         "rendering_parameters": Target(
             check=messages.check_rendering_parameters,
             seeds=messages.rendering_seeds,
             tokens=messages.RENDERING_TOKENS,
-            runs=1_000,
+            runs=4_000,
         ),
         "search": Target(
-            check=messages.check_search, seeds=messages.search_seeds, tokens=messages.SEARCH_TOKENS, runs=1_000
+            check=messages.check_search, seeds=messages.search_seeds, tokens=messages.SEARCH_TOKENS, runs=3_000
         ),
         "jpeg": Target(
             check=codestreams.check_jpeg,
             seeds=codestreams.jpeg_seeds,
             tokens=codestreams.JPEG_TOKENS,
-            runs=1_000,
+            runs=3_000,
             max_bytes=2_000,
         ),
         "jpeg_2000": Target(
             check=codestreams.check_jpeg_2000,
             seeds=codestreams.jpeg_2000_seeds,
             tokens=codestreams.JPEG_2000_TOKENS,
-            runs=1_000,
+            runs=3_000,
             max_bytes=2_000,
         ),
     }
