@@ -1,9 +1,9 @@
 # Each target first installs what it needs, where that is missing.
-# PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fsck`,
-# `make docs` and the benchmarks.
+# PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fuzz`,
+# `make fsck`, `make docs` and the benchmarks.
 
-.PHONY: help run viewer quick test test-worker check demo docs fsck azurite bench bench-start bench-multipart bench-search \
-	package release lock setup setup-test setup-worker setup-docs setup-viewer clean
+.PHONY: help run viewer quick test test-worker fuzz check demo docs fsck azurite bench bench-start bench-multipart bench-search \
+	package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -16,7 +16,7 @@ viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the
 
 quick: setup-test  ## the tests that need neither storage nor a server, in a minute, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
-		tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
+		tests/fuzzing tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
 
 test: setup-test setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
@@ -27,6 +27,9 @@ test-worker: setup-test setup-worker  ## what a server makes a difference to, on
 		tests/e2e/test_disconnects.py tests/e2e/test_memory.py::test_an_instance_of_2_gib tests/http/test_access.py \
 		tests/http/test_bad_input.py tests/http/test_headers.py tests/http/test_representations.py \
 		tests/http/test_retrieve.py tests/http/test_search.py tests/http/test_sign_in.py tests/http/test_store.py $(ARGS)
+
+fuzz: setup-test setup-fuzz  ## try inputs that coverage leads to; ARGS="--times 30 --seed 7 file" are more, others, a target
+	@PYTHONHASHSEED=0 .venv/bin/python -m tests.fuzzing $(ARGS)
 
 check: setup-test  ## lint, format and types
 	@.venv/bin/python -m ruff check .
@@ -73,6 +76,9 @@ setup:  ## install what `make run` needs, where it is missing
 
 setup-test:  ## what tests and checks need
 	@local/setup.sh test
+
+setup-fuzz:  ## what `make fuzz` needs besides
+	@local/setup.sh fuzz
 
 setup-worker:  ## what `make test-worker` needs: Python 3.13, or the one that PYTHON_WORKER names
 	@local/setup.sh worker

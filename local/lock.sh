@@ -19,3 +19,4 @@ lock requirements/node.txt --python-version 3.11 --group node "$@"
 lock requirements/docs.txt --python-version 3.11 --group docs --constraint requirements/run.txt "$@"
 lock requirements/test.txt --python-version 3.11 pyproject.toml examples/requirements.txt --group test \
     --constraint requirements/run.txt --constraint requirements/docs.txt "$@"
+lock requirements/fuzz.txt --python-version 3.11 --group fuzz "$@"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sets up what the words name, where it is missing or out of date: `run`, what `make run` needs; `test`, what tests and
-# checks need; `docs`, what the site needs; `viewer`, the OHIF viewer; `worker`, Azure's Python worker. Python packages go
-# into .venv, whose Python PYTHON=… chooses, the worker's into .venv-worker, with PYTHON_WORKER=…. Azurite comes from npm.
+# checks need; `fuzz`, what fuzzing needs; `docs`, what the site needs; `viewer`, the OHIF viewer; `worker`, Azure's Python
+# worker. Python packages go into .venv, whose Python PYTHON=… chooses, the worker's into .venv-worker, with
+# PYTHON_WORKER=…. Azurite comes from npm.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -191,6 +192,7 @@ for word in "$@"; do
             install test "that tests and checks need" run docs
             end_azurite
             ;;
+        fuzz) install fuzz "that fuzzing needs" ;;
         worker) install_worker ;;
         docs)  # version 11 of mermaid is what the theme, Material, is made for
             install docs "that the site needs"

@@ -12,7 +12,7 @@ from pydicom.tag import BaseTag
 
 from shared.dicom.bulk_data_uris import BULK_DATA
 from shared.dicom.dicom_json import MAX_INLINE_BYTES, JsonConverter, is_attribute
-from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, dictionary_vr, raw_value
+from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, SPECIFIC_CHARACTER_SET, dictionary_vr, raw_value
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.items import UNDEFINED_LENGTH
@@ -37,6 +37,7 @@ _ELEMENT_BYTES: Final = 900  # of memory, for a short element or item, besides i
 _ITEM_TIMES: Final = 16  # its bytes, for an item of a long sequence; more where its elements are few bytes each
 
 _LAST_IDENTIFIER: Final = max(IDENTIFIERS)
+_FILE_META_GROUP: Final = 0x0002
 _EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 _EXTENDED_OFFSET_TABLE_LENGTHS: Final = 0x7FE00002
 _EXTENDED_OFFSET_TABLES: Final = frozenset({_EXTENDED_OFFSET_TABLE, _EXTENDED_OFFSET_TABLE_LENGTHS})
@@ -192,8 +193,12 @@ class DataSetReader:
         )
 
     def _is_to_stop(self, head: Head) -> bool:
+        if self._reader_offset + head.offset <= LONG_HEAD_BYTES:
+            _check_first(head.tag)
         if head.tag in PIXEL_DATA_TAGS:
             return True
+        if head.tag == SPECIFIC_CHARACTER_SET:  # pydicom reads it, and refuses some, whatever its VR
+            return False
         return head.length >= LONG_BYTES and (self._is_sequence(head) or self._bulk_vr(head) is not None)
 
     def _is_sequence(self, head: Head) -> bool:
@@ -250,7 +255,15 @@ class DataSetReader:
     def _following(self) -> Metadata:
         reader = ElementReader(self._encoding, limits=self._limits, heads=self._heads, is_certain=True)
         reader.feed(bytes(self._tail), is_last=True)
+        if self.pixel_data_offset == 0:
+            _check_first(next(iter(reader.elements), 0))
         return self._converter.shortened(reader.data_set, BULK_DATA, self._inherited)
+
+
+def _check_first(tag: int) -> None:
+    """Refuse a first element that would pass for one of the file meta group, once it is inflated behind that."""
+    if tag >> 16 == _FILE_META_GROUP:
+        raise DicomFileError("The data set begins with an element of the file meta group.")
 
 
 def _in_order(attributes: Metadata) -> Metadata:

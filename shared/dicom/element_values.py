@@ -75,6 +75,8 @@ class Inherited:
         """What applies to the elements of `data_set`, and the items in them."""
         character_set = raw_value(data_set, SPECIFIC_CHARACTER_SET)
         representation = raw_value(data_set, _PIXEL_REPRESENTATION)
+        if representation is not None and len(representation) > NUMBER_BYTES["US"]:
+            representation = None  # it is another element, and may be too long to be held
         if character_set is None and representation is None:
             return self
         return Inherited(
@@ -89,6 +91,8 @@ class Inherited:
         """
         if not isinstance(element, RawDataElement):
             return "SQ"
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            return "CS"  # as which it is read, whatever it is encoded as
         vr = element.VR or "UN"
         if vr == "UN" or vr not in STANDARD_VR:
             vr = dictionary_vr(element.tag, data_set)

@@ -122,7 +122,7 @@ class FrameTable:
             facts = json.loads(header)
             fragments = _fragments_from(facts, body) if "fragment_count" in facts else {}
             return cls(**{name: facts[name] for name in _FIELDS}, **fragments)
-        except (KeyError, OverflowError, TypeError, ValueError, zlib.error) as error:
+        except (KeyError, OverflowError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise ValueError("The bytes are not a frame table.") from error
 
     def _index(self, frame_number: int) -> int:

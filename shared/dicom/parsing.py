@@ -32,6 +32,7 @@ logging.getLogger("pydicom").propagate = False
 HEAD_BYTES: Final = ITEM_HEAD_BYTES  # also of an element, as pydicom reads them
 LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
 _CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
+_UNDEFINED: Final = UNDEFINED_LENGTH.to_bytes(4, "little")  # in either byte order
 _SEARCHED_BYTES: Final = 0x2000  # at a time, for the end of a value of undefined length that is no sequence
 _MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom's time is quadratic
 
@@ -151,6 +152,8 @@ class Source(BytesIO):
             self.heads.add()
         elif self._is_character_set and wanted > _MAX_CHARACTER_SET_BYTES:
             raise DicomFileError(f"Specific Character Set is longer than {_MAX_CHARACTER_SET_BYTES} bytes.")
+        if self._is_character_set and data.endswith(_UNDEFINED):
+            raise DicomFileError("Specific Character Set is a sequence.")
         return data
 
     def check_items(self, items: Sequence[Dataset]) -> None:

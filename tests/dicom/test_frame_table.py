@@ -1,5 +1,6 @@
 import random
 import struct
+import zlib
 
 import pytest
 from pydicom.dataset import Dataset
@@ -228,7 +229,11 @@ class TestFrameTable:
         assert len(instance.frames.to_bytes()) < 120_000
         assert instance.frames.byte_ranges(100_000)[0][1] == len(fragments[-1]) - 8
 
-    @pytest.mark.parametrize("data", [b"", b"{}", b"x\x9c\x03\x00\x00\x00\x00\x01", b"\x00" * 40])
+    @pytest.mark.parametrize(
+        "data",
+        [b"", b"{}", b"x\x9c\x03\x00\x00\x00\x00\x01", b"\x00" * 40, zlib.compress(b"[" * 100_000)],
+        ids=["nothing", "not deflated", "empty", "zeros", "nested without end"],
+    )
     def test_is_not_read_from_other_bytes(self, data: bytes) -> None:
         with pytest.raises(ValueError, match="not a frame table"):
             FrameTable.from_bytes(data)

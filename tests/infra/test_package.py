@@ -31,7 +31,7 @@ LEFT_OVERS: Final = [
 
 LOCKS: Final = {
     "app": "requirements.txt",
-    **{name: f"requirements/{name}.txt" for name in ("run", "worker", "node", "docs", "test")},
+    **{name: f"requirements/{name}.txt" for name in ("run", "worker", "node", "docs", "test", "fuzz")},
 }
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -1,8 +1,5 @@
 """What holds for every file: it is read the same however it is cut, and bad bytes are only refused."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,22 +7,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance, inflate_file
-from shared.dicom.dicom_json_text import json_texts
-from shared.dicom.frame_table import FrameTable
-from shared.dicom.transfer_syntaxes import DEFLATED
-from tests.support.part10_files import SAMPLES, image, part10, read_bulk_value
+from tests.support.accepted_files import TIGHT, check_accepted, long_from, outcome, plain_metadata
+from tests.support.part10_files import SAMPLES, image, part10
 
 pytestmark = pytest.mark.property
-
-TIGHT = DicomFileLimits(
-    max_header_bytes=20_000,
-    max_inflated_bytes=100_000,
-    max_sequence_depth=8,
-    max_elements=1_000,
-    max_values=2_000,
-    max_fragments=100,
-)
 
 FILES = [path.read_bytes() for path in SAMPLES if path.stat().st_size < 10_000] + [
     part10(image(b"first.second", NumberOfFrames=2), syntax)
@@ -59,93 +44,46 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-def outcome(chunks: list[bytes], limits: DicomFileLimits) -> tuple[bytes, DicomInstance] | None:
-    """What is stored, and what it is; None for a refusal. Any error but DicomFileError fails the test."""
-    reader = DicomFileReader(limits=limits)
-    try:
-        stored = b"".join(map(reader.feed, chunks))
-        last, instance = reader.finish()
-    except DicomFileError:
-        return None
-    return stored + last, instance
-
-
-def check(stored: bytes, instance: DicomInstance) -> None:
-    """Check that what was accepted can be written, retrieved and read again."""
-    assert instance.size_bytes == len(stored)
-    assert 132 <= instance.header_bytes <= len(stored)
-    json.loads(b"".join(json_texts(instance.metadata.items())))
-    assert outcome([stored], DicomFileLimits()) == (stored, instance)
-    if instance.transfer_syntax_uid in DEFLATED:
-        metadata = instance.metadata
-        stored, instance = inflate_file(stored)
-        assert instance.metadata == metadata
-    readable = stored
-    if instance.frames is not None:
-        table = FrameTable.from_bytes(instance.frames.to_bytes())
-        assert instance.header_bytes < table.value_offset <= table.end_offset <= len(stored)
-        for number in {1, table.frame_count} if table.frame_count else ():
-            for offset, length in table.byte_ranges(number):
-                assert table.value_offset <= offset <= offset + length <= table.end_offset
-        readable = stored[: instance.header_bytes] + stored[table.end_offset :]
-    for tag, attribute in instance.metadata.items():
-        if "BulkDataURI" in attribute and (instance.frames is None or not tag.startswith("7FE000")):
-            assert read_bulk_value(readable, tag)[1] == attribute["vr"]
-
-
 @given(st.binary(max_size=400))
 @example(bytes(128) + b"DICM\2\0\0\0")
 @example(b"\x08\x00\x05\x00" + b"\xff" * 12)
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for prefix in (b"", bytes(128) + b"DICM"):
-        result = outcome([prefix + data], DicomFileLimits())
+        result = outcome([prefix + data])
         if result is not None:
-            check(*result)
+            check_accepted(*result)
 
 
 @given(st.sampled_from(FILES), st.binary(max_size=200))
 def test_any_data_set_is_read_or_refused(file: bytes, encoded: bytes) -> None:
     meta_end = 144 + int.from_bytes(file[140:144], "little")
-    result = outcome([file[:meta_end] + encoded], DicomFileLimits())
+    result = outcome([file[:meta_end] + encoded])
     if result is not None:
-        check(*result)
+        check_accepted(*result)
 
 
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated())
 def test_any_mutation_is_read_or_refused(data: bytes) -> None:
     outcome([data], TIGHT)
-    result = outcome([data], DicomFileLimits())
+    result = outcome([data])
     if result is not None:
-        check(*result)
-
-
-@contextmanager
-def long_from(size: int) -> Iterator[None]:
-    """Elements from `size` bytes on count as long inside the context, so that small files have some."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("shared.dicom.data_set_reader.LONG_BYTES", size)
-        patched.setattr("shared.dicom.long_elements._HELD_BYTES", size)
-        yield
-
-
-def metadata_of(instance: DicomInstance) -> object:
-    return json.loads(b"".join(json_texts(instance.metadata.items())))
+        check_accepted(*result)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_long_elements_are_read_as_short_ones(path: Path) -> None:
     data = path.read_bytes()
-    short = outcome([data], DicomFileLimits())
+    short = outcome([data])
     assert short is not None
     for size in (1, 100):
         with long_from(size):
             for chunk_bytes in (len(data), 997):
                 chunks = [data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes)]
-                long = outcome(chunks, DicomFileLimits())
+                long = outcome(chunks)
                 assert long is not None
                 assert long[0] == short[0]
-                assert metadata_of(long[1]) == metadata_of(short[1])
+                assert plain_metadata(long[1]) == plain_metadata(short[1])
                 assert long[1].frames == short[1].frames
                 assert long[1].header_bytes == short[1].header_bytes
 
@@ -154,12 +92,10 @@ def test_long_elements_are_read_as_short_ones(path: Path) -> None:
 @given(mutated(), st.integers(1, 200))
 def test_any_mutation_of_long_elements_is_read_or_refused(data: bytes, chunk_bytes: int) -> None:
     with long_from(8):
-        result = outcome([data], DicomFileLimits())
+        result = outcome([data])
         if result is not None:
-            check(*result)
-        assert result == outcome(
-            [data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes)], DicomFileLimits()
-        )
+            check_accepted(*result)
+        assert result == outcome([data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes)])
 
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
@@ -171,4 +107,4 @@ def test_chunks_make_no_difference(data: bytes, sizes: list[int]) -> None:
         size = sizes[len(chunks) % len(sizes)]
         chunks.append(data[position : position + size])
         position += size
-    assert outcome(chunks, DicomFileLimits()) == outcome([data], DicomFileLimits())
+    assert outcome(chunks) == outcome([data])
