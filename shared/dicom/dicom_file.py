@@ -9,6 +9,8 @@ refused only if it cannot be read, exceeds a limit or is cut short.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
 from typing import Final
 
 from shared.dicom.data_set_reader import DataSetReader, Metadata
@@ -162,16 +164,25 @@ def inflate_file(data: bytes, *, limits: DicomFileLimits = _DEFAULT_LIMITS) -> t
 
     Raises DicomFileError when it is not such a file, or inflates to more than the limits allow.
     """
-    meta = FileMetaReader(limits).feed(data, is_last=True)
-    if meta is None or not meta.is_deflated:
+    meta_reader, meta, position = FileMetaReader(limits), None, 0
+    while meta is None:
+        step, position = data[position : position + _STEP_BYTES], position + _STEP_BYTES
+        meta = meta_reader.feed(step, is_last=position >= len(data))
+    if not meta.is_deflated:
         raise DicomFileError("The bytes are not those of a deflated file.")
-    inflater = _Inflater(limits.max_inflated_bytes)
-    plain = b"".join([meta.transcoded(EXPLICIT_VR_LITTLE_ENDIAN), *inflater.inflate(meta.following)])
+    inflater, plain = _Inflater(limits.max_inflated_bytes), BytesIO()
+    plain.write(meta.transcoded(EXPLICIT_VR_LITTLE_ENDIAN))
+    steps = (data[start : start + _STEP_BYTES] for start in range(position, len(data), _STEP_BYTES))
+    for step in chain((meta.following,), steps):
+        for inflated in inflater.inflate(step):
+            plain.write(inflated)
     inflater.finish()
+    inflated_file = plain.getvalue()  # which is no copy
     reader = DicomFileReader(limits=limits)
-    reader.feed(plain)
+    for start in range(0, len(inflated_file), _STEP_BYTES):
+        reader.feed(inflated_file[start : start + _STEP_BYTES])
     _, instance = reader.finish()
-    return plain, instance
+    return inflated_file, instance
 
 
 class _Body:
