@@ -43,4 +43,7 @@ def with_absolute_uris(pieces: Iterable[bytes], instance_url: str) -> Iterator[b
 
 def _begun(text: bytes) -> int:
     """How many bytes at the end of a text may be the beginning of a BulkDataURI's member."""
-    return next((size for size in range(len(_MEMBER) - 1, 0, -1) if text.endswith(_MEMBER[:size])), 0)
+    start = text.find(b'"', max(0, len(text) - len(_MEMBER) + 1))
+    while start != -1 and not _MEMBER.startswith(text[start:]):
+        start = text.find(b'"', start + 1)
+    return len(text) - start if start != -1 else 0

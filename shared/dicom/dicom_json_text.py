@@ -19,10 +19,17 @@ def dumps(value: Any) -> bytes:
     return _encode(value).encode("utf-8", "replace")
 
 
+MAX_TEXT_BYTES: Final = 1024**3
+"""The longest text that is inflated. No header of the default MAX_HEADER_BYTES comes to as much."""
+
+
 def inflated(deflated: bytes) -> Iterator[bytes]:
-    """Inflate text in pieces of at most 64 KiB, none of them empty. Raises ValueError where it cannot be inflated."""
+    """Inflate text in pieces of at most 64 KiB, none of them empty.
+
+    Raises ValueError where it cannot be inflated, or is longer than MAX_TEXT_BYTES.
+    """
     decompressor = zlib.decompressobj()
-    rest = deflated
+    rest, length_bytes = deflated, 0
     while not decompressor.eof:
         try:
             piece = decompressor.decompress(rest, _PIECE_BYTES)
@@ -31,6 +38,9 @@ def inflated(deflated: bytes) -> Iterator[bytes]:
         if not piece and not decompressor.eof and not decompressor.unconsumed_tail:
             raise ValueError("The deflated text is cut short.")
         rest = decompressor.unconsumed_tail
+        length_bytes += len(piece)
+        if length_bytes > MAX_TEXT_BYTES:
+            raise ValueError(f"The text inflates to more than {MAX_TEXT_BYTES} bytes.")
         if piece:
             yield piece
 

@@ -1,7 +1,7 @@
 """An instance's metadata as kept when it was stored, in its row or in a separate blob."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from shared.archive.instance import Elsewhere, InstanceMetadata
 from shared.dicom.bulk_data_uris import with_absolute_uris
@@ -13,16 +13,13 @@ from shared.storage import blob_names
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
 
-MAX_TEXT_BYTES: Final = 1024**3
-"""The longest text that is read. No header of the default MAX_HEADER_BYTES comes to as much."""
-
 
 class MetadataText:
     """The text of a JSON object in UTF-8, without white space, inflated as it is read, once."""
 
     def __init__(self, deflated: bytes, instance_url: str) -> None:
         """Raises ValueError, here or when it is read, for bytes that are no deflated text."""
-        self._pieces = with_absolute_uris(_bounded(inflated(deflated)), instance_url)
+        self._pieces = with_absolute_uris(inflated(deflated), instance_url)
         self._first = [piece for piece in (next(self._pieces, None), next(self._pieces, None)) if piece is not None]
 
     @property
@@ -58,12 +55,3 @@ async def stored_metadata(
             await work.hold(Purpose.METADATA, size_bytes)
         deflated = b"".join([chunk async for chunk in chunks])
     return MetadataText(deflated, f"{service_url}/{record.identifiers.path}")
-
-
-def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    length_bytes = 0
-    for piece in pieces:
-        length_bytes += len(piece)
-        if length_bytes > MAX_TEXT_BYTES:
-            raise ValueError("The text is too long to be read.")
-        yield piece
