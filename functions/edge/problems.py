@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from functions.edge.request_record import trace_id_of
 from functions.edge.sign_in import challenge
-from shared.errors import DicomWebError
+from shared.errors import DicomWebError, MethodNotAllowed, UnsupportedContentCoding
 from shared.failures import described
 from shared.settings import SettingsError
 
@@ -35,7 +35,7 @@ async def problem_of(error: Exception, handler: str, req: Request) -> Response:
     match error:
         case DicomWebError():
             await _drain(req)
-            return problem(error.status, str(error), challenge(error))
+            return problem(error.status, str(error), _headers_of(error))
         case ClientDisconnect():
             return problem(HTTPStatus.BAD_REQUEST, "The client went away.")
         case SettingsError():
@@ -45,6 +45,16 @@ async def problem_of(error: Exception, handler: str, req: Request) -> Response:
         case _:
             _logger.error("%s failed, trace=%s: %s", handler, trace_id_of(req), described(error))
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the fault is the server's.")
+
+
+def _headers_of(error: DicomWebError) -> Mapping[str, str] | None:
+    match error:
+        case MethodNotAllowed():
+            return {"Allow": ", ".join(error.allowed)}
+        case UnsupportedContentCoding():
+            return {"Accept-Encoding": "gzip"}  # RFC 9110 12.5.3
+        case _:
+            return challenge(error)
 
 
 async def _drain(req: Request) -> None:

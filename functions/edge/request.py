@@ -10,7 +10,7 @@ from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, Res
 from shared.errors import BadRequest, NotAcceptable, NotFound
 from shared.services.answer_work import AnswerWork
 from shared.settings import Settings
-from shared.web.api_versions import API_VERSIONS, ApiVersion
+from shared.web.api_versions import API_NAMES, API_VERSIONS, ApiVersion
 from shared.web.content_negotiation import accept_of
 from shared.web.media_types import MediaType
 
@@ -43,13 +43,18 @@ def answer_work(req: Request) -> AnswerWork:
     return work
 
 
+def api_name(req: Request) -> str:
+    """The name that the path gives the version of the API, in lower case, as in API_NAMES."""
+    name: str = req.path_params["version"].lower()
+    return name
+
+
 def api_version(req: Request) -> ApiVersion:
     """The version of the API that the path names; raises NotFound for a version that is not served."""
-    asked = req.path_params["version"].lower()
-    for version in API_VERSIONS:
-        if asked == version:
-            return version
-    raise NotFound(f"There is no such version of the API; there are {' and '.join(API_VERSIONS)}.")
+    version = API_NAMES.get(api_name(req))
+    if version is None:
+        raise NotFound(f"There is no such version of the API; there are {' and '.join(API_VERSIONS)}.")
+    return version
 
 
 def resource(req: Request) -> ResourceIdentifiers:
@@ -119,7 +124,7 @@ def query_string(req: Request) -> str:
 
 
 def service_url(req: Request, settings: Settings) -> str:
-    """The service's URL as clients see it, ``scheme://host/version``.
+    """The service's URL as the client sees it: ``scheme://host/version``, or without version where the path has none.
 
     The public base URL of the settings; else what the host in front says that the client used, if the settings trust
     it; else the request's own Host. Raises BadRequest for an invalid Host.
@@ -132,7 +137,7 @@ def service_url(req: Request, settings: Settings) -> str:
         if scheme not in ("http", "https") or not _HOST.fullmatch(host):
             raise BadRequest("The Host of the request is not a host name.")
         base = f"{scheme}://{host}"
-    return f"{base}/{api_version(req)}"
+    return "/".join(filter(None, (base, api_name(req))))
 
 
 def _first(header: str | None) -> str:
