@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
+from functions.edge.request import listed
 from functions.routes import methods_of
 from shared.errors import NotFound
 from shared.web.cross_origin import preflight_headers, sharing_headers
@@ -20,5 +21,5 @@ async def answer_preflight(req: Request, app: App) -> Response:
         raise NotFound("There is no such resource.")
     headers = {"Allow": ", ".join(methods)}
     if sharing_headers(app.settings.cors_origins, req.headers.get("origin")):
-        headers |= preflight_headers(methods, req.headers.get("access-control-request-headers"))
+        headers |= preflight_headers(methods, listed(req, "access-control-request-headers"))
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)

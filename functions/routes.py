@@ -55,6 +55,14 @@ _ROWS: Final = (
     HttpFunction("SearchStudySeries", _STUDY + "/series", _GET, Permission.READ, Answers.SERIES_FOUND),
     HttpFunction("SearchStudyInstances", _STUDY + "/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),
     HttpFunction("SearchSeriesInstances", _SERIES + "/instances", _GET, Permission.READ, Answers.INSTANCES_FOUND),
+    # As Microsoft's client asks
+    HttpFunction(
+        "SearchInstancesOfSeries",
+        "{version}/series/{series}/instances",
+        _GET,
+        Permission.READ,
+        Answers.INSTANCES_FOUND,
+    ),
     # Delete, as Microsoft's service has it
     HttpFunction("DeleteStudy", _STUDY, _DELETE, Permission.WRITE, Answers.DELETE),
     HttpFunction("DeleteSeries", _SERIES, _DELETE, Permission.WRITE, Answers.DELETE),

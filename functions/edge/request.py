@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -24,6 +25,7 @@ PARSED_HEADERS: Final = (
     "accept",
     "accept-encoding",
     "access-control-request-headers",
+    "content-encoding",
     "content-type",
     "host",
     "if-none-match",
@@ -83,12 +85,18 @@ def check_lengths(req: Request, settings: Settings) -> None:
             raise BadRequest(f"The header {name} is longer than {MAX_HEADER_LENGTH} characters.")
 
 
+def listed(req: Request, name: str) -> str | None:
+    """A header that is a list, which may come in several lines (RFC 9110 5.3), as one; None where it is missing."""
+    lines = req.headers.getlist(name)
+    return ", ".join(lines) if lines else None
+
+
 def frame_numbers(req: Request, max_frames: int) -> list[int]:
     """The frame numbers, from 1, in the path's list, such as ``1,2,3``; raises BadRequest for anything else."""
     numbers = req.path_params["frames"].split(",")
     if len(numbers) > max_frames:
         raise BadRequest(f"The frame list is longer than {max_frames} frames.")
-    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 and int(number) for number in numbers):
         raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
     return [int(number) for number in numbers]
 
@@ -103,12 +111,12 @@ def accepted(req: Request) -> tuple[MediaType, ...]:
     ]
     if any(charsets) and not {"utf-8", "utf8", "*"} & set(charsets):
         raise NotAcceptable("Text is sent in UTF-8 only.")
-    return accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
+    return accept_of(listed(req, "accept"), req.query_params.getlist("accept"))
 
 
 def accepts_gzip(req: Request) -> bool:
     """Whether the client accepts gzipped content (RFC 9110 12.5.3)."""
-    codings = (coding.partition(";") for coding in req.headers.get("accept-encoding", "").lower().split(","))
+    codings = (coding.partition(";") for coding in (listed(req, "accept-encoding") or "").lower().split(","))
     weights = {name.strip(): weight.replace(" ", "") for name, _, weight in codings}
     weight = weights.get("gzip", weights.get("*", "q=0"))
     return weight.removeprefix("q=").strip("0.") != "" or not weight
@@ -138,6 +146,11 @@ def service_url(req: Request, settings: Settings) -> str:
             raise BadRequest("The Host of the request is not a host name.")
         base = f"{scheme}://{host}"
     return "/".join(filter(None, (base, api_name(req))))
+
+
+def warning(req: Request, settings: Settings, text: str) -> str:
+    """The value of a header Warning (RFC 7234 5.5). .NET does not see one whose agent is not ``host:port``."""
+    return f'299 {urlsplit(service_url(req, settings)).netloc} "{text}"'
 
 
 def _first(header: str | None) -> str:

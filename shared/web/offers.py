@@ -21,9 +21,11 @@ DICOM: Final = "application/dicom"
 ZIP: Final = "application/zip"
 DICOM_XML: Final = "application/dicom+xml"
 
-STORE_RESPONSE: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
+_JSON: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
 
-METADATA: Final = (*STORE_RESPONSE, Offer(DICOM_XML, True))
+STORE_RESPONSE: Final = (*_JSON, Offer(DICOM_XML, False))
+
+METADATA: Final = (*_JSON, Offer(DICOM_XML, True))
 """Offers of metadata: an array of all instances, or a part for each."""
 
 DOCUMENTS: Final = {
