@@ -32,8 +32,8 @@ STORE: Final[Statuses] = MappingProxyType(
         HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
         HTTPStatus.CONFLICT: "no instance was stored; the body says why, for each",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body, a part or the number of parts is over its limit",
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type or Content-Encoding is missing or not supported, or that of "
-        "all parts is not",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type or Content-Encoding is missing or not supported, or that "
+        "of all parts is not",
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the service is busy with other uploads; with "
         "Retry-After",
     }
