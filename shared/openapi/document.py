@@ -14,7 +14,7 @@ from shared.openapi.parameters import (
     path_parameters,
     representation_parameters,
 )
-from shared.openapi.resources import RANGES, RESOURCES, Resource
+from shared.openapi.resources import RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
 from shared.version import VERSION
@@ -22,8 +22,8 @@ from shared.web.content_negotiation import Offer
 from shared.web.http_function import HttpFunction
 from shared.web.offers import DICOM
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
+from shared.web.problem_document import PROBLEM
 
-_PROBLEM: Final = "application/problem+json"
 _SCHEME: Final = "token"
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form that generators recognize
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
@@ -102,7 +102,7 @@ def _path_parameters(route: str, settings: Settings) -> list[Parameter]:
 def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict[str, Any]:
     tables = [resource.statuses, *([statuses.SIGN_IN] if asks_sign_in else [])]
     responses = {}
-    for status in sorted(set().union(*tables) - (RANGES if is_head else set())):
+    for status in sorted(set().union(*tables) - (resource.range_statuses if is_head else set())):
         when = "; or ".join(table[status] for table in tables if status in table)
         response: dict[str, Any] = {"description": when[0].upper() + when[1:] + "."}
         if headers := _headers(resource, status):
@@ -115,7 +115,7 @@ def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict
 
 def _content(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     if status >= HTTPStatus.BAD_REQUEST and status not in resource.bodies:
-        return {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {name: _media_type(name, resource.schema) for name in resource.media_types}
 
 
@@ -130,7 +130,7 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
         HTTPStatus.FORBIDDEN: ["WWW-Authenticate"],
         HTTPStatus.NOT_MODIFIED: ["ETag"],
-        HTTPStatus.PARTIAL_CONTENT: ["Content-Range"],
+        HTTPStatus.PARTIAL_CONTENT: ["Content-Range" if resource.range_statuses else "Warning"],
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ["Content-Range"],
     }.get(status, [])
     if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:

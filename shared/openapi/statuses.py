@@ -39,10 +39,13 @@ STORE: Final[Statuses] = MappingProxyType(
     }
 )
 
+RANGE_IS_SENT: Final = "the requested range is sent"
+SOME_ARE_SENT: Final = "the instances that can be sent as asked, and a Warning says what is left out"
+
 RETRIEVE: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "the resource is sent",
-        HTTPStatus.PARTIAL_CONTENT: "the requested range is sent",
+        HTTPStatus.PARTIAL_CONTENT: f"{RANGE_IS_SENT}; or, of a study or series, {SOME_ARE_SENT}",
         HTTPStatus.NOT_MODIFIED: "the client has it",
         HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid, or a header or the query string is "
         "too long",

@@ -14,7 +14,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pydicom.uid import EncapsulatedPDFStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG4HP41, EncapsulatedPDFStorage
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -31,7 +32,7 @@ from functions.routes import ROUTES
 from shared.web.http_function import Answers
 from shared.web.media_types import parse_media_type
 from tests.conftest import Server, serving
-from tests.support.served_instances import dataset, part10
+from tests.support.served_instances import dataset, part10, part10_in
 
 Operation = APIOperation[Any, Any, Any, Any]
 Request = Case[Operation]
@@ -57,6 +58,7 @@ INSTANCES: Final[Mapping[str, Mapping[str, Any]]] = {
         "PixelData": None,
     },
 }
+VIDEO: Final[Mapping[str, Any]] = {"StudyInstanceUID": "2.25.71011", "SeriesInstanceUID": "2.25.71012"}
 FILES: Final = [part10(dataset(**UIDS, SOPInstanceUID=uid, **more)) for uid, more in INSTANCES.items()]
 FOUND: Final[Mapping[str, Any]] = {
     "study": UIDS["StudyInstanceUID"],
@@ -94,6 +96,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service that accepts three instances at once, and holds those above."""
     with serving(tmp_path_factory.mktemp("described") / "log", MAX_PARTS="3", PUBLIC_BASE_URL="") as running:
         store_again(running)
+        store_video(running)
         yield running
 
 
@@ -103,6 +106,14 @@ def schema(described: Server) -> BaseSchema:
     read = schemathesis.openapi.from_url(f"{described.base_url}/v2/api.yaml")
     assert read.raw_schema == httpx.get(f"{described.base_url}/v2/api.json").json()
     return schemathesis.openapi.from_dict(dict(read.raw_schema))  # loaded by its URL, the document would lack that
+
+
+def store_video(server: Server) -> None:
+    """Store a study of an image and a video, which cannot be transcoded as the default media type asks."""
+    video = part10_in(MPEG4HP41, dataset(**VIDEO, PixelData=encapsulate([b"video"])))
+    for file in (video, part10(dataset(**VIDEO))):
+        response = httpx.post(f"{server.base_url}/v2/studies", content=file, headers={"Content-Type": SINGLE})
+        assert response.status_code == 200, response.text
 
 
 def store_again(server: Server) -> None:
@@ -172,6 +183,7 @@ def store_request(status: str) -> dict[str, Any]:
 
 def other_request(operation: Operation, status: str) -> dict[str, Any]:
     """What makes any other operation answer with a status."""
+    is_several = "416" not in operation.definition.raw["responses"]
     is_uri = operation.path.endswith("/wado")
     unknown = {**found_by(operation), "study": "1.2.3", "path": "nothing"}
     match status:
@@ -187,6 +199,10 @@ def other_request(operation: Operation, status: str) -> dict[str, Any]:
             return {"query": {"studyUID": "1.2.3"}}
         case "404":
             return {"path_parameters": {name: unknown[name] for name in found_by(operation)}}
+        case "206" if is_several:
+            of_video = {"study": VIDEO["StudyInstanceUID"], "series": VIDEO["SeriesInstanceUID"]}
+            accept = {"query": {"accept": SEVERAL}}
+            return {"path_parameters": {name: of_video[name] for name in found_by(operation)}, **accept}
         case "206" | "416" if "bulkdata" in operation.path:
             return {"query": {"accept": "application/octet-stream"}}
         case "406":

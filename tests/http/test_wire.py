@@ -2,6 +2,7 @@
 
 import json
 import socket
+from http.client import HTTPResponse
 
 import httpx
 import pytest
@@ -118,16 +119,14 @@ def test_a_preflight_allows_the_headers_of_all_lines(service: httpx.Client, aske
     assert allowed == {"authorization", "content-type", "traceparent", "x-a", "x-b"}
 
 
-def old(base_url: str, request: bytes) -> tuple[bytes, dict[str, str], bytes]:
-    """The status line, headers and body of the answer to a request of HTTP/1.0; it ends with the connection."""
+def old(base_url: str, method: str, request: bytes) -> HTTPResponse:
+    """The answer to a request of HTTP/1.0, its body not read yet."""
     url = httpx.URL(base_url)
     with socket.create_connection((url.host, url.port or 80), timeout=60) as connection:
         connection.sendall(request)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    return first.encode(), {name.lower(): value.strip() for name, _, value in fields}, body
+        response = HTTPResponse(connection, method=method)
+        response.begin()
+        return response
 
 
 @pytest.mark.parametrize(
@@ -142,22 +141,22 @@ def test_a_client_of_http_1_0_gets_no_chunks(server: Server, service: httpx.Clie
     for method in ("GET", "HEAD"):
         # dcmtk, ApacheBench and proxies keep the connection if they may.
         request = f"{method} {asked} HTTP/1.0\r\nHost: localhost\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n"
-        line, headers, body = old(server.base_url, request.encode())
+        answer = old(server.base_url, method, request.encode())
+        body, content_type = answer.read(), answer.headers["Content-Type"] or ""
         expected = service.request(method, asked.removeprefix("/v2"), headers={"Accept": "*/*"})
-        assert line.split()[1] == str(expected.status_code).encode()
-        assert "transfer-encoding" not in headers
-        assert int(headers.get("content-length", len(body))) == len(body) or method == "HEAD"
-        if "boundary" not in headers.get("content-type", ""):
+        assert answer.status == expected.status_code
+        assert answer.headers["Transfer-Encoding"] is None
+        if "boundary" not in content_type:
             assert body == expected.content
         elif method == "GET":
-            response = httpx.Response(200, headers={"Content-Type": headers["content-type"]}, content=body)
+            response = httpx.Response(200, headers={"Content-Type": content_type}, content=body)
             assert [part for _, part in parts(response)] == [part for _, part in parts(expected)]
 
 
-def test_a_client_of_http_1_0_stores_and_searches(server: Server) -> None:
+def test_a_client_of_http_1_0_stores(server: Server) -> None:
     file = part10(dataset())
     head = f"POST /v2/studies HTTP/1.0\r\nContent-Type: application/dicom\r\nContent-Length: {len(file)}\r\n\r\n"
-    line, headers, body = old(server.base_url, head.encode() + file)
-    assert line.split()[1] == b"200"
-    assert "transfer-encoding" not in headers
-    assert "00081199" in json.loads(body)
+    answer = old(server.base_url, "POST", head.encode() + file)
+    assert answer.status == 200
+    assert answer.headers["Transfer-Encoding"] is None
+    assert "00081199" in json.loads(answer.read())
