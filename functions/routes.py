@@ -37,6 +37,15 @@ _ROWS: Final = (
     HttpFunction("RetrieveSeriesMetadata", _SERIES + "/metadata", _READ, Permission.READ, Answers.METADATA),
     HttpFunction("RetrieveInstanceMetadata", _INSTANCE + "/metadata", _READ, Permission.READ, Answers.METADATA),
     HttpFunction("RetrieveFrames", _FRAMES, _READ, Permission.READ, Answers.FRAMES),
+    # Its name is before that of a single value, which would take its path, too.
+    HttpFunction("RetrieveAllInstanceBulkdata", _INSTANCE + "/bulkdata", _READ, Permission.READ, Answers.BULK_VALUES),
+    HttpFunction("RetrieveAllSeriesBulkdata", _SERIES + "/bulkdata", _READ, Permission.READ, Answers.BULK_VALUES),
+    HttpFunction("RetrieveAllStudyBulkdata", _STUDY + "/bulkdata", _READ, Permission.READ, Answers.BULK_VALUES),
+    HttpFunction(
+        "RetrieveInstancePixelData", _INSTANCE + "/pixeldata", _READ, Permission.READ, Answers.INSTANCE_PIXEL_DATA
+    ),
+    HttpFunction("RetrieveSeriesPixelData", _SERIES + "/pixeldata", _READ, Permission.READ, Answers.PIXEL_DATA),
+    HttpFunction("RetrieveStudyPixelData", _STUDY + "/pixeldata", _READ, Permission.READ, Answers.PIXEL_DATA),
     HttpFunction("RetrieveBulkdata", _INSTANCE + "/bulkdata/{*path}", _READ, Permission.READ, Answers.BULK_VALUE),
     HttpFunction("RetrieveRenderedStudy", _STUDY + "/rendered", _READ, Permission.READ, Answers.RENDERED),
     HttpFunction("RetrieveRenderedSeries", _SERIES + "/rendered", _READ, Permission.READ, Answers.RENDERED),
@@ -104,6 +113,6 @@ def methods_of(path: str) -> list[str]:
 
 
 def _fitting(path: str) -> Iterator[tuple[HttpFunction, Mapping[str, str]]]:
-    for row in _ROWS:
+    for row in sorted(_ROWS, key=lambda row: row.name.upper()):  # as the host tries them
         if row.route != _ANY_PATH and (parameters := match(row.route, path)) is not None:
             yield row, parameters

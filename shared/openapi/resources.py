@@ -28,6 +28,7 @@ from shared.web.offers import (
     METADATA,
     STORE_RESPONSE,
     bulk_value_offers,
+    bulk_values_offers,
     instance_offers,
     rendered_offers,
     several_offers,
@@ -127,10 +128,10 @@ _STORE: Final = Resource(
     schema="StoreInstancesResponse",
     bodies=frozenset({HTTPStatus.CONFLICT}),
 )
-_SEVERAL: Final = _retrieved(
-    several_offers(frozenset({EXPLICIT_VR_LITTLE_ENDIAN})),
-    without=_TAGS | {HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE},
-)
+_STREAMED: Final = _TAGS | {HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+_UNCOMPRESSED: Final = frozenset({EXPLICIT_VR_LITTLE_ENDIAN})
+_SEVERAL: Final = _retrieved(several_offers(_UNCOMPRESSED), without=_STREAMED)
+_FRAMES: Final = tuple(Offer(name, True) for name in FRAME_MEDIA_TYPES)
 _METADATA: Final = _retrieved(METADATA, schema="DataSets", without=_RANGES)
 _RENDERED: Final = _retrieved(
     [offer for shown in (None, *_SHOWN_AS_THEY_ARE) for offer in rendered_offers(shown)], rendering_parameters()
@@ -147,6 +148,9 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
         Answers.BULK_VALUE: _retrieved(
             [offer for name in (*FRAME_MEDIA_TYPES, "*/*") for offer in bulk_value_offers(name)]
         ),
+        Answers.BULK_VALUES: _retrieved(bulk_values_offers(_UNCOMPRESSED), without=_STREAMED),
+        Answers.INSTANCE_PIXEL_DATA: _retrieved(_FRAMES, without=_TAGS | _RANGES),
+        Answers.PIXEL_DATA: _retrieved(_FRAMES, without=_STREAMED),
         Answers.RENDERED: _RENDERED,
         Answers.THUMBNAIL: _retrieved(rendered_offers(None), rendering_parameters()),
         Answers.URI_SERVICE: _retrieved(

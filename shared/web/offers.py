@@ -86,6 +86,27 @@ def bulk_value_offers(media_type: str) -> list[Offer]:
     ]
 
 
+def bulk_values_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
+    """The offers of all bulk values of instances whose frames are stored in these transfer syntaxes."""
+    return [
+        Offer(OCTET_STREAM, True, uids)
+        for uids in dict.fromkeys((transfer_syntax_uids, frozenset({EXPLICIT_VR_LITTLE_ENDIAN})))
+    ]
+
+
+def pixel_data_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
+    """The offers of all frames of instances whose frames are stored in these transfer syntaxes."""
+    is_one = len(transfer_syntax_uids) == 1
+    first = transfer_syntax_uids if is_one else ()
+    uids = dict.fromkeys([*first, *_transcoded(transfer_syntax_uids), *sorted(transfer_syntax_uids)])
+    in_one = [
+        Offer(media_type, True, frozenset({uid}))
+        for uid in uids
+        for media_type in dict.fromkeys((frame_media_type(uid), OCTET_STREAM))
+    ]
+    return in_one if is_one else [Offer(OCTET_STREAM, True, transfer_syntax_uids), *in_one]
+
+
 def rendered_offers(media_type: str | None) -> list[Offer]:
     """The offers of a rendered resource: pictures or, for a document or a video, its `media_type`.
 

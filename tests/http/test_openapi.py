@@ -58,7 +58,8 @@ INSTANCES: Final[Mapping[str, Mapping[str, Any]]] = {
         "PixelData": None,
     },
 }
-VIDEO: Final[Mapping[str, Any]] = {"StudyInstanceUID": "2.25.71011", "SeriesInstanceUID": "2.25.71012"}
+VIDEO: Final = {"StudyInstanceUID": "2.25.71011", "SeriesInstanceUID": "2.25.71012"}
+VIDEO_INSTANCE: Final = "2.25.71013"
 FILES: Final = [part10(dataset(**UIDS, SOPInstanceUID=uid, **more)) for uid, more in INSTANCES.items()]
 FOUND: Final[Mapping[str, Any]] = {
     "study": UIDS["StudyInstanceUID"],
@@ -110,8 +111,8 @@ def schema(described: Server) -> BaseSchema:
 
 def store_video(server: Server) -> None:
     """Store a study of an image and a video, which cannot be transcoded as the default media type asks."""
-    video = part10_in(MPEG4HP41, dataset(**VIDEO, PixelData=encapsulate([b"video"])))
-    for file in (video, part10(dataset(**VIDEO))):
+    video = dataset(**VIDEO, SOPInstanceUID=VIDEO_INSTANCE, PixelData=encapsulate([b"video"]), ICCProfile=b"profile!")
+    for file in (part10_in(MPEG4HP41, video), part10(dataset(**VIDEO))):
         response = httpx.post(f"{server.base_url}/v2/studies", content=file, headers={"Content-Type": SINGLE})
         assert response.status_code == 200, response.text
 
@@ -131,7 +132,7 @@ def operations_of(schema: BaseSchema) -> list[Operation]:
 
 def found_by(operation: Operation) -> dict[str, Any]:
     """The path parameters by which an operation finds something."""
-    if "bulkdata" in operation.path:
+    if "bulkdata/{path}" in operation.path:
         return {**{name: FOUND[name] for name in ("study", "series", "instance")}, "path": "7FE00010"}
     known = {**FOUND, "path": "studies"}
     return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
@@ -201,9 +202,11 @@ def other_request(operation: Operation, status: str) -> dict[str, Any]:
             return {"path_parameters": {name: unknown[name] for name in found_by(operation)}}
         case "206" if is_several:
             of_video = {"study": VIDEO["StudyInstanceUID"], "series": VIDEO["SeriesInstanceUID"]}
-            accept = {"query": {"accept": SEVERAL}}
-            return {"path_parameters": {name: of_video[name] for name in found_by(operation)}, **accept}
-        case "206" | "416" if "bulkdata" in operation.path:
+            of_video["instance"] = VIDEO_INSTANCE
+            of_bytes = 'multipart/related; type="application/octet-stream"'
+            accept = {"accept": of_bytes if operation.path.endswith("data") else SEVERAL}
+            return {"path_parameters": {name: of_video[name] for name in found_by(operation)}, "query": accept}
+        case "206" | "416" if "bulkdata/{path}" in operation.path:
             return {"query": {"accept": "application/octet-stream"}}
         case "406":
             return {"query": {("contentType" if is_uri else "accept"): "text/nothing"}}

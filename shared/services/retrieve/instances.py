@@ -1,6 +1,6 @@
 """The Retrieve transaction for instances: their files (PS3.18 10.4.1.1.1), as they are stored or transcoded."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -17,6 +17,7 @@ from shared.services.retrieve.stored_instances import (
     find_instances,
     find_instances_with_frames,
     is_deleted,
+    left_out,
 )
 from shared.services.retrieve.zip_archive import zip_archive
 from shared.storage import blob_names
@@ -54,32 +55,21 @@ async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, 
     stored = frozenset(counts)
 
     async def open_files(offer: Offer) -> Parts | Stream:
-        left_out = ""
+        missing = ""
         if offer.transfer_syntax_uids in (stored, frozenset()):
             files = files_as_stored(archive, find_instances(archive, resource), work)
         else:
             (uid,) = offer.transfer_syntax_uids
-            left_out = _left_out(counts, uid)
+            missing = left_out(counts, uid, "instances are")
             records = find_instances_with_frames(archive, resource)
             sent = (record async for record in records if is_available_in(uid, record.transfer_syntax_uid))
             files = files_in(archive, sent, work, uid)
         if offer.media_type == ZIP:
             name = resource.series_instance_uid or resource.study_instance_uid
             return Stream(ZIP, zip_archive(files), file_name=f"{name}.zip")
-        return Parts(files, left_out)
+        return Parts(files, missing)
 
     return Representations(version=None, offers=several_offers(stored), open=open_files)
-
-
-def _left_out(counts: Mapping[str, int], transfer_syntax_uid: str) -> str:
-    """What cannot be sent in a transfer syntax, and how to get it; nothing where all can."""
-    others = {uid: count for uid, count in counts.items() if not is_available_in(transfer_syntax_uid, uid)}
-    if not others:
-        return ""
-    return (
-        f"{sum(others.values())} of {sum(counts.values())} instances are left out, which are stored in "
-        f"{' and '.join(sorted(others))}: ask for transfer-syntax=* to get all as they are stored"
-    )
 
 
 async def as_stored(archive: "Archive", record: InstanceFacts, work: AnswerWork) -> Content:

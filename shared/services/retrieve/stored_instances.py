@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
+from shared.web.offers import is_available_in
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -40,6 +41,20 @@ async def count_by_transfer_syntax(archive: "Archive", resource: ResourceIdentif
     if not counts:
         raise NotFound(f"There is no such {resource.level.word}.")
     return counts
+
+
+def left_out(counts: Mapping[str, int], transfer_syntax_uid: str, what: str) -> str:
+    """A sentence on what instances, counted by their transfer syntax, lack in another; nothing where all are available.
+
+    `what` is the kind of thing, in the plural, and a verb.
+    """
+    others = {uid: count for uid, count in counts.items() if not is_available_in(transfer_syntax_uid, uid)}
+    if not others:
+        return ""
+    return (
+        f"{sum(others.values())} of {sum(counts.values())} {what} left out, stored in {' and '.join(sorted(others))}: "
+        "ask for transfer-syntax=* to get all as they are stored"
+    )
 
 
 def find_instances(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceFacts]:
