@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
 from shared.search.matching import AnyOf, EachOf, Matcher, Range, Requirements, ValueMatcher
-from shared.search.moments import Moments, combined_ranges
-from shared.search.query_names import path_of
+from shared.search.moments import Moments, combined_ranges, spanning_midnight
+from shared.search.query_names import name_in_its_case, path_of
 from shared.search.query_values import MatchingOptions, matcher_of
 from shared.settings import Settings
 
@@ -90,6 +90,7 @@ def parse_search(
     # The times of combined ranges are not matched separately; the dates are, as the archive is searched by them.
     combined = {found.time_tag for several in moments.values() for found in several}
     alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in combined}
+    alone |= {key: spanning_midnight(matcher) for key, matcher in alone.items() if key.vr in ("TM", "")}
     _check_ranges(alone)
     return SearchQuery(
         level=level,
@@ -160,8 +161,15 @@ def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study:
     if key is None or key.level > level:
         allowed = ", ".join(sorted(known.keyword for known in SEARCHABLE if known.level <= level))
         shown = name if _NAME.fullmatch(name) else "the given name"
-        raise BadRequest(f"Unknown parameter: {shown} is not searchable here. Searchable are: {allowed}.")
+        raise BadRequest(
+            f"Unknown parameter: {shown} is not searchable here.{_suggestion(name)} Searchable are: {allowed}."
+        )
     return key
+
+
+def _suggestion(name: str) -> str:
+    meant = name_in_its_case(name)
+    return f" Did you mean {meant}?" if meant else ""
 
 
 def _matchers(asked: Mapping[MatchingKey, Sequence[str]], options: MatchingOptions) -> dict[MatchingKey, Matcher]:
@@ -201,7 +209,10 @@ def _include_tags(fields: Iterable[str]) -> frozenset[str]:
             continue
         path = path_of(name)
         if path is None:
-            raise BadRequest("The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all.")
+            raise BadRequest(
+                "The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all."
+                f"{_suggestion(name)}"
+            )
         tags.add(path[0])
     return frozenset(tags)
 
