@@ -25,8 +25,9 @@ test-worker: setup-test setup-worker  ## what a server makes a difference to, on
 	@SERVED_BY=".venv/bin/python -m tests.support.functions_host {port}" .venv/bin/python -m pytest -q tests/worker \
 		tests/e2e/test_application_insights.py tests/e2e/test_demo.py tests/e2e/test_dicomweb_client.py \
 		tests/e2e/test_disconnects.py tests/e2e/test_memory.py::test_an_instance_of_2_gib tests/http/test_access.py \
-		tests/http/test_bad_input.py tests/http/test_headers.py tests/http/test_representations.py \
-		tests/http/test_retrieve.py tests/http/test_search.py tests/http/test_sign_in.py tests/http/test_store.py $(ARGS)
+		tests/http/test_bad_input.py tests/http/test_content_coding.py tests/http/test_dotnet_client.py tests/http/test_headers.py \
+		tests/http/test_other_paths.py tests/http/test_representations.py tests/http/test_retrieve.py \
+		tests/http/test_search.py tests/http/test_sign_in.py tests/http/test_store.py tests/http/test_wire.py $(ARGS)
 
 fuzz: setup-test setup-fuzz  ## try inputs that coverage leads to; ARGS="--times 30 --seed 7 file" are more, others, a target
 	@PYTHONHASHSEED=0 .venv/bin/python -m tests.fuzzing $(ARGS)

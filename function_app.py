@@ -7,13 +7,15 @@ import logging
 gc.disable()
 
 import azure.functions as func
-import azurefunctions.extensions.http.fastapi  # type: ignore[import-untyped]  # noqa: F401 -- importing it turns HTTP streaming on
 
+import functions.edge.streaming  # noqa: F401 -- importing it turns HTTP streaming on
 from functions import (  # noqa: F401 -- importing them defines the functions of the table of routes
+    all_bulk_data,
     delete,
     describe,
     health,
     maintenance,
+    other_paths,
     preflight,
     render,
     retrieve,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function, summaries
-from functions.edge.request import api_version, service_url
+from functions.edge.request import api_name, service_url
 from functions.routes import ROUTES
 from shared.settings import Settings
 
@@ -34,14 +34,15 @@ async def describe_api_as_json(req: Request, app: App) -> Response:
 
 async def _describe(req: Request, app: App, media_type: str) -> Response:
     app.check_sign_in()  # a service that is not configured does not describe itself
-    base_url, _, _ = service_url(req, app.settings).rpartition("/")
+    name = api_name(req)
+    base_url = service_url(req, app.settings).removesuffix(f"/{name}")
     # In a thread: the first call imports what the document is made of.
-    text = await asyncio.to_thread(_document, api_version(req), base_url, app.settings)
+    text = await asyncio.to_thread(_document, name, base_url, app.settings)
     return Response(text, media_type=media_type)  # YAML 1.2 includes JSON
 
 
 @lru_cache(_KEPT_DOCUMENTS)
-def _document(api_version: str, base_url: str, settings: Settings) -> str:
+def _document(api_name: str, base_url: str, settings: Settings) -> str:
     from shared.openapi.document import document  # pydicom, and all that the document is made of
 
-    return json.dumps(document(api_version, base_url, ROUTES.values(), summaries(), settings), indent=1)
+    return json.dumps(document(api_name, base_url, ROUTES.values(), summaries(), settings), indent=1)

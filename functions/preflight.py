@@ -7,27 +7,19 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
-from functions.routes import ROUTES
+from functions.edge.request import listed
+from functions.routes import methods_of
 from shared.errors import NotFound
 from shared.web.cross_origin import preflight_headers, sharing_headers
-from shared.web.route_templates import match
-
-_NAME = "AnswerPreflight"
 
 
-@function(_NAME)
+@function("AnswerPreflight")
 async def answer_preflight(req: Request, app: App) -> Response:
     """The methods of a resource; pages of origins that may use it learn that they may use them (CORS preflight)."""
-    methods = _methods_of(f"{req.path_params['version']}/{req.path_params.get('path') or ''}")
+    methods = methods_of(req.path_params.get("path", ""))
     if not methods:
         raise NotFound("There is no such resource.")
     headers = {"Allow": ", ".join(methods)}
     if sharing_headers(app.settings.cors_origins, req.headers.get("origin")):
-        headers |= preflight_headers(methods, req.headers.get("access-control-request-headers"))
+        headers |= preflight_headers(methods, listed(req, "access-control-request-headers"))
     return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
-
-
-def _methods_of(path: str) -> list[str]:
-    """The methods of the functions whose templates a path fits, in alphabetical order; none where it fits none."""
-    fitting = [row.methods for row in ROUTES.values() if row.name != _NAME and match(row.route, path) is not None]
-    return sorted({"OPTIONS", *(method for methods in fitting for method in methods)}) if fitting else []

@@ -1,4 +1,4 @@
-"""The functions of the Search transaction (QIDO-RS): the six resources of PS3.18 Table 10.6.1-1."""
+"""The functions of the Search transaction (QIDO-RS): the resources of PS3.18 Table 10.6.1-1, and one of Microsoft's."""
 
 from http import HTTPStatus
 from typing import Final
@@ -9,9 +9,9 @@ from starlette.responses import Response, StreamingResponse
 from functions.edge.app import App
 from functions.edge.function import function
 from functions.edge.multipart_message import multipart_response
-from functions.edge.request import accepted, answer_work, query_string, resource, service_url
+from functions.edge.request import accepted, answer_work, query_string, resource, service_url, warning
 from shared.dicom.attributes import Level
-from shared.dicom.identifiers import DEFAULT_PARTITION
+from shared.dicom.identifiers import DEFAULT_PARTITION, uid_of_path
 from shared.search.query import parse_search
 from shared.web.content import started
 from shared.web.content_negotiation import negotiate
@@ -51,6 +51,12 @@ async def search_study_instances(req: Request, app: App) -> Response:
     return await _search(req, app, Level.INSTANCE)
 
 
+@function("SearchInstancesOfSeries")
+async def search_instances_of_series(req: Request, app: App) -> Response:
+    """A series' instances, of whatever study it is."""
+    return await _search(req, app, Level.INSTANCE)
+
+
 @function("SearchSeriesInstances")
 async def search_series_instances(req: Request, app: App) -> Response:
     """A series' instances."""
@@ -61,8 +67,15 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     from shared.services.search import results, search  # the storage SDKs
 
     offer = negotiate(accepted(req), METADATA)
+    series = req.path_params.get("series")
     scope = resource(req) if "study" in req.path_params else None
-    query = parse_search(query_string(req), level, app.settings, is_within_study=scope is not None)
+    query = parse_search(
+        query_string(req),
+        level,
+        app.settings,
+        is_within_study=scope is not None,
+        series_instance_uid=uid_of_path(series, "series") if scope is None and series else None,
+    )
     url = service_url(req, app.settings)
     archive, work = await app.archive(), answer_work(req)
     found = await search.search(archive, DEFAULT_PARTITION, query, scope, url, app.settings, work)
@@ -75,7 +88,7 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     elif found.results:
         array = await started(results.json_array(archive, found, query, url, work))
         response = StreamingResponse(array, media_type=offer.media_type)
-    for is_so, warning in ((found.has_more, _MORE), (found.is_cut, _CUT)):
+    for is_so, text in ((found.has_more, _MORE), (found.is_cut, _CUT)):
         if is_so:
-            response.headers.append("Warning", f'299 {url} "{warning}"')
+            response.headers.append("Warning", warning(req, app.settings, text))
     return response

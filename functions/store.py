@@ -1,6 +1,8 @@
 """The functions of the Store transaction (STOW-RS): POST of instances."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,8 +13,8 @@ from functions.edge.request import accepted, api_version, resource, service_url
 from functions.edge.request_body import part_events
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import negotiate
-from shared.web.offers import STORE_RESPONSE
-from shared.web.store_response import status_of, store_response
+from shared.web.offers import DICOM_XML, STORE_RESPONSE
+from shared.web.store_response import Outcome, status_of, store_response
 
 
 @function("StoreInstances")
@@ -38,6 +40,15 @@ async def _store(req: Request, app: App, study_instance_uid: str | None) -> Resp
     status = status_of(outcomes)
     if not outcomes:
         return Response(status_code=status)
+    body = await asyncio.to_thread(_body, outcomes, url, answer.media_type)
     # dicomweb-client reads the answer only if its Content-Type is this one, without parameters.
-    text = await asyncio.to_thread(store_response, outcomes, url)
-    return Response(text, status, media_type=answer.media_type)
+    return Response(body, status, {"Content-Type": answer.media_type})
+
+
+def _body(outcomes: Sequence[Outcome], url: str, media_type: str) -> str | bytes:
+    text = store_response(outcomes, url)
+    if media_type != DICOM_XML:
+        return text
+    from shared.dicom.dicom_xml import native_dicom_model  # pydicom
+
+    return b"".join(native_dicom_model(json.loads(text).items()))

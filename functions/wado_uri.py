@@ -6,7 +6,7 @@ from starlette.responses import Response
 from functions.edge.answers import retrieval_response
 from functions.edge.app import App
 from functions.edge.function import function
-from functions.edge.request import answer_work
+from functions.edge.request import answer_work, listed
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import accept_of
 from shared.web.rendering_parameters import parse_uri
@@ -21,4 +21,4 @@ async def retrieve_by_uri(req: Request, app: App) -> Response:
     query = req.query_params.multi_items()
     asked, parameters = parse_uri_request(DEFAULT_PARTITION, query), parse_uri(query)
     found = await retrieve_by_uri(await app.archive(), asked, answer_work(req), parameters)
-    return await retrieval_response(req, app, found, accept_of(req.headers.get("accept"), asked.content_types))
+    return await retrieval_response(req, app, found, accept_of(listed(req, "accept"), asked.content_types))

@@ -1,12 +1,14 @@
 """uvicorn's HTTP protocol within bounds that Azure's front end sets, and uvicorn does not.
 
-They are the size of a request's head, the time until it is complete, and the number of connections.
+They are the size of a request's head, the time until it is complete, and the number of connections. As from that front
+end, no chunks are sent to a client of HTTP/1.0.
 """
 
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.datastructures import Headers
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_HEAD_SECONDS: Final = 30
@@ -59,6 +61,8 @@ def bounded_protocol(
             self._is_in_head, self._head_bytes = False, 0
             self._stop_waiting()
             super().on_headers_complete()
+            if self.scope["http_version"] == "1.0":
+                _send_no_chunks(self.cycle)
 
         def on_message_complete(self) -> None:
             self._is_in_head = True
@@ -78,3 +82,21 @@ def bounded_protocol(
                 self._give_up = None
 
     return BoundedProtocol
+
+
+def _send_no_chunks(cycle: RequestResponseCycle) -> None:
+    """A body without Content-Length ends with the connection, which uvicorn closes: HTTP/1.0 knows no chunks."""
+    send = cycle.send
+    has_length = True
+
+    async def send_without_chunks(message: Any) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = "content-length" in Headers(raw=list(message["headers"]))
+            if not has_length:
+                cycle.chunked_encoding = False
+        elif not has_length:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_without_chunks  # type: ignore[method-assign]

@@ -5,11 +5,13 @@
      +- Unauthorized           401  there is no token, or it is not accepted
      +- Forbidden              403  the token does not permit this
      +- NotFound               404  no such resource
+     +- MethodNotAllowed       405  the resource has other methods
      +- NotAcceptable          406  no representation that the client accepts
      +- RequestTimeout         408  the client sends too slowly, or no longer
      +- Conflict               409  it conflicts with what is stored
      +- PayloadTooLarge        413  over one of our limits
      +- UnsupportedMediaType   415  a media type we do not read
+     |   +- UnsupportedContentCoding     nor a content coding
      +- Unavailable            503  storage or the authority does not answer; the client may try again
 
 The message is written for the client: what was wrong, where, and what is allowed. It never holds a patient's data. The
@@ -17,6 +19,7 @@ HTTP edge renders it; below the edge nothing knows HTTP beyond the status. The f
 not an error but data in the Store Instances Response (see store_response).
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -55,6 +58,16 @@ class NotFound(DicomWebError):
     status = HTTPStatus.NOT_FOUND
 
 
+class MethodNotAllowed(DicomWebError):
+    """The resource exists and has the methods `allowed`, but not the one that was asked for."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self, detail: str, allowed: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
+
+
 class NotAcceptable(DicomWebError):
     """No representation that the client accepts; the message lists those available (PS3.18 8.7.4)."""
 
@@ -83,6 +96,10 @@ class UnsupportedMediaType(DicomWebError):
     """The body's media type is not one that the resource reads."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class UnsupportedContentCoding(UnsupportedMediaType):
+    """The body's content coding is not one that is decoded."""
 
 
 class Unavailable(DicomWebError):

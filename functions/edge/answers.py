@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from functions.edge.app import App
 from functions.edge.multipart_message import content_headers, multipart_message, multipart_response
 from functions.edge.problems import problem
-from functions.edge.request import accepted, accepts_gzip, service_url
+from functions.edge.request import accepted, accepts_gzip, listed, service_url, warning
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
 from shared.web.content import Content, Parts, Representations, Stream, Unread, started
 from shared.web.content_negotiation import Offer, negotiate
@@ -37,7 +37,7 @@ async def retrieval_response(
     accept = accepted(req) if accept is None else accept
     url = service_url(req, app.settings)
     if isinstance(found, Unread):
-        headers = caching_headers(entity_tag(found.version, req.headers.get("accept"), url))
+        headers = caching_headers(entity_tag(found.version, listed(req, "accept"), url))
         if _is_at_client(req, headers):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         found = await found.read()
@@ -50,15 +50,19 @@ async def retrieval_response(
     match await found.open(offer):
         case Content() as content:
             return await _content_response(req, offer, content, url, headers)
-        case Parts(contents):
+        case Parts(contents, left_out):
             parts = contents if req.method == "HEAD" else await started(contents)
-            return multipart_response(offer, parts, url, headers)
+            response = multipart_response(offer, parts, url, headers)
+            if left_out:
+                response.status_code = HTTPStatus.PARTIAL_CONTENT  # PS3.18 Table 10.4.3-1
+                response.headers["Warning"] = warning(req, app.settings, left_out)
+            return response
         case Stream() as stream:
             return await _stream_response(req, stream, headers)
 
 
 def _is_at_client(req: Request, headers: dict[str, str]) -> bool:
-    return "ETag" in headers and names_tag(req.headers.get("if-none-match"), headers["ETag"])
+    return "ETag" in headers and names_tag(listed(req, "if-none-match"), headers["ETag"])
 
 
 def _caching_headers(req: Request, found: Representations, offer: Offer, url: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ from functions.edge.observation import observed
 from functions.edge.problems import problem_of
 from functions.edge.request import answer_work, api_version, check_lengths
 from functions.edge.sign_in import check_sign_in
-from functions.routes import ROUTES
-from shared.web.http_function import HttpFunction
+from functions.routes import ROUTES, functions_of
+from shared.web.http_function import Answers, HttpFunction
 
 Handler = Callable[[Request, App], Awaitable[Response]]
 HostHandler = Callable[[Request], Awaitable[Response]]
@@ -35,6 +35,8 @@ def function(name: str) -> Callable[[Handler], HostHandler]:
 
     def decorate(handler: Handler) -> HostHandler:
         async def answer(req: Request) -> Response:
+            if row.answers is Answers.OTHER_PATHS and (unversioned := _unversioned(req)):
+                return await unversioned(req)
             app = app_of_process()
             if row.is_probe:
                 return with_headers(req, await handler(req, app), app.settings)
@@ -64,11 +66,21 @@ def summaries() -> dict[str, str]:
     return {name: (handler.__doc__ or "").partition("\n")[0] for name, handler in _handlers.items()}
 
 
+def _unversioned(req: Request) -> HostHandler | None:
+    """What answers a path without version, whose parameters the request gets; None where nothing does."""
+    for row, parameters in functions_of(req.path_params.get("path", "")):
+        if req.method in row.methods:
+            req.scope["path_params"] = dict(parameters)
+            return _handlers[row.name]
+    return None
+
+
 async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -> Response:
     try:
         app.check()
         await answer_work(req).enter(await check_sign_in(req, row.permission, app))
-        api_version(req)
+        if "version" in req.path_params:
+            api_version(req)
         check_lengths(req, app.settings)
         from shared.storage.availability import unavailable_storage  # the storage SDKs
 

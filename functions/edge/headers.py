@@ -38,8 +38,8 @@ def with_headers(req: Request, response: Response, settings: Settings) -> Respon
 
 def client_address(req: Request, settings: Settings) -> str:
     """The address of the client, from the host in front if the settings trust it, which names it last."""
-    forwarded = req.headers.get("x-forwarded-for", "") if settings.trust_forwarded else ""
-    address: str = forwarded.rpartition(",")[2].strip() or (req.client.host if req.client else "")
+    lines = req.headers.getlist("x-forwarded-for") if settings.trust_forwarded else []
+    address: str = ",".join(lines).rpartition(",")[2].strip() or (req.client.host if req.client else "")
     return address
 
 

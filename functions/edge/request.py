@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -10,7 +11,7 @@ from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, Res
 from shared.errors import BadRequest, NotAcceptable, NotFound
 from shared.services.answer_work import AnswerWork
 from shared.settings import Settings
-from shared.web.api_versions import API_VERSIONS, ApiVersion
+from shared.web.api_versions import API_NAMES, API_VERSIONS, ApiVersion
 from shared.web.content_negotiation import accept_of
 from shared.web.media_types import MediaType
 
@@ -24,6 +25,7 @@ PARSED_HEADERS: Final = (
     "accept",
     "accept-encoding",
     "access-control-request-headers",
+    "content-encoding",
     "content-type",
     "host",
     "if-none-match",
@@ -43,13 +45,18 @@ def answer_work(req: Request) -> AnswerWork:
     return work
 
 
+def api_name(req: Request) -> str:
+    """The name that the path gives the version of the API, in lower case, as in API_NAMES."""
+    name: str = req.path_params["version"].lower()
+    return name
+
+
 def api_version(req: Request) -> ApiVersion:
     """The version of the API that the path names; raises NotFound for a version that is not served."""
-    asked = req.path_params["version"].lower()
-    for version in API_VERSIONS:
-        if asked == version:
-            return version
-    raise NotFound(f"There is no such version of the API; there are {' and '.join(API_VERSIONS)}.")
+    version = API_NAMES.get(api_name(req))
+    if version is None:
+        raise NotFound(f"There is no such version of the API; there are {' and '.join(API_VERSIONS)}.")
+    return version
 
 
 def resource(req: Request) -> ResourceIdentifiers:
@@ -78,12 +85,18 @@ def check_lengths(req: Request, settings: Settings) -> None:
             raise BadRequest(f"The header {name} is longer than {MAX_HEADER_LENGTH} characters.")
 
 
+def listed(req: Request, name: str) -> str | None:
+    """A header that is a list, which may come in several lines (RFC 9110 5.3), as one; None where it is missing."""
+    lines = req.headers.getlist(name)
+    return ", ".join(lines) if lines else None
+
+
 def frame_numbers(req: Request, max_frames: int) -> list[int]:
     """The frame numbers, from 1, in the path's list, such as ``1,2,3``; raises BadRequest for anything else."""
     numbers = req.path_params["frames"].split(",")
     if len(numbers) > max_frames:
         raise BadRequest(f"The frame list is longer than {max_frames} frames.")
-    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 and int(number) for number in numbers):
         raise BadRequest("The frame list must be frame numbers from 1, joined by commas.")
     return [int(number) for number in numbers]
 
@@ -98,12 +111,12 @@ def accepted(req: Request) -> tuple[MediaType, ...]:
     ]
     if any(charsets) and not {"utf-8", "utf8", "*"} & set(charsets):
         raise NotAcceptable("Text is sent in UTF-8 only.")
-    return accept_of(req.headers.get("accept"), req.query_params.getlist("accept"))
+    return accept_of(listed(req, "accept"), req.query_params.getlist("accept"))
 
 
 def accepts_gzip(req: Request) -> bool:
     """Whether the client accepts gzipped content (RFC 9110 12.5.3)."""
-    codings = (coding.partition(";") for coding in req.headers.get("accept-encoding", "").lower().split(","))
+    codings = (coding.partition(";") for coding in (listed(req, "accept-encoding") or "").lower().split(","))
     weights = {name.strip(): weight.replace(" ", "") for name, _, weight in codings}
     weight = weights.get("gzip", weights.get("*", "q=0"))
     return weight.removeprefix("q=").strip("0.") != "" or not weight
@@ -119,7 +132,7 @@ def query_string(req: Request) -> str:
 
 
 def service_url(req: Request, settings: Settings) -> str:
-    """The service's URL as clients see it, ``scheme://host/version``.
+    """The service's URL as the client sees it: ``scheme://host/version``, or without version where the path has none.
 
     The public base URL of the settings; else what the host in front says that the client used, if the settings trust
     it; else the request's own Host. Raises BadRequest for an invalid Host.
@@ -132,7 +145,12 @@ def service_url(req: Request, settings: Settings) -> str:
         if scheme not in ("http", "https") or not _HOST.fullmatch(host):
             raise BadRequest("The Host of the request is not a host name.")
         base = f"{scheme}://{host}"
-    return f"{base}/{api_version(req)}"
+    return "/".join(filter(None, (base, api_name(req))))
+
+
+def warning(req: Request, settings: Settings, text: str) -> str:
+    """The value of a header Warning (RFC 7234 5.5). .NET does not see one whose agent is not ``host:port``."""
+    return f'299 {urlsplit(service_url(req, settings)).netloc} "{text}"'
 
 
 def _first(header: str | None) -> str:

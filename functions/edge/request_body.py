@@ -1,4 +1,4 @@
-"""The body of a request: as it arrives, within the one limit on its size, and as the events of its parts."""
+"""The body of a request: as it arrives, decoded, within the one limit on its size, and as the events of its parts."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -6,6 +6,8 @@ from typing import Final
 
 from starlette.requests import Request
 
+from functions.edge.content_coding import decoded
+from functions.edge.request import listed
 from functions.edge.steady_receiving import steady
 from shared.errors import PayloadTooLarge, UnsupportedMediaType
 from shared.multipart import (
@@ -27,21 +29,26 @@ _ACCEPTED: Final = 'Send multipart/related; type="application/dicom", or applica
 
 
 async def body(req: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it arrives.
+    """The body as it arrives, without its content coding.
 
-    Raises PayloadTooLarge over the limit, at once if the length is announced, and RequestTimeout for a client that
-    stalls.
+    Raises UnsupportedContentCoding; PayloadTooLarge for a body over the limit, at once if its length is announced, or
+    once it is decoded; RequestTimeout for a client that stalls; and BadRequest for one that cannot be decoded.
     """
     limit = settings.max_request_bytes
     announced = req.headers.get("content-length", "")
-    received = 0
-    too_large = PayloadTooLarge(f"The body is larger than {limit} bytes.")
     if announced.isdigit() and int(announced) > limit:
-        raise too_large
-    async for chunk in steady(req.stream(), settings.max_stalled_seconds):
+        raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
+    sent = _within(limit, steady(req.stream(), settings.max_stalled_seconds))
+    async for chunk in _within(limit, decoded(sent, listed(req, "content-encoding") or "")):
+        yield chunk
+
+
+async def _within(limit: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    received = 0
+    async for chunk in chunks:
         received += len(chunk)
         if received > limit:
-            raise too_large
+            raise PayloadTooLarge(f"The body is larger than {limit} bytes.")
         if chunk:
             yield chunk
 

@@ -66,11 +66,6 @@ class StudyRecord:
         """The distinct SOP classes of the instances, sorted."""
         return sorted({uid for series in self.series.values() for uid in series.sop_classes})
 
-    @property
-    def transfer_syntaxes(self) -> frozenset[str]:
-        """The transfer syntaxes in which the instances are stored."""
-        return frozenset(uid for series in self.series.values() for uid in series.transfer_syntaxes)
-
 
 def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:
     """The study-level and the series-level attributes of an instance's metadata.

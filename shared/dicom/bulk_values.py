@@ -1,6 +1,7 @@
 """Reads the bulk value that a BulkDataURI names from the data set of a stored file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from pydicom.dataelem import RawDataElement
@@ -32,27 +33,59 @@ def find_bulk_value(data_set: Dataset, path: str, *, limits: DicomFileLimits = _
 
     Raises NoSuchBulkValue when there is none, and DicomFileError when sequences exceed the limits.
     """
-    if not is_path(path):
-        raise NoSuchBulkValue(path)
-    return _find(data_set, path.split("/"), NOTHING_INHERITED, NestedReader(limits))
+    ((_, value, vr),) = find_bulk_values(data_set, [path], limits=limits)
+    return value, vr
 
 
-def _find(data_set: Dataset, path: Sequence[str], inherited: Inherited, nested: NestedReader) -> tuple[bytes, str]:
-    element = element_of(data_set, int(path[0], 16))
-    if element is None or not element.value:
-        raise NoSuchBulkValue(path[0])
+def find_bulk_values(
+    data_set: Dataset, paths: Iterable[str], *, limits: DicomFileLimits = _DEFAULT_LIMITS
+) -> Iterator[tuple[str, bytes, str]]:
+    """Each of the paths, in the order of metadata, with its value and VR, as `find_bulk_value` gives them.
+
+    Each sequence is read once for all paths in it that follow each other. Raises as `find_bulk_value` does.
+    """
+    wanted = []
+    for path in paths:
+        if not is_path(path):
+            raise NoSuchBulkValue(path)
+        wanted.append((path.split("/"), path))
+    return _find(data_set, wanted, NOTHING_INHERITED, NestedReader(limits))
+
+
+def _find(
+    data_set: Dataset, wanted: Iterable[tuple[Sequence[str], str]], inherited: Inherited, nested: NestedReader
+) -> Iterator[tuple[str, bytes, str]]:
+    """The values of paths, each given as what is left of it in this data set, and whole."""
     inherited = inherited.by(data_set)
-    vr = inherited.vr(element, data_set)
-    if vr == "SQ":
-        try:
-            with nested.items(element) as items:
-                if len(path) == 1 or int(path[1]) > len(items):
-                    raise NoSuchBulkValue(path[0])
-                return _find(items[int(path[1]) - 1], path[2:], inherited, nested)
-        except Malformed:
-            vr = "UN"
-    if len(path) > 1 or not isinstance(element, RawDataElement):
-        raise NoSuchBulkValue(path[0])
+    for tag, named in groupby(wanted, key=lambda path: path[0][0]):
+        paths = list(named)
+        element = element_of(data_set, int(tag, 16))
+        if element is None or not element.value:
+            raise NoSuchBulkValue(tag)
+        vr = inherited.vr(element, data_set)
+        if vr == "SQ":
+            try:
+                with nested.items(element) as items:
+                    yield from _find_in_items(items, paths, inherited, nested)
+                    continue
+            except Malformed:
+                vr = "UN"
+        for left, path in paths:
+            if len(left) > 1 or not isinstance(element, RawDataElement):
+                raise NoSuchBulkValue(path)
+            yield path, *_value(element, vr)
+
+
+def _find_in_items(
+    items: Sequence[Dataset], paths: Sequence[tuple[Sequence[str], str]], inherited: Inherited, nested: NestedReader
+) -> Iterator[tuple[str, bytes, str]]:
+    for number, named in groupby(paths, key=lambda path: path[0][1] if len(path[0]) > 1 else "0"):
+        if not 0 < int(number) <= len(items):
+            raise NoSuchBulkValue(number)
+        yield from _find(items[int(number) - 1], [(left[2:], path) for left, path in named], inherited, nested)
+
+
+def _value(element: RawDataElement, vr: str) -> tuple[bytes, str]:
     value = element.value or b""
     if element.length == UNDEFINED_LENGTH:
         return _joined(value, "<" if element.is_little_endian else ">"), vr

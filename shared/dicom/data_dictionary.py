@@ -1,12 +1,25 @@
 """pydicom's data dictionary (PS3.6 6), for attributes that `attributes.py` does not name. Slow to import."""
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from collections.abc import Mapping
+from functools import cache
+
+from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
 
 
 def tag_of(keyword: str) -> str | None:
     """The tag of an attribute, eight upper-case hexadecimal digits; None where the dictionary has no such keyword."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else f"{tag:08X}"
+
+
+def keyword_in_its_case(keyword: str) -> str | None:
+    """The keyword that differs at most in case; None where the dictionary has none."""
+    return _keywords().get(keyword.lower())
+
+
+@cache
+def _keywords() -> Mapping[str, str]:
+    return {keyword.lower(): keyword for keyword in keyword_dict}
 
 
 def vr_of(tag: str) -> str:

@@ -56,6 +56,19 @@ def read_attributes(pieces: Iterable[bytes]) -> Iterator[tuple[str, Attribute]]:
     reader.end()
 
 
+def bulk_data_uris(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[str]:
+    """The BulkDataURIs of a data set, those in its items included, in order."""
+    for _, attribute in attributes:
+        if isinstance(attribute, LongAttribute):
+            vr, values = attribute.vr, attribute.values
+        else:
+            vr, values = attribute["vr"], attribute.get("Value", ())
+            if "BulkDataURI" in attribute:
+                yield attribute["BulkDataURI"]
+        for item in values if vr == "SQ" else ():
+            yield from bulk_data_uris(item.attributes if isinstance(item, LongItem) else item.items())
+
+
 class _Reader:
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)

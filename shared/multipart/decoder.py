@@ -57,7 +57,6 @@ class MultipartDecoder:
         self._received_bytes = 0
         self._has_ended = False  # and max_total_bytes cut nothing off
         self._begin = 0  # offset in the message of the preamble, body or epilogue being read
-        self._content_length: str | None = None  # of the part being read, as declared
         self._part_count = 0
 
     def receive_data(self, chunk: bytes) -> None:
@@ -108,11 +107,10 @@ class MultipartDecoder:
     def _is_all_at_hand(self) -> bool:
         return self._has_ended and not self._buffer.has_chunks
 
-    def _check_size(self, end: int, limit: str) -> int:
+    def _check_size(self, end: int, limit: str) -> None:
         size, allowed = end - self._begin, getattr(self._limits, limit)
         if size > allowed:
             raise MultipartLimitExceeded(limit, self._limits, self._begin + allowed)
-        return size
 
     def _find_delimiter(self) -> tuple[int, bool]:
         """Where the next delimiter begins, and True; or the offset before which none begins, and False."""
@@ -157,7 +155,6 @@ class MultipartDecoder:
             return NEED_DATA
         has_body = following != self._delimiter
         headers = self._parse_headers(begin, blank_line)
-        self._content_length = headers.get("Content-Length")
         self._begin = blank_line + 2 * has_body
         self._buffer.skip_to(self._begin)
         self._part_count += 1
@@ -187,13 +184,11 @@ class MultipartDecoder:
 
     def _read_body(self) -> Event | NeedData:
         end, is_found = self._find_delimiter()
-        size = self._check_size(end, "max_part_bytes")
+        self._check_size(end, "max_part_bytes")
         if end > self._buffer.position:
             return PartData(self._buffer.take(end))
         if not is_found or not self._pass_delimiter(end):
             return NEED_DATA
-        if self._content_length not in (None, str(size)):
-            raise MultipartError("A part's Content-Length is not its length", end)
         return PartEnd()
 
     def _skip_epilogue(self) -> Event | NeedData:

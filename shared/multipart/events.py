@@ -49,7 +49,7 @@ class PartData:
 
 @dataclass(frozen=True, slots=True)
 class PartEnd:
-    """The part is complete: the delimiter after it was seen, and it is as long as its Content-Length, if any, says."""
+    """The part is complete: the delimiter after it was seen, whatever its Content-Length says."""
 
 
 @dataclass(frozen=True, slots=True)

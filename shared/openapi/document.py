@@ -14,7 +14,7 @@ from shared.openapi.parameters import (
     path_parameters,
     representation_parameters,
 )
-from shared.openapi.resources import RANGES, RESOURCES, Resource
+from shared.openapi.resources import RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
 from shared.version import VERSION
@@ -22,25 +22,27 @@ from shared.web.content_negotiation import Offer
 from shared.web.http_function import HttpFunction
 from shared.web.offers import DICOM
 from shared.web.permissions import NOTHING, ROLES, SCOPES, Permission, permitting
+from shared.web.problem_document import PROBLEM
 
-_PROBLEM: Final = "application/problem+json"
 _SCHEME: Final = "token"
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form that generators recognize
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 def document(
-    api_version: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
+    api_name: str, base_url: str, functions: Iterable[HttpFunction], summaries: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
-    """The document of a version of the API, as plain values.
+    """The document of a version of the API, as plain values, its paths under the name of API_NAMES that was asked for.
 
     `base_url` is the service's, without version; `summaries` say in a sentence what each function does, by its name.
     From the settings the document takes whether clients sign in, and the limits.
     """
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Parameter] = {}
-    for function in sorted(functions, key=lambda function: function.name):
-        path = re.sub(r"\{\*", "{", "/" + function.route.replace("{version}", api_version))
+    described = (function for function in functions if function.answers in RESOURCES)
+    for function in sorted(described, key=lambda function: function.name):
+        route = function.route.replace("{version}", api_name).removeprefix("/")
+        path = "/" + route.replace("{*", "{")
         for method, operation in _operations(function, summaries[function.name], settings):
             operation["parameters"] = [_reference(parameter, parameters) for parameter in operation["parameters"]]
             paths.setdefault(path, {})[method] = operation
@@ -91,7 +93,7 @@ def _permitting(needed: Permission) -> list[str]:
 
 
 def _path_parameters(route: str, settings: Settings) -> list[Parameter]:
-    if route.endswith("{version}/{*path}"):
+    if route == "{*path}":
         return [RESOURCE_PATH]
     known = path_parameters(settings)
     return [known[name] for name in re.findall(r"\{\*?(\w+)\}", route) if name != "version"]
@@ -100,7 +102,7 @@ def _path_parameters(route: str, settings: Settings) -> list[Parameter]:
 def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict[str, Any]:
     tables = [resource.statuses, *([statuses.SIGN_IN] if asks_sign_in else [])]
     responses = {}
-    for status in sorted(set().union(*tables) - (RANGES if is_head else set())):
+    for status in sorted(set().union(*tables) - (resource.range_statuses if is_head else set())):
         when = "; or ".join(table[status] for table in tables if status in table)
         response: dict[str, Any] = {"description": when[0].upper() + when[1:] + "."}
         if headers := _headers(resource, status):
@@ -113,7 +115,7 @@ def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict
 
 def _content(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     if status >= HTTPStatus.BAD_REQUEST and status not in resource.bodies:
-        return {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {name: _media_type(name, resource.schema) for name in resource.media_types}
 
 
@@ -128,7 +130,7 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
         HTTPStatus.FORBIDDEN: ["WWW-Authenticate"],
         HTTPStatus.NOT_MODIFIED: ["ETag"],
-        HTTPStatus.PARTIAL_CONTENT: ["Content-Range"],
+        HTTPStatus.PARTIAL_CONTENT: ["Content-Range" if resource.range_statuses else "Warning"],
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ["Content-Range"],
     }.get(status, [])
     if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:
@@ -162,8 +164,9 @@ def _security_scheme() -> dict[str, Any]:
 
 def _about(settings: Settings) -> str:
     return (
-        "Store, retrieve, search and delete DICOM instances (PS3.18). Paths match in any case. A path or a method "
-        "that is not here is 404 without a body. Searches also take attributes that are not listed here, by keyword or "
-        "tag: within a study to match them, anywhere with an empty value to have them returned. "
+        "Store, retrieve, search and delete DICOM instances (PS3.18). Paths match in any case. Another path is 404, "
+        "another method 405. Clients of 2021 find v1 also under v1.0-prerelease, and under no version at all. Searches "
+        "also take attributes that are not listed here, by keyword or tag: within a study to match them, anywhere with "
+        "an empty value to have them returned. "
         f"The query string has at most {settings.max_query_length} characters."
     )

@@ -44,7 +44,7 @@ RESOURCE_PATH: Final[Parameter] = {
     "name": "path",
     "in": "path",
     "required": True,
-    "description": "Any other path of this document, after the version; its slashes are not encoded.",
+    "description": "Any path of this document; its slashes are not encoded.",
     "schema": {"type": "string", "minLength": 1},
 }
 

@@ -28,14 +28,13 @@ from shared.web.offers import (
     METADATA,
     STORE_RESPONSE,
     bulk_value_offers,
+    bulk_values_offers,
     instance_offers,
     rendered_offers,
     several_offers,
 )
 
-RANGES: Final = frozenset({HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
-"""The statuses of ranges, which only GET has (RFC 9110 14.2)."""
-
+_RANGES: Final = frozenset({HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _TAGS: Final = frozenset({HTTPStatus.NOT_MODIFIED})
 _SHOWN_AS_THEY_ARE: Final = (*DOCUMENTS.values(), *(name for name in FRAME_MEDIA_TYPES if name.startswith("video/")))
 
@@ -60,6 +59,11 @@ class Resource:
     parameters: Callable[[Settings], Sequence[Parameter]] = _no_parameters
     is_negotiated: bool = True
 
+    @property
+    def range_statuses(self) -> frozenset[HTTPStatus]:
+        """The statuses of ranges, which only GET has (RFC 9110 14.2); none where there are no ranges."""
+        return _RANGES if HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE in self.statuses else frozenset()
+
 
 def _media_types(offers: Iterable[Offer]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(media_type_of, offers)))
@@ -73,10 +77,13 @@ def _retrieved(
     without: frozenset[HTTPStatus] = frozenset(),
     is_negotiated: bool = True,
 ) -> Resource:
-    headers = (*(() if without >= _TAGS else ETAG_HEADERS), *(() if without >= RANGES else RANGE_HEADERS))
+    has_ranges = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE not in without
+    headers = (*(() if without >= _TAGS else ETAG_HEADERS), *(RANGE_HEADERS if has_ranges else ()))
+    partial = statuses.RANGE_IS_SENT if has_ranges else statuses.SOME_ARE_SENT
+    table = {**statuses.RETRIEVE, HTTPStatus.PARTIAL_CONTENT: partial}
     return Resource(
         tag="Retrieve",
-        statuses={status: when for status, when in statuses.RETRIEVE.items() if status not in without},
+        statuses={status: when for status, when in table.items() if status not in without},
         media_types=_media_types(offers),
         schema=schema,
         parameters=lambda _settings: [*parameters, *headers],
@@ -121,8 +128,11 @@ _STORE: Final = Resource(
     schema="StoreInstancesResponse",
     bodies=frozenset({HTTPStatus.CONFLICT}),
 )
-_SEVERAL: Final = _retrieved(several_offers(frozenset({EXPLICIT_VR_LITTLE_ENDIAN})), without=_TAGS | RANGES)
-_METADATA: Final = _retrieved(METADATA, schema="DataSets", without=RANGES)
+_STREAMED: Final = _TAGS | {HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+_UNCOMPRESSED: Final = frozenset({EXPLICIT_VR_LITTLE_ENDIAN})
+_SEVERAL: Final = _retrieved(several_offers(_UNCOMPRESSED), without=_STREAMED)
+_FRAMES: Final = tuple(Offer(name, True) for name in FRAME_MEDIA_TYPES)
+_METADATA: Final = _retrieved(METADATA, schema="DataSets", without=_RANGES)
 _RENDERED: Final = _retrieved(
     [offer for shown in (None, *_SHOWN_AS_THEY_ARE) for offer in rendered_offers(shown)], rendering_parameters()
 )
@@ -138,6 +148,9 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
         Answers.BULK_VALUE: _retrieved(
             [offer for name in (*FRAME_MEDIA_TYPES, "*/*") for offer in bulk_value_offers(name)]
         ),
+        Answers.BULK_VALUES: _retrieved(bulk_values_offers(_UNCOMPRESSED), without=_STREAMED),
+        Answers.INSTANCE_PIXEL_DATA: _retrieved(_FRAMES, without=_TAGS | _RANGES),
+        Answers.PIXEL_DATA: _retrieved(_FRAMES, without=_STREAMED),
         Answers.RENDERED: _RENDERED,
         Answers.THUMBNAIL: _retrieved(rendered_offers(None), rendering_parameters()),
         Answers.URI_SERVICE: _retrieved(

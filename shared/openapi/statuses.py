@@ -26,22 +26,26 @@ STORE: Final[Statuses] = MappingProxyType(
         HTTPStatus.OK: "all instances are stored: durable, retrievable and found by searches",
         HTTPStatus.ACCEPTED: "some failed, or some are stored with warnings",
         HTTPStatus.NO_CONTENT: "the request holds no instance",
-        HTTPStatus.BAD_REQUEST: "the body is not multipart, or is cut short: nothing of the cut part is stored; or a "
-        "UID in the path is not valid",
+        HTTPStatus.BAD_REQUEST: "the body is not multipart or not gzip as it says, or is cut short: nothing of the cut "
+        "part is stored; or a UID in the path is not valid",
         HTTPStatus.NOT_ACCEPTABLE: "the response is asked for in another form",
         HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
         HTTPStatus.CONFLICT: "no instance was stored; the body says why, for each",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body, a part or the number of parts is over its limit",
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is missing or not supported",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type or Content-Encoding is missing or not supported, or that "
+        "of all parts is not",
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the service is busy with other uploads; with "
         "Retry-After",
     }
 )
 
+RANGE_IS_SENT: Final = "the requested range is sent"
+SOME_ARE_SENT: Final = "the instances that can be sent as asked, and a Warning says what is left out"
+
 RETRIEVE: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "the resource is sent",
-        HTTPStatus.PARTIAL_CONTENT: "the requested range is sent",
+        HTTPStatus.PARTIAL_CONTENT: f"{RANGE_IS_SENT}; or, of a study or series, {SOME_ARE_SENT}",
         HTTPStatus.NOT_MODIFIED: "the client has it",
         HTTPStatus.BAD_REQUEST: "a UID, a frame list or a parameter is not valid, or a header or the query string is "
         "too long",

@@ -19,7 +19,18 @@ from shared.archive.terms import (
 )
 from shared.dicom.attributes import MatchingKey
 from shared.dicom.comparable_values import words_of
-from shared.search.matching import AnyOf, EachOf, Either, Matcher, NameGroups, Range, ValueMatcher, Wildcard, Words
+from shared.search.matching import (
+    AnyOf,
+    ComponentWords,
+    EachOf,
+    Either,
+    Matcher,
+    NameGroups,
+    Range,
+    ValueMatcher,
+    Wildcard,
+    Words,
+)
 
 _EVERYTHING: Final = "^"  # the list that holds all others of an attribute
 
@@ -91,7 +102,7 @@ def _parts(vr: str, matcher: ValueMatcher) -> Iterator[tuple[list[str], Span | N
             is_whole = vr != "PN" or len(prefix) >= LONG_NAME_LENGTH
             beginning = prefix if is_whole else next(iter(words_of(prefix)), "")
             yield [f"^{_kept(beginning)}"], Span(prefix, prefix) if prefix else None
-        case Words():
+        case Words() | ComponentWords():
             yield [f"^{_kept(max(matcher.beginnings, key=len))}"], None
 
 

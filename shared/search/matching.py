@@ -9,9 +9,16 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Union
 
-from shared.dicom.comparable_values import PERSON_NAME_GROUPS, comparable, comparable_values, words_of
+from shared.dicom.comparable_values import (
+    MAX_NAME_LENGTH,
+    PERSON_NAME_GROUPS,
+    comparable,
+    comparable_values,
+    words_of,
+)
 from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem
 
 
@@ -73,6 +80,27 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentWords:
+    """Fuzzy matching by component: each of the words of one begins some word of the same component of a name."""
+
+    components: tuple[tuple[str, ...], ...]
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """All the words."""
+        return tuple(beginning for component in self.components for beginning in component)
+
+    def matches(self, form: str) -> bool:
+        """Whether the components of a comparable name have these words."""
+        there = [words_of(component) for component in form[:MAX_NAME_LENGTH].split("^")]
+        return all(
+            any(word.startswith(beginning) for word in words)
+            for beginnings, words in zip_longest(self.components, there[: len(self.components)], fillvalue=())
+            for beginning in beginnings
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Either:
     """At least one of the `matchers` matches: a list whose members may be patterns."""
 
@@ -102,7 +130,7 @@ class Empty:
     """Empty value matching (PS3.4 C.2.2.2): the attribute is absent, or has no value."""
 
 
-ValueMatcher = AnyOf | Range | Wildcard | Words | Either
+ValueMatcher = AnyOf | Range | Wildcard | Words | ComponentWords | Either
 
 
 @dataclass(frozen=True, slots=True)

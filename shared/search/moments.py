@@ -1,4 +1,4 @@
-"""Range matching of a date and its time together (PS3.4 C.2.2.2.5)."""
+"""Range matching of times, alone and together with their dates (PS3.4 C.2.2.2.5)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from typing import Any
 
 from shared.dicom.attributes import DATES_WITH_TIMES, Level, MatchingKey
 from shared.dicom.comparable_values import comparable_values
-from shared.errors import BadRequest
-from shared.search.matching import Matcher, Range
+from shared.search.matching import ByVR, EachOf, Either, Matcher, Range, ValueMatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ def combined_ranges(
 ) -> dict[Level, tuple[Moments, ...]]:
     """The dates and times that are both `asked` for as ranges, as ranges of moments, for each level.
 
-    Raises BadRequest for a range that ends before it begins.
+    Those that would end before they begin are left out: of one day, from an hour to an earlier one, say.
     """
     ranges = {
         key.path[0]: (key.level, matcher)
@@ -44,7 +43,20 @@ def combined_ranges(
             # An open end of the range of dates stays open, whatever the time says.
             first = dates.first and dates.first + (times.first or "000000.000000")
             last = dates.last and dates.last + (times.last or "235959.999999")
-            if first and last and first > last:
-                raise BadRequest(f"The range of the parameters {date_tag} and {time_tag} ends before it begins.")
-            found[level] += (Moments(date_tag, time_tag, Range(first, last)),)
+            if not (first and last and first > last):
+                found[level] += (Moments(date_tag, time_tag, Range(first, last)),)
     return found
+
+
+def spanning_midnight(times: Matcher) -> Matcher:
+    """What matches times, where a range may end at an earlier time than it begins: on the next day."""
+    match times:
+        case Range(first, last) if "" < last < first:
+            return Either((Range(first, ""), Range("", last)))
+        case EachOf(matchers):
+            spanning = (spanning_midnight(one) for one in matchers)
+            return EachOf(tuple(one for one in spanning if isinstance(one, ValueMatcher)))
+        case ByVR(matchers) if "TM" in matchers:
+            spanned = spanning_midnight(matchers["TM"])
+            return ByVR({**matchers, "TM": spanned}) if isinstance(spanned, ValueMatcher | EachOf) else times
+    return times

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
-from shared.search.matching import AnyOf, Matcher, Range, Requirements
-from shared.search.moments import Moments, combined_ranges
-from shared.search.query_names import path_of
+from shared.search.matching import AnyOf, EachOf, Matcher, Range, Requirements, ValueMatcher
+from shared.search.moments import Moments, combined_ranges, spanning_midnight
+from shared.search.query_names import name_in_its_case, path_of
 from shared.search.query_values import MatchingOptions, matcher_of
 from shared.settings import Settings
 
@@ -19,6 +19,7 @@ CONTROLS: Final = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "mu
 FUZZY: Final = ("PatientName", "ReferringPhysicianName")
 _NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
 _STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
+_SERIES: Final = KEY_BY_PATH[(BY_KEYWORD["SeriesInstanceUID"].tag,)]
 _UNMATCHED_VRS: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN")
 
 
@@ -59,8 +60,15 @@ class _Parameters:
     attributes: Sequence[_Attribute]
 
 
-def parse_search(query_string: str, level: Level, settings: Settings, *, is_within_study: bool = False) -> SearchQuery:
-    """Parse the query of a search for resources of `level`.
+def parse_search(
+    query_string: str,
+    level: Level,
+    settings: Settings,
+    *,
+    is_within_study: bool = False,
+    series_instance_uid: str | None = None,
+) -> SearchQuery:
+    """Parse the query of a search for resources of `level`, of the series `series_instance_uid` if there is one.
 
     Within one study, which the path or the query names, any attribute may be matched; elsewhere only those of
     SEARCHABLE. Raises BadRequest, naming the parameter and what it may be, for one that is unknown, belongs to a lower
@@ -75,10 +83,14 @@ def parse_search(query_string: str, level: Level, settings: Settings, *, is_with
     is_within_study |= _is_of_studies(given.attributes, options)
     asked = _asked(given.attributes, level, is_within_study)
     matchers = _matchers(asked, options)
+    if series_instance_uid is not None:
+        named, also = AnyOf(frozenset({series_instance_uid})), matchers.get(_SERIES)
+        matchers[_SERIES] = EachOf((named, also)) if isinstance(also, ValueMatcher) else named
     moments = combined_ranges(matchers, asked)
     # The times of combined ranges are not matched separately; the dates are, as the archive is searched by them.
     combined = {found.time_tag for several in moments.values() for found in several}
     alone = {key: matcher for key, matcher in matchers.items() if key.path[0] not in combined}
+    alone |= {key: spanning_midnight(matcher) for key, matcher in alone.items() if key.vr in ("TM", "")}
     _check_ranges(alone)
     return SearchQuery(
         level=level,
@@ -149,8 +161,15 @@ def _key(name: str, path: tuple[str, ...] | None, level: Level, is_within_study:
     if key is None or key.level > level:
         allowed = ", ".join(sorted(known.keyword for known in SEARCHABLE if known.level <= level))
         shown = name if _NAME.fullmatch(name) else "the given name"
-        raise BadRequest(f"Unknown parameter: {shown} is not searchable here. Searchable are: {allowed}.")
+        raise BadRequest(
+            f"Unknown parameter: {shown} is not searchable here.{_suggestion(name)} Searchable are: {allowed}."
+        )
     return key
+
+
+def _suggestion(name: str) -> str:
+    meant = name_in_its_case(name)
+    return f" Did you mean {meant}?" if meant else ""
 
 
 def _matchers(asked: Mapping[MatchingKey, Sequence[str]], options: MatchingOptions) -> dict[MatchingKey, Matcher]:
@@ -190,7 +209,10 @@ def _include_tags(fields: Iterable[str]) -> frozenset[str]:
             continue
         path = path_of(name)
         if path is None:
-            raise BadRequest("The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all.")
+            raise BadRequest(
+                "The parameter includefield must be an attribute's keyword, its tag as 8 digits, or all."
+                f"{_suggestion(name)}"
+            )
         tags.add(path[0])
     return frozenset(tags)
 

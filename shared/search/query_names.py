@@ -19,6 +19,17 @@ def path_of(name: str) -> tuple[str, ...] | None:
     return None if None in tags else tuple(tag for tag in tags if tag is not None)
 
 
+def name_in_its_case(name: str) -> str | None:
+    """The name as it is written, of one whose keywords are in another case; None where it is no such name."""
+    from shared.dicom.data_dictionary import keyword_in_its_case  # pydicom, only needed for what is refused
+
+    parts = name.split(".")
+    if len(parts) > _MAX_PATH_LENGTH or path_of(name) is not None:
+        return None
+    meant = [part if _TAG.fullmatch(part) else keyword_in_its_case(part) for part in parts]
+    return None if None in meant else ".".join(part for part in meant if part is not None)
+
+
 def _tag(name: str) -> str | None:
     if known := BY_KEYWORD.get(name):
         return known.tag

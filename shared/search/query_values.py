@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.dicom.comparable_values import (
+    MAX_NAME_LENGTH,
     NUMBER_VRS,
     PERSON_NAME_GROUPS,
     comparable,
@@ -19,6 +20,7 @@ from shared.errors import BadRequest
 from shared.search.matching import (
     AnyOf,
     ByVR,
+    ComponentWords,
     EachOf,
     Either,
     Empty,
@@ -138,8 +140,11 @@ def _matcher(keyword: str, vr: str, value: str, is_fuzzy: bool) -> Matcher | Non
             raise BadRequest(f"The parameter {keyword} has more than {len(PERSON_NAME_GROUPS)} component groups.")
         return NameGroups(tuple(groups)) if any(groups) else None
     if is_fuzzy and not re.search(r"[*?]", value):
-        words = words_of(comparable(vr, value))
-        return Words(tuple(words)) if words else None
+        form = comparable(vr, value)[:MAX_NAME_LENGTH]
+        components = [tuple(words_of(component)) for component in form.split("^")]
+        if not any(components):
+            return None
+        return ComponentWords(tuple(components)) if "^" in value else Words(components[0])
     return _text(keyword, vr, value)
 
 

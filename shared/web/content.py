@@ -39,9 +39,13 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Contents to be sent as the parts of one message. The first step raises NotFound or NotAcceptable."""
+    """Contents to be sent as the parts of one message. The first step raises NotFound or NotAcceptable.
+
+    `left_out` says, where that is known beforehand, what of the resource the client does not accept, or cannot be sent.
+    """
 
     contents: AsyncIterator[Content]
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

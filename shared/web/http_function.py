@@ -7,7 +7,7 @@ from shared.web.permissions import Permission
 
 
 class Answers(Enum):
-    """What a function answers with, in the words of the OpenAPI document: a key of `shared/openapi/resources.py`."""
+    """What a function answers with; all but OTHER_PATHS are keys of `shared/openapi/resources.py`."""
 
     STORE = auto()
     INSTANCE = auto()
@@ -15,6 +15,9 @@ class Answers(Enum):
     METADATA = auto()
     FRAMES = auto()
     BULK_VALUE = auto()
+    BULK_VALUES = auto()
+    INSTANCE_PIXEL_DATA = auto()
+    PIXEL_DATA = auto()
     RENDERED = auto()
     THUMBNAIL = auto()
     URI_SERVICE = auto()
@@ -27,6 +30,7 @@ class Answers(Enum):
     DESCRIPTION_JSON = auto()
     HEALTH = auto()
     LIVENESS = auto()
+    OTHER_PATHS = auto()
 
 
 @dataclass(frozen=True, slots=True)

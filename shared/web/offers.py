@@ -21,9 +21,11 @@ DICOM: Final = "application/dicom"
 ZIP: Final = "application/zip"
 DICOM_XML: Final = "application/dicom+xml"
 
-STORE_RESPONSE: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
+_JSON: Final = (Offer("application/dicom+json", False), Offer("application/json", False))
 
-METADATA: Final = (*STORE_RESPONSE, Offer(DICOM_XML, True))
+STORE_RESPONSE: Final = (*_JSON, Offer(DICOM_XML, False))
+
+METADATA: Final = (*_JSON, Offer(DICOM_XML, True))
 """Offers of metadata: an array of all instances, or a part for each."""
 
 DOCUMENTS: Final = {
@@ -46,9 +48,18 @@ def instance_offers(transfer_syntax_uid: str) -> list[Offer]:
 
 
 def several_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
-    """The offers of a study or series whose instances are stored in these transfer syntaxes."""
-    transcoded = (Offer(DICOM, True, frozenset({uid})) for uid in _transcoded(transfer_syntax_uids))
-    return [Offer(DICOM, True, transfer_syntax_uids), *transcoded, Offer(ZIP, False)]
+    """The offers of a study or series whose instances are stored in these transfer syntaxes.
+
+    Of those that are offered in one transfer syntax, `is_available_in` says which can be sent.
+    """
+    uids = dict.fromkeys([*_transcoded(transfer_syntax_uids), *sorted(transfer_syntax_uids)])
+    in_one = [Offer(DICOM, True, frozenset({uid})) for uid in uids if transfer_syntax_uids != {uid}]
+    return [Offer(DICOM, True, transfer_syntax_uids), *in_one, Offer(ZIP, False)]
+
+
+def is_available_in(transfer_syntax_uid: str, stored_uid: str) -> bool:
+    """Whether instances stored in a transfer syntax can be sent in another, as far as that alone decides."""
+    return transfer_syntax_uid == stored_uid or (transfer_syntax_uid in ENCODABLE and stored_uid in DECODABLE)
 
 
 def frame_offers(transfer_syntax_uid: str, *, are_several: bool) -> list[Offer]:
@@ -75,6 +86,27 @@ def bulk_value_offers(media_type: str) -> list[Offer]:
     ]
 
 
+def bulk_values_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
+    """The offers of all bulk values of instances whose frames are stored in these transfer syntaxes."""
+    return [
+        Offer(OCTET_STREAM, True, uids)
+        for uids in dict.fromkeys((transfer_syntax_uids, frozenset({EXPLICIT_VR_LITTLE_ENDIAN})))
+    ]
+
+
+def pixel_data_offers(transfer_syntax_uids: frozenset[str]) -> list[Offer]:
+    """The offers of all frames of instances whose frames are stored in these transfer syntaxes."""
+    is_one = len(transfer_syntax_uids) == 1
+    first = transfer_syntax_uids if is_one else ()
+    uids = dict.fromkeys([*first, *_transcoded(transfer_syntax_uids), *sorted(transfer_syntax_uids)])
+    in_one = [
+        Offer(media_type, True, frozenset({uid}))
+        for uid in uids
+        for media_type in dict.fromkeys((frame_media_type(uid), OCTET_STREAM))
+    ]
+    return in_one if is_one else [Offer(OCTET_STREAM, True, transfer_syntax_uids), *in_one]
+
+
 def rendered_offers(media_type: str | None) -> list[Offer]:
     """The offers of a rendered resource: pictures or, for a document or a video, its `media_type`.
 
@@ -92,9 +124,7 @@ def uri_offers(transfer_syntax_uid: str, media_type: str | None, *, is_rendered:
 
 
 def _transcoded(transfer_syntax_uids: frozenset[str]) -> Iterator[str]:
-    """The transfer syntaxes that instances stored in these can all be sent in, except one that all are stored in."""
+    """The transfer syntaxes that some instances stored in these can be sent in, except one that all are stored in."""
     for uid in ENCODABLE:
-        if transfer_syntax_uids != {uid} and all(
-            stored in DECODABLE or stored == uid for stored in transfer_syntax_uids
-        ):
+        if transfer_syntax_uids != {uid} and any(is_available_in(uid, stored) for stored in transfer_syntax_uids):
             yield uid

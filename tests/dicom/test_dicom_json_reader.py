@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.dicom import dicom_json_reader
-from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem, read_attributes
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem, bulk_data_uris, read_attributes
 from shared.dicom.dicom_json_text import dumps, json_texts
 
 values = st.one_of(
@@ -45,7 +45,7 @@ def whole_of(attribute: LongAttribute) -> dict[str, Any]:
 
 
 @given(data_sets, st.integers(1, 200), st.sampled_from([60, 100, 300, 10**6]))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_what_is_read_is_what_is_there_and_can_be_written_again(
     data_set: dict[str, Any], size: int, piece_characters: int
 ) -> None:
@@ -56,6 +56,8 @@ def test_what_is_read_is_what_is_there_and_can_be_written_again(
         assert b"".join(json_texts(read_attributes(pieces_of(text, size)))) == text
         for tag, _ in read_attributes(pieces_of(text, size)):  # nothing of long ones is read
             assert tag in data_set
+        uris = list(bulk_data_uris(read_attributes(pieces_of(text, size))))
+        assert uris == ["bulkdata/7FE00010"] * text.count(b'"BulkDataURI":"')
 
 
 def groups(count: int) -> bytes:

@@ -102,11 +102,25 @@ def test_a_body_of_rubbish_is_a_conflict(service: httpx.Client) -> None:
 
 
 def test_a_part_of_another_type_fails_alone(service: httpx.Client) -> None:
-    response = store(service, multipart([part10(dataset())], part_type="image/jpeg"))
-    assert response.status_code == 409
+    image, other = dataset(), dataset()
+    parts = multipart([part10(image)])[: -len(b"--tutorial--\r\n")]
+    response = store(service, parts + multipart([part10(other)], part_type="image/jpeg"))
+    assert response.status_code == 202
     ((reason, comment),) = failures(response)
     assert reason == 272
     assert "application/dicom" in comment
+    assert service.get(path_of(image)).status_code == 200
+    assert service.get(path_of(other)).status_code == 404
+
+
+@pytest.mark.parametrize("part_type", ["image/jpeg", "application/dicom+json", "text/plain; charset=utf-8"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_parts_that_are_all_of_another_type_are_refused(service: httpx.Client, part_type: str, count: int) -> None:
+    images = [dataset() for _ in range(count)]
+    response = store(service, multipart(map(part10, images), part_type=part_type))
+    assert response.status_code == 415
+    assert "application/dicom" in problem(response)
+    assert {service.get(path_of(image)).status_code for image in images} == {404}
 
 
 def test_an_instance_of_another_study_fails(service: httpx.Client) -> None:
@@ -236,7 +250,9 @@ def test_hostile_search_values_find_nothing_they_should_not(service: httpx.Clien
 @pytest.mark.parametrize(
     ("frames", "status", "said"),
     [
-        ("0", 404, "frames 1 to 1"),
+        ("0", 400, "frame list"),
+        ("00", 400, "frame list"),
+        ("1,0", 400, "frame list"),
         ("2", 404, "frames 1 to 1"),
         ("1,2", 404, "frames 1 to 1"),
         ("-1", 400, "frame list"),
@@ -250,9 +266,14 @@ def test_hostile_search_values_find_nothing_they_should_not(service: httpx.Clien
 def test_frames_that_do_not_exist(service: httpx.Client, frames: str, status: int, said: str) -> None:
     image = dataset()
     store(service, part10(image), "application/dicom")
-    response = service.get(f"{path_of(image)}/frames/{frames}")
-    assert response.status_code == status
-    assert said in problem(response)
+    for resource in ("", "/rendered", "/thumbnail"):
+        response = service.get(f"{path_of(image)}/frames/{frames}{resource}")
+        assert response.status_code == status
+        assert said in problem(response)
+        # What is not a frame number is that of any instance.
+        other = service.get(f"{path_of(dataset())}/frames/{frames}{resource}")
+        assert other.status_code == status
+        assert (said if status == 400 else "no such instance") in problem(other)
 
 
 def test_an_instance_without_pixel_data_has_no_frames(service: httpx.Client) -> None:

@@ -20,7 +20,7 @@ CONNECTIONS = 12
 
 # Documented statuses, of stores and of the others. 503 is not among them: storage is up.
 STORE_STATUSES = {200, 202, 204, 400, 409, 413, 415}
-RESOURCE_STATUSES = {200, 204, 400, 404, 406}
+RESOURCE_STATUSES = {200, 204, 400, 404, 405, 406}
 REASONS = {272, 43264, 43265, 45070}
 
 # How much memory the process may hold beyond what its first requests took.
@@ -98,7 +98,7 @@ def check_resource(request: ResourceRequest, response: httpx.Response) -> None:
         assert response.content
         if "json" in content_type:
             assert isinstance(response.json(), list)
-    elif response.status_code != 404 or response.content:  # the host's answer has no body where no route fits
+    else:
         check_problem(response)
 
 

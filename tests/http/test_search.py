@@ -134,6 +134,49 @@ def test_instances(service: httpx.Client, path: str, parameters: dict[str, str],
     assert sorted(uids(found, "00080018")) == sorted(INSTANCES[number] for number in instances)
 
 
+@pytest.mark.parametrize(
+    ("series", "parameters", "instances"),
+    [
+        (0, {}, {0, 1}),
+        (0, {"InstanceNumber": "1"}, {1}),
+        (0, {"PatientID": PATIENT, "limit": "1", "offset": "1"}, {1}),
+        (0, {"StudyInstanceUID": STUDIES[0]}, {0, 1}),
+        (0, {"StudyInstanceUID": STUDIES[1]}, set()),
+        (0, {"SeriesInstanceUID": SERIES[0]}, {0, 1}),
+        (0, {"SeriesInstanceUID": f"{SERIES[1]},{SERIES[0]}"}, {0, 1}),
+        (0, {"SeriesInstanceUID": SERIES[1]}, set()),
+        (0, {"0020000E": SERIES[1]}, set()),
+        (0, {"SeriesInstanceUID": "*"}, {0, 1}),
+        (3, {"Modality": "MR"}, {4}),
+        (3, {"Modality": "CT"}, set()),
+    ],
+)
+def test_instances_of_a_series_of_any_study(
+    service: httpx.Client, series: int, parameters: dict[str, str], instances: set[int]
+) -> None:
+    found = search(service, f"/series/{SERIES[series]}/instances", **parameters)
+    assert set(uids(found, "00080018")) == {INSTANCES[instance] for instance in instances}
+
+
+def test_a_series_in_the_path_is_a_uid(service: httpx.Client) -> None:
+    assert "series UID" in service.get("/series/1..2/instances").json()["detail"]
+    assert service.get(f"/series/{STUDIES[0]}/instances").status_code == 204
+
+
+def test_a_warning_names_its_host_as_dotnet_reads_it(service: httpx.Client) -> None:
+    for path in (
+        "/studies",
+        "/series",
+        "/instances",
+        f"/series/{SERIES[0]}/instances",
+        f"/studies/{STUDIES[0]}/series",
+    ):
+        (warning,) = service.get(path, params={"limit": "1"}).headers.get_list("Warning")
+        code, agent, text = warning.split(" ", 2)
+        assert (code, agent.rpartition(":")[::2]) == ("299", ("localhost", str(service.base_url.port)))
+        assert text == '"There are more results than the limit; ask for the next offset"'
+
+
 def test_pages_add_up_and_say_when_there_is_more(service: httpx.Client) -> None:
     pages: list[dict[str, Any]] = []
     for offset in range(4):

@@ -1,6 +1,8 @@
 """Store on the wire: the bodies that real clients send, and the answers."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -94,8 +96,9 @@ def test_a_preamble_is_not_kept(service: httpx.Client) -> None:
         ("application/json", 200),
         ("*/*", 200),
         ("", 200),
-        ("application/dicom+xml, application/dicom+json;q=0.5", 200),
-        ("application/dicom+xml", 406),
+        ("application/dicom+xml;q=0.5, application/dicom+json", 200),
+        ("application/dicom+xml", 200),
+        ('multipart/related; type="application/dicom+xml"', 406),
         ("text/html", 406),
     ],
 )
@@ -105,6 +108,35 @@ def test_the_response_is_refused_before_anything_is_stored(service: httpx.Client
     response = service.post("/studies", content=part10(image), headers=headers)
     assert response.status_code == status
     assert service.get(path_of(image)).status_code == (200 if status == 200 else 404)
+
+
+def read_native(attributes: ElementTree.Element) -> dict[str, Any]:
+    """The attributes of a Native DICOM Model (PS3.19 A.1) as the DICOM JSON Model has them."""
+    found = {}
+    for attribute in attributes.findall("{*}DicomAttribute"):
+        vr = attribute.get("vr")
+        values: list[Any] = [read_native(item) for item in attribute.findall("{*}Item")]
+        values += [int(value.text or "") if vr == "US" else value.text for value in attribute.findall("{*}Value")]
+        found[attribute.get("tag") or ""] = {"vr": vr, "Value": values} if values else {"vr": vr}
+    return found
+
+
+def test_the_response_in_xml_says_what_the_one_in_json_does(service: httpx.Client) -> None:
+    image = dataset()
+    part = PART + part10(image) + b"\r\n"
+    body = part + PART + b"nothing\r\n" + part + b"--b--"
+    headers = {"Content-Type": "multipart/related; boundary=b"}
+    answers = []
+    for media_type in ("application/dicom+xml", "application/dicom+json"):
+        service.delete(path_of(image))
+        response = service.post("/studies", content=body, headers={**headers, "Accept": media_type})
+        assert (response.status_code, response.headers["Content-Type"]) == (202, media_type)
+        answers.append(response)
+    root = ElementTree.fromstring(answers[0].content)  # noqa: S314 -- our own answer
+    assert root.tag == "{http://dicom.nema.org/PS3.19/models/NativeDICOM}NativeDicomModel"
+    assert read_native(root) == answers[1].json()
+    refused = service.post("/studies", content=body, headers={**headers, "Accept": "application/dicom+xml"})
+    assert (refused.status_code, refused.headers["Content-Type"]) == (409, "application/dicom+xml")
 
 
 def test_instances_of_several_studies_in_one_request(service: httpx.Client) -> None:

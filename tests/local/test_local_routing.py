@@ -100,6 +100,12 @@ def test_no_route_of_the_app_hides_another(functions: list[Function]) -> None:
     assert hidden(routes_of(functions)) == []
 
 
+def test_the_route_of_all_paths_is_tried_last(functions: list[Function]) -> None:
+    *others, last = routes_of(functions)
+    assert (last.function_name, last.template) == ("ZAnswerOtherPaths", "{*path}")
+    assert [route.function_name for route in others if route.template == "{*path}"] == ["AnswerPreflight"]
+
+
 @pytest.mark.parametrize(
     "template",
     [

@@ -122,7 +122,10 @@ def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
     together: list[Callable[[DataSet], bool]] = []
     for date, time in TIME_OF.items():
         if all((tag,) in keys and "-" in keys[(tag,)][1][0] for tag in (date, time)):
-            together.append(_moments(date, keys.pop((date,))[1][0], time, keys.pop((time,))[1][0]))
+            moments = _moments(date, keys[(date,)][1][0], time, keys[(time,)][1][0])
+            if moments is not None:
+                del keys[(date,)], keys[(time,)]
+                together.append(moments)
     found = ((path, _condition(query, key, texts)) for path, (key, texts) in keys.items())
     conditions = [(path, condition) for path, condition in found if condition is not None]
     return lambda data_set: _satisfies(data_set, conditions) and all(one(data_set) for one in together)
@@ -173,7 +176,11 @@ def _matches(vr: str, text: str, value: Any, is_fuzzy: bool) -> bool:
             return text == str(value)
         case "DA" | "TM" | "DT":
             asked, found = _asked(vr, text), _span(vr, str(value))
-            return asked is not None and found is not None and _lies_in(found[0], asked)
+            if asked is None or found is None:
+                return False
+            if vr == "TM" and asked[0] and asked[1] and asked[1] < asked[0]:  # over midnight
+                return _lies_in(found[0], (asked[0], None)) or _lies_in(found[0], (None, asked[1]))
+            return _lies_in(found[0], asked)
         case "DS" | "IS" | "US":
             try:
                 return Decimal(text) == Decimal(str(value))
@@ -240,14 +247,19 @@ def _span(vr: str, text: str) -> Span | None:
     return first, first + length - timedelta(microseconds=1)
 
 
-def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[DataSet], bool]:
-    """Ranges of a date and its time as one (C.2.2.2.5): from the first day's time to that of the last."""
+def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[DataSet], bool] | None:
+    """Ranges of a date and its time as one (C.2.2.2.5): from the first day's time to that of the last.
+
+    None where that ends before it begins.
+    """
     days, hours = _asked("DA", dates), _asked("TM", times)
     if days is None or hours is None:
         raise ValueError("an invalid range")
     midnight = datetime(2000, 1, 1, tzinfo=UTC)
     first = None if days[0] is None else (days[0], hours[0] or midnight)
     last = None if days[1] is None else (days[1], hours[1] or midnight + timedelta(1))
+    if first and last and last < first:
+        return None
 
     def holds(data_set: DataSet) -> bool:
         found = [_span("DA", value) for value in _values(data_set.get(date_tag))]
@@ -266,8 +278,21 @@ def _name_matches(text: str, value: str, is_fuzzy: bool) -> bool:
         )
     groups = [group for group in groups if plain_name(group)]
     if is_fuzzy and not re.search(r"[*?]", text):
-        return any(all(any(word.startswith(one) for word in _words(group)) for one in _words(text)) for group in groups)
+        if "^" in text:
+            return any(
+                all(_has_words(asked, there) for asked, there in zip(text.split("^"), _components(group), strict=False))
+                for group in groups
+            )
+        return any(_has_words(text, group) for group in groups)
     return any(_group_matches(text, group) for group in groups)
+
+
+def _components(group: str) -> list[str]:
+    return [*plain_name(group).split("^"), *[""] * 60]
+
+
+def _has_words(text: str, there: str) -> bool:
+    return all(any(word.startswith(one) for word in _words(there)) for one in _words(text))
 
 
 def _words(text: str) -> list[str]:

@@ -87,6 +87,11 @@ class Queries:
         if is_fuzzy and key.path in FUZZY and random.random() < 0.8:
             words = [word for word in re.split(r"[\s^=]+", self._value(key, level, target)) if word.strip("*?[]")]
             cut = [word[: random.randint(1, len(word))].replace("*", "").replace("?", "") for word in words]
+            if random.random() < 0.3:  # by component
+                components = (part.split(" ") for part in self._value(key, level, target).split("=")[0].split("^"))
+                kept = (" ".join(word[: random.randint(0, 3)] for word in words) for words in components)
+                asked = re.sub(r"[*?]", "", "^".join(kept))
+                return [asked if re.search(r"\w", asked) else "^x"]
             return [" ".join(random.sample(cut, random.randint(1, len(cut)))) if any(cut) else "x"]
         texts = [self._text(key, self._value(key, level, target))]
         if key.vr in ("UI", "CS"):
@@ -142,6 +147,8 @@ class Queries:
             first, last = "2024", "2027"
         elif vr == "DT" and "+" in first + last:
             last = "2027"
+        if vr == "TM" and random.random() < 0.15:  # maybe over midnight
+            first, last = last, first
         return random.choice(
             (value, value, f"{value}-", f"-{value}", f"{first}-{last}", f"{first}-{last}", f"{value}-{value}")
         )
@@ -156,8 +163,6 @@ class Queries:
         hours = [random.choice(("00", "1030", "103015.5", "1200", "2359")) for _ in range(2)]
         first, last = sorted((day, random.choice(("20260101", "20260201", "19700101", "20991231"))))
         days = random.choice((f"{first}-{last}", f"{first}-{last}", f"{day}-{day}", f"{day}-", f"-{day}"))
-        if days == f"{day}-{day}" or first == last:
-            hours.sort()
         return {date: [days], time: [random.choice((f"{hours[0]}-{hours[1]}", f"{hours[0]}-", f"-{hours[1]}"))]}
 
     def _pattern(self, value: str) -> str:

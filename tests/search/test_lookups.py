@@ -73,6 +73,7 @@ def beginnings(*names: str) -> tuple[str, ...]:
         ("PatientName=%3D山田*", "PatientName", ("^山田",), (Span("山田", "山田"),)),
         # words: by the longest
         ("PatientName=Jo+Smithson&fuzzymatching=true", "PatientName", ("^smithson",), ()),
+        ("PatientName=Jo^Smithson&fuzzymatching=true", "PatientName", ("^smithson",), ()),
         ("ReferringPhysicianName=Jo&fuzzymatching=true", "ReferringPhysicianName", ("^jo",), ()),
         # several values that all have to be there: by the most telling one
         ("StudyID=a*%5Cab&multiplevaluematching=true", "StudyID", ("=ab",), ()),
@@ -168,7 +169,13 @@ def test_how_much_is_examined(query_string: str, is_exact: bool, is_of_everythin
         ("Modality=C*,MR", ["ct", "mr"], ["mg"]),
         ("StudyDate=20260110-20260120", ["20260110", "20260120"], ["20260109", "20260121"]),
         ("StudyTime=1015-", ["101500.000000", "235959.999999"], ["101459.999999"]),
+        (
+            "StudyTime=2330-0029",
+            ["233000.000000", "000000.000000"],
+            ["232959.999999", "003000.000000", "120000.000000"],
+        ),
         ("PatientName=Jo+Do&fuzzymatching=true", ["doe^john"], ["doe", "joplin"]),
+        ("PatientName=Do^Jo&fuzzymatching=true", ["doe^john"], ["john^doe", "doe", "joplin"]),
         ("PatientName=Yamada%3D山田*", ["yamada"], ["山田", "yamadas"]),
         ("StudyID=a*%5Cab&multiplevaluematching=true", ["ab"], ["ac"]),
     ],

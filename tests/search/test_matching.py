@@ -4,6 +4,7 @@ import pytest
 
 from shared.search.matching import (
     AnyOf,
+    ComponentWords,
     EachOf,
     Either,
     Empty,
@@ -42,6 +43,12 @@ from shared.search.matching import (
         (Words(("joh", "do")), {"vr": "PN", "Value": [{"Alphabetic": "Doe^John"}]}, True),
         (Words(("ohn",)), {"vr": "PN", "Value": [{"Alphabetic": "Doe^John"}]}, False),
         (Words(("joh", "x")), {"vr": "PN", "Value": [{"Alphabetic": "Doe^John"}]}, False),
+        (ComponentWords((("do",), ("jo",))), {"vr": "PN", "Value": [{"Alphabetic": "Doe^John"}]}, True),
+        (ComponentWords((("jo",), ("do",))), {"vr": "PN", "Value": [{"Alphabetic": "Doe^John"}]}, False),
+        (ComponentWords((("do",),)), {"vr": "PN", "Value": [{"Alphabetic": "John^Doe"}]}, False),
+        (ComponentWords(((), ("ka", "jo"))), {"vr": "PN", "Value": [{"Alphabetic": "Doe-Smith^John Karl"}]}, True),
+        (ComponentWords((("do",), ("jo",))), {"vr": "PN", "Value": [{"Alphabetic": "Doe"}]}, False),
+        (ComponentWords((("yam",), (), ("x",))), {"vr": "PN", "Value": [{"Alphabetic": "Yamada^T^X"}]}, True),
         (Either((AnyOf({"mr"}), Wildcard("c*"))), {"vr": "CS", "Value": ["CT"]}, True),
         (Either((AnyOf({"mr"}), Wildcard("c*"))), {"vr": "CS", "Value": ["US"]}, False),
         (EachOf((AnyOf({"ct"}), AnyOf({"pt"}))), {"vr": "CS", "Value": ["PT", "MR", "CT"]}, True),

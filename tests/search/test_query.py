@@ -7,6 +7,7 @@ from shared.dicom.attributes import BY_KEYWORD, TAG, Level
 from shared.errors import BadRequest
 from shared.search.matching import (
     AnyOf,
+    ComponentWords,
     EachOf,
     Either,
     Empty,
@@ -68,10 +69,28 @@ def predicates(query_string: str, level: Level = Level.INSTANCE) -> dict[str, Ma
         ("PatientName=Yamada%3D山田*", {"PatientName": NameGroups((AnyOf({"yamada"}), Wildcard("山田*")))}),
         ("PatientName=%3D%3Dや*", {"PatientName": NameGroups((None, None, Wildcard("や*")))}),
         ("PatientName=Jo+Do&fuzzymatching=true", {"PatientName": Words(("jo", "do"))}),
+        ("PatientName=Do^Jo+K&fuzzymatching=true", {"PatientName": ComponentWords((("do",), ("jo", "k")))}),
+        ("PatientName=^Jo&fuzzymatching=true", {"PatientName": ComponentWords(((), ("jo",)))}),
+        ("PatientName=Do^&fuzzymatching=true", {"PatientName": ComponentWords((("do",),))}),
         ("PatientName=*Jo*&fuzzymatching=true", {"PatientName": Wildcard("*jo*")}),
         ("PatientName=^&fuzzymatching=true", {}),
         ("PatientID=Jo&fuzzymatching=true", {"PatientID": AnyOf({"jo"})}),
         ("StudyTime=1000-12", {"StudyTime": Range("100000.000000", "125959.999999")}),
+        ("StudyTime=2300-01", {"StudyTime": Either((Range("230000.000000", ""), Range("", "015959.999999")))}),
+        (
+            "StudyDate=20200101&StudyTime=23-01",
+            {
+                "StudyDate": AnyOf({"20200101"}),
+                "StudyTime": Either((Range("230000.000000", ""), Range("", "015959.999999"))),
+            },
+        ),
+        (
+            "StudyDate=20200101-20200101&StudyTime=23-01",
+            {
+                "StudyDate": Range("20200101", "20200101"),
+                "StudyTime": Either((Range("230000.000000", ""), Range("", "015959.999999"))),
+            },
+        ),
         ("StudyTime=101500", {"StudyTime": Range("101500.000000", "101500.999999")}),
         ("SeriesNumber=007", {"SeriesNumber": AnyOf({"7"})}),
         ("PatientID=%22%22&emptyvaluematching=true", {"PatientID": Empty()}),
@@ -119,8 +138,14 @@ def test_matching_keys(query_string: str, expected: dict[str, Matcher]) -> None:
         ("StudyInstanceUID=1.2*", "StudyInstanceUID is not a UID"),
         ("StudyDate=2020*", "StudyDate must be a date"),
         ("StudyTime=2500", "StudyTime must be a time HHMMSS"),
-        ("StudyTime=23-02", "StudyTime is a range that ends before it begins"),
-        ("StudyDate=20200101-20200101&StudyTime=23-02", "00080020 and 00080030 ends before it begins"),
+        ("StudyDate=20200102-20200101&StudyTime=23-02", "StudyDate is a range that ends before it begins"),
+        ("patientname=x", "patientname is not searchable here. Did you mean PatientName? Searchable are: "),
+        ("ROWS=1", "ROWS is not searchable here. Did you mean Rows?"),
+        ("requestattributessequence.00401001=1", "Did you mean RequestAttributesSequence.00401001?"),
+        ("patientname.nosuch=1", "patientname.nosuch is not searchable here. Searchable are"),
+        ("PatientNames=1", "PatientNames is not searchable here. Searchable are"),
+        ("includefield=patientID", "or all. Did you mean PatientID?"),
+        ("includefield=" + "a." * 70 + "patientid", "or all."),
         ("SeriesNumber=1*", "SeriesNumber must be a number"),
         ("PatientName=a%3Db%3Dc%3Dd", "more than 3 component groups"),
         (

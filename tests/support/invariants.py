@@ -28,7 +28,8 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     counted = {uid: series.instance_count for uid, series in record.series.items()}
     assert counted == {uid: sum(row.identifiers.series_instance_uid == uid for row in rows) for uid in counted}
     assert record.instance_count == len(rows) > 0
-    assert record.transfer_syntaxes == {row.transfer_syntax_uid for row in rows}
+    syntaxes = {uid for series in record.series.values() for uid in series.transfer_syntaxes}
+    assert syntaxes == {row.transfer_syntax_uid for row in rows}
     assert record.sop_classes == sorted({row.sop_class_uid for row in rows})
     needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
     assert terms_of(record) <= record.posted

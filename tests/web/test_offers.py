@@ -14,7 +14,7 @@ from shared.web.offers import (
 ILE, ELE, BE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 JPEG, JPEG_LS, J2K, J2K_LOSSY = (f"1.2.840.10008.1.2.4.{number}" for number in (50, 80, 90, 91))
-MPEG, RLE = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.5"
+MPEG, MPEG_HIGH, RLE = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.103", "1.2.840.10008.1.2.5"
 BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
 
@@ -55,7 +55,13 @@ def test_an_instance(stored: str, accept: str | None, expected: object) -> None:
         ({ELE, J2K}, None, ("application/dicom", True, {ELE, J2K})),
         ({ELE, J2K}, 'multipart/related; type="application/dicom"', ("application/dicom", True, {ELE})),
         ({J2K}, "multipart/related; type=application/dicom", ("application/dicom", True, {ELE})),
-        ({ELE, MPEG}, 'multipart/related; type="application/dicom"', None),
+        # what is stored otherwise, and cannot be transcoded, is left out
+        ({ELE, MPEG}, 'multipart/related; type="application/dicom"', ("application/dicom", True, {ELE})),
+        ({J2K, MPEG}, 'multipart/related; type="application/dicom"', ("application/dicom", True, {ELE})),
+        ({J2K, MPEG}, f'multipart/related; type="application/dicom"; transfer-syntax={MPEG}', (
+            "application/dicom", True, {MPEG})),
+        ({MPEG}, 'multipart/related; type="application/dicom"', None),
+        ({MPEG, MPEG_HIGH}, 'multipart/related; type="application/dicom"', None),
         ({ELE, MPEG}, 'multipart/related; type="application/dicom"; transfer-syntax=*', (
             "application/dicom", True, {ELE, MPEG})),
         ({ELE, J2K}, "application/zip", ("application/zip", False, set())),

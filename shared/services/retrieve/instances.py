@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotAcceptable, NotFound, Unavailable
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.stored_file import open_file
 from shared.services.retrieve.stored_instances import (
+    count_by_transfer_syntax,
     find_instance,
     find_instances,
     find_instances_with_frames,
-    find_transfer_syntaxes,
     is_deleted,
+    left_out,
 )
 from shared.services.retrieve.zip_archive import zip_archive
 from shared.storage import blob_names
 from shared.web.content import Content, Parts, Representations, Stream
 from shared.web.content_negotiation import Offer
-from shared.web.offers import DICOM, ZIP, instance_offers, several_offers
+from shared.web.offers import DICOM, ZIP, instance_offers, is_available_in, several_offers
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -46,19 +47,27 @@ async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers
 
 
 async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, work: AnswerWork) -> Representations:
-    """What a study or a series can be sent as: the files of its instances, as parts or in a ZIP. Raises NotFound."""
-    stored = await find_transfer_syntaxes(archive, resource)
+    """What a study or a series can be sent as: the files of its instances, as parts or in a ZIP. Raises NotFound.
+
+    In one transfer syntax, instances are left out whose own cannot be transcoded to it.
+    """
+    counts = await count_by_transfer_syntax(archive, resource)
+    stored = frozenset(counts)
 
     async def open_files(offer: Offer) -> Parts | Stream:
+        missing = ""
         if offer.transfer_syntax_uids in (stored, frozenset()):
             files = files_as_stored(archive, find_instances(archive, resource), work)
         else:
             (uid,) = offer.transfer_syntax_uids
-            files = files_in(archive, find_instances_with_frames(archive, resource), work, uid)
+            missing = left_out(counts, uid, "instances are")
+            records = find_instances_with_frames(archive, resource)
+            sent = (record async for record in records if is_available_in(uid, record.transfer_syntax_uid))
+            files = files_in(archive, sent, work, uid)
         if offer.media_type == ZIP:
             name = resource.series_instance_uid or resource.study_instance_uid
             return Stream(ZIP, zip_archive(files), file_name=f"{name}.zip")
-        return Parts(files)
+        return Parts(files, missing)
 
     return Representations(version=None, offers=several_offers(stored), open=open_files)
 
@@ -103,8 +112,8 @@ def files_in(
 ) -> AsyncGenerator[Content, None]:
     """The files of instances in a transfer syntax, in their order, the next one fetched ahead.
 
-    An instance that has since been deleted is left out. Raises as `file_in`, and Unavailable for one that exists
-    without its file.
+    One that cannot be transcoded comes as it is stored, and an instance that has since been deleted is left out. Raises
+    Unavailable for one that exists without its file, and NotAcceptable for a later frame that cannot be transcoded.
     """
     return _files(archive, records, lambda record, part: file_in(archive, record, part, transfer_syntax_uid), work, 1)
 
@@ -117,9 +126,18 @@ async def _files(
     ahead: int,
 ) -> AsyncGenerator[Content, None]:
     async def open_next(record: Facts) -> Content | None:
+        try:
+            return await open_part(record, open_one)
+        except NotAcceptable:
+            return await open_part(record, lambda record, part: as_stored(archive, record, part))
+
+    async def open_part(record: Facts, open_one: Callable[[Facts, AnswerWork], Awaitable[Content]]) -> Content | None:
         part = work.part()
         try:
             return replace(await (await open_one(record, part)).started(), end=part.end)
+        except NotAcceptable:
+            part.end()
+            raise
         except NotFound as error:
             part.end()
             if await is_deleted(archive, record):

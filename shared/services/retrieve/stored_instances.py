@@ -1,11 +1,13 @@
 """Finds the instances of a resource in the catalog."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
+from shared.web.offers import is_available_in
 
 if TYPE_CHECKING:
     from shared.storage.archive import Archive
@@ -29,15 +31,30 @@ def _found(record: Record | None) -> Record:
     return record
 
 
-async def find_transfer_syntaxes(archive: "Archive", resource: ResourceIdentifiers) -> frozenset[str]:
-    """The transfer syntaxes in which a study's or a series' instances are stored; raises NotFound."""
+async def count_by_transfer_syntax(archive: "Archive", resource: ResourceIdentifiers) -> Mapping[str, int]:
+    """How many instances of a study or a series are stored in each transfer syntax; raises NotFound."""
     study = await archive.catalog.read_outline(resource.study)
-    if study is not None and resource.series_instance_uid is None:
-        return study.transfer_syntaxes
-    series = study.series.get(resource.series_instance_uid or "") if study else None
-    if series is None:
+    counts = Counter[str]()
+    for uid, series in study.series.items() if study else ():
+        if resource.series_instance_uid in (None, uid):
+            counts.update(series.transfer_syntaxes)
+    if not counts:
         raise NotFound(f"There is no such {resource.level.word}.")
-    return frozenset(series.transfer_syntaxes)
+    return counts
+
+
+def left_out(counts: Mapping[str, int], transfer_syntax_uid: str, what: str) -> str:
+    """A sentence on what instances, counted by their transfer syntax, lack in another; nothing where all are available.
+
+    `what` is the kind of thing, in the plural, and a verb.
+    """
+    others = {uid: count for uid, count in counts.items() if not is_available_in(transfer_syntax_uid, uid)}
+    if not others:
+        return ""
+    return (
+        f"{sum(others.values())} of {sum(counts.values())} {what} left out, stored in {' and '.join(sorted(others))}: "
+        "ask for transfer-syntax=* to get all as they are stored"
+    )
 
 
 def find_instances(archive: "Archive", resource: ResourceIdentifiers) -> AsyncIterator[InstanceFacts]:

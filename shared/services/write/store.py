@@ -21,7 +21,7 @@ from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstan
 from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.dicom.validation import Findings
-from shared.errors import BadRequest, Unavailable
+from shared.errors import BadRequest, Unavailable, UnsupportedMediaType
 from shared.failures import described
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
 from shared.services.turns import Turns
@@ -46,6 +46,7 @@ from shared.web.store_response import Failed, Outcome, Stored
 _PART_TYPES: Final = ("application/dicom", "application/octet-stream")
 
 _MAX_ELEMENTS_AT_ONCE: Final = 100_000  # of a file, 90 MiB: a report of 8,000 content items within one has as many
+_OTHER_TYPE: Final = "The part's Content-Type is not application/dicom."
 
 _logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class StoreService:
 
         The outcomes are in the parts' order.
 
-        `study_instance_uid` is the study that the request names, if any. Raises what `events` raises; instances that
-        are not committed by then are removed.
+        `study_instance_uid` is the study that the request names, if any. Raises what `events` raises, when instances
+        that are not committed are removed, and UnsupportedMediaType where no part is an instance by its Content-Type.
         """
         request = _StoreRequest(self, partition, study_instance_uid, api_version)
         try:
@@ -113,6 +114,7 @@ class _StoreRequest:
         self._uncommitted: dict[str, InstanceFacts] = {}
         self._pending: dict[StudyKey, list[NewInstance]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._other_types = 0  # parts that are none of _PART_TYPES
 
     async def receive(self, event: Event) -> None:
         match event:
@@ -138,10 +140,15 @@ class _StoreRequest:
                 self._tasks = [*(task for task in self._tasks if not task.done()), finishing]
 
     async def complete(self) -> list[Outcome]:
-        """Wait for the parts under way and commit what is pending; return the outcome of each part, in their order."""
+        """Wait for the parts under way and commit what is pending; return the outcome of each part, in their order.
+
+        Raises UnsupportedMediaType where no part is an instance by its Content-Type.
+        """
         await asyncio.gather(*self._tasks)
         await in_parallel(map(self._commit, list(self._pending)))
         await self._withdraw()
+        if self._outcomes and self._other_types == len(self._outcomes):
+            raise UnsupportedMediaType(_OTHER_TYPE)
         return list(self._outcomes.values())
 
     async def abandon(self) -> None:
@@ -168,6 +175,7 @@ class _StoreRequest:
     async def _make_ready(self, upload: InstanceUpload, headers: Headers) -> Failed | None:
         """Write a complete part's blobs and queue it for a commit, which is made once there is enough for one."""
         if (comment := _part_type_comment(headers)) is not None:
+            self._other_types += comment is _OTHER_TYPE
             await upload.abandon()
             return Failed(FailureReason.PROCESSING_FAILURE, (comment,))
         try:
@@ -268,7 +276,7 @@ def _part_type_comment(headers: Headers) -> str | None:
         name = parse_media_type(content_type).name
     except BadRequest as error:
         return str(error)
-    return None if name in _PART_TYPES else "The part's Content-Type is not application/dicom."
+    return None if name in _PART_TYPES else _OTHER_TYPE
 
 
 def _new_instance(

@@ -109,8 +109,11 @@ class Forwarder:
                 response.headers.add(name, value)
         response.headers.update(self._custom_headers)
         has_body = request.method != "HEAD" and received.status not in (204, 304)
-        if has_body and "Content-Length" not in response.headers and request.version >= (1, 1):
-            response.enable_chunked_encoding()
+        if has_body and "Content-Length" not in response.headers:
+            if request.version >= (1, 1):
+                response.enable_chunked_encoding()
+            else:  # the body ends with the connection
+                response.force_close()
         return response
 
 
