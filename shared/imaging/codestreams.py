@@ -103,7 +103,7 @@ def jpeg_2000_header(frame: bytes) -> CodestreamHeader:
     """
     try:
         return _jpeg_2000_header(frame, _codestream_offset(frame))
-    except error:
+    except (error, OverflowError):  # a box may say that it has 2**64 bytes
         raise NotAcceptable("The header of the JPEG 2000 frame is cut short.") from None
 
 

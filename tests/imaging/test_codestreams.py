@@ -222,3 +222,9 @@ def test_hostile_headers_take_no_time(frame: bytes, read: Callable[[bytes], Code
     with pytest.raises(NotAcceptable):
         read(frame)
     assert perf_counter() - started < 5
+
+
+def test_a_box_longer_than_any_file_is_refused() -> None:
+    signature = box(b"jP  ", b"\r\n\x87\n")
+    with pytest.raises(NotAcceptable, match="cut short"):
+        jpeg_2000_header(signature + struct.pack(">L4sQ", 1, b"jp2h", 2**64 - 1))
