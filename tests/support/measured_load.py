@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +47,7 @@ class Measured:
 
     def wait_percentile(self, percent: int) -> float:
         """The milliseconds that so many in a hundred requests of another client do not exceed."""
-        waits = sorted(self.waits_milliseconds)
-        return waits[max(0, -(-len(waits) * percent // 100) - 1)] if waits else float("nan")
+        return percentile(self.waits_milliseconds, percent)
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, for a file."""
@@ -62,6 +61,12 @@ class Measured:
             "answers": dict(self.answers),
             "is_stopped": self.is_stopped,
         }
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """What so many in a hundred of the values do not exceed; NaN of none."""
+    ascending = sorted(values)
+    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)] if ascending else float("nan")
 
 
 async def measured(server: WarmServer, load: Load) -> Measured:
