@@ -11,12 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from tests.conftest import serving
 from tests.support.hostile_loads import LOADS, HostileLoad, warm_up
-from tests.support.measured_load import Measured, idle, measured
+from tests.support.measured_load import Measured, idle, measured, percentile
 from tests.support.measured_server import MIB, warm_server
 from tests.support.soak import soak
+from tests.support.two_callers import alone_and_beside
 
 _IDLE_SECONDS: Final = 3
+_CALLER_ROUNDS: Final = 40
 _HEADING: Final = (
     "| | load | wait p50 ms | p99 | max | stall ms | idle stall | MiB over idle | operations | answers |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -31,10 +34,16 @@ def main() -> None:
     parser.add_argument(
         "--soak", type=float, metavar="SECONDS", help="all loads beside 32 clients, instead of each alone"
     )
+    parser.add_argument(
+        "--callers", action="store_true", help="one caller alone, and beside another with 200 connections"
+    )
     parser.add_argument("--to", type=Path, default=Path("bench"), help="folder for hostile.json")
     arguments = parser.parse_args()
-    print(_HEADING, flush=True)
-    results = _soak(arguments.soak) if arguments.soak else _each(arguments.rows, arguments.scale)
+    if arguments.callers:
+        results = _callers()
+    else:
+        print(_HEADING, flush=True)
+        results = _soak(arguments.soak) if arguments.soak else _each(arguments.rows, arguments.scale)
     arguments.to.mkdir(exist_ok=True)
     (arguments.to / "hostile.json").write_text(json.dumps(results, indent=1) + "\n")
 
@@ -56,6 +65,17 @@ def _soak(seconds: float) -> dict[str, Any]:
     for name, half in halves.items():
         print(_line(name, f"half of {seconds:.0f} s of all loads", half, before), flush=True)
     return {name: half.as_dict() for name, half in halves.items()}
+
+
+def _callers() -> dict[str, Any]:
+    with TemporaryDirectory() as folder, serving(Path(folder) / "log", TRUST_FORWARDED="true") as server:
+        alone, beside, answers = asyncio.run(alone_and_beside(server, _CALLER_ROUNDS))
+    print("| caller | wait p50 ms | p99 | max |\n| --- | --- | --- | --- |")
+    waits = {"alone": alone, "beside 200 connections": beside}
+    for name, milliseconds in waits.items():
+        cells = [name, *(f"{percentile(milliseconds, percent):.0f}" for percent in (50, 99, 100))]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    return {**waits, "answers": dict(answers)}
 
 
 def _measure(load: HostileLoad, scale: float) -> tuple[Measured, Measured]:

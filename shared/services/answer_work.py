@@ -8,7 +8,7 @@ under way: there is room for others.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
@@ -189,7 +189,14 @@ class AnswerWork:
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, run in a thread when the caller's turn comes."""
         async with self._process.turns.turn(self._share):
-            return await asyncio.to_thread(work)
+            under_way = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(under_way)
+            finally:
+                # A thread cannot be stopped: its turn, and what it holds, are not given back before it ends.
+                while not under_way.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([under_way])
 
     def end(self) -> None:
         """Give back all that the answer, or the part, and its parts hold."""

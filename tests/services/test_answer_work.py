@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 
 import pytest
 
@@ -57,6 +58,25 @@ async def test_work_holds_for_as_long_as_it_takes(process: ProcessWork) -> None:
     with pytest.raises(ValueError, match="broken"):
         async with answer.holding(100):
             raise ValueError("broken")
+    assert taken(process) == 0
+
+
+async def test_work_that_nobody_waits_for_any_more_holds_until_it_ends(process: ProcessWork) -> None:
+    answer, is_to_end = process.answer(), threading.Event()
+
+    async def work() -> None:
+        async with answer.holding(100):
+            await answer.run(is_to_end.wait)
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0.02)
+    for _ in range(2):
+        working.cancel()
+        await asyncio.sleep(0.02)
+    assert taken(process) == 100
+    is_to_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
     assert taken(process) == 0
 
 

@@ -104,6 +104,22 @@ async def _search_of_long_attributes(server: Server, scale: float) -> Load:
     return lambda: _at_once([read_all(server, f"/v2/studies/{study}/instances?includefield=all")])
 
 
+async def _all_that_is_held(server: Server, scale: float) -> Load:
+    """Whatever fills a budget, all at once: readers that are slow, frames that are large, headers that are odd."""
+    loads = [await LOADS[name].prepare(server, scale) for name in ("1a", "3a", "3b", "3c", "3d", "3e", "3g")]
+    frame = await _stored(server, large_frame(int(16 * MIB * scale)))
+    header = short_attributes(int(1.4 * MIB * scale))
+
+    async def load() -> "Counter[str]":
+        drawn = [read_all(server, f"{frame}/rendered") for _ in range(10)]
+        encoded = [read_all(server, f"{frame}/frames/1", _JPEG_LS_FRAME) for _ in range(10)]
+        stored = [post(server, header, _FILE) for _ in range(10)]
+        answers = await asyncio.gather(_at_once([*drawn, *encoded, *stored]), *(one() for one in loads))
+        return sum(answers, Counter[str]())
+
+    return load
+
+
 async def _stalled_upload(server: Server, scale: float) -> Load:
     stalled, other = short_attributes(int(2.4 * MIB * scale)), short_attributes(int(1.2 * MIB * scale))
 
@@ -186,6 +202,7 @@ LOADS = {
             clients=30,
         ),
     ),
+    "3h": HostileLoad("1a, 3a to 3e and 3g at once, pictures, and uploads of 60,000 attributes", _all_that_is_held),
     "4": HostileLoad("an upload of 2.4 MiB of short attributes stops; another of 1.2 MiB", _stalled_upload),
     "5": HostileLoad("100 UIDs in one search", _listed_uids),
     "6": HostileLoad("metadata of 1,000 instances of 70 KB, left by 10 clients", _left_metadata),

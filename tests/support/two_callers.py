@@ -15,12 +15,12 @@ from tests.conftest import Server
 from tests.support.served_instances import dataset, part10, path_of
 
 _ADDRESS = "192.0.2.2"
-_SETTLING_SECONDS = 2
+_SETTLING_SECONDS = 8  # until the other has opened all of its connections
 _SIDE = 512
 
 
 async def stored_targets(server: Server) -> list[str]:
-    """What both ask for: an instance, its frame as stored and as JPEG-LS, its picture and metadata, and a search."""
+    """What both ask for: an instance, its frame as it is stored, its picture and metadata, and a search."""
     image = dataset(Rows=_SIDE, Columns=_SIDE, PixelData=bytes(range(256)) * (_SIDE * _SIDE // 256))
     async with httpx.AsyncClient(timeout=60) as client:
         stored = await client.post(
