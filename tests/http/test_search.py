@@ -135,6 +135,33 @@ def test_instances(service: httpx.Client, path: str, parameters: dict[str, str],
 
 
 @pytest.mark.parametrize(
+    ("name", "studies"),
+    [
+        ("Mul^Jor", {0}),
+        ("Jor^Mul", set()),
+        ("Jor Mul", {0}),
+        ("^Jo", {0, 2}),
+        ("Jo^", set()),
+        ("Doe^", {2}),
+        ("^Doe", set()),
+        ("山^太", {1}),
+        ("^たろ", {1}),
+    ],
+)
+def test_fuzzy_matching_respects_components(service: httpx.Client, name: str, studies: set[int]) -> None:
+    for fields in ({"PatientID": PATIENT}, {}):
+        found = search(service, "/studies", PatientName=name, fuzzymatching="true", limit="200", **fields)
+        assert set(uids(found)) & set(STUDIES) == {STUDIES[study] for study in studies}
+
+
+def test_a_keyword_in_another_case_is_told_the_right_one(service: httpx.Client) -> None:
+    for path in ("/studies", "/series", f"/studies/{STUDIES[0]}/instances"):
+        for query, meant in (("patientname=x", "PatientName"), ("includefield=studydate", "StudyDate")):
+            response = service.get(f"{path}?{query}")
+            assert (response.status_code, f"Did you mean {meant}?" in response.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
     ("series", "parameters", "instances"),
     [
         (0, {}, {0, 1}),
