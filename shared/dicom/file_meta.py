@@ -118,7 +118,9 @@ class FileMetaReader:
             if len(chunk) < _PREFIXED and not is_last:
                 return None
             # Explicit VR Little Endian in every file: PS3.10 7.1.
-            self._reader = ElementReader(Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True)
+            self._reader = ElementReader(
+                Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True, mends_vrs=False
+            )
             if chunk.startswith(_PREFIX, len(_PREAMBLE)):
                 chunk = chunk[_PREFIXED:]
         if not self._reader.feed(chunk, is_last=is_last):

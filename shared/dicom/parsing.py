@@ -14,14 +14,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator
+from pydicom.filereader import ENCODED_VR, data_element_generator
 from pydicom.tag import BaseTag
 
-from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, ITEM_TAGS, UNDEFINED_LENGTH
+from shared.dicom.element_heads import LENGTH_BYTES, TAG_BYTES, VR_BYTES, HeadWalk, readable_vr
+from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, ITEM_TAGS, UNDEFINED_LENGTH, item_delimitation
 
 # Values of a patient must not get into the log. For the whole process, as filters and loggers are: silencing pydicom
 # around each call instead (catch_warnings) would also affect other threads.
@@ -107,13 +108,14 @@ class Head(NamedTuple):
 
 
 class HeadCount:
-    """How many elements and items have been read under one limit."""
+    """How many elements and items have been read under one limit, and what had to be assumed of them, in words."""
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._max_elements = limits.max_elements
         self._max_at_once = limits.max_elements_at_once
         self._released = 0
         self.count = 0
+        self.assumptions: set[str] = set()
 
     def add(self) -> None:
         """Count one more. Raises DicomFileError when it is one too many."""
@@ -132,21 +134,33 @@ class HeadCount:
 
 
 class Source(BytesIO):
-    """Bytes to parse, where a short read fails instead, and `needed` is how many bytes there must be."""
+    """Bytes to parse, where a short read fails instead, and `needed` is how many bytes there must be.
 
-    def __init__(self, data: bytes, heads: HeadCount) -> None:
+    Heads that pydicom would misread are mended as they are read; what had to be assumed is noted in `heads`. `end` is
+    where the bytes end, once that is known.
+    """
+
+    def __init__(self, data: bytes, heads: HeadCount, encoding: Encoding, *, is_sequence: bool = False) -> None:
         super().__init__(data)
         self._is_character_set = False
         self.heads = heads
         self.needed = 0
+        self.end: int | None = None
+        self.mends_vrs = True
+        self.restart(encoding, 0, is_sequence=is_sequence)
+
+    def restart(self, encoding: Encoding, position: int, *, is_sequence: bool = False) -> None:
+        """Read on at `position`: an element, or in a sequence an item."""
+        self._walk = HeadWalk(encoding, is_sequence=is_sequence)
+        self.seek(position)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read the next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
+        position = self.tell()
         data = super().read(size)
         wanted = size or 0
         if len(data) < wanted:
-            self.needed = self.tell() - len(data) + wanted
-            raise Malformed("The data set is shorter than its content.")
+            self._fail(self.tell() - len(data) + wanted)
         if wanted == HEAD_BYTES:
             self._is_character_set = data.startswith(_CHARACTER_SET_HEADS)
             self.heads.add()
@@ -154,7 +168,44 @@ class Source(BytesIO):
             raise DicomFileError(f"Specific Character Set is longer than {_MAX_CHARACTER_SET_BYTES} bytes.")
         if self._is_character_set and data.endswith(_UNDEFINED):
             raise DicomFileError("Specific Character Set is a sequence.")
+        if wanted == HEAD_BYTES:
+            return self._mended(position, data)
+        if wanted == LENGTH_BYTES:
+            self._walk.note_length(position, data)
+        elif wanted == VR_BYTES and self._walk.is_vr(position):
+            return self.vr_at(position - TAG_BYTES)
         return data
+
+    def vr_at(self, position: int) -> bytes:
+        """What stands for the VR of the element there, so that pydicom reads its length as it was written."""
+        vr = readable_vr(self._head_at, position, self.end, self._walk.encoding)
+        if vr != self._head_at(position)[TAG_BYTES : TAG_BYTES + VR_BYTES]:
+            self.heads.assumptions.add("Elements have a VR that does not exist; that of the dictionary is assumed.")
+        return vr
+
+    def _head_at(self, position: int) -> bytes:
+        with self.getbuffer() as data:
+            head = bytes(data[position : position + HEAD_BYTES])
+        if len(head) < HEAD_BYTES:
+            self._fail(position + HEAD_BYTES)
+        return head
+
+    def _mended(self, position: int, head: bytes) -> bytes:
+        walk = self._walk
+        if walk.is_value(position):
+            return head
+        if walk.lacks_item_delimiter(position, head):
+            self.heads.assumptions.add("Items have no delimiter; they are assumed to end with their sequence.")
+            self.seek(position)
+            head = item_delimitation(is_little_endian=walk.encoding.is_little_endian)
+        elif self.mends_vrs and walk.is_explicit_vr and head[TAG_BYTES : TAG_BYTES + VR_BYTES] not in ENCODED_VR:
+            head = head[:TAG_BYTES] + self.vr_at(position) + head[TAG_BYTES + VR_BYTES :]
+        walk.note_head(position, head)
+        return head
+
+    def _fail(self, needed: int) -> NoReturn:
+        self.needed = needed
+        raise Malformed("The data set is shorter than its content.")
 
     def check_items(self, items: Sequence[Dataset]) -> None:
         """Raise Malformed where something else was read as an item: pydicom does not look at the tags."""
@@ -169,7 +220,7 @@ class ElementReader:
     `elements` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
     was fed. Reading ends before the first element whose head `stop` accepts, which is then `stopped_at`, or with the
     bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there overrides what was
-    declared, as in pydicom.
+    declared, as in pydicom. Without `mends_vrs`, what follows the elements may be anything.
     """
 
     def __init__(
@@ -180,15 +231,18 @@ class ElementReader:
         heads: HeadCount | None = None,
         stop: Callable[[Head], bool] = lambda head: False,
         is_certain: bool = False,
+        mends_vrs: bool = True,
     ) -> None:
         self.encoding = encoding
         self._is_certain = is_certain
         self._limits = limits
         self._stop = stop
-        self._source = Source(b"", heads or HeadCount(limits))
+        self._source = Source(b"", heads or HeadCount(limits), encoding)
+        self._source.mends_vrs = mends_vrs
         self._size = 0
         self._needed = HEAD_BYTES
         self._head: Head | None = None
+        self._elements: Iterator[Element] | None = None
         self.elements: dict[BaseTag, Element] = {}
         self.position = 0
         self.stopped_at: Head | None = None
@@ -216,30 +270,30 @@ class ElementReader:
         self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
         if is_last:  # pydicom must be able to search the last bytes, too; what reads on into these is cut short
             self._source.write(bytes(_SEARCHED_BYTES))
+            self._source.end = self._size
         elif self._size < self._needed:
             return False
         # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
         end = len(self.data.rstrip(b"\0")) if is_last else None
-        elements: Iterator[Element] | None = None
+        self._elements = None
         while end is None or self.position < end:
-            elements = elements or self._generator()
-            if not self._advance(elements, is_last=is_last):
+            if not self._advance(is_last=is_last):
                 return False
             if self.stopped_at:
                 return True
             if self._head is None:
-                elements = None  # It met a stray delimiter of an item, which ends nothing here.
+                self._elements = None  # It met a stray delimiter of an item, which ends nothing here.
         return True
 
     def _generator(self) -> Iterator[Element]:
         if not self._is_certain:
             # In Explicit VR two capitals follow the first tag. In Implicit VR these are the low bytes of a length,
             # which would be over 16,000 bytes for the first element of a data set.
-            vr = self.data[4:6]
-            if len(vr) == 2:
+            if self._size >= HEAD_BYTES:
+                vr = self._source.vr_at(0)
                 self.encoding = replace(self.encoding, is_implicit_vr=not (vr.isalpha() and vr.isupper()))
             self._is_certain = True
-        self._source.seek(self.position)
+        self._source.restart(self.encoding, self.position)
         return data_element_generator(
             self._source, self.encoding.is_implicit_vr, self.encoding.is_little_endian, stop_when=self._is_at_stop
         )
@@ -258,12 +312,13 @@ class ElementReader:
             self._source.needed = self._source.tell()
             raise Malformed("The data set is shorter than its content.")
 
-    def _advance(self, elements: Iterator[Element], *, is_last: bool) -> bool:
+    def _advance(self, *, is_last: bool) -> bool:
         """Read one element; False if not all of it is there yet."""
         self._head = None
         head_count = self._source.heads.count
         try:
-            element = next(elements, None)
+            self._elements = self._elements or self._generator()
+            element = next(self._elements, None)
             self._check_end()
             if isinstance(element, DataElement):
                 self._source.check_items(element.value)

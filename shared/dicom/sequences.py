@@ -138,7 +138,7 @@ def read_item(
 def _read_item(
     data: bytes, encoding: Encoding, heads: HeadCount, limits: DicomFileLimits
 ) -> tuple[Dataset | None, int]:
-    source = Source(data, heads)
+    source = Source(data, heads, encoding, is_sequence=True)
     head_count = heads.count
     try:
         item = read_sequence_item(source, encoding.is_implicit_vr, encoding.is_little_endian, default_encoding)
