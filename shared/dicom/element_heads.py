@@ -50,6 +50,7 @@ class HeadWalk:
         self._item = -1  # the last one's position
         self._long = -1  # where the 32-bit length of an element in Explicit VR is read next
         self._value = (-1, 0)
+        self.is_unknown = False
 
     def is_value(self, position: int) -> bool:
         """Whether what is read there is a value as long as a head."""
@@ -72,6 +73,7 @@ class HeadWalk:
         group, number, vr, length = self._head.unpack(head)
         tag = group << 16 | number
         self._value = (-1, 0)
+        self.is_unknown = vr == b"UN"
         if tag == ITEM:
             self._item = position
             self._expects_item = False
@@ -92,6 +94,10 @@ class HeadWalk:
         """Follow four bytes, which may be the length of an element."""
         if position == self._long:
             self._note_value(position + LENGTH_BYTES, *self._length.unpack(data))
+
+    def leave_sequence(self) -> None:
+        """Follow the end of a sequence that was read otherwise."""
+        self._expects_item = False
 
     def _note_value(self, position: int, length: int) -> None:
         self._expects_item = length == UNDEFINED_LENGTH

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class TestSamples:
             assert instance.frames is None
             return
         assert instance.frames is not None
-        if path.name in ("SC_rgb_small_odd_big_endian.dcm", "nested_priv_SQ.dcm"):
+        if path.name == "nested_priv_SQ.dcm":
             assert instance.frames.unavailable
             return
         found = frames_of(stored, instance)
@@ -240,7 +241,8 @@ class TestStoredForm:
         assert (again.PixelData or b"") == pixels
         if pixels:
             assert frames_of(stored, instance) == [pixels]
-        assert read(stored) == (stored, instance)
+        assert "Transfer Syntax UID" in "".join(instance.assumptions)
+        assert read(stored) == (stored, replace(instance, assumptions=()))
 
     def test_of_a_file_meta_group_names_the_transfer_syntax(self) -> None:
         data = part10(data_set())
@@ -254,7 +256,7 @@ class TestStoredForm:
         data = part10(data_set()).replace(syntax, b"")
         stored, instance = read(data[:132] + struct.pack("<HH2sH", 2, 0, b"UL", 8) + bytes(8) + data[144:])
         assert stored == part10(data_set())
-        assert read(stored) == (stored, instance)
+        assert read(stored) == (stored, replace(instance, assumptions=()))
 
     @pytest.mark.parametrize(
         "data",
