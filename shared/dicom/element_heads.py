@@ -4,7 +4,7 @@ Two kinds are mended as DCMTK and GDCM read them: VRs that do not exist, whose l
 bytes, and items of undefined length that end with their sequence, without a delimiter of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,9 @@ _FORMS: Final = {True: (Struct("<HH2sH"), Struct("<L")), False: (Struct(">HH2sH"
 _LONG_VRS: Final = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_32)
 _SHORT_UNKNOWN: Final = b"XX"  # does not exist, but pydicom reads a length of 16 bits after two capitals
 _LONG_UNKNOWN: Final = b"UN"
+STAND_INS: Final = frozenset({_SHORT_UNKNOWN, _LONG_UNKNOWN})
+"""What `readable_vr` puts in place of a VR that does not exist."""
+
 _DELIMITERS_GROUP: Final = ITEM >> 16
 _MAX_SHORT_LENGTH: Final = 0xFFFF
 _PRINTABLE: Final = range(0x20, 0x7F)
@@ -118,29 +121,37 @@ def readable_vr(head_at: Callable[[int], bytes], position: int, end: int | None,
     None if that is not known. `head_at` gives the eight bytes at a position.
     """
     form, length_form = _FORMS[encoding.is_little_endian]
-    head = head_at(position)
-    group, number, vr, length = form.unpack(head)
-    tag = group << 16 | number
+    group, _, vr, short_length = form.unpack(head_at(position))
     is_text = all(byte in _PRINTABLE for byte in vr)
-    if vr in ENCODED_VR or group == _DELIMITERS_GROUP or not (is_text or (length and vr == bytes(VR_BYTES))):
+    if vr in ENCODED_VR or group == _DELIMITERS_GROUP or not (is_text or (short_length and vr == bytes(VR_BYTES))):
         return bytes(vr)
+    # Without two capitals, what a length of 32 bits would be is rather a value in Implicit VR: not worth waiting for.
+    max_length = UNDEFINED_LENGTH - 1 if vr.isalpha() and vr.isupper() else _MAX_SHORT_LENGTH
 
-    def leads_on(following: int) -> bool:
+    def ends(begin: int) -> Iterator[tuple[bytes, int]]:
+        """Where the element that begins there may end, with what stands for its VR then."""
+        *_, length = form.unpack(head_at(begin))
+        yield _SHORT_UNKNOWN, begin + ITEM_HEAD_BYTES + length
+        if not length:
+            (length,) = length_form.unpack(head_at(begin + ITEM_HEAD_BYTES)[:LENGTH_BYTES])
+            if length <= max_length:
+                yield _LONG_UNKNOWN, begin + ITEM_HEAD_BYTES + LENGTH_BYTES + length
+
+    def leads_on(begin: int, following: int, *, is_first: bool) -> bool:
+        """Whether what follows the element that begins there can follow it."""
         if following == end:
             return True
-        group, number, next_vr, _ = form.unpack(head_at(following))
-        next_tag = group << 16 | number
-        if group == _DELIMITERS_GROUP:
+        heads = (form.unpack(head_at(at)) for at in (begin, following))
+        tag, next_tag = (group << 16 | number for group, number, *_ in heads)
+        if next_tag >> 16 == _DELIMITERS_GROUP:
             return next_tag in (ITEM_DELIMITATION, SEQUENCE_DELIMITATION)
-        return next_tag > tag and (next_vr in ENCODED_VR or next_vr == vr)
+        next_vr = head_at(following)[TAG_BYTES : TAG_BYTES + VR_BYTES]
+        if next_tag <= tag or (next_vr not in ENCODED_VR and next_vr != vr):
+            return False
+        # Devices that write one such VR write several; a value may look like one, but hardly like two.
+        is_last = next_vr in ENCODED_VR or not is_first
+        return is_last or any(leads_on(following, beyond, is_first=False) for _, beyond in ends(following))
 
-    if leads_on(position + ITEM_HEAD_BYTES + length):
-        return _SHORT_UNKNOWN
-    if not length:
-        (length,) = length_form.unpack(head_at(position + ITEM_HEAD_BYTES)[:LENGTH_BYTES])
-        # Without two capitals, this is rather the beginning of a value in Implicit VR, so not worth waiting for.
-        if (length < UNDEFINED_LENGTH if vr.isalpha() and vr.isupper() else length <= _MAX_SHORT_LENGTH) and leads_on(
-            position + ITEM_HEAD_BYTES + LENGTH_BYTES + length
-        ):
-            return _LONG_UNKNOWN
-    return bytes(vr)
+    return next(
+        (stand_in for stand_in, following in ends(position) if leads_on(position, following, is_first=True)), vr
+    )

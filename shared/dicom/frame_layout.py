@@ -76,7 +76,7 @@ def frame_table(
 
 def frames_remarks(metadata: Mapping[str, Any], table: FrameTable | None, transfer_syntax_uid: str) -> tuple[str, ...]:
     """What of the frames of an instance cannot be read, or is not as Number of Frames (0028,0008) says, in words."""
-    if table is None or is_video(transfer_syntax_uid):
+    if table is None or not table.value_bytes or is_video(transfer_syntax_uid):
         return ()
     if table.unavailable:
         return (f"No frame can be retrieved: {table.unavailable}",)

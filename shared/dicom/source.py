@@ -10,7 +10,7 @@ from pydicom import filereader
 from pydicom.dataset import Dataset
 from pydicom.filereader import ENCODED_VR, read_sequence
 
-from shared.dicom.element_heads import LENGTH_BYTES, TAG_BYTES, VR_BYTES, HeadWalk, readable_vr
+from shared.dicom.element_heads import LENGTH_BYTES, STAND_INS, TAG_BYTES, VR_BYTES, HeadWalk, readable_vr
 from shared.dicom.items import ITEM_TAGS, UNDEFINED_LENGTH, item_delimitation
 from shared.dicom.parsing import HEAD_BYTES, DicomFileError, Encoding, HeadCount, Malformed
 
@@ -78,7 +78,7 @@ class Source(BytesIO):
     def vr_at(self, position: int) -> bytes:
         """What stands for the VR of the element there, so that pydicom reads its length as it was written."""
         vr = readable_vr(self._head_at, position, self.end, self._walk.encoding)
-        if vr != self._head_at(position)[TAG_BYTES : TAG_BYTES + VR_BYTES]:
+        if vr in STAND_INS and self._head_at(position)[TAG_BYTES : TAG_BYTES + VR_BYTES] not in ENCODED_VR:
             self.heads.assumptions.add("Elements have a VR that does not exist; that of the dictionary is assumed.")
         return vr
 

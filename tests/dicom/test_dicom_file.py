@@ -256,7 +256,7 @@ class TestStoredForm:
     def test_of_a_file_meta_group_has_its_own_length(self) -> None:
         syntax = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
         data = part10(data_set()).replace(syntax, b"")
-        stored, instance = read(data[:132] + struct.pack("<HH2sH", 2, 0, b"UL", 8) + bytes(8) + data[144:])
+        stored, _ = read(data[:132] + struct.pack("<HH2sH", 2, 0, b"UL", 8) + bytes(8) + data[144:])
         assert stored == part10(data_set())
         assert read(stored)[0] == stored
 

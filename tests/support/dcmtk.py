@@ -38,6 +38,6 @@ def _written(folder: str, file: bytes) -> Path:
 
 
 def _run(*command: str | Path) -> bytes:
-    done = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=30)  # noqa: S603
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout
