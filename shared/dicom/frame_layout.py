@@ -115,8 +115,11 @@ def _first_fragments(
         raise FrameUnavailable("Pixel Data is empty.")
     one_each = range(fragment_count + 1)
     by_table = _by_offset_table(offsets, bytes(scanner.offset_table), extended_offset_table)
-    by_begins = _by_begins_of_image(scanner.begins_of_image)
-    as_promised = (by_table, one_each, _by_ends_of_image(scanner.ends_of_image), by_begins)
+    by_begins, by_ends = _by_begins_of_image(scanner.begins_of_image), _by_ends_of_image(scanner.ends_of_image)
+    # Where images begin and end as one, a number of fragments that is the number of frames is only a coincidence.
+    as_promised = [by_table, by_begins if by_begins == by_ends else one_each, by_begins]
+    if by_begins is None or len(by_begins) <= promised:
+        as_promised.append(by_ends)
     for found in as_promised if promised > 1 else ():
         if found is not None and len(found) == promised + 1:
             return found
@@ -125,8 +128,10 @@ def _first_fragments(
             return found[: promised + 1] if promised else found
     if promised <= 1:
         return (0, fragment_count)
+    if by_begins is not None and (by_begins == by_ends or fragment_count < promised):
+        return by_begins
     if fragment_count < promised:
-        return by_begins or one_each
+        return one_each
     raise FrameUnavailable(
         f"Pixel Data has {fragment_count} fragments for {promised} frames, and no offset table that fits them."
     )

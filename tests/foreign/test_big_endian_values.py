@@ -109,11 +109,10 @@ def found_in(metadata: dict[str, Any], tag: int) -> dict[str, Any]:
 @PLACE
 def test_values_are_turned_word_by_word(place: Callable[[bytes], bytes]) -> None:
     values = {vr: VALUES["UN"] if vr == "UN" else big_endian(vr) for vr in VALUES}
-    found = b"".join(
-        element(PRIVATE + number, vr, value, ">") for number, (vr, value) in enumerate(values.items(), 0x10)
-    )
+    tags = range(PRIVATE + 0x10, PRIVATE + 0x10 + len(values))
+    found = b"".join(element(tag, vr, value, ">") for tag, (vr, value) in zip(tags, values.items(), strict=True))
     metadata = check(place(found) if place is not top else CREATOR + found)
-    assert [found_in(metadata, PRIVATE + number)["vr"] for number in range(0x10, 0x10 + len(VALUES))] == list(VALUES)
+    assert [found_in(metadata, tag)["vr"] for tag in tags] == list(VALUES)
 
 
 @PLACE
