@@ -57,6 +57,7 @@ _CODECS: Final = frozenset(codecs.lookup(codec).name for codec in python_encodin
 _STAND_ALONE_CODECS: Final = frozenset(codecs.lookup(python_encoding[name]).name for name in STAND_ALONE_ENCODINGS)
 _SEPARATORS: Final = re.compile(r"[ _\-]+")
 _TERMS: Final = {_SEPARATORS.sub("", term): term for term in python_encoding}
+_DEFAULT_CODEC: Final = codecs.lookup(default_encoding).name
 _DEFAULT_TERM: Final = "ISO_IR 100"  # the default repertoire (PS3.5 6.1.2.1), with what Western devices add to it
 _DEFAULT_ENCODINGS: Final = (default_encoding, *CODES_TO_ENCODINGS.values())
 _LEFT_IN_TEXT: Final = "\x1b$)A"  # by pydicom, which takes Python's codec of ISO-IR 58 to drop it
@@ -149,7 +150,11 @@ def assumed_character_set(character_set: bytes) -> str:
     term = _first_term(character_set)
     if term in python_encoding:
         return ""
-    return _known_term(term) if _codec(term) else _DEFAULT_TERM
+    known = _known_term(term)
+    if known in python_encoding:
+        return known
+    codec = _codec(term)
+    return codec if codec and codec != _DEFAULT_CODEC else _DEFAULT_TERM
 
 
 def _encodings(character_set: bytes) -> tuple[str, ...]:
