@@ -142,6 +142,12 @@ class Settings:
         "Whether X-Forwarded-Host, X-Forwarded-Proto and X-Forwarded-For say what clients used. True behind the "
         "Functions host, which sets them; anyone can send them to a service without a host in front.",
     )
+    store_without_patient_id: bool = _setting(
+        _flag,
+        False,
+        "Store instances without Patient ID, as de-identified research data may be, with a warning. If false, they are "
+        "refused, as by Microsoft's service.",
+    )
     max_request_bytes: int = _setting(
         _number,
         4 * 1024**3,

@@ -12,6 +12,7 @@ from pydicom.tag import BaseTag
 
 from shared.dicom.bulk_data_uris import BULK_DATA
 from shared.dicom.dicom_json import MAX_INLINE_BYTES, JsonConverter, is_attribute
+from shared.dicom.element_reader import ElementReader
 from shared.dicom.element_values import BULK_VRS, NOTHING_INHERITED, SPECIFIC_CHARACTER_SET, dictionary_vr, raw_value
 from shared.dicom.frame_layout import frame_table
 from shared.dicom.frame_table import FrameTable
@@ -22,11 +23,11 @@ from shared.dicom.parsing import (
     DicomFileError,
     DicomFileLimits,
     Element,
-    ElementReader,
     Encoding,
     Head,
     HeadCount,
     too_large,
+    too_long,
 )
 from shared.dicom.pixel_data import PIXEL_DATA_TAGS, PixelDataScanner
 
@@ -89,6 +90,11 @@ class DataSetReader:
         item_bytes = _ITEM_TIMES * self._reader.held_bytes if isinstance(self._reader, ItemsReader) else 0
         most_bytes = self._limits.max_elements_at_once * _ELEMENT_BYTES
         return self._short_bytes + self._short_count * _ELEMENT_BYTES + min(item_bytes, most_bytes)
+
+    @property
+    def assumptions(self) -> set[str]:
+        """What had to be assumed to read the data set, in words."""
+        return self._heads.assumptions | self._converter.assumptions
 
     def feed(self, chunk: bytes) -> None:
         """Read a chunk. Raises DicomFileError."""
@@ -170,7 +176,7 @@ class DataSetReader:
             return None
         self._reader_offset += head.offset
         if head.length != UNDEFINED_LENGTH and self._reader_offset + head.length > self._limits.max_header_bytes:
-            raise too_large(self._limits)
+            raise too_long(head, self._limits)
         if head.tag > _LAST_IDENTIFIER and self.identification is None:
             self._identify()
         self._reader = self._long_reader(head)

@@ -15,6 +15,7 @@ from typing import Final
 
 from shared.dicom.data_set_reader import DataSetReader, Metadata
 from shared.dicom.file_meta import FileMeta, FileMetaReader
+from shared.dicom.frame_layout import frames_remarks
 from shared.dicom.frame_table import FrameTable
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey, is_uid
 from shared.dicom.parsing import DicomFileError, DicomFileLimits
@@ -57,13 +58,15 @@ class DicomInstance(DicomIdentity):
     """A whole file. `metadata` has every attribute, including Pixel Data and what follows it.
 
     `header_bytes` is where Pixel Data begins in the stored file. Without Pixel Data, and for a deflated file, no part
-    of which can be read alone, it equals `size_bytes`, the whole stored file, and `frames` is None.
+    of which can be read alone, it equals `size_bytes`, the whole stored file, and `frames` is None. `assumptions` says
+    in words what had to be assumed to read the file, and what of its Pixel Data cannot be read.
     """
 
     metadata: Metadata
     frames: FrameTable | None
     header_bytes: int
     size_bytes: int
+    assumptions: tuple[str, ...] = ()
 
 
 class DicomFileReader:
@@ -250,6 +253,11 @@ class _Body:
             frames=frames,
             header_bytes=header_bytes,
             size_bytes=size_bytes,
+            assumptions=(
+                *self._meta.assumptions,
+                *sorted(self._data_set.assumptions),
+                *frames_remarks(metadata, frames, self._meta.transfer_syntax_uid),
+            ),
         )
 
     def _identity(self, metadata: Metadata) -> DicomIdentity:

@@ -21,6 +21,7 @@ from shared.dicom.element_values import (
     NUMBER_CODES,
     SPECIFIC_CHARACTER_SET,
     Inherited,
+    assumed_character_set,
 )
 from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, Malformed, element_of
 from shared.dicom.sequences import NestedReader
@@ -78,6 +79,11 @@ class JsonConverter:
             attributes[tag] = attribute
         return attributes
 
+    @property
+    def assumptions(self) -> set[str]:
+        """What had to be assumed of what was converted, in words."""
+        return self._nested.heads.assumptions
+
     def item(self, data_set: Dataset, path: str, inherited: Inherited) -> dict[str, dict[str, Any]]:
         """The attributes of an item of a sequence at the top of the data set."""
         with self._nested.level():
@@ -105,6 +111,8 @@ class JsonConverter:
             return {"vr": vr, "BulkDataURI": uri}
         elif element.tag == SPECIFIC_CHARACTER_SET:
             values = ["ISO_IR 192"]
+            if term := assumed_character_set(element.value):
+                self._nested.heads.assumptions.add(f"Specific Character Set is no defined term; {term} is assumed.")
         elif vr in NUMBER_CODES:
             values = self._numbers(element, vr)
         else:
@@ -135,11 +143,10 @@ class JsonConverter:
         texts = [text.rstrip("\0 ") for text in texts]
         if vr in _LEADING_SPACES_PAD:
             texts = [text.lstrip(" ") for text in texts]
-        if texts == [""]:
-            return []
         convert = _FROM_TEXT.get(vr)
         # An empty value among others keeps its place: PS3.18 F.2.5.
-        return [(convert(text) if convert else text) if text else None for text in texts]
+        values = [(convert(text) if convert else text) if text else None for text in texts]
+        return values if values != [None] else []
 
     def _add(self, count: int) -> None:
         self._value_count += count

@@ -1,6 +1,7 @@
 """What the value of an element is: its value representation (VR, PS3.5 6.2) and its text, by pydicom's tables."""
 
 import codecs
+import re
 from dataclasses import dataclass
 from struct import calcsize
 from typing import Final
@@ -54,6 +55,10 @@ CODES_TO_ENCODINGS.setdefault(b"\x1b-b", "iso8859_15")
 
 _CODECS: Final = frozenset(codecs.lookup(codec).name for codec in python_encoding.values())
 _STAND_ALONE_CODECS: Final = frozenset(codecs.lookup(python_encoding[name]).name for name in STAND_ALONE_ENCODINGS)
+_SEPARATORS: Final = re.compile(r"[ _\-]+")
+_TERMS: Final = {_SEPARATORS.sub("", term): term for term in python_encoding}
+_DEFAULT_CODEC: Final = codecs.lookup(default_encoding).name
+_DEFAULT_TERM: Final = "ISO_IR 100"  # the default repertoire (PS3.5 6.1.2.1), with what Western devices add to it
 _DEFAULT_ENCODINGS: Final = (default_encoding, *CODES_TO_ENCODINGS.values())
 _LEFT_IN_TEXT: Final = "\x1b$)A"  # by pydicom, which takes Python's codec of ISO-IR 58 to drop it
 # What brings back the first character set (PS3.5 6.1.2.5.3); pydicom expects the values to be split already.
@@ -140,13 +145,39 @@ def dictionary_vr(tag: BaseTag, data_set: Dataset) -> str:
         return "UN" if tag.element else "UL"  # a group length: PS3.5 7.2
 
 
+def assumed_character_set(character_set: bytes) -> str:
+    """What an encoded Specific Character Set is read as where its first value is no defined term; else ""."""
+    term = _first_term(character_set)
+    if term in python_encoding:
+        return ""
+    known = _known_term(term)
+    if known in python_encoding:
+        return known
+    codec = _codec(term)
+    return codec if codec and codec != _DEFAULT_CODEC else _DEFAULT_TERM
+
+
 def _encodings(character_set: bytes) -> tuple[str, ...]:
     """By the encoded first value of Specific Character Set; each escape sequence names its own set."""
-    first = character_set.split(b"\\")[0].decode(default_encoding).strip("\0 ")
-    try:
-        codec = codecs.lookup(convert_encodings([first])[0]).name
-    except (LookupError, ValueError):
-        codec = ""
-    if codec not in _CODECS:  # pydicom takes any that Python knows; some are not for text, or very slow
+    codec = _codec(_first_term(character_set))
+    if not codec:
         return _DEFAULT_ENCODINGS
     return (codec,) if codec in _STAND_ALONE_CODECS else (codec, *_DEFAULT_ENCODINGS[1:])
+
+
+def _first_term(character_set: bytes) -> str:
+    return character_set.split(b"\\")[0].decode(default_encoding).strip("\0 ")
+
+
+def _known_term(term: str) -> str:
+    """The defined term that differs only in case and separators, where there is one."""
+    return _TERMS.get(_SEPARATORS.sub("", term.upper()), term)
+
+
+def _codec(term: str) -> str:
+    """Python's codec of a character set, "" where there is none."""
+    try:
+        codec = codecs.lookup(convert_encodings([_known_term(term)])[0]).name
+    except (LookupError, ValueError):
+        return ""
+    return codec if codec in _CODECS else ""  # pydicom takes any that Python knows; some are not for text, or very slow

@@ -73,8 +73,6 @@ def _element(element: Element, data_set: Dataset, inherited: Inherited, nested: 
             raise TypeError("An element of the data set has been converted.")
         return _headed(element.tag, "SQ", _items(element, inherited, nested))
     vr = inherited.vr(element, data_set)
-    if element.VR == "UN":
-        element = element._replace(is_little_endian=True)  # whatever surrounds it: PS3.5 6.2.2
     if vr == "SQ":
         try:
             return _headed(element.tag, vr, _items(element, inherited, nested))

@@ -15,9 +15,10 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import STANDARD_VR
 
+from shared.dicom.element_reader import ElementReader
 from shared.dicom.element_values import dictionary_vr, raw_value
 from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
-from shared.dicom.parsing import DicomFileError, DicomFileLimits, ElementReader, Encoding, Head
+from shared.dicom.parsing import HEAD_BYTES, DicomFileError, DicomFileLimits, Encoding, Head
 from shared.dicom.transfer_syntaxes import (
     DEFLATED,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -37,6 +38,9 @@ _PREFIXED: Final = len(_PREAMBLE) + len(_PREFIX)
 _FIRST_GROUP: Final = 0x0004  # a DICOMDIR's; other data sets begin with 0008
 _SWAPPED_GROUP: Final = _FIRST_GROUP << 8
 
+_META_GROUP: Final = b"\x02\x00"
+
+_GUESSED: Final = "The file names no Transfer Syntax UID; the one that its first element shows is assumed."
 _TRANSFER_SYNTAX_UID: Final = 0x00020010
 _IMPLEMENTATION_CLASS_UID: Final = "2.25.217347430706284696547132738520179672132"
 
@@ -47,13 +51,14 @@ class FileMeta:
 
     `elements` are those of the file meta group, `encoded` its bytes; `following` are the bytes read after it, which
     begin the data set. `transfer_syntax_uid` is a valid UID; where the file names none, it is the one that the data set
-    must be in.
+    must be in. `assumptions` says in words what the file leaves open.
     """
 
     elements: Dataset
     encoded: bytes
     following: bytes
     transfer_syntax_uid: str
+    assumptions: tuple[str, ...] = ()
 
     @property
     def encoding(self) -> Encoding:
@@ -115,22 +120,36 @@ class FileMetaReader:
         """
         if self._reader is None:
             chunk = self._beginning = self._beginning + chunk
-            if len(chunk) < _PREFIXED and not is_last:
+            if len(chunk) < _PREFIXED + HEAD_BYTES and not is_last:
                 return None
-            # Explicit VR Little Endian in every file: PS3.10 7.1.
-            self._reader = ElementReader(Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True)
             if chunk.startswith(_PREFIX, len(_PREAMBLE)):
                 chunk = chunk[_PREFIXED:]
+            elif chunk.startswith(_PREFIX):
+                chunk = chunk[len(_PREFIX) :]
+            if not chunk.startswith(_META_GROUP):
+                return FileMeta(
+                    elements=Dataset(),
+                    encoded=b"",
+                    following=chunk,
+                    transfer_syntax_uid=_guessed_transfer_syntax_uid(chunk),
+                    assumptions=(_GUESSED,),
+                )
+            # Explicit VR Little Endian in every file: PS3.10 7.1.
+            self._reader = ElementReader(
+                Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True, is_file_meta=True
+            )
         if not self._reader.feed(chunk, is_last=is_last):
             return None
-        elements = self._reader.data_set
-        encoded, following = self._reader.data[: self._reader.position], self._reader.data[self._reader.position :]
+        reader = self._reader
+        elements, following = reader.data_set, reader.data[reader.position :]
         uid = raw_value(elements, _TRANSFER_SYNTAX_UID)
+        assumptions = (*reader.assumptions, *(() if uid is not None else (_GUESSED,)))
         return FileMeta(
             elements=elements,
-            encoded=encoded,
+            encoded=reader.data[: reader.position],
             following=following,
             transfer_syntax_uid=_guessed_transfer_syntax_uid(following) if uid is None else _transfer_syntax_uid(uid),
+            assumptions=assumptions,
         )
 
 
@@ -170,11 +189,13 @@ def _transfer_syntax_uid(value: bytes) -> str:
 
 def _guessed_transfer_syntax_uid(beginning: bytes) -> str:
     """The native transfer syntax of a data set that begins with these bytes."""
-    if len(beginning) >= 8:
+    if len(beginning) >= HEAD_BYTES:
         group, number = unpack("<HH", beginning[:4])
         if beginning[4:6].decode("latin-1") in STANDARD_VR:
             return EXPLICIT_VR_BIG_ENDIAN if group >= _SWAPPED_GROUP else EXPLICIT_VR_LITTLE_ENDIAN
         # The first attribute of any data set is a standard one.
         if group >= _FIRST_GROUP and dictionary_vr(BaseTag(group << 16 | number), Dataset()) != "UN":
             return IMPLICIT_VR_LITTLE_ENDIAN
-    raise DicomFileError("This is not a DICOM file: it has no prefix, and does not begin as a data set does.")
+    raise DicomFileError(
+        "This is not a DICOM file: it names no transfer syntax, and does not begin with an element that shows it."
+    )

@@ -50,57 +50,90 @@ def frame_table(
             raise FrameUnavailable("Pixel Data is not encoded as its transfer syntax says.")
         if not scanner.is_encapsulated:
             frame_bits = _frame_bits(scanner, metadata)
-            frame_count = min(_frame_count(metadata), scanner.value_bytes * 8 // frame_bits)
+            promised = _number(metadata, _NUMBER_OF_FRAMES) or 1
+            frame_count = min(promised, scanner.value_bytes * 8 // frame_bits)
             if not frame_count:
                 raise FrameUnavailable("Pixel Data is shorter than a frame.")
-            return FrameTable(**table, frame_count=frame_count, frame_bits=frame_bits)
-        # A video is one stream; none of its frames can be read alone (PS3.5 8.2.5).
-        frame_count = 1 if is_video(transfer_syntax_uid) else _frame_count(metadata)
+            is_swapped = scanner.is_big_endian and scanner.head.vr == "OW" and _bits_allocated(scanner, metadata) <= 8
+            return FrameTable(**table, frame_count=frame_count, frame_bits=frame_bits, is_swapped=is_swapped)
         # The offsets of the fragments, and of the byte after the last one.
         offsets = [data_set_offset + offset for offset in scanner.fragment_offsets]
         offsets.append(table["value_offset"] + scanner.value_bytes)
-        padded_frames = _padded_frames(offsets, frame_count, extended_offsets)
+        # A video is one stream; none of its frames can be read alone (PS3.5 8.2.5).
+        promised = 1 if is_video(transfer_syntax_uid) else _number(metadata, _NUMBER_OF_FRAMES)
+        first_fragments = _first_fragments(scanner, offsets, promised, extended_offsets[0])
+        frame_count = len(first_fragments) - 1
         return FrameTable(
             **table,
             frame_count=frame_count,
             fragment_offsets=array("Q", offsets),
-            first_fragments=array("Q", _first_fragments(scanner, offsets, frame_count)),
-            padded_frames=padded_frames,
+            first_fragments=array("Q", first_fragments),
+            padded_frames=_padded_frames(offsets, frame_count, extended_offsets),
         )
     except FrameUnavailable as reason:
         return FrameTable(**table, frame_count=0, unavailable=str(reason))
 
 
+def frames_remarks(metadata: Mapping[str, Any], table: FrameTable | None, transfer_syntax_uid: str) -> tuple[str, ...]:
+    """What of the frames of an instance cannot be read, or is not as Number of Frames (0028,0008) says, in words."""
+    if table is None or not table.value_bytes or is_video(transfer_syntax_uid):
+        return ()
+    if table.unavailable:
+        return (f"No frame can be retrieved: {table.unavailable}",)
+    promised, found = _number(metadata, _NUMBER_OF_FRAMES), table.frame_count
+    if found < promised:
+        return (f"Number of Frames is {promised}, but Pixel Data has {found}; these can be retrieved.",)
+    if found > 1 and not promised:
+        return (f"Number of Frames is missing, but Pixel Data has {found}; these can be retrieved.",)
+    return ()
+
+
 def _frame_bits(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
-    bits_allocated = _BITS_BY_TAG.get(scanner.head.tag) or _number(metadata, _BITS_ALLOCATED)
     samples = _number(metadata, _SAMPLES_PER_PIXEL) or 1
     if samples == 3 and _first_value(metadata, _PHOTOMETRIC_INTERPRETATION) in _SHARED_CHROMA:
         samples = 2
-    frame_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * samples * bits_allocated
+    frame_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * samples * _bits_allocated(scanner, metadata)
     if not frame_bits:
         raise FrameUnavailable("Rows, Columns or Bits Allocated is missing, or 0.")
-    if scanner.is_big_endian and scanner.head.vr != "OB" and frame_bits % 16:
-        raise FrameUnavailable("A frame ends within a word, whose bytes are in big endian order.")
     return frame_bits
 
 
-def _first_fragments(scanner: PixelDataScanner, offsets: Sequence[int], frame_count: int) -> Sequence[int]:
-    """The index of each frame's first fragment, and the number of fragments, by the most reliable evidence."""
+def _bits_allocated(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
+    return _BITS_BY_TAG.get(scanner.head.tag) or _number(metadata, _BITS_ALLOCATED)
+
+
+def _first_fragments(
+    scanner: PixelDataScanner, offsets: Sequence[int], promised: int, extended_offset_table: bytes
+) -> Sequence[int]:
+    """The index of each frame's first fragment, and the number of fragments, by the most reliable evidence.
+
+    `promised` is how many frames there should be, 0 where that is not said: no more are told apart, and fewer only
+    where an offset table or the fragments themselves show that there are not as many.
+    """
     fragment_count = len(offsets) - 1
     if not fragment_count:
         raise FrameUnavailable("Pixel Data is empty.")
-    by_table = _by_offset_table(offsets, frame_count, bytes(scanner.offset_table))
-    if by_table is not None:
-        return by_table
-    if fragment_count == frame_count:
-        return range(frame_count + 1)
-    if frame_count == 1:
+    one_each = range(fragment_count + 1)
+    by_table = _by_offset_table(offsets, bytes(scanner.offset_table), extended_offset_table)
+    by_begins, by_ends = _by_begins_of_image(scanner.begins_of_image), _by_ends_of_image(scanner.ends_of_image)
+    # Where images begin and end as one, a number of fragments that is the number of frames is only a coincidence.
+    as_promised = [by_table, by_begins if by_begins == by_ends else one_each, by_begins]
+    if by_begins is None or len(by_begins) <= promised:
+        as_promised.append(by_ends)
+    for found in as_promised if promised > 1 else ():
+        if found is not None and len(found) == promised + 1:
+            return found
+    for found in (by_table, by_begins):
+        if found is not None and len(found) > 2:
+            return found[: promised + 1] if promised else found
+    if promised <= 1:
         return (0, fragment_count)
-    by_markers = _by_ends_of_image(scanner.ends_of_image, frame_count)
-    if by_markers is not None:
-        return by_markers
+    if by_begins is not None and (by_begins == by_ends or fragment_count < promised):
+        return by_begins
+    if fragment_count < promised:
+        return one_each
     raise FrameUnavailable(
-        f"Pixel Data has {fragment_count} fragments for {frame_count} frames, and no offset table that fits them."
+        f"Pixel Data has {fragment_count} fragments for {promised} frames, and no offset table that fits them."
     )
 
 
@@ -123,27 +156,30 @@ def _padded_frames(offsets: Sequence[int], frame_count: int, extended_offsets: t
     return frozenset(padded)
 
 
-def _by_offset_table(offsets: Sequence[int], frame_count: int, table: bytes) -> Sequence[int] | None:
-    """Each frame's first fragment by the Basic Offset Table, or None if the table does not fit."""
-    if len(table) != 4 * frame_count:
+def _by_offset_table(offsets: Sequence[int], basic: bytes, extended: bytes) -> Sequence[int] | None:
+    """Each frame's first fragment by an offset table, or None if it is empty or does not fit the fragments."""
+    table, code, size = (basic, "L", 4) if basic else (extended, "Q", 8)
+    if not table or len(table) % size:
         return None
     index_of = {offset - offsets[0]: index for index, offset in enumerate(offsets[:-1])}
-    starts = unpack(f"<{frame_count}L", table)
+    starts = unpack(f"<{len(table) // size}{code}", table)
     first_fragments = [*(index_of.get(start, -1) for start in starts), len(offsets) - 1]
     is_in_order = all(first < following for first, following in pairwise(first_fragments))
     return first_fragments if first_fragments[0] == 0 and is_in_order else None
 
 
-def _by_ends_of_image(ends_of_image: Sequence[int], frame_count: int) -> Sequence[int] | None:
-    """Each frame's first fragment by where images end, or None if there are not as many as frames."""
+def _by_begins_of_image(begins_of_image: Sequence[int]) -> Sequence[int] | None:
+    """Each frame's first fragment by where images begin, or None if the first fragment does not begin one."""
+    first_fragments = [index for index, is_begin in enumerate(begins_of_image) if is_begin]
+    return [*first_fragments, len(begins_of_image)] if first_fragments[:1] == [0] else None
+
+
+def _by_ends_of_image(ends_of_image: Sequence[int]) -> Sequence[int]:
+    """Each frame's first fragment by where images end."""
     first_fragments = [0, *(index for index, is_end in enumerate(ends_of_image, 1) if is_end)]
     if first_fragments[-1] != len(ends_of_image):
         first_fragments.append(len(ends_of_image))
-    return first_fragments if len(first_fragments) == frame_count + 1 else None
-
-
-def _frame_count(metadata: Mapping[str, Any]) -> int:
-    return _number(metadata, _NUMBER_OF_FRAMES) or 1
+    return first_fragments
 
 
 def _number(metadata: Mapping[str, Any], tag: str) -> int:

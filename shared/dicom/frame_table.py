@@ -21,7 +21,15 @@ _PIECE: Final = 16_384
 MAX_FRAME_FRAGMENTS: Final = 16_384
 """A frame of more fragments cannot be read: a video of a gigabyte has as many of 64 KiB."""
 
-_FIELDS: Final = ("value_offset", "value_bytes", "frame_count", "is_encapsulated", "frame_bits", "unavailable")
+_FIELDS: Final = (
+    "value_offset",
+    "value_bytes",
+    "frame_count",
+    "is_encapsulated",
+    "frame_bits",
+    "is_swapped",
+    "unavailable",
+)
 
 
 class FrameUnavailable(LookupError):
@@ -35,7 +43,8 @@ class FrameTable:
     `value_offset` and `value_bytes` locate the value of Pixel Data: if encapsulated, its items, including the Basic
     Offset Table but not the delimiter that ends them. `frame_count` is how many frames can be read, which may be
     fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. `frame_bits` is the length of a
-    native frame in bits, 0 for encapsulated ones.
+    native frame in bits, 0 for encapsulated ones. If `is_swapped`, samples of at most 8 bits lie in words whose high
+    byte comes first (OW in big endian): the bytes of each word trade places before a frame is cut.
 
     `fragment_offsets` are those of the fragments' item tags, and of the byte after the last one; `first_fragments` the
     index of each frame's first fragment, and the number of fragments. `padded_frames` are the indices of the frames
@@ -47,6 +56,7 @@ class FrameTable:
     frame_count: int
     is_encapsulated: bool
     frame_bits: int = 0
+    is_swapped: bool = False
     unavailable: str = ""
     fragment_offsets: Sequence[int] = field(default=(), repr=False)
     first_fragments: Sequence[int] = field(default=(), repr=False)
@@ -66,6 +76,8 @@ class FrameTable:
         if not self.is_encapsulated:
             first_bit = index * self.frame_bits
             first, end = first_bit // 8, (first_bit + self.frame_bits + 7) // 8
+            if self.is_swapped:
+                first, end = first - first % 2, min(end + end % 2, self.value_bytes)
             return [(self.value_offset + first, end - first)]
         first, end = self.first_fragments[index], self.first_fragments[index + 1]
         if end - first > MAX_FRAME_FRAGMENTS:
@@ -82,16 +94,26 @@ class FrameTable:
     def cut(self, frame_number: int, data: bytes) -> bytes:
         """Cut the frame out of the joined bytes of its ranges.
 
-        These are the frame itself, except for pixels of one bit, where frames follow one another without regard to
-        byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its last are set to 0.
+        These are the frame itself, except for words to swap, and for pixels of one bit, where frames follow one another
+        without regard to byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its
+        last are set to 0.
 
         Raises FrameUnavailable as `byte_ranges` does.
         """
-        shift = self._index(frame_number) * self.frame_bits % 8
+        first_bit = self._index(frame_number) * self.frame_bits
+        if self.is_swapped:
+            begin = first_bit // 8 % 2
+            data = _swapped(data)[begin : begin + (first_bit % 8 + self.frame_bits + 7) // 8]
+        shift = first_bit % 8
         if self.frame_bits % 8 == 0:
             return data
         bits = int.from_bytes(data, "little") >> shift & (1 << self.frame_bits) - 1
         return bits.to_bytes((self.frame_bits + 7) // 8, "little")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a frame is something other than the bytes of its ranges, which `cut` turns into it."""
+        return self.is_swapped or self.frame_bits % 8 != 0
 
     @property
     def held_bytes(self) -> int:
@@ -121,7 +143,7 @@ class FrameTable:
             header, _, body = zlib.decompress(data).partition(b"\n")
             facts = json.loads(header)
             fragments = _fragments_from(facts, body) if "fragment_count" in facts else {}
-            return cls(**{name: facts[name] for name in _FIELDS}, **fragments)
+            return cls(**{name: facts[name] for name in _FIELDS if name in facts}, **fragments)
         except (KeyError, OverflowError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise ValueError("The bytes are not a frame table.") from error
 
@@ -155,6 +177,14 @@ def _summed(first: int, steps: Sequence[int], more: int = 0) -> "array[int]":
         begins = accumulate(map(add, piece, repeat(more)), initial=sums.pop())
         sums.extend(begins)
     return sums
+
+
+def _swapped(data: bytes) -> bytes:
+    """The bytes of each word the other way round; a last one without its neighbour stays."""
+    words = bytearray(data)
+    whole = len(words) - len(words) % 2
+    words[0:whole:2], words[1:whole:2] = words[1:whole:2], words[0:whole:2]
+    return bytes(words)
 
 
 def _pack(numbers: Sequence[int]) -> bytes:

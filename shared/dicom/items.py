@@ -4,6 +4,7 @@ from struct import pack, unpack_from
 from typing import Final
 
 ITEM: Final = 0xFFFEE000
+ITEM_DELIMITATION: Final = 0xFFFEE00D
 SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 
 ITEM_TAGS: Final = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
@@ -24,7 +25,16 @@ def encoded_item(value: bytes) -> bytes:
 
 def sequence_delimitation(*, is_little_endian: bool = True) -> bytes:
     """The delimiter that ends a sequence of undefined length."""
-    return pack("<HHL" if is_little_endian else ">HHL", *divmod(SEQUENCE_DELIMITATION, 1 << 16), 0)
+    return _delimiter(SEQUENCE_DELIMITATION, is_little_endian)
+
+
+def item_delimitation(*, is_little_endian: bool = True) -> bytes:
+    """The delimiter that ends an item of undefined length."""
+    return _delimiter(ITEM_DELIMITATION, is_little_endian)
+
+
+def _delimiter(tag: int, is_little_endian: bool) -> bytes:
+    return pack("<HHL" if is_little_endian else ">HHL", *divmod(tag, 1 << 16), 0)
 
 
 def tag_and_length(data: bytes | bytearray, begin: int = 0, *, is_little_endian: bool = True) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""pydicom's parser, kept safe for untrusted bytes that are still arriving.
+"""What parsing by pydicom has in common, kept safe for untrusted bytes that are still arriving: its limits and errors.
 
 pydicom takes the end of the bytes for the end of an item or of a data set, whatever was announced; takes the memory
 that it is asked for; and warns about and logs what it finds odd, with values. Here it never sees a false end,
@@ -11,17 +11,13 @@ its work is bounded, it is silent, and whatever it raises becomes a DicomFileErr
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from io import SEEK_END, BytesIO
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple, cast
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import data_element_generator
-from pydicom.tag import BaseTag
 
-from shared.dicom.items import ITEM, ITEM_HEAD_BYTES, ITEM_TAGS, UNDEFINED_LENGTH
+from shared.dicom.items import ITEM_HEAD_BYTES
 
 # Values of a patient must not get into the log. For the whole process, as filters and loggers are: silencing pydicom
 # around each call instead (catch_warnings) would also affect other threads.
@@ -31,10 +27,6 @@ logging.getLogger("pydicom").propagate = False
 
 HEAD_BYTES: Final = ITEM_HEAD_BYTES  # also of an element, as pydicom reads them
 LONG_HEAD_BYTES: Final = 12  # PS3.5 7.1.2
-_CHARACTER_SET_HEADS: Final = (b"\x08\0\x05\0", b"\0\x08\0\x05")
-_UNDEFINED: Final = UNDEFINED_LENGTH.to_bytes(4, "little")  # in either byte order
-_SEARCHED_BYTES: Final = 0x2000  # at a time, for the end of a value of undefined length that is no sequence
-_MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; pydicom's time is quadratic
 
 Element = RawDataElement | DataElement
 """An element as pydicom's reader returns it: raw, except a sequence of undefined length, whose items it has read."""
@@ -107,13 +99,14 @@ class Head(NamedTuple):
 
 
 class HeadCount:
-    """How many elements and items have been read under one limit."""
+    """How many elements and items have been read under one limit, and what had to be assumed of them, in words."""
 
     def __init__(self, limits: DicomFileLimits) -> None:
         self._max_elements = limits.max_elements
         self._max_at_once = limits.max_elements_at_once
         self._released = 0
         self.count = 0
+        self.assumptions: set[str] = set()
 
     def add(self) -> None:
         """Count one more. Raises DicomFileError when it is one too many."""
@@ -131,173 +124,15 @@ class HeadCount:
         self._released += self.count - count
 
 
-class Source(BytesIO):
-    """Bytes to parse, where a short read fails instead, and `needed` is how many bytes there must be."""
-
-    def __init__(self, data: bytes, heads: HeadCount) -> None:
-        super().__init__(data)
-        self._is_character_set = False
-        self.heads = heads
-        self.needed = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read the next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
-        data = super().read(size)
-        wanted = size or 0
-        if len(data) < wanted:
-            self.needed = self.tell() - len(data) + wanted
-            raise Malformed("The data set is shorter than its content.")
-        if wanted == HEAD_BYTES:
-            self._is_character_set = data.startswith(_CHARACTER_SET_HEADS)
-            self.heads.add()
-        elif self._is_character_set and wanted > _MAX_CHARACTER_SET_BYTES:
-            raise DicomFileError(f"Specific Character Set is longer than {_MAX_CHARACTER_SET_BYTES} bytes.")
-        if self._is_character_set and data.endswith(_UNDEFINED):
-            raise DicomFileError("Specific Character Set is a sequence.")
-        return data
-
-    def check_items(self, items: Sequence[Dataset]) -> None:
-        """Raise Malformed where something else was read as an item: pydicom does not look at the tags."""
-        with self.getbuffer() as data:
-            if any(bytes(data[item.seq_item_tell : item.seq_item_tell + 4]) not in ITEM_TAGS for item in items):
-                raise Malformed("A sequence holds something other than items.")
-
-
-class ElementReader:
-    """Reads the elements of one data set, as its bytes arrive.
-
-    `elements` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
-    was fed. Reading ends before the first element whose head `stop` accepts, which is then `stopped_at`, or with the
-    bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there overrides what was
-    declared, as in pydicom.
-    """
-
-    def __init__(
-        self,
-        encoding: Encoding,
-        *,
-        limits: DicomFileLimits,
-        heads: HeadCount | None = None,
-        stop: Callable[[Head], bool] = lambda head: False,
-        is_certain: bool = False,
-    ) -> None:
-        self.encoding = encoding
-        self._is_certain = is_certain
-        self._limits = limits
-        self._stop = stop
-        self._source = Source(b"", heads or HeadCount(limits))
-        self._size = 0
-        self._needed = HEAD_BYTES
-        self._head: Head | None = None
-        self.elements: dict[BaseTag, Element] = {}
-        self.position = 0
-        self.stopped_at: Head | None = None
-
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes were fed; all are held."""
-        return self._size
-
-    @property
-    def data(self) -> bytes:
-        """All that was fed."""
-        return self._source.getvalue()[: self._size]
-
-    @property
-    def data_set(self) -> Dataset:
-        """The elements."""
-        return Dataset(self.elements)
-
-    def feed(self, chunk: bytes, *, is_last: bool = False) -> bool:
-        """Read as far as there are bytes; False while more are needed, never when `is_last`.
-
-        Raises DicomFileError for what cannot be read, exceeds a limit, or is cut short by the end of the data set.
-        """
-        self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
-        if is_last:  # pydicom must be able to search the last bytes, too; what reads on into these is cut short
-            self._source.write(bytes(_SEARCHED_BYTES))
-        elif self._size < self._needed:
-            return False
-        # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
-        end = len(self.data.rstrip(b"\0")) if is_last else None
-        elements: Iterator[Element] | None = None
-        while end is None or self.position < end:
-            elements = elements or self._generator()
-            if not self._advance(elements, is_last=is_last):
-                return False
-            if self.stopped_at:
-                return True
-            if self._head is None:
-                elements = None  # It met a stray delimiter of an item, which ends nothing here.
-        return True
-
-    def _generator(self) -> Iterator[Element]:
-        if not self._is_certain:
-            # In Explicit VR two capitals follow the first tag. In Implicit VR these are the low bytes of a length,
-            # which would be over 16,000 bytes for the first element of a data set.
-            vr = self.data[4:6]
-            if len(vr) == 2:
-                self.encoding = replace(self.encoding, is_implicit_vr=not (vr.isalpha() and vr.isupper()))
-            self._is_certain = True
-        self._source.seek(self.position)
-        return data_element_generator(
-            self._source, self.encoding.is_implicit_vr, self.encoding.is_little_endian, stop_when=self._is_at_stop
-        )
-
-    def _is_at_stop(self, tag: int, vr: str | None, length: int) -> bool:
-        self._head = Head(tag, vr, length, self._source.tell())
-        self._check_end()
-        if tag == ITEM:
-            raise Malformed("An item is outside of a sequence.")
-        if self._stop(self._head):
-            self.stopped_at = self._head
-        return self.stopped_at is not None
-
-    def _check_end(self) -> None:
-        if self._source.tell() > self._size:
-            self._source.needed = self._source.tell()
-            raise Malformed("The data set is shorter than its content.")
-
-    def _advance(self, elements: Iterator[Element], *, is_last: bool) -> bool:
-        """Read one element; False if not all of it is there yet."""
-        self._head = None
-        head_count = self._source.heads.count
-        try:
-            element = next(elements, None)
-            self._check_end()
-            if isinstance(element, DataElement):
-                self._source.check_items(element.value)
-        except Exception as error:  # noqa: BLE001
-            refused = refusal(error, self._limits)
-            if not isinstance(refused, Malformed):
-                raise refused from None
-            where = f" in element {self._head.tag >> 16:04X},{self._head.tag & 0xFFFF:04X}" if self._head else ""
-            if not self._source.needed:
-                raise DicomFileError(f"The data set cannot be parsed{where}.") from None
-            if is_last:
-                raise DicomFileError(f"The file is cut short{where}.") from None
-            self._source.heads.count = head_count
-            self._wait()
-            return False
-        if element is not None:
-            self.elements[element.tag] = element
-        self.position = self._source.tell()
-        return True
-
-    def _wait(self) -> None:
-        """Note how many bytes are needed before it is worth reading on."""
-        self._needed, self._source.needed = self._source.needed, 0
-        limit = self._limits.max_header_bytes + LONG_HEAD_BYTES
-        if self._needed > limit:
-            raise too_large(self._limits)
-        if self._head and self._head.length == UNDEFINED_LENGTH:
-            # It is parsed from its start each time, so it waits until it doubles: the total stays linear.
-            self._needed = min(max(self._needed, 2 * self._size - self.position), limit)
-
-
 def element_of(data_set: Dataset, tag: int) -> Element | None:
-    """The element with this tag, unconverted, even an empty one, which pydicom would otherwise convert."""
-    return data_set.get_item(tag, keep_deferred=True)
+    """The element with this tag, unconverted, even an empty one, which pydicom would otherwise convert.
+
+    A value of VR UN is in little endian, whatever surrounds it (PS3.5 6.2.2).
+    """
+    element = cast("Element | None", data_set.get_item(tag, keep_deferred=True))
+    if isinstance(element, RawDataElement) and element.VR == "UN" and not element.is_little_endian:
+        return element._replace(is_little_endian=True)
+    return element
 
 
 def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
@@ -318,6 +153,14 @@ def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
 def too_large(limits: DicomFileLimits) -> DicomFileError:
     """The refusal of a header over its limit."""
     return DicomFileError(f"The data set is larger than {limits.max_header_bytes} bytes besides its Pixel Data.")
+
+
+def too_long(head: Head, limits: DicomFileLimits) -> DicomFileError:
+    """The refusal of an element with which a header is over its limit, by the length that its head has."""
+    return DicomFileError(
+        f"Element {head.tag >> 16:04X},{head.tag & 0xFFFF:04X} is said to have {head.length} bytes: the data set would "
+        f"be larger than {limits.max_header_bytes} bytes besides its Pixel Data."
+    )
 
 
 def too_deep(limits: DicomFileLimits) -> DicomFileError:

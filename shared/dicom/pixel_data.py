@@ -15,6 +15,13 @@ DOUBLE_FLOAT_PIXEL_DATA: Final = 0x7FE00009
 PIXEL_DATA: Final = 0x7FE00010
 PIXEL_DATA_TAGS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
 
+_BEGINS_OF_IMAGE: Final = (
+    b"\xff\xd8\xff",  # JPEG, JPEG-LS
+    b"\xff\x4f\xff\x51",  # JPEG 2000
+    b"\x00\x00\x00\x0cjP  ",  # JP2
+    *(bytes((count, 0, 0, 0, 64, 0, 0, 0)) for count in range(1, 16)),  # RLE: segments, and where the first one begins
+)
+_BEGIN_OF_IMAGE_BYTES: Final = 8
 _END_OF_IMAGE: Final = b"\xff\xd9"  # JPEG EOI, JPEG 2000 EOC
 _END_OF_IMAGE_WINDOW: Final = 10  # padding may follow the marker; pydicom looks as far back
 
@@ -23,8 +30,9 @@ class PixelDataScanner:
     """Reads the chunks of the value of Pixel Data, whose element has `head`. Offsets are those of the data set.
 
     When `is_complete`, all of the value has passed. Then `value_bytes` is its length, without the delimiter;
-    `fragment_offsets` are those of the items' tags, except the Basic Offset Table's; `ends_of_image` has a 1 for
-    each fragment that ends as a JPEG or JPEG 2000 image does; and `offset_table` is the value of that table.
+    `fragment_offsets` are those of the items' tags, except the Basic Offset Table's; `begins_of_image` and
+    `ends_of_image` have a 1 for each fragment that begins as a JPEG, JPEG 2000 or RLE image does, or ends as one of
+    the first two; and `offset_table` is the value of that table.
     """
 
     def __init__(self, head: Head, byte_order: str, *, limits: DicomFileLimits) -> None:
@@ -35,11 +43,13 @@ class PixelDataScanner:
         self.value_bytes = 0 if self.is_encapsulated else head.length
         self.is_complete = head.length == 0
         self.fragment_offsets = array("Q")
+        self.begins_of_image = bytearray()
         self.ends_of_image = bytearray()
         self.offset_table = bytearray()
         self._to_pass = self.value_bytes
         self._item_head = bytearray()
         self._item_count = 0
+        self._first_bytes = b""
         self._last_bytes = b""
 
     @property
@@ -89,6 +99,8 @@ class PixelDataScanner:
 
     def _note(self, chunk: bytes, position: int, end: int) -> None:
         if self._item_count > 1:
+            missing = _BEGIN_OF_IMAGE_BYTES - len(self._first_bytes)
+            self._first_bytes += chunk[position : min(position + missing, end)]
             window = chunk[max(position, end - _END_OF_IMAGE_WINDOW) : end]
             self._last_bytes = (self._last_bytes + window)[-_END_OF_IMAGE_WINDOW:]
         elif len(self.offset_table) <= 4 * self._limits.max_fragments:  # a longer one cannot fit the frames
@@ -98,5 +110,6 @@ class PixelDataScanner:
         if not self.is_encapsulated:
             self.is_complete = True
         elif self._item_count > 1:
+            self.begins_of_image.append(self._first_bytes.startswith(_BEGINS_OF_IMAGE))
             self.ends_of_image.append(_END_OF_IMAGE in self._last_bytes)
-            self._last_bytes = b""
+            self._first_bytes = self._last_bytes = b""

@@ -25,10 +25,10 @@ from shared.dicom.parsing import (
     HeadCount,
     Incomplete,
     Malformed,
-    Source,
     refusal,
     too_deep,
 )
+from shared.dicom.source import Source
 
 _FIRST_WINDOW_BYTES: Final = 4096  # of an item of unknown length, parsed from its start each time this proves too short
 
@@ -40,7 +40,7 @@ class NestedReader:
         self._limits = limits
         self._depth = 0
         self._held_bytes = 0
-        self._heads = HeadCount(limits)
+        self.heads = HeadCount(limits)
 
     @contextmanager
     def level(self) -> Iterator[None]:
@@ -48,10 +48,10 @@ class NestedReader:
 
         Raises DicomFileError when there are too many sequences around it.
         """
-        count = self._heads.count
+        count = self.heads.count
         with self._within():
             yield
-        self._heads.release_since(count)
+        self.heads.release_since(count)
 
     @contextmanager
     def _within(self) -> Iterator[None]:
@@ -77,7 +77,7 @@ class NestedReader:
                 if self._held_bytes > 4 * self._limits.max_header_bytes:
                     raise DicomFileError("Sequences of defined length are nested too deep for what they hold.")
                 if isinstance(element, RawDataElement):
-                    yield list(raw_items(element, self._heads, self._limits))
+                    yield list(raw_items(element, self.heads, self._limits))
                 else:
                     yield element.value
         finally:
@@ -138,7 +138,7 @@ def read_item(
 def _read_item(
     data: bytes, encoding: Encoding, heads: HeadCount, limits: DicomFileLimits
 ) -> tuple[Dataset | None, int]:
-    source = Source(data, heads)
+    source = Source(data, heads, encoding, is_sequence=True)
     head_count = heads.count
     try:
         item = read_sequence_item(source, encoding.is_implicit_vr, encoding.is_little_endian, default_encoding)

@@ -18,6 +18,7 @@ class PixelCoding(StrEnum):
     """How the pixels of a frame are encoded, where there is a codec for it here."""
 
     NATIVE = "native"  # PS3.5 8.1: not encapsulated
+    ENCAPSULATED = "encapsulated"  # PS3.5 A.4.11: native, each frame in a fragment
     RLE = "RLE"
     JPEG = "JPEG"  # DCT: the lossy processes
     JPEG_LOSSLESS = "JPEG lossless"
@@ -52,6 +53,7 @@ TRANSFER_SYNTAXES: Final = (
     TransferSyntax(EXPLICIT_VR_LITTLE_ENDIAN, coding=PixelCoding.NATIVE, encoding_preference=1),
     TransferSyntax(EXPLICIT_VR_BIG_ENDIAN, coding=PixelCoding.NATIVE),
     TransferSyntax(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, coding=PixelCoding.NATIVE, is_deflated=True),
+    TransferSyntax("1.2.840.10008.1.2.1.98", coding=PixelCoding.ENCAPSULATED),
     TransferSyntax("1.2.840.10008.1.2.4.95", is_deflated=True),  # JPIP Referenced Deflate (PS3.5 A.7)
     TransferSyntax("1.2.840.10008.1.2.4.205", is_deflated=True),  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
     TransferSyntax("1.2.840.10008.1.2.5", "image/dicom-rle", PixelCoding.RLE, encoding_preference=4),

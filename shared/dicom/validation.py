@@ -13,7 +13,7 @@ from shared.dicom.attributes import TAG, VALIDATED
 from shared.dicom.comparable_values import is_date
 from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
 
-_REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "PatientID")
+_REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _CONTROL: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")  # ESC belongs to ISO 2022
 _CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{0,16}")
 _MAX_LENGTH: Final = {"LO": 64, "SH": 16, "PN": 64}
@@ -35,25 +35,46 @@ class Findings:
     warnings: tuple[Finding, ...]
 
 
-def validate(metadata: Mapping[str, Any], *, is_strict: bool) -> Findings:
-    """Check an instance's metadata (DICOM JSON Model) by the strict or the lenient rules."""
-    errors = list(_required(metadata, is_strict))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """By which rules an instance is checked: the strict or the lenient ones.
+
+    With `takes_no_patient_id`, an instance without PatientID is no error, but has a warning.
+    """
+
+    is_strict: bool
+    takes_no_patient_id: bool = False
+
+
+def validate(metadata: Mapping[str, Any], rules: Rules) -> Findings:
+    """Check an instance's metadata (DICOM JSON Model)."""
+    errors = list(_required(metadata))
+    warnings: list[Finding] = []
+    if (missing := _missing_patient_id(metadata, is_strict=rules.is_strict)) is not None:
+        (warnings if rules.takes_no_patient_id else errors).append(missing)
     named = {finding.tag for finding in errors}
     invalid = [finding for finding in _invalid(metadata) if finding.tag not in named]
-    required = {TAG[keyword] for keyword in _REQUIRED}
-    errors.extend(finding for finding in invalid if is_strict or finding.tag in required)
-    return Findings(tuple(errors), tuple(finding for finding in invalid if finding not in errors))
+    required = {TAG[keyword] for keyword in (*_REQUIRED, "PatientID")}
+    errors.extend(finding for finding in invalid if rules.is_strict or finding.tag in required)
+    warnings.extend(finding for finding in invalid if finding not in errors)
+    return Findings(tuple(errors), tuple(warnings))
 
 
-def _required(metadata: Mapping[str, Any], is_strict: bool) -> Iterator[Finding]:
+def _missing_patient_id(metadata: Mapping[str, Any], *, is_strict: bool) -> Finding | None:
+    tag = TAG["PatientID"]
+    if tag not in metadata:
+        return _finding(tag, "PatientID is required and is missing")
+    if is_strict and not metadata[tag].get("Value"):
+        return _finding(tag, "PatientID is required and is empty")
+    return None
+
+
+def _required(metadata: Mapping[str, Any]) -> Iterator[Finding]:
     for keyword in _REQUIRED:
         tag = TAG[keyword]
         values = metadata.get(tag, {}).get("Value", [])
         if tag not in metadata:
             yield _finding(tag, f"{keyword} is required and is missing")
-        elif keyword == "PatientID":
-            if is_strict and not values:
-                yield _finding(tag, "PatientID is required and is empty")
         elif len(values) != 1 or not is_uid(str(values[0])):
             yield _finding(tag, f"{keyword} must be one UID of at most {MAX_UID_LENGTH} digits and single dots")
 

@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from shared.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, PixelCoding
+from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TRANSFER_SYNTAXES, PixelCoding
 from shared.errors import NotAcceptable
 from shared.imaging import libjpeg
 from shared.imaging.codestreams import (
@@ -82,6 +82,7 @@ _JPEG: Final = Decoding(
 _JPEG_EXTENDED_12_BITS: Final = replace(_JPEG, plugin=libjpeg.PLUGIN, converts_ybr=False)
 _BY_CODING: Final = {
     PixelCoding.NATIVE: Decoding(),
+    PixelCoding.ENCAPSULATED: Decoding(),
     PixelCoding.RLE: Decoding(plugin="pylibjpeg", keeps_lock=True, held_times=3),
     PixelCoding.JPEG: _JPEG,
     PixelCoding.JPEG_LOSSLESS: Decoding(
@@ -101,8 +102,9 @@ _BY_CODING: Final = {
         held_bytes=9,
     ),
 }
+_CODINGS: Final = {row.uid: row.coding for row in TRANSFER_SYNTAXES if row.coding}
 DECODINGS: Final[Mapping[str, Decoding]] = MappingProxyType(
-    {row.uid: _BY_CODING[row.coding] for row in TRANSFER_SYNTAXES if row.coding}
+    {uid: _BY_CODING[coding] for uid, coding in _CODINGS.items()}
 )
 """The transfer syntaxes to decode, by UID."""
 
@@ -169,6 +171,8 @@ def _check_header(header: CodestreamHeader, decoding: Decoding, pixels: ImagePix
 
 
 def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> DecodedFrame:
+    if _CODINGS[transfer_syntax_uid] is PixelCoding.ENCAPSULATED:
+        frame, transfer_syntax_uid = frame[: pixels.frame_bytes], EXPLICIT_VR_LITTLE_ENDIAN
     options: dict[str, Any] = {
         "rows": pixels.rows,
         "columns": pixels.columns,

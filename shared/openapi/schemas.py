@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydicom.valuerep import STANDARD_VR
 
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
-from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
+from shared.web.failure_reasons import Duplicate, FailureReason, WarningReason
 from shared.web.store_response import ATTRIBUTES
 
 Schema = Mapping[str, Any]
@@ -95,7 +95,7 @@ def _store_instances_response() -> Schema:
     stored = _sequence(
         "ReferencedSOPSequence",
         identifiers | _attribute("RetrieveURL", _TEXT) | comments,
-        _attribute("WarningReason", {"const": VALIDATION_WARNING}),
+        _attribute("WarningReason", _codes(WarningReason)),
         "What is stored, and where.",
     )
     url = _attribute("RetrieveURL", {"type": "string", "format": "uri"})

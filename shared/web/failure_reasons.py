@@ -1,7 +1,6 @@
 """The codes for why an instance is not stored, or stored with a warning; most are those of Microsoft's service."""
 
 from enum import IntEnum
-from typing import Final
 
 
 class FailureReason(IntEnum):
@@ -20,5 +19,8 @@ class Duplicate(IntEnum):
     DIFFERENT = 2
 
 
-VALIDATION_WARNING: Final = 1
-"""Warning Reason (0008,1196) of an instance that is stored although searchable attributes are invalid (v2)."""
+class WarningReason(IntEnum):
+    """Why an instance that was stored comes with warnings: Warning Reason (0008,1196)."""
+
+    VALIDATION = 1  # attributes are not valid
+    DATA_SET_MISMATCH = 0xB007  # 45063: the file is not as the standard has it, and something had to be assumed

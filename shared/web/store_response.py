@@ -9,7 +9,7 @@ from typing import Any, Final
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.validation import Finding
-from shared.web.failure_reasons import VALIDATION_WARNING, Duplicate, FailureReason
+from shared.web.failure_reasons import Duplicate, FailureReason, WarningReason
 
 ATTRIBUTES: Final = {
     "ErrorComment": ("00000902", "LO"),
@@ -28,11 +28,20 @@ ATTRIBUTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An instance that is now durable, with the warnings found on the way."""
+    """An instance that is now durable, with the warnings found on the way.
+
+    `assumptions` say what had to be assumed to read its file, `findings` which attributes are not valid.
+    """
 
     identifiers: InstanceIdentifiers
     sop_class_uid: str
-    warnings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In words, what a client should know of the instance."""
+        return (*self.assumptions, *(finding.comment for finding in self.findings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +98,10 @@ def _stored_item(outcome: Stored, service_url: str) -> dict[str, Any]:
         **_attribute("RetrieveURL", f"{service_url}/{outcome.identifiers.path}"),
     }
     if outcome.warnings:
-        item |= _attribute("WarningReason", VALIDATION_WARNING)
+        reason = WarningReason.DATA_SET_MISMATCH if outcome.assumptions else WarningReason.VALIDATION
+        item |= _attribute("WarningReason", int(reason))
     # Microsoft's v2 has the sequence in every item, empty without comments.
-    comments = (_attribute("ErrorComment", finding.comment) for finding in outcome.warnings)
+    comments = (_attribute("ErrorComment", comment) for comment in outcome.warnings)
     return item | _attribute("FailedAttributesSequence", *comments)
 
 

@@ -6,6 +6,7 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom import encaps
@@ -68,7 +69,7 @@ class TestSamples:
             assert instance.frames is None
             return
         assert instance.frames is not None
-        if path.name in ("SC_rgb_small_odd_big_endian.dcm", "nested_priv_SQ.dcm"):
+        if path.name == "nested_priv_SQ.dcm":
             assert instance.frames.unavailable
             return
         found = frames_of(stored, instance)
@@ -76,7 +77,9 @@ class TestSamples:
             frame_count = int(dataset.get("NumberOfFrames", 1))
             assert found == list(encaps.generate_frames(dataset.PixelData, number_of_frames=frame_count))
         else:
-            assert dataset.PixelData.startswith(b"".join(found))
+            words = instance.frames.is_swapped
+            pixels = np.frombuffer(dataset.PixelData, ">u2").astype("<u2").tobytes() if words else dataset.PixelData
+            assert pixels.startswith(b"".join(found))
             assert path.name in ("MR_small_padded.dcm", "badVR.dcm") or len(b"".join(found)) + 1 >= len(
                 dataset.PixelData
             )
@@ -240,7 +243,8 @@ class TestStoredForm:
         assert (again.PixelData or b"") == pixels
         if pixels:
             assert frames_of(stored, instance) == [pixels]
-        assert read(stored) == (stored, instance)
+        assert "Transfer Syntax UID" in "".join(instance.assumptions)
+        assert read(stored)[0] == stored
 
     def test_of_a_file_meta_group_names_the_transfer_syntax(self) -> None:
         data = part10(data_set())
@@ -252,9 +256,9 @@ class TestStoredForm:
     def test_of_a_file_meta_group_has_its_own_length(self) -> None:
         syntax = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
         data = part10(data_set()).replace(syntax, b"")
-        stored, instance = read(data[:132] + struct.pack("<HH2sH", 2, 0, b"UL", 8) + bytes(8) + data[144:])
+        stored, _ = read(data[:132] + struct.pack("<HH2sH", 2, 0, b"UL", 8) + bytes(8) + data[144:])
         assert stored == part10(data_set())
-        assert read(stored) == (stored, instance)
+        assert read(stored)[0] == stored
 
     @pytest.mark.parametrize(
         "data",

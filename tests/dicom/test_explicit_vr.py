@@ -14,10 +14,11 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from shared.dicom.bulk_data_uris import BULK_DATA
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits
 from shared.dicom.dicom_json import JsonConverter
+from shared.dicom.element_reader import ElementReader
 from shared.dicom.element_values import NOTHING_INHERITED
 from shared.dicom.explicit_vr import explicit_vr_little_endian
 from shared.dicom.file_meta import FileMetaReader
-from shared.dicom.parsing import ElementReader, Encoding
+from shared.dicom.parsing import Encoding
 from shared.dicom.pixel_data import PIXEL_DATA_TAGS
 from tests.support.part10_files import SAMPLES, data_set, part10, part10_of, read
 

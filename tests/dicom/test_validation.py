@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from shared.dicom.attributes import TAG
-from shared.dicom.validation import validate
+from shared.dicom.validation import Rules, validate
 
 VALID: dict[str, Any] = {
     TAG["SOPClassUID"]: {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.7"]},
@@ -23,7 +23,7 @@ def changed(keyword: str, attribute: dict[str, Any] | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("is_strict", [True, False])
 def test_a_valid_instance_has_no_findings(is_strict: bool) -> None:
-    findings = validate(VALID, is_strict=is_strict)
+    findings = validate(VALID, Rules(is_strict=is_strict))
     assert findings.errors == findings.warnings == ()
 
 
@@ -41,7 +41,7 @@ def test_a_valid_instance_has_no_findings(is_strict: bool) -> None:
     ],
 )
 def test_uids_are_required(is_strict: bool, keyword: str, attribute: dict[str, Any] | None) -> None:
-    findings = validate(changed(keyword, attribute), is_strict=is_strict)
+    findings = validate(changed(keyword, attribute), Rules(is_strict=is_strict))
     assert [finding.tag for finding in findings.errors] == [TAG[keyword]]
     tag = TAG[keyword].lower()
     assert findings.errors[0].comment.startswith(f"DICOM100: ({tag[:4]},{tag[4:]}) - {keyword} ")
@@ -62,7 +62,7 @@ def test_uids_are_required(is_strict: bool, keyword: str, attribute: dict[str, A
 def test_patient_id_may_be_empty_if_lenient_but_must_be_there(
     is_strict: bool, attribute: dict[str, Any] | None, is_error: bool
 ) -> None:
-    findings = validate(changed("PatientID", attribute), is_strict=is_strict)
+    findings = validate(changed("PatientID", attribute), Rules(is_strict=is_strict))
     assert [finding.tag for finding in findings.errors] == ([TAG["PatientID"]] if is_error else [])
     assert findings.warnings == ()
 
@@ -81,11 +81,11 @@ def test_patient_id_may_be_empty_if_lenient_but_must_be_there(
     ],
 )
 def test_other_searchable_attributes_fail_or_warn(keyword: str, attribute: dict[str, Any]) -> None:
-    strict, lenient = (validate(changed(keyword, attribute), is_strict=is_strict) for is_strict in (True, False))
+    strict, lenient = (validate(changed(keyword, attribute), Rules(is_strict=is_strict)) for is_strict in (True, False))
     assert [finding.tag for finding in strict.errors] == [TAG[keyword]] == [f.tag for f in lenient.warnings]
     assert strict.warnings == lenient.errors == ()
 
 
 def test_values_are_not_repeated() -> None:
-    findings = validate(changed("StudyDescription", {"vr": "LO", "Value": ["Secret" * 20]}), is_strict=False)
+    findings = validate(changed("StudyDescription", {"vr": "LO", "Value": ["Secret" * 20]}), Rules(is_strict=False))
     assert "Secret" not in findings.warnings[0].comment

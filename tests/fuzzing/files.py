@@ -24,7 +24,7 @@ from shared.dicom.frame_table import FrameTable
 from shared.dicom.items import UNDEFINED_LENGTH
 from shared.dicom.parsing import LONG_HEAD_BYTES, Head
 from shared.dicom.pixel_data import PixelDataScanner
-from shared.dicom.validation import validate
+from shared.dicom.validation import Rules, validate
 from tests.fuzzing.target import cut
 from tests.support.accepted_files import TIGHT, check_accepted, check_frames, long_from, outcome, plain_metadata
 from tests.support.odd_files import picture
@@ -92,7 +92,7 @@ def check_file(data: bytes) -> None:
 
 def _check_findings(instance: DicomInstance) -> None:
     """What is to be stored is validated, and its values are compared and indexed, whatever they are."""
-    strict, lenient = (validate(instance.metadata, is_strict=is_strict) for is_strict in (True, False))
+    strict, lenient = (validate(instance.metadata, Rules(is_strict=is_strict)) for is_strict in (True, False))
     assert {finding.tag for finding in lenient.errors} <= {finding.tag for finding in strict.errors}
     assert not strict.warnings
     for keyword, attribute in ((key.keyword, instance.metadata.get(key.path[0], {})) for key in SEARCHABLE):

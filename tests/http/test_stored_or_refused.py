@@ -103,6 +103,10 @@ FORMS: dict[str, Callable[[], Form]] = {
 }
 
 
+# Those that do not say in which transfer syntax they are.
+GUESSED = {"no transfer syntax", *(f"{name}, data set alone" for name in NATIVE)}
+
+
 def store(service: httpx.Client, file: bytes) -> httpx.Response:
     return service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
 
@@ -112,7 +116,7 @@ def test_a_file_of_this_form_is_stored_with_its_whole_data_set(service: httpx.Cl
     sent, reference = FORMS[form]()
     expected = dcmread(BytesIO(reference))
     response = store(service, sent)
-    assert response.status_code == 200, response.text
+    assert response.status_code == (202 if form in GUESSED else 200), response.text
     kept = service.get(path_of(expected), headers={"Accept": "application/dicom; transfer-syntax=*"})
     assert kept.status_code == 200
     assert kept.content.endswith(sent[-200:])
@@ -170,8 +174,8 @@ def test_a_cut_file_is_refused_and_nothing_of_it_is_kept(
     reason: str,
     is_undefined: bool,
 ) -> None:
-    pixels = encapsulate(FRAMES) if syntax is RLELossless else bytes(range(16))
-    image = picture(is_undefined=is_undefined, PixelData=pixels)
+    pixels = {"PixelData": encapsulate(FRAMES), "NumberOfFrames": 2} if syntax is RLELossless else {}
+    image = picture(is_undefined=is_undefined, **pixels)
     file = part10(image, syntax)
     response = store(service, file[: place(file)])
     assert response.status_code == 409

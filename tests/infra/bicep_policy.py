@@ -47,8 +47,8 @@ NOT_DEPLOYED: Final = {
     "ANONYMOUS_ACCESS": "a service that others can reach requires sign-in",
 }
 
-# Limits keep their defaults; the parameter moreSettings changes them.
-LIMITS: Final = re.compile("(MAX|DEFAULT)_[A-Z_]+")
+# Limits, and what few archives need, keep their defaults; the parameter moreSettings changes them.
+LIMITS: Final = re.compile("(MAX|DEFAULT)_[A-Z_]+|STORE_WITHOUT_PATIENT_ID")
 
 # Not for the Flex Consumption plan, https://learn.microsoft.com/azure/azure-functions/functions-app-settings
 _NOT_ON_FLEX: Final = re.compile(

@@ -43,6 +43,8 @@ async def retrieve_bulk_value(
         file = await open_file(archive, record, work)
         table = file.frames
         if path in PIXEL_DATA_PATHS and table is not None and table.is_encapsulated:
+            if table.unavailable:
+                raise NotFound(table.unavailable)
             return _all_frames(file, table.frame_count, work)
         value = await bulk_value(file, work, path)
 

@@ -44,7 +44,7 @@ def check_frames(table: FrameTable, frame_numbers: Sequence[int]) -> None:
 async def stored_frame(file: StoredFile, frame_number: int, media_type: str, work: AnswerWork) -> Content:
     """One frame, readable in ranges. Raises NotFound."""
     content = _frame(file, frame_number, media_type)
-    if file.frame_table().frame_bits % 8:  # it is cut out of its bytes in memory
+    if file.frame_table().is_cut:  # it is made of of its bytes in memory
         work.check(content.size_bytes or 0)
     await work.hold_chunk(content.size_bytes or 0)
     return content
@@ -74,7 +74,7 @@ def _frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
     ranges = frame_ranges(table, frame_number)
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        if table.frame_bits % 8:
+        if table.is_cut:
             yield (await read_frame(file, frame_number))[offset : offset + length]
             return
         async for chunk in read_ranges(file, ranges, offset, length):
@@ -182,8 +182,8 @@ class _Span:
     end: int
 
     def takes(self, start: int, end: int) -> bool:
-        """Whether a frame there can be read along. Frames of single bits may share a byte (PS3.5 8.1.1)."""
-        is_next = self.end - 1 <= start <= self.end + ITEM_HEAD_BYTES
+        """Whether a frame there can be read along. Frames may share a byte (PS3.5 8.1.1), or in big endian a word."""
+        is_next = self.end - 2 <= start <= self.end + ITEM_HEAD_BYTES
         return is_next and end - self.start <= _SPAN_BYTES and len(self.frame_numbers) < _SPAN_FRAMES
 
 

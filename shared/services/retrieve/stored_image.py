@@ -49,7 +49,7 @@ class StoredImage:
             self.file.transfer_syntax_uid,
             self.pixels,
             max_frame_bytes=self.max_decoded_bytes,
-            vr=self.header.pixel_data_vr or "OB",
+            vr="OB" if self.file.frame_table().is_swapped else self.header.pixel_data_vr or "OB",
         )
 
 

@@ -9,10 +9,11 @@ from pydicom.tag import BaseTag
 
 from shared.dicom.bulk_data_uris import is_path
 from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_value
+from shared.dicom.element_reader import ElementReader
 from shared.dicom.element_values import dictionary_vr
 from shared.dicom.file_meta import FileMetaReader
 from shared.dicom.items import UNDEFINED_LENGTH
-from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, ElementReader, Encoding, Head
+from shared.dicom.parsing import DicomFileError, DicomFileLimits, Element, Encoding, Head
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.file_header import read_header_of
 from shared.services.retrieve.stored_file import PARSED_BYTES, StoredFile, read_of

@@ -23,6 +23,7 @@ from shared.web.content import Content, in_memory, started
 from shared.web.offers import DICOM
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
+_NUMBER_OF_FRAMES: Final = 0x00280008
 _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 
 Replaced = Mapping[int, tuple[str, bytes] | None]
@@ -40,7 +41,8 @@ async def transcoded_file(file: StoredFile, work: AnswerWork, transfer_syntax_ui
         beginning, _ = await _around(header, work, EXPLICIT_VR_LITTLE_ENDIAN, {})
         return in_memory(file.path, DICOM, EXPLICIT_VR_LITTLE_ENDIAN, beginning)
     file = await read_together(file, range(1, table.frame_count + 1), work)
-    if file.transfer_syntax_uid not in NATIVE or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
+    is_native = file.transfer_syntax_uid in NATIVE and not table.is_encapsulated
+    if not is_native or transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)
     await work.hold_chunk(file.size_bytes)
@@ -53,12 +55,12 @@ async def _with_frames(image: StoredImage, work: AnswerWork, transfer_syntax_uid
     file, header, table = image.file, image.header, image.file.frame_table()
     if not table.frame_count:
         raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")
-    if table.frame_count != header.frame_count:
-        raise NotAcceptable("The instance cannot be transcoded: it has fewer frames than Number of Frames says.")
     numbers = range(1, table.frame_count + 1)
     frames = await started(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
     first = await anext(frames)
     replaced = transcoded_attributes(header.data_set, first.pixels, file.transfer_syntax_uid)
+    if table.frame_count != header.frame_count:
+        replaced = {**replaced, _NUMBER_OF_FRAMES: ("IS", b"%d" % table.frame_count)}
     around = await _around(header, work, transfer_syntax_uid, replaced)
     if transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
         return _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))

@@ -20,7 +20,7 @@ from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
 from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
-from shared.dicom.validation import Findings
+from shared.dicom.validation import Findings, Rules
 from shared.errors import BadRequest, Unavailable, UnsupportedMediaType
 from shared.failures import described
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
@@ -61,6 +61,7 @@ class StoreService:
             max_inflated_bytes=settings.max_inflated_bytes,
             max_elements_at_once=_MAX_ELEMENTS_AT_ONCE,
         )
+        self.takes_no_patient_id = settings.store_without_patient_id
         self.max_request_seconds = settings.max_request_seconds
         self.pressure = BackPressure()
         self.commits = StudyCommits(archive, self.pressure)
@@ -103,7 +104,7 @@ class _StoreRequest:
         self._pressure = service.pressure
         self._partition = partition
         self._study_instance_uid = study_instance_uid
-        self._api_version = api_version
+        self._rules = Rules(is_strict=api_version == "v1", takes_no_patient_id=service.takes_no_patient_id)
         self._request_id = secrets.token_hex(16)
         self._upload: InstanceUpload | None = None
         self._headers = Headers()
@@ -179,7 +180,7 @@ class _StoreRequest:
             await upload.abandon()
             return Failed(FailureReason.PROCESSING_FAILURE, (comment,))
         try:
-            instance, findings = await upload.finish(is_strict=self._api_version == "v1")
+            instance, findings = await upload.finish(self._rules)
         except DicomFileError as error:
             return Failed(FailureReason.PROCESSING_FAILURE, (str(error),))
         examined = self._examine(instance, findings)
@@ -217,7 +218,7 @@ class _StoreRequest:
         if identifiers in self._seen:
             return failed(FailureReason.INSTANCE_EXISTS, "The request holds an instance of this UID twice.")
         self._seen.add(identifiers)
-        return Stored(identifiers, instance.sop_class_uid, findings.warnings)
+        return Stored(identifiers, instance.sop_class_uid, findings.warnings, instance.assumptions)
 
     async def _declare(self, new: NewInstance) -> None:
         """Return once the journal says that the request stores into this study."""

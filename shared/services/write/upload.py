@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomFileReader, DicomInstance
 from shared.dicom.identifiers import InstanceIdentifiers
-from shared.dicom.validation import Findings, validate
+from shared.dicom.validation import Findings, Rules, validate
 from shared.services.turns import Turns
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES, BackPressure
 from shared.services.write.header_room import HeaderRoom
@@ -94,8 +94,8 @@ class InstanceUpload:
             await self._stage(blob_names.instance_blob(self._identifiers, self.blob_version), block)
         self._note_arriving()
 
-    async def finish(self, *, is_strict: bool) -> tuple[DicomInstance, Findings]:
-        """The instance and what `validate` finds, once its whole file has been received.
+    async def finish(self, rules: Rules) -> tuple[DicomInstance, Findings]:
+        """The instance and what `validate` finds by the rules, once its whole file has been received.
 
         Raises DicomFileError when that is not DICOM, or cut.
         """
@@ -103,7 +103,7 @@ class InstanceUpload:
         try:
             if self._failure is not None:
                 raise self._failure
-            rest, instance, findings = await asyncio.to_thread(self._finish, is_strict)
+            rest, instance, findings = await asyncio.to_thread(self._finish, rules)
         except DicomFileError:
             await self.abandon()
             raise
@@ -130,9 +130,9 @@ class InstanceUpload:
         """Read a chunk; return the bytes to store, hashed and counted."""
         return self._hashed(self._reader.feed(chunk))
 
-    def _finish(self, is_strict: bool) -> tuple[bytes, DicomInstance, Findings]:
+    def _finish(self, rules: Rules) -> tuple[bytes, DicomInstance, Findings]:
         rest, instance = self._reader.finish()
-        return self._hashed(rest), instance, validate(instance.metadata, is_strict=is_strict)
+        return self._hashed(rest), instance, validate(instance.metadata, rules)
 
     def _hashed(self, content: bytes) -> bytes:
         self._digest.update(content)
