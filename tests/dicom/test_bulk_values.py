@@ -1,5 +1,6 @@
 """Bulk values: which values metadata refers to, and what the references give."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
 )
 
-from shared.dicom.bulk_values import NoSuchBulkValue
-from shared.dicom.dicom_file import inflate_file
+from shared.dicom import sequences
+from shared.dicom.bulk_values import NoSuchBulkValue, find_bulk_values
+from shared.dicom.dicom_file import DicomFileLimits, inflate_file
+from shared.dicom.file_meta import read_header
 from tests.support.part10_files import (
     ALL_ENCODINGS,
     SAMPLES,
@@ -41,6 +44,30 @@ class TestBulkValues:
         assert instance.metadata["00420011"] == {"vr": "OB", "BulkDataURI": "bulkdata/00420011"}
         assert read_bulk_value(stored, "00420011") == (b"%PDF" * 1_000_000, "OB")
         assert read_bulk_value(stored, "0020000d")[1] == "UI"
+
+    def test_of_one_sequence_are_read_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        dataset, paths = data_set(), []
+        items = [Dataset() for _ in range(30)]
+        for number, item in enumerate(items, 1):
+            inner = Dataset()
+            inner.add_new("EncapsulatedDocument", "OB", f"inner {number:04}".encode())
+            item.add_new("EncapsulatedDocument", "OB", f"item {number:05}".encode())
+            item.add_new("IconImageSequence", "SQ", [inner])
+            paths += [f"00081110/{number}/00420011", f"00081110/{number}/00880200/1/00420011"]
+        dataset.add_new("ReferencedStudySequence", "SQ", items)
+        stored, _ = read(part10(dataset))
+        _, found = read_header(stored, DicomFileLimits())
+        read_items: list[object] = []
+        reading = sequences.raw_items
+
+        def noted(*given: Any) -> Iterator[Dataset]:
+            read_items.append(given[0])
+            return reading(*given)
+
+        monkeypatch.setattr(sequences, "raw_items", noted)
+        values = [(path, value) for path, value, _ in find_bulk_values(found, paths)]
+        assert len(read_items) == 31
+        assert values == [(path, read_bulk_value(stored, path)[0]) for path in paths]
 
     def test_that_are_encapsulated_are_joined(self) -> None:
         icon = Dataset()

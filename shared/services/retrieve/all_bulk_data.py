@@ -69,9 +69,11 @@ async def retrieve_all_bulk_values(
                     yield replace(value, path=f"{file.path}/{BULK_DATA}/{path}")
         part.end()
 
-    counts = await _counts(archive, resource)
+    counts, records = await _found(archive, resource)
     offers = bulk_values_offers(_frame_syntaxes(counts))
-    return _representations(archive, resource, counts, offers, values, "instances' Pixel Data is", "no bulk value")
+    return _representations(
+        archive, resource, counts, records, offers, values, "instances' Pixel Data is", "no bulk value"
+    )
 
 
 async def retrieve_all_pixel_data(archive: Archive, resource: ResourceIdentifiers, work: AnswerWork) -> Representations:
@@ -87,15 +89,16 @@ async def retrieve_all_pixel_data(archive: Archive, resource: ResourceIdentifier
                 yield frame
         part.end()
 
-    counts = await _counts(archive, resource)
+    counts, records = await _found(archive, resource)
     offers = pixel_data_offers(_frame_syntaxes(counts))
-    return _representations(archive, resource, counts, offers, frames, "instances are", "no frame")
+    return _representations(archive, resource, counts, records, offers, frames, "instances are", "no frame")
 
 
 def _representations(
     archive: Archive,
     resource: ResourceIdentifiers,
     counts: Mapping[str, int],
+    records: AsyncIterator[InstanceWithFrames],
     offers: list[Offer],
     sent: _Sent,
     what: str,
@@ -103,7 +106,7 @@ def _representations(
 ) -> Representations:
     async def contents(offer: Offer, missing: str) -> AsyncIterator[Content]:
         is_empty = True
-        async for record in _instances(archive, resource):
+        async for record in records:
             try:
                 async with aclosing(sent(record, offer)) as found:
                     async for content in found:
@@ -134,18 +137,18 @@ async def _bulk_paths(archive: Archive, record: InstanceWithFrames, work: Answer
     return [uri.partition(f"/{BULK_DATA}/")[2] for uri in uris]
 
 
-async def _counts(archive: Archive, resource: ResourceIdentifiers) -> Mapping[str, int]:
+async def _found(
+    archive: Archive, resource: ResourceIdentifiers
+) -> tuple[Mapping[str, int], AsyncIterator[InstanceWithFrames]]:
+    """How many instances of a resource there are by transfer syntax, and which. Raises NotFound."""
     if resource.instance is None:
-        return await count_by_transfer_syntax(archive, resource)
-    return {(await find_instance(archive, resource.instance)).transfer_syntax_uid: 1}
+        return await count_by_transfer_syntax(archive, resource), find_instances_with_frames(archive, resource)
+    record = await find_instance(archive, resource.instance)
 
-
-async def _instances(archive: Archive, resource: ResourceIdentifiers) -> AsyncIterator[InstanceWithFrames]:
-    if resource.instance is not None:
-        yield await find_instance(archive, resource.instance)
-        return
-    async for record in find_instances_with_frames(archive, resource):
+    async def only() -> AsyncIterator[InstanceWithFrames]:
         yield record
+
+    return {record.transfer_syntax_uid: 1}, only()
 
 
 def _frame_syntaxes(transfer_syntax_uids: Mapping[str, int]) -> frozenset[str]:
