@@ -30,6 +30,7 @@ MAX_GROWTH_BYTES = int(1.2 * GIB)
 _LOOK_SECONDS = 0.05
 _LINE_SECONDS = 30
 _STOPPED_LINE_SECONDS = 2
+_CODEC = b"shared.imaging.codec_process"
 _LINE = re.compile(r"transaction=\S+ .*? storage=(\d+) .*?stall_ms=(\d+) trace=(\w+)")
 
 Load = Callable[[], Awaitable["Counter[str]"]]
@@ -148,12 +149,15 @@ async def _grown_too_large(server: WarmServer, most_bytes: list[int]) -> None:
 def _bytes_now(server: WarmServer) -> int:
     """What the process holds, and the processes of codecs that it has started."""
     started = (path.read_text().split() for path in (server.process / "task").glob("*/children"))
-    folders = [server.process, *(server.process.parent / number for numbers in started for number in numbers)]
-    return sum(_resident_bytes(folder) for folder in folders)
+    folders = (server.process.parent / number for numbers in started for number in numbers)
+    return _resident_bytes(server.process, b"") + sum(_resident_bytes(folder, _CODEC) for folder in folders)
 
 
-def _resident_bytes(process: Path) -> int:
+def _resident_bytes(process: Path, module: bytes) -> int:
+    """What a process holds, if it runs a module."""
     try:
+        if module not in (process / "cmdline").read_bytes():
+            return 0
         found = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
     except OSError:  # it has ended
         return 0
