@@ -25,7 +25,7 @@ CHUNK_BYTES: Final = 4 * 1024**2
 
 _AT_ONCE: Final = 2  # Azure's instances have one or two cores
 _WAIT_SECONDS: Final = 10  # for room, before an answer begins
-_COPIES: Final = 3.25  # of the largest frame, while it is decoded and rendered or encoded: three, and a codec's process
+_COPIES: Final = 3.75  # of the largest frame while it is made: three, and what codecs take for a mammogram of 16 bits
 
 
 class Purpose(Enum):
@@ -57,7 +57,7 @@ class ProcessWork:
             Purpose.FILE: ByteBudget(result_bytes),
             Purpose.RESULT: ByteBudget(result_bytes),
             Purpose.CHUNK: ByteBudget(24 * 1024**2),
-            Purpose.METADATA: ByteBudget(32 * 1024**2),
+            Purpose.METADATA: ByteBudget(16 * 1024**2),
             Purpose.WORK: ByteBudget(int(_COPIES * result_bytes)),
         }
         self._callers: WeakValueDictionary[str, _CallerShare] = WeakValueDictionary()
