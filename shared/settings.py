@@ -151,7 +151,8 @@ class Settings:
     max_request_bytes: int = _setting(
         _number,
         4 * 1024**3,
-        "Largest body of a store request, in bytes. Over it: 413. Keep it below the host's own limit.",
+        "Largest body of a store request, in bytes, as sent and decoded. Over it: 413. Keep it below the host's own "
+        "limit.",
     )
     max_parts: int = _setting(_number, 10_000, "Most parts (instances) of a store request. Over it: 413.")
     max_part_bytes: int = _setting(_number, 4 * 1024**3, "Largest instance, in bytes. Over it: 413.")

@@ -145,7 +145,7 @@ class TestKeys:
             assert found(service, level, **{keyword: f"-{first}"}) == ["first"]
             if "Time" in keyword:  # over midnight, and neither lies between
                 assert found(service, level, **{keyword: f"{second}-{first}"}) == ["second", "first"]
-                assert found(service, level, **{keyword: f"{second[:5]}9-{first[:5]}0"}) == []
+                assert found(service, level, **{keyword: "235959-000000"}) == []
             else:
                 assert "ends before it begins" in refused(service, level, **{keyword: f"{second}-{first}"})
         elif "wildcards" in matched_by:  # a text, in which a hyphen is just a hyphen
