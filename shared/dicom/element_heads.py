@@ -34,6 +34,7 @@ STAND_INS: Final = frozenset({_SHORT_UNKNOWN, _LONG_UNKNOWN})
 """What `readable_vr` puts in place of a VR that does not exist."""
 
 _DELIMITERS_GROUP: Final = ITEM >> 16
+_DELIMITERS_GROUPS: Final = frozenset({b"\xfe\xff", b"\xff\xfe"})  # in either byte order
 _MAX_SHORT_LENGTH: Final = 0xFFFF
 _PRINTABLE: Final = range(0x20, 0x7F)
 
@@ -52,46 +53,49 @@ class HeadWalk:
         self._item_ends: list[int | None] = []  # of the items that enclose what comes, the innermost last
         self._item = -1  # the last one's position
         self._long = -1  # where the 32-bit length of an element in Explicit VR is read next
-        self._value = (-1, 0)
+        self._head_like = -1  # where a value as long as a head is read next
         self.is_unknown = False
 
     def is_value(self, position: int) -> bool:
         """Whether what is read there is a value as long as a head."""
-        return self._value == (position, ITEM_HEAD_BYTES)
+        return position == self._head_like
 
     def is_vr(self, position: int) -> bool:
         """Whether pydicom looks there for how an item is encoded."""
         return self.is_explicit_vr and position == self._item + ITEM_HEAD_BYTES + TAG_BYTES
 
-    def lacks_item_delimiter(self, position: int, head: bytes) -> bool:
-        """Whether this head ends a sequence in which an item has not ended."""
-        self._leave_items(position)
-        group, number, _, _ = self._head.unpack(head)
-        if group << 16 | number != SEQUENCE_DELIMITATION or self._expects_item:
-            return False
-        return bool(self._item_ends) and self._item_ends[-1] is None
+    def follow(self, position: int, head: bytes) -> bool:
+        """Follow the head of an element, an item or a delimiter.
 
-    def note_head(self, position: int, head: bytes) -> None:
-        """Follow the head of an element, an item or a delimiter."""
+        False for one that it does not follow: it ends a sequence in which an item has not ended.
+        """
         group, number, vr, length = self._head.unpack(head)
-        tag = group << 16 | number
-        self._value = (-1, 0)
-        self.is_unknown = vr == b"UN"
-        if tag == ITEM:
-            self._item = position
-            self._expects_item = False
-            (length,) = self._length.unpack_from(head, TAG_BYTES)
-            self._item_ends.append(None if length == UNDEFINED_LENGTH else position + ITEM_HEAD_BYTES + length)
-        elif tag == ITEM_DELIMITATION:
-            if self._item_ends:
-                self._item_ends.pop()
-            self._expects_item = True
+        self._head_like = -1
+        if group == _DELIMITERS_GROUP:
+            self._leave_items(position)
+            tag = group << 16 | number
+            if tag == SEQUENCE_DELIMITATION:
+                if not self._expects_item and self._item_ends and self._item_ends[-1] is None:
+                    return False
+                self._expects_item = False
+            elif tag == ITEM_DELIMITATION:
+                if self._item_ends:
+                    self._item_ends.pop()
+                self._expects_item = True
+            elif tag == ITEM:
+                (length,) = self._length.unpack_from(head, TAG_BYTES)
+                self._item = position
+                self._item_ends.append(None if length == UNDEFINED_LENGTH else position + ITEM_HEAD_BYTES + length)
+                self._expects_item = False
         elif self.is_explicit_vr and vr in _LONG_VRS:
+            self.is_unknown = vr == b"UN"
             self._long = position + ITEM_HEAD_BYTES
         else:
             if not self.is_explicit_vr or not b"AA" <= vr <= b"ZZ":  # as pydicom decides
                 (length,) = self._length.unpack_from(head, TAG_BYTES)
+            self.is_unknown = False
             self._note_value(position + ITEM_HEAD_BYTES, length)
+        return True
 
     def note_length(self, position: int, data: bytes) -> None:
         """Follow four bytes, which may be the length of an element."""
@@ -104,13 +108,21 @@ class HeadWalk:
 
     def _note_value(self, position: int, length: int) -> None:
         self._expects_item = length == UNDEFINED_LENGTH
-        self._value = (position, length)
+        self._head_like = position if length == ITEM_HEAD_BYTES else -1
 
     def _leave_items(self, position: int) -> None:
         """Leave the items of defined length that have ended."""
         while self._item_ends and (end := self._item_ends[-1]) is not None and end <= position:
             self._item_ends.pop()
             self._expects_item = True
+
+
+def is_unknown_vr(head: bytes) -> bool:
+    """Whether this may be the head of an element in Explicit VR with a VR that does not exist."""
+    first, second = head[TAG_BYTES], head[TAG_BYTES + 1]
+    if first in _PRINTABLE and second in _PRINTABLE:
+        return head[TAG_BYTES : TAG_BYTES + VR_BYTES] not in ENCODED_VR and head[:2] not in _DELIMITERS_GROUPS
+    return first == second == 0 and head[TAG_BYTES + VR_BYTES :] != b"\0\0" and head[:2] not in _DELIMITERS_GROUPS
 
 
 def readable_vr(head_at: Callable[[int], bytes], position: int, end: int | None, encoding: "Encoding") -> bytes:
@@ -121,10 +133,10 @@ def readable_vr(head_at: Callable[[int], bytes], position: int, end: int | None,
     None if that is not known. `head_at` gives the eight bytes at a position.
     """
     form, length_form = _FORMS[encoding.is_little_endian]
-    group, _, vr, short_length = form.unpack(head_at(position))
-    is_text = all(byte in _PRINTABLE for byte in vr)
-    if vr in ENCODED_VR or group == _DELIMITERS_GROUP or not (is_text or (short_length and vr == bytes(VR_BYTES))):
-        return bytes(vr)
+    head = head_at(position)
+    vr = head[TAG_BYTES : TAG_BYTES + VR_BYTES]
+    if not is_unknown_vr(head):
+        return vr
     # Without two capitals, what a length of 32 bits would be is rather a value in Implicit VR: not worth waiting for.
     max_length = UNDEFINED_LENGTH - 1 if vr.isalpha() and vr.isupper() else _MAX_SHORT_LENGTH
 

@@ -8,9 +8,17 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from pydicom import filereader
 from pydicom.dataset import Dataset
-from pydicom.filereader import ENCODED_VR, read_sequence
+from pydicom.filereader import read_sequence
 
-from shared.dicom.element_heads import LENGTH_BYTES, STAND_INS, TAG_BYTES, VR_BYTES, HeadWalk, readable_vr
+from shared.dicom.element_heads import (
+    LENGTH_BYTES,
+    STAND_INS,
+    TAG_BYTES,
+    VR_BYTES,
+    HeadWalk,
+    is_unknown_vr,
+    readable_vr,
+)
 from shared.dicom.items import ITEM_TAGS, UNDEFINED_LENGTH, item_delimitation
 from shared.dicom.parsing import HEAD_BYTES, DicomFileError, Encoding, HeadCount, Malformed
 
@@ -55,7 +63,6 @@ class Source(BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read the next `size` bytes. Raises Malformed when there are fewer, and DicomFileError over a limit."""
-        position = self.tell()
         data = super().read(size)
         wanted = size or 0
         if len(data) < wanted:
@@ -68,17 +75,17 @@ class Source(BytesIO):
         if self._is_character_set and data.endswith(_UNDEFINED):
             raise DicomFileError("Specific Character Set is a sequence.")
         if wanted == HEAD_BYTES:
-            return self._mended(position, data)
+            return self._mended(self.tell() - wanted, data)
         if wanted == LENGTH_BYTES:
-            self._walk.note_length(position, data)
-        elif wanted == VR_BYTES and self._walk.is_vr(position):
-            return self.vr_at(position - TAG_BYTES)
+            self._walk.note_length(self.tell() - wanted, data)
+        elif wanted == VR_BYTES and self._walk.is_vr(self.tell() - wanted):
+            return self.vr_at(self.tell() - wanted - TAG_BYTES)
         return data
 
     def vr_at(self, position: int) -> bytes:
         """What stands for the VR of the element there, so that pydicom reads its length as it was written."""
         vr = readable_vr(self._head_at, position, self.end, self._walk.encoding)
-        if vr in STAND_INS and self._head_at(position)[TAG_BYTES : TAG_BYTES + VR_BYTES] not in ENCODED_VR:
+        if vr in STAND_INS and is_unknown_vr(self._head_at(position)):
             self.heads.assumptions.add("Elements have a VR that does not exist; that of the dictionary is assumed.")
         return vr
 
@@ -93,13 +100,13 @@ class Source(BytesIO):
         walk = self._walk
         if walk.is_value(position):
             return head
-        if walk.lacks_item_delimiter(position, head):
+        if walk.is_explicit_vr and self.mends_vrs and is_unknown_vr(head):
+            head = head[:TAG_BYTES] + self.vr_at(position) + head[TAG_BYTES + VR_BYTES :]
+        if not walk.follow(position, head):
             self.heads.assumptions.add("Items have no delimiter; they are assumed to end with their sequence.")
             self.seek(position)
             head = item_delimitation(is_little_endian=walk.encoding.is_little_endian)
-        elif self.mends_vrs and walk.is_explicit_vr and head[TAG_BYTES : TAG_BYTES + VR_BYTES] not in ENCODED_VR:
-            head = head[:TAG_BYTES] + self.vr_at(position) + head[TAG_BYTES + VR_BYTES :]
-        walk.note_head(position, head)
+            walk.follow(position, head)
         return head
 
     def _fail(self, needed: int) -> NoReturn:
@@ -121,4 +128,5 @@ def _read_sequence(source: BinaryIO, is_implicit_vr: bool, is_little_endian: boo
         return read_sequence(source, is_implicit_vr, True, *rest)
 
 
+# pydicom's reader of elements looks its reader of sequences up there, and does not say of which VR they are.
 filereader.read_sequence = _read_sequence  # type: ignore[assignment]

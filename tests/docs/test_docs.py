@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from shared.openapi.statuses import Statuses
 from shared.search.query_values import matched_by
 from shared.settings import Settings
 from shared.web import cross_origin
-from shared.web.failure_reasons import FailureReason
+from shared.web.failure_reasons import FailureReason, WarningReason
 from shared.web.permissions import ROLES, SCOPES, Permission
 from tests.support.documents import CONFORMANCE, check_rows, rows
 
@@ -32,9 +33,10 @@ def test_the_conformance_statement_lists_every_route_and_no_other(functions: lis
     check_rows("docs/conformance.md", "function", registered)
 
 
-def test_the_conformance_statement_lists_every_failure_reason() -> None:
-    documented = {name: int(code) for code, name, _ in rows(CONFORMANCE, "code")}
-    assert documented == {reason.name: reason.value for reason in FailureReason}
+@pytest.mark.parametrize(("heading", "reasons"), [("code", FailureReason), ("warning", WarningReason)])
+def test_the_conformance_statement_lists_every_reason(heading: str, reasons: type[IntEnum]) -> None:
+    documented = {name: int(code) for code, name, _ in rows(CONFORMANCE, heading)}
+    assert documented == {reason.name: reason.value for reason in reasons}
 
 
 @pytest.mark.parametrize(
