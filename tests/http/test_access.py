@@ -1,5 +1,6 @@
 """Who is served, under which name, and what the log says."""
 
+import gzip
 from collections.abc import Iterator
 
 import httpx
@@ -100,6 +101,18 @@ def test_limits_answer_413(behind_a_host: Server) -> None:
     assert parts.status_code == 413
     assert "max_parts" in parts.json()["detail"]
     assert httpx.get(f"{behind_a_host.base_url}/v2{path_of(image)}").status_code == 404
+
+
+@pytest.mark.parametrize("is_announced", [False, True])
+def test_a_body_that_inflates_over_the_limit_is_refused(behind_a_host: Server, is_announced: bool) -> None:
+    bomb = gzip.compress(part10(dataset()) + bytes(20_000_000))
+    assert len(bomb) < 100_000
+    response = httpx.post(
+        f"{behind_a_host.base_url}/v2/studies",
+        content=bomb if is_announced else iter([bomb[:9_000], bomb[9_000:]]),
+        headers={"Content-Type": "application/dicom", "Content-Encoding": "gzip"},
+    )
+    assert (response.status_code, "100000" in response.json()["detail"]) == (413, True)
 
 
 def test_no_patient_data_is_in_the_log(server: Server) -> None:

@@ -104,20 +104,21 @@ def uris(data_set: Any) -> list[str]:
 
 def test_all_bulk_values_are_those_that_the_metadata_names(service: httpx.Client) -> None:
     study = Study(service, "native", "nested", "report", "rle", "pdf")
+    bodies: dict[tuple[str, str], list[bytes]] = {}
     for path, instances in study.resources():
         named = [uri for one in instances for uri in uris(service.get(f"{one}/metadata").json())]
-        for accept in (OCTETS, f"{OCTETS}; transfer-syntax=*", "*/*"):
+        for accept in (OCTETS, "*/*"):
             response = service.get(f"{path}/bulkdata", headers={"Accept": accept})
             if not named:
                 assert response.status_code == 404
                 continue
             assert response.status_code == 200, response.text
-            expected = []
+            alone = OCTETS if accept == OCTETS else f"{OCTETS}; transfer-syntax=*"
             for uri in named:
-                one = service.get(
-                    uri, headers={"Accept": OCTETS if accept == OCTETS else f"{OCTETS}; transfer-syntax=*"}
-                )
-                expected += [(uri, body) for _, body in parts(one)]
+                if (uri, accept) not in bodies:
+                    one = service.get(uri, headers={"Accept": alone})
+                    bodies[uri, accept] = [body for _, body in parts(one)]
+            expected = [(uri, body) for uri in named for body in bodies[uri, accept]]
             sent = [(headers["content-location"], body) for headers, body in parts(response)]
             assert sent == expected
             assert {headers["content-type"].partition(";")[0] for headers, _ in parts(response)} == {

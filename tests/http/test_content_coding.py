@@ -7,19 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import Server, serving
 from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.served_instances import dataset, part10, path_of
 
-MAX_BODY_BYTES = 2_000_000
 GZIP = {"Content-Type": "application/dicom", "Content-Encoding": "gzip"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with a small limit of bodies."""
-    with serving(tmp_path_factory.mktemp("coded") / "log", MAX_REQUEST_BYTES=str(MAX_BODY_BYTES)) as running:
-        yield running
 
 
 def in_pieces(data: bytes, size: int) -> Iterator[bytes]:
@@ -86,12 +77,3 @@ def test_a_body_that_is_not_what_its_coding_says_stores_nothing(service: httpx.C
     response = service.post("/studies", content=body, headers=GZIP)
     assert response.status_code == 400
     assert said in response.json()["detail"]
-
-
-@pytest.mark.parametrize("is_announced", [False, True])
-def test_a_body_that_inflates_over_the_limit_is_refused(service: httpx.Client, is_announced: bool) -> None:
-    bomb = gzip.compress(FILE + bytes(10 * MAX_BODY_BYTES))
-    assert len(bomb) < MAX_BODY_BYTES
-    response = service.post("/studies", content=bomb if is_announced else in_pieces(bomb, 50_000), headers=GZIP)
-    assert response.status_code == 413
-    assert str(MAX_BODY_BYTES) in response.json()["detail"]

@@ -37,7 +37,9 @@ def found(path: str) -> str:
 
 
 def asked(client: httpx.Client, method: str, name: str, path: str) -> httpx.Response:
-    client.post("/v1/studies", content=FILE, headers=DICOM)
+    if method in ("POST", "DELETE"):
+        client.delete(f"/v1/studies/{STUDY}")
+        client.post("/v1/studies", content=FILE, headers=DICOM)
     url = named(name, found(path))
     if "/wado" in path:
         query = {"requestType": "WADO", "studyUID": STUDY, "seriesUID": SERIES, "objectUID": INSTANCE}
@@ -54,8 +56,9 @@ def plain(response: httpx.Response, name: str) -> tuple[int, str, object]:
 
 
 def test_every_resource_of_v1_has_its_other_names(client: httpx.Client, functions: list[Function]) -> None:
+    client.post("/v1/studies", content=FILE, headers=DICOM)
     statuses = set()
-    for method, path in requests_of(functions):
+    for method, path in sorted(requests_of(functions), reverse=True):  # deletes last
         if not path.startswith("/v2") or "/api." in path:
             continue
         expected = plain(asked(client, method, "v1", path), "v1")
