@@ -16,7 +16,7 @@ PIXEL_DATA: Final = 0x7FE00010
 PIXEL_DATA_TAGS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
 
 _BEGINS_OF_IMAGE: Final = (
-    b"\xff\xd8\xff",  # JPEG, JPEG-LS
+    b"\xff\xd8\xff",  # JPEG of any process
     b"\xff\x4f\xff\x51",  # JPEG 2000
     b"\x00\x00\x00\x0cjP  ",  # JP2
     *(bytes((count, 0, 0, 0, 64, 0, 0, 0)) for count in range(1, 16)),  # RLE: segments, and where the first one begins

@@ -157,6 +157,9 @@ class TestFrames:
             path_of(image), headers={"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90"}
         )
         assert transcoded.status_code == 406
+        # What is sent of all bulk data has no other; nor is there an answer without parts.
+        for path in ("pixeldata", "bulkdata"):
+            assert service.get(f"{path_of(image)}/{path}").status_code == 404
 
     @pytest.mark.parametrize("promised", [3, None])
     def test_a_wrong_number_of_frames(self, service: httpx.Client, promised: int | None) -> None:
