@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset
@@ -40,7 +41,11 @@ def native_frames(dataset: FileDataset) -> list[bytes]:
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         bits = bits * 2 // 3
     size = bits // 8
-    return [dataset.PixelData[index * size : (index + 1) * size] for index in range(count)]
+    pixels = dataset.PixelData
+    is_big_endian = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+    if is_big_endian and dataset["PixelData"].VR == "OW" and dataset.BitsAllocated == 8:
+        pixels = np.frombuffer(pixels, ">u2").astype("<u2").tobytes()  # bytes have no order, but their words have
+    return [pixels[index * size : (index + 1) * size] for index in range(count)]
 
 
 def test_there_are_about_ninety_images() -> None:
@@ -82,9 +87,6 @@ def check_frames(service: httpx.Client, url: str, dataset: FileDataset) -> None:
     count = frame_count(dataset)
     numbers = ",".join(str(number) for number in range(1, count + 1))
     response = service.get(f"{url}/frames/{numbers}", headers={"Accept": ANY_FRAMES})
-    if syntax == ExplicitVRBigEndian and len(native_frames(dataset)[0]) % 2:
-        assert response.status_code == 404  # a frame ends within a swapped word
-        return
     assert response.status_code == 200, response.text
     frames = [body for _, body in parts(response)]
     if syntax.is_encapsulated:

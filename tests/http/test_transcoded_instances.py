@@ -91,8 +91,6 @@ def test_an_image(client: httpx.Client, path: Path) -> None:
 
 def can_refuse(dataset: Dataset, detail: str, target: str) -> bool:
     """Whether the transfer syntax, or its codec, cannot hold this kind of image."""
-    if "ends within a word" in detail:
-        return dataset.file_meta.TransferSyntaxUID.is_little_endian is False
     is_odd = dataset.BitsAllocated not in (8, 16) or min(dataset.Rows, dataset.Columns) < 32
     return f"cannot be encoded in {UID(target).name}" in detail and is_odd
 
@@ -122,9 +120,6 @@ def check_a_frame(client: httpx.Client, url: str, dataset: Dataset, target: str)
     accept = f'multipart/related; type="{OCTET_STREAM}"; transfer-syntax={target}'
     instance = client.get(url, headers={"Accept": f"application/dicom; transfer-syntax={target}"})
     response = client.get(f"{url}/frames/{count}", headers={"Accept": accept})
-    if response.status_code == 404:
-        assert "ends within a word" in response.json()["detail"]
-        return
     ((headers, frame),) = parts(response)
     assert headers["content-type"] == f"{OCTET_STREAM}; transfer-syntax={target}"
     assert frame in instance.content or dataset.BitsAllocated == 1

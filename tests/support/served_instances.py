@@ -92,10 +92,10 @@ def path_of(image: Dataset) -> str:
     return f"/studies/{image.StudyInstanceUID}/series/{image.SeriesInstanceUID}/instances/{image.SOPInstanceUID}"
 
 
-def stored(service: httpx.Client, file: bytes) -> str:
-    """Store an instance; return its path."""
+def stored(service: httpx.Client, file: bytes, *, status: int = 200) -> str:
+    """Store an instance; return its path. The status is 202 where the answer has to have a warning."""
     response = service.post("/studies", content=file, headers={"Content-Type": "application/dicom"})
-    assert response.status_code == 200, response.text
+    assert response.status_code == status, response.text
     (item,) = response.json()["00081199"]["Value"]
     return "/studies" + str(item["00081190"]["Value"][0].partition("/studies")[2])
 
