@@ -74,9 +74,13 @@ def frame_table(
 def _frame_bits(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
     bits_allocated = _BITS_BY_TAG.get(scanner.head.tag) or _number(metadata, _BITS_ALLOCATED)
     samples = _number(metadata, _SAMPLES_PER_PIXEL) or 1
+    sample_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * bits_allocated
+    frame_bits = sample_bits * samples
     if samples == 3 and _first_value(metadata, _PHOTOMETRIC_INTERPRETATION) in _SHARED_CHROMA:
-        samples = 2
-    frame_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * samples * bits_allocated
+        # Decoders of JPEG leave three samples behind, with the name of what was encoded.
+        value_bytes = (_frame_count(metadata) * frame_bits + 7) // 8
+        is_full = scanner.value_bytes - value_bytes == value_bytes % 2
+        frame_bits = frame_bits if is_full else sample_bits * 2
     if not frame_bits:
         raise FrameUnavailable("Rows, Columns or Bits Allocated is missing, or 0.")
     if scanner.is_big_endian and scanner.head.vr != "OB" and frame_bits % 16:

@@ -1,36 +1,35 @@
-"""A plugin for pydicom's decoders: JPEG of up to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
+"""JPEG by libjpeg-turbo: Pillow's for lossy processes of 8 bits, imagecodecs' for lossless ones and up to 16 bits.
 
-Of pydicom's own plugins only GDCM reads such frames, and a damaged one makes it end the process.
+Of pydicom's own plugins only GDCM reads the latter, and a damaged frame makes it end the process. Those that read the
+former take the file's color space from its markers alone.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
-from pydicom.pixels.decoders.base import DecodeRunner
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-PLUGIN: Final = "libjpeg"
-DECODER_DEPENDENCIES: Final = dict.fromkeys((JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), ("imagecodecs",))
-"""pydicom requires this of a plugin, and also `is_available`."""
+from shared.imaging.codestreams import BASELINE, EXTENDED, PROGRESSIVE, CodestreamHeader
 
-
-def is_available(uid: str) -> bool:
-    """Whether frames in this transfer syntax can be decoded here."""
-    return uid in DECODER_DEPENDENCIES and find_spec("imagecodecs") is not None
+LOSSY_PROCESSES: Final = frozenset({BASELINE, EXTENDED, PROGRESSIVE})
+_MODES: Final = {1: "L", 3: "YCbCr", 4: "CMYK"}  # Pillow's names; by components
 
 
-def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
-    """The samples of a frame, in the colors that it is encoded in, color-by-pixel. Sets their size in `runner`.
+def decode_jpeg(frame: bytes, header: CodestreamHeader, *, to_rgb: bool) -> NDArray[Any]:
+    """The samples of a frame: (rows, columns), or (rows, columns, components), in the colors that it is encoded in.
 
-    Raises what imagecodecs raises where the frame is damaged.
+    With `to_rgb`, three components are YCbCr, whatever the frame says, and become RGB. Raises what the libraries raise
+    where the frame is damaged.
     """
+    if header.process in LOSSY_PROCESSES and header.bits_per_sample == 8:
+        mode = _MODES[header.components]
+        decoded = "RGB" if to_rgb else mode
+        return np.asarray(Image.frombytes(decoded, (header.columns, header.rows), frame, "jpeg", decoded, mode))
     # It has many codecs, each loaded at its first use.
     decode = import_module("imagecodecs").jpeg8_decode
-    is_color = runner.samples_per_pixel > 1
+    if header.components == 1:
+        return np.asarray(decode(frame))
     # Both are named the same, whichever they are, so that nothing is converted.
-    samples = decode(frame, colorspace="YCBCR", outcolorspace="YCBCR") if is_color else decode(frame)
-    runner.set_option("bits_allocated", 8 * samples.dtype.itemsize)
-    runner.set_option("planar_configuration", 0)
-    encoded: bytes = samples.tobytes()
-    return encoded
+    return np.asarray(decode(frame, colorspace="YCBCR", outcolorspace="RGB" if to_rgb else "YCBCR"))
