@@ -4,29 +4,42 @@ Each is encoded here from samples that are known, so what it shows is known too:
 """
 
 import subprocess
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
-from io import BytesIO
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.encoders.base import get_encoder
-from pydicom.uid import JPEGLSLossless, RLELossless
 
 from shared.imaging.image_pixels import ImagePixels
 from tests.support import served_instances
-
-Samples = NDArray[Any]
+from tests.support.frame_encoders import (
+    COLUMNS,
+    INTERLEAVINGS,
+    ROWS,
+    Samples,
+    adobe_ybr,
+    color_samples,
+    deflate,
+    gray_samples,
+    jpeg_ls,
+    jpeg_ls_colors,
+    jpeg_of,
+    jpeg_rgb,
+    jpeg_ybr,
+    planes,
+    rgb_of,
+    rle,
+    unsigned,
+    without_marker,
+    ybr_of,
+)
 
 FAMILY = "1.2.840.10008.1.2"
 LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED_FRAMES = f"{FAMILY}.1", f"{FAMILY}.2", f"{FAMILY}.8.1"
@@ -37,7 +50,6 @@ JPEG_LS = tuple(f"{FAMILY}.4.{number}" for number in (80, 81))
 JPEG_2000 = tuple(f"{FAMILY}.4.{number}" for number in (90, 91))
 HTJ2K = tuple(f"{FAMILY}.4.{number}" for number in (201, 202, 203))
 
-ROWS, COLUMNS = 34, 48
 RGB = ImagePixels(ROWS, COLUMNS, 3, 8, 8, False, "RGB")
 GRAY = ImagePixels(ROWS, COLUMNS, 1, 8, 8, False, "MONOCHROME2")
 
@@ -47,7 +59,8 @@ class MatrixImage:
     """An image of one frame.
 
     `described` is what its data set says, `frame` the frame as encoded. `shown` has its samples, in RGB where it has
-    color, each within `tolerance` of what a right decoder returns.
+    color, each within `tolerance` of what a right decoder returns. `vr` is that of native Pixel Data; `bits`, how many
+    a sample has in the codestream, if not Bits Stored.
     """
 
     name: str
@@ -57,6 +70,12 @@ class MatrixImage:
     shown: Samples = field(repr=False)
     tolerance: int = 0
     vr: str = "OB"
+    bits: int = 0
+
+    @property
+    def precision(self) -> int:
+        """How many bits a sample has in the codestream."""
+        return self.bits or self.described.bits_stored
 
     def part10(self, **attributes: Any) -> bytes:
         """The Part 10 file, with new UIDs."""
@@ -88,101 +107,6 @@ class MatrixImage:
 
 
 @cache
-def color_samples() -> Samples:
-    """RGB of 8 bits: gradients that differ in each color and direction, so that a mistake of layout is seen."""
-    rows, columns = np.mgrid[0:ROWS, 0:COLUMNS]
-    red, green, blue = columns * 5, rows * 7, 255 - columns * 3 - rows * 2
-    return np.stack([red, green, np.clip(blue, 0, 255)], axis=-1).astype(np.uint8)
-
-
-def ybr_of(rgb: Samples) -> Samples:
-    """YBR_FULL of RGB, both of 8 bits."""
-    return np.asarray(Image.fromarray(rgb, "RGB").convert("YCbCr"))
-
-
-def rgb_of(ybr: Samples) -> Samples:
-    """RGB of YBR_FULL, both of 8 bits."""
-    rgb: Samples = np.asarray(Image.fromarray(np.ascontiguousarray(ybr), "YCbCr").convert("RGB"))
-    return rgb
-
-
-def gray_samples(bits: int, *, is_signed: bool, allocated: int) -> Samples:
-    """A gradient over most values that there are."""
-    rows, columns = np.mgrid[0:ROWS, 0:COLUMNS]
-    values = (rows * COLUMNS + columns) * ((1 << bits) - 1) // (ROWS * COLUMNS)
-    return (values - (1 << bits - 1) * is_signed).astype(f"<{'i' if is_signed else 'u'}{allocated // 8}")
-
-
-def planes(samples: Samples) -> bytes:
-    """The samples of each color together (PS3.3 C.7.6.3.1.3)."""
-    return np.ascontiguousarray(np.moveaxis(samples, -1, 0)).tobytes()
-
-
-def rle(samples: Samples) -> bytes:
-    """The segments of PS3.5 G, by pydicom's own encoder."""
-    is_color = samples.ndim == 3
-    return get_encoder(RLELossless).encode(
-        samples,
-        encoding_plugin="pydicom",
-        rows=samples.shape[0],
-        columns=samples.shape[1],
-        samples_per_pixel=3 if is_color else 1,
-        bits_allocated=8 * samples.itemsize,
-        bits_stored=8 * samples.itemsize,
-        pixel_representation=int(samples.dtype.kind == "i"),
-        photometric_interpretation="RGB" if is_color else "MONOCHROME2",
-        planar_configuration=0,
-        number_of_frames=1,
-    )
-
-
-def jpeg_ls(samples: Samples, bits: int) -> bytes:
-    """JPEG-LS of this precision of samples of one component, by CharLS."""
-    return get_encoder(JPEGLSLossless).encode(
-        unsigned(samples, bits),
-        encoding_plugin="pyjpegls",
-        rows=samples.shape[0],
-        columns=samples.shape[1],
-        samples_per_pixel=1,
-        bits_allocated=8 * samples.itemsize,
-        bits_stored=bits,
-        pixel_representation=0,
-        photometric_interpretation="MONOCHROME2",
-        number_of_frames=1,
-    )
-
-
-def jpeg(samples: Samples, colors: str = "", subsampling: str = "444", *, is_progressive: bool = False) -> bytes:
-    """JPEG of 8 bits of samples in these colors, RGB or YCbCr: with the markers that libjpeg writes."""
-    picture = Image.fromarray(samples, colors) if colors else Image.fromarray(samples)
-    data = BytesIO()
-    options: dict[str, Any] = {"keep_rgb": True} if colors == "RGB" else {"subsampling": SUBSAMPLINGS[subsampling]}
-    picture.save(data, "JPEG", quality=98, progressive=is_progressive, **options)
-    return data.getvalue()
-
-
-SUBSAMPLINGS = {"444": 0, "422": 1, "420": 2}
-
-
-def without_marker(frame: bytes, marker: int) -> bytes:
-    """A JPEG frame without its first segment of this marker."""
-    start = frame.index(bytes((0xFF, marker)))
-    return frame[:start] + frame[start + 2 + int.from_bytes(frame[start + 2 : start + 4]) :]
-
-
-def jpeg_of(samples: Samples, bits: int, **options: Any) -> bytes:
-    """JPEG by imagecodecs, of samples that have up to 16 bits."""
-    if samples.ndim == 3:
-        options |= {"colorspace": "RGB", "outcolorspace": "RGB"}
-    return bytes(imagecodecs.jpeg8_encode(unsigned(samples, bits), bitspersample=bits, **options))
-
-
-def unsigned(samples: Samples, bits: int) -> Samples:
-    """The bits of samples as unsigned numbers, which is how codecs without a sign see them."""
-    return samples.view(f"u{samples.itemsize}") & ((1 << bits) - 1)
-
-
-@cache
 def spectral_selection() -> tuple[bytes, Samples]:
     """JPEG by spectral selection of a gray image, which DCMTK writes, and what DCMTK makes of it."""
     with TemporaryDirectory() as folder:
@@ -205,7 +129,7 @@ def color_images() -> Iterator[MatrixImage]:
         if not is_laid_out:
             # What the attribute says is irrelevant here (PS3.5 8.2.1 to 8.2.4, G.2).
             described = replace(image.described, planar_configuration=1)
-            yield replace(image, name=f"{image.name} planes", described=described)
+            yield replace(image, name=f"{image.name}, said to be planes", described=described)
 
 
 def _native_colors() -> Iterator[MatrixImage]:
@@ -234,21 +158,15 @@ def _native_colors() -> Iterator[MatrixImage]:
         yield MatrixImage(f"three bytes {syntax}", syntax, half, rgb.tobytes(), rgb)
 
 
-def deflate(data: bytes) -> bytes:
-    """A deflated frame (PS3.5 A.4.13), without the head and the checksum of zlib."""
-    encoder = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return encoder.compress(data) + encoder.flush()
-
-
 def _jpeg_colors() -> Iterator[MatrixImage]:
     rgb = color_samples()
     app0, app14 = 0xE0, 0xEE
     frames = {
         # by libjpeg: with an Adobe marker that says RGB; the ids R, G, B alone; and ids that say nothing
-        "RGB adobe": (jpeg(rgb, "RGB"), "RGB", 3),
-        "RGB ids": (without_marker(jpeg(rgb, "RGB"), app14), "RGB", 3),
-        "RGB called YBR": (jpeg(rgb, "RGB"), "YBR_FULL_422", 3),
-        "RGB ids called YBR": (without_marker(jpeg(rgb, "RGB"), app14), "YBR_FULL", 3),
+        "RGB adobe": (jpeg_rgb(rgb), "RGB", 3),
+        "RGB ids": (without_marker(jpeg_rgb(rgb), app14), "RGB", 3),
+        "RGB called YBR": (jpeg_rgb(rgb), "YBR_FULL_422", 3),
+        "RGB ids called YBR": (without_marker(jpeg_rgb(rgb), app14), "YBR_FULL", 3),
         "YBR_FULL": (jpeg_ybr(rgb, "444"), "YBR_FULL", 3),
         "YBR with an Adobe marker": (adobe_ybr(rgb), "YBR_FULL_422", 3),
         "YBR with an Adobe marker called RGB": (adobe_ybr(rgb), "RGB", 3),
@@ -259,7 +177,7 @@ def _jpeg_colors() -> Iterator[MatrixImage]:
         "YBR called RGB": (jpeg_ybr(rgb, "444"), "RGB", 3),
         "YBR of 422 without marker called RGB": (without_marker(jpeg_ybr(rgb, "422"), app0), "RGB", 8),
         "progressive": (jpeg_ybr(rgb, "422", is_progressive=True), "YBR_FULL_422", 8),
-        "progressive RGB": (jpeg(rgb, "RGB", is_progressive=True), "RGB", 3),
+        "progressive RGB": (jpeg_rgb(rgb, is_progressive=True), "RGB", 3),
     }
     for syntax in (*LOSSY_JPEG, *LOSSLESS_JPEG):
         for name, (frame, interpretation, tolerance) in frames.items():
@@ -267,28 +185,12 @@ def _jpeg_colors() -> Iterator[MatrixImage]:
             yield MatrixImage(f"JPEG {syntax} {name}", syntax, described, frame, rgb, tolerance)
 
 
-def jpeg_ybr(rgb: Samples, subsampling: str, *, is_progressive: bool = False) -> bytes:
-    """JPEG in YCbCr, with a JFIF marker."""
-    data = BytesIO()
-    Image.fromarray(rgb).save(
-        data, "JPEG", quality=98, subsampling=SUBSAMPLINGS[subsampling], progressive=is_progressive
-    )
-    return data.getvalue()
-
-
-def adobe_ybr(rgb: Samples) -> bytes:
-    """JPEG in YCbCr, with an Adobe marker alone."""
-    marker = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01"
-    frame = without_marker(jpeg_ybr(rgb, "444"), 0xE0)
-    return frame[:2] + marker + frame[2:]
-
-
 def _lossless_colors() -> Iterator[MatrixImage]:
     rgb = color_samples()
     ybr = ybr_of(rgb)
     encoders: dict[str, tuple[tuple[str, ...], Callable[[Samples], bytes]]] = {
         "RLE": ((RLE,), rle),
-        "JPEG-LS": (JPEG_LS, lambda samples: bytes(imagecodecs.jpegls_encode(samples))),
+        **{f"JPEG-LS by {by}": (JPEG_LS, partial(jpeg_ls_colors, interleaving=by)) for by in INTERLEAVINGS},
         "lossless JPEG": (
             (*LOSSLESS_JPEG, LOSSY_JPEG[0]),
             lambda samples: jpeg_of(samples, 8, lossless=True, predictor=1),
@@ -394,16 +296,17 @@ def _of_other_precision() -> Iterator[MatrixImage]:
         samples = gray_samples(bits, is_signed=False, allocated=16)
         small = samples.astype(np.uint8) if bits == 8 else samples
         lossless = {
-            JPEG_LS: bytes(imagecodecs.jpegls_encode(small)),
+            JPEG_LS: jpeg_ls(small, bits),
             LOSSLESS_JPEG: jpeg_of(small, bits, lossless=True, predictor=1),
             JPEG_2000: bytes(imagecodecs.jpeg2k_encode(small, codecformat="j2k", reversible=True, bitspersample=bits)),
         }
         for syntaxes, frame in lossless.items():
             for syntax in syntaxes:
-                yield MatrixImage(f"{syntax} {bits} said to be 16", syntax, described, frame, samples)
+                yield MatrixImage(f"{syntax} {bits} said to be 16", syntax, described, frame, samples, bits=bits)
         for syntax in LOSSY_JPEG:
             frame, tolerance = jpeg_of(small, bits, level=98), 24 if bits == 12 else 3
-            yield MatrixImage(f"{syntax} {bits} said to be 16", syntax, described, frame, samples, tolerance)
+            name = f"{syntax} lossy {bits} said to be 16"
+            yield MatrixImage(name, syntax, described, frame, samples, tolerance, bits=bits)
     frame, shown = spectral_selection()
     described = replace(GRAY, bits_allocated=16, bits_stored=12)
     yield MatrixImage("spectral selection", LOSSY_JPEG[2], described, frame, shown, 2)
