@@ -23,6 +23,7 @@ _COLUMNS: Final = "00280011"
 _BITS_ALLOCATED: Final = "00280100"
 
 _BITS_BY_TAG: Final = {FLOAT_PIXEL_DATA: 32, DOUBLE_FLOAT_PIXEL_DATA: 64}  # PS3.3 C.7.6.24, C.7.6.25
+_LEAST_SHARE: Final = 15 / 16  # of a last frame that counts though it is cut short
 _SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # four samples for two pixels: C.7.6.3.1.2
 
 
@@ -37,8 +38,8 @@ def frame_table(
     """The frames of a stored file whose data set begins at `data_set_offset`.
 
     `scanner` has passed all of Pixel Data, `metadata` describes it in DICOM JSON, and `extended_offsets` are the values
-    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. Only whole frames count, up
-    to Number of Frames.
+    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. Only whole frames count,
+    and a last one of which native Pixel Data lacks at most a sixteenth, up to Number of Frames.
     """
     table: dict[str, Any] = {
         "value_offset": data_set_offset + scanner.head.offset,
@@ -50,7 +51,9 @@ def frame_table(
             raise FrameUnavailable("Pixel Data is not encoded as its transfer syntax says.")
         if not scanner.is_encapsulated:
             frame_bits = _frame_bits(scanner, metadata)
-            frame_count = min(_frame_count(metadata), scanner.value_bytes * 8 // frame_bits)
+            whole_frames, remaining_bits = divmod(scanner.value_bytes * 8, frame_bits)
+            is_nearly_whole = remaining_bits >= frame_bits * _LEAST_SHARE
+            frame_count = min(_frame_count(metadata), whole_frames + is_nearly_whole)
             if not frame_count:
                 raise FrameUnavailable("Pixel Data is shorter than a frame.")
             return FrameTable(**table, frame_count=frame_count, frame_bits=frame_bits)

@@ -34,7 +34,8 @@ class FrameTable:
 
     `value_offset` and `value_bytes` locate the value of Pixel Data: if encapsulated, its items, including the Basic
     Offset Table but not the delimiter that ends them. `frame_count` is how many frames can be read, which may be
-    fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. `frame_bits` is the length of a
+    fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. The last native one may be cut
+    short. `frame_bits` is the length of a
     native frame in bits, 0 for encapsulated ones.
 
     `fragment_offsets` are those of the fragments' item tags, and of the byte after the last one; `first_fragments` the
@@ -66,7 +67,7 @@ class FrameTable:
         if not self.is_encapsulated:
             first_bit = index * self.frame_bits
             first, end = first_bit // 8, (first_bit + self.frame_bits + 7) // 8
-            return [(self.value_offset + first, end - first)]
+            return [(self.value_offset + first, min(end, self.value_bytes) - first)]
         first, end = self.first_fragments[index], self.first_fragments[index + 1]
         if end - first > MAX_FRAME_FRAGMENTS:
             raise FrameUnavailable(
@@ -83,15 +84,22 @@ class FrameTable:
         """Cut the frame out of the joined bytes of its ranges.
 
         These are the frame itself, except for pixels of one bit, where frames follow one another without regard to
-        byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its last are set to 0.
+        byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its last are set to 0;
+        and except for a frame that is cut short, which 0 completes.
 
         Raises FrameUnavailable as `byte_ranges` does.
         """
+        data += bytes(self.missing_bytes(frame_number))
         shift = self._index(frame_number) * self.frame_bits % 8
         if self.frame_bits % 8 == 0:
             return data
         bits = int.from_bytes(data, "little") >> shift & (1 << self.frame_bits) - 1
         return bits.to_bytes((self.frame_bits + 7) // 8, "little")
+
+    def missing_bytes(self, frame_number: int) -> int:
+        """How many bytes of a native frame Pixel Data lacks. Raises FrameUnavailable as `byte_ranges` does."""
+        end_bit = (self._index(frame_number) + 1) * self.frame_bits
+        return max((end_bit + 7) // 8 - self.value_bytes, 0)
 
     @property
     def held_bytes(self) -> int:

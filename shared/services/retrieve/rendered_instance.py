@@ -1,6 +1,7 @@
 """What is shown of one instance (PS3.18 10.4.1.1.3 and 4): pictures of its frames; a document or video as it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
@@ -11,7 +12,7 @@ from shared.errors import NotFound
 from shared.imaging.pictures import render
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.stored_file import StoredFile, open_file
-from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
+from shared.services.retrieve.stored_frames import incomplete_warning, read_frames, read_together, stored_frame
 from shared.services.retrieve.stored_image import open_image
 from shared.services.retrieve.stored_value import open_value
 from shared.storage.archive import Archive
@@ -95,7 +96,8 @@ async def _rendered(
         frames = [await read() async for _, read in read_frames(image.file, frame_numbers)]
         shown = await work.run(lambda: render_frames(frames))
     work.hold_only(Purpose.RESULT, len(shown))
-    return in_memory(path, media_type, None, shown)
+    warning = incomplete_warning(image.file.frame_table(), max(frame_numbers))
+    return replace(in_memory(path, media_type, None, shown), warning=warning)
 
 
 async def _as_it_is(file: StoredFile, work: AnswerWork, media_type: str) -> Content:

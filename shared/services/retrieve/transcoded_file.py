@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.native_pixels import little_endian_pixels
 from shared.services.retrieve.stored_file import StoredFile
-from shared.services.retrieve.stored_frames import read_together
+from shared.services.retrieve.stored_frames import incomplete_warning, read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image, pixels_of
 from shared.services.retrieve.transcoding import TranscodedFrame, transcode_frame, transcoded_frames
 from shared.web.content import Content, in_memory, started
@@ -72,7 +73,8 @@ async def _with_frames(image: StoredImage, work: AnswerWork, transfer_syntax_uid
     replaced = transcoded_attributes(header.data_set, first.pixels, first.codestream_uid)
     around = await _around(header, work, transfer_syntax_uid, replaced)
     if transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
-        return _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))
+        content = _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))
+        return replace(content, warning=incomplete_warning(table, table.frame_count))
     size_bytes = table.frame_count * first.pixels.frame_bytes
     if first.pixels.bits_allocated == 1 and first.pixels.rows * first.pixels.columns % 8:
         raise NotAcceptable("Frames of single bits that do not fill whole bytes cannot be transcoded.")

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
 from shared.services.retrieve.native_pixels import word_vr
 from shared.services.retrieve.stored_file import StoredFile
-from shared.services.retrieve.stored_frames import frame_path, read_frames, read_together
+from shared.services.retrieve.stored_frames import frame_path, incomplete_warning, read_frames, read_together
 from shared.services.retrieve.stored_image import StoredImage, open_image
 from shared.web.content import Content, in_memory
 
@@ -53,7 +53,9 @@ async def frames_in(
     async with aclosing(transcoded_frames(image, work, frame_numbers, transcode)) as frames:
         numbers = iter(frame_numbers)
         async for frame in frames:
-            yield in_memory(frame_path(file, next(numbers)), media_type, transfer_syntax_uid, frame)
+            number = next(numbers)
+            content = in_memory(frame_path(file, number), media_type, transfer_syntax_uid, frame)
+            yield replace(content, warning=incomplete_warning(file.frame_table(), number))
 
 
 def transcode_frame(image: StoredImage, frame: bytes, transfer_syntax_uid: str) -> TranscodedFrame:
