@@ -1,6 +1,7 @@
 """Stored frames decode to what pydicom makes of them."""
 
 import random
+import tracemalloc
 from base64 import b64decode
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from shared.errors import NotAcceptable
 from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
 from shared.imaging.image_pixels import ImagePixels
 from tests.support.bundled_files import bundled_frame, bundled_frames, decodable_paths, stored_frame
+from tests.support.frame_encoders import COLUMNS, ROWS, color_samples, deflate, jpeg_ybr, rle
 
 NATIVE = str(ExplicitVRLittleEndian)
 BIG_ENDIAN = str(ExplicitVRBigEndian)
@@ -47,6 +49,10 @@ def decoded(
     return decode_frame(frame, syntax, pixels, max_frame_bytes=max_frame_bytes, vr=vr)
 
 
+NOISE = np.random.default_rng(1).integers(0, 2, (32, 40)).astype(np.uint8)
+BITS_PIXELS = ImagePixels(32, 40, 1, 1, 1, False, "MONOCHROME2")
+COLOR_PIXELS = ImagePixels(ROWS, COLUMNS, 3, 8, 8, False, "YBR_FULL_422")
+
 # A small whole frame of each codec: RLE; JPEG; JPEG-LS; JPEG 2000, alone and in a JP2 file; HTJ2K; lossless JPEG.
 SMALL: dict[str, tuple[bytes, str, ImagePixels]] = {
     name: stored_frame(name)
@@ -64,7 +70,17 @@ SMALL: dict[str, tuple[bytes, str, ImagePixels]] = {
         "SC_rgb_jpeg_gdcm.dcm",
         "JPGExtended.dcm",
     )
-} | {"HTJ2K": (HTJ2K, FAMILY + "4.201", HTJ2K_PIXELS)}
+} | {
+    "HTJ2K": (HTJ2K, FAMILY + "4.201", HTJ2K_PIXELS),
+    "progressive": (jpeg_ybr(color_samples(), "420", is_progressive=True), FAMILY + "4.55", COLOR_PIXELS),
+    "deflated": (
+        deflate(color_samples().tobytes()),
+        FAMILY + "8.1",
+        replace(COLOR_PIXELS, photometric_interpretation="RGB"),
+    ),
+    "bits": (rle(np.packbits(NOISE).reshape(1, -1)), FAMILY + "5", BITS_PIXELS),
+    "bits, a byte each": (rle(NOISE), FAMILY + "5", BITS_PIXELS),
+}
 EACH_SMALL = [pytest.param(*frame, id=name, marks=marks(frame[1])) for name, frame in SMALL.items()]
 
 
@@ -236,8 +252,9 @@ class TestRefusals:
         self, frame: bytes, syntax: str, pixels: ImagePixels, rows: int, columns: int
     ) -> None:
         lying = replace(pixels, rows=pixels.rows + rows, columns=pixels.columns + columns)
-        if syntax == RLELossless and lying.frame_bytes < pixels.frame_bytes:
-            # RLE does not say the size: what is too much is left out, or refused.
+        is_shorter = lying.frame_bytes < pixels.frame_bytes or pixels.bits_allocated == 1
+        if syntax in (RLELossless, FAMILY + "8.1") and is_shorter:
+            # These do not say the size: what is too much is left out, or refused.
             with suppress(NotAcceptable):
                 assert decoded(frame, lying, syntax).samples.shape[:2] == (lying.rows, lying.columns)
             return
@@ -266,6 +283,18 @@ class TestRefusals:
             decoded(bomb, pixels, syntax)
         with pytest.raises(NotAcceptable, match="over the limit"):
             decoded(bomb, replace(pixels, rows=65000, columns=65000), syntax)
+
+    def test_of_deflated_frames_that_inflate_to_more_stop_at_their_pixels(self) -> None:
+        bomb = deflate(bytes(1 << 28))
+        assert len(bomb) < 1 << 19
+        tracemalloc.start()
+        try:
+            samples = decoded(bomb, replace(GRAY_8, rows=512, columns=512), FAMILY + "8.1").samples
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert not samples.any()
+        assert peak_bytes < 1 << 22
 
     @pytest.mark.parametrize("samples", [1, 3])
     def test_of_samples_other_than_the_data_set_says(self, samples: int) -> None:

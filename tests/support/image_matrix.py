@@ -320,3 +320,4 @@ def _single_bits() -> Iterator[MatrixImage]:
     yield MatrixImage("single bits native", LITTLE_ENDIAN, described, packed.tobytes(), samples)
     yield MatrixImage("single bits deflated", DEFLATED_FRAMES, described, deflate(packed.tobytes()), samples)
     yield MatrixImage("single bits RLE", RLE, described, rle(packed.reshape(1, -1)), samples)
+    yield MatrixImage("single bits RLE, a byte each", RLE, described, rle(samples), samples)
