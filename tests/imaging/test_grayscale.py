@@ -2,7 +2,7 @@ import struct
 from typing import Any
 
 import pytest
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import (
@@ -14,17 +14,7 @@ from pydicom.uid import (
 
 from shared.imaging.frame_attributes import words_of
 from shared.web.rendering_parameters import Window, WindowFunction
-from tests.imaging.pictures import data_set, frame_of, levels, rendered
-
-BIPLANE = "1.2.840.10008.5.1.4.1.1.12.3"  # retired
-CT = {"RescaleSlope": 2, "RescaleIntercept": -100}
-
-
-def lookup_table(entries: list[int], first_value: int = 0, bits: int = 8) -> Dataset:
-    made = Dataset()
-    made.add(DataElement(0x00283002, "US", [len(entries), first_value & 0xFFFF, bits]))
-    made.add(DataElement(0x00283006, "OW", struct.pack(f"<{len(entries)}H", *entries)))
-    return made
+from tests.imaging.pictures import BIPLANE, CT, data_set, frame_of, levels, lookup_table, rendered
 
 
 class TestWindow:

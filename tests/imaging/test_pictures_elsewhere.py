@@ -10,8 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage
 
-from tests.imaging.pictures import frame_of, rendered
-from tests.imaging.test_grayscale import BIPLANE, CT, lookup_table
+from tests.imaging.pictures import BIPLANE, CT, frame_of, lookup_table, rendered
 from tests.support.served_instances import dataset, part10
 
 VALUES = np.arange(256, dtype=np.uint8).reshape(16, 16)
