@@ -18,8 +18,8 @@ from tests.support.image_matrix import MatrixImage, color_images, gray_images
 from tests.support.served_instances import stored
 
 IMAGES = [*color_images(), *gray_images()]
-# Each codestream and what is said of it once, under whichever transfer syntax it comes first.
-DISTINCT = {(image.frame, image.vr, image.described): image for image in reversed(IMAGES)}.values()
+# Each codestream and layout once, under whichever transfer syntax it comes first.
+DISTINCT = {(image.frame, image.vr, image.described.planar_configuration): image for image in reversed(IMAGES)}.values()
 
 
 @pytest.mark.parametrize("image", DISTINCT, ids=lambda image: image.name)
