@@ -142,7 +142,7 @@ def decode_frame(
     to_rgb = is_lossy_jpeg and interpretation == YBR_FULL and not keeps_ybr
     try:
         if header is not None and decoding is _JPEG:
-            samples = _fitted(decode_jpeg(frame, header, to_rgb=to_rgb), pixels)
+            samples = _fitted(decode_jpeg(frame, header, to_rgb=to_rgb), pixels, is_lossy=is_lossy_jpeg)
         else:
             samples = _decoded(frame, decoding, transfer_syntax_uid, pixels, vr)
     except BaseException as error:
@@ -190,12 +190,17 @@ def _interpretation(pixels: ImagePixels, header: CodestreamHeader | None) -> str
     return YBR_FULL if described in SHARED_CHROMA or described in _PARTIAL else described
 
 
-def _fitted(samples: Samples, pixels: ImagePixels) -> Samples:
-    """Unsigned samples of any size as Bits Allocated and Pixel Representation say, without bits beyond Bits Stored."""
+def _fitted(samples: Samples, pixels: ImagePixels, *, is_lossy: bool) -> Samples:
+    """Unsigned samples of any size as Bits Allocated and Pixel Representation say, without bits beyond Bits Stored.
+
+    A lossy process may return a little more than the greatest value: that is cut, not begun anew at 0.
+    """
     samples = samples.astype(f"u{pixels.bits_allocated // 8}", copy=False)
+    unused = pixels.bits_allocated - pixels.bits_stored
+    if is_lossy and unused and not pixels.is_signed:
+        return samples.clip(max=(1 << pixels.bits_stored) - 1)
     if pixels.is_signed:
         samples = samples.view(f"i{samples.itemsize}")
-    unused = pixels.bits_allocated - pixels.bits_stored
     return samples << unused >> unused if unused else samples
 
 

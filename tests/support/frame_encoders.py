@@ -125,7 +125,7 @@ def without_marker(frame: bytes, marker: int) -> bytes:
 def jpeg_of(samples: Samples, bits: int, **options: Any) -> bytes:
     """JPEG by imagecodecs, of samples that have up to 16 bits."""
     if samples.ndim == 3:
-        options |= {"colorspace": "RGB", "outcolorspace": "RGB"}
+        options = {"colorspace": "RGB", "outcolorspace": "RGB", **options}
     return bytes(imagecodecs.jpeg8_encode(unsigned(samples, bits), bitspersample=bits, **options))
 
 
