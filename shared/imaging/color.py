@@ -1,17 +1,9 @@
 """Turns color frames into pictures in RGB, by their Photometric Interpretation (PS3.3 C.7.6.3.1.2)."""
 
-from typing import Final
-
 import numpy as np
 from PIL import Image
 
 from shared.imaging.decoding import DecodedFrame
-
-# ITU-R BT.601: brightness is 16 to 235, the color differences 16 to 240 (PS3.3 C.7.6.3.1.2).
-_FULL_FROM_PARTIAL: Final = [
-    *(min(max(round((level - 16) * 255 / 219), 0), 255) for level in range(256)),
-    *2 * [min(max(round((level - 128) * 255 / 224 + 128), 0), 255) for level in range(256)],
-]
 
 
 def color_picture(frame: DecodedFrame) -> Image.Image:
@@ -20,10 +12,7 @@ def color_picture(frame: DecodedFrame) -> Image.Image:
     YBR_RCT is taken for RGB, since codecs undo that transform, as is one that is not for three samples.
     """
     bits = frame.pixels.bits_stored
-    samples = frame.samples >> bits - 8 if bits > 8 else frame.samples << 8 - bits
-    interpretation = frame.pixels.photometric_interpretation
-    is_partial = interpretation.startswith("YBR_PARTIAL")
-    if not is_partial and interpretation not in ("YBR_FULL", "YBR_FULL_422", "YBR_ICT"):
-        return Image.fromarray(samples.astype(np.uint8, copy=False))
-    picture = Image.fromarray(samples.astype(np.uint8, copy=False), "YCbCr")
-    return (picture.point(_FULL_FROM_PARTIAL) if is_partial else picture).convert("RGB")
+    samples = (frame.samples >> bits - 8 if bits > 8 else frame.samples << 8 - bits).astype(np.uint8, copy=False)
+    if frame.pixels.photometric_interpretation not in ("YBR_FULL", "YBR_ICT"):
+        return Image.fromarray(samples)
+    return Image.fromarray(samples, "YCbCr").convert("RGB")

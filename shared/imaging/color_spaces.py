@@ -41,16 +41,12 @@ def converted(samples: Colors, interpretation: str, wanted: str) -> Colors:
 
 
 def in_full_range(samples: Colors) -> Colors:
-    """YBR_FULL of YBR_PARTIAL, of 8 bits."""
+    """YBR_FULL of YBR_PARTIAL. Raises NotAcceptable for samples of more than 8 bits."""
+    if samples.dtype != np.uint8:
+        raise NotAcceptable("Colors of more than 8 bits in partial range are not supported.")
     return np.stack([table[samples[..., color]] for color, table in enumerate(_FULL_FROM_PARTIAL)], axis=-1)
 
 
 def in_planes(samples: Colors) -> Colors:
     """The samples of each color together: (3, rows, columns)."""
     return np.moveaxis(samples, -1, 0)
-
-
-def with_shared_chroma(samples: Colors) -> Colors:
-    """The four samples of each two pixels of a row, the chroma of the first for both: (rows, pairs, 4)."""
-    pairs = samples.reshape(len(samples), -1, 6)
-    return pairs[..., (0, 3, 1, 2)]

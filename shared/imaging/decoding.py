@@ -154,7 +154,7 @@ def decode_frame(
         raise NotAcceptable(
             f"The frame cannot be decoded from {name}: it is damaged, or not as the data set says."
         ) from None
-    if pixels.samples_per_pixel == _COLORS and pixels.photometric_interpretation in _PARTIAL:
+    if interpretation == YBR_FULL and pixels.photometric_interpretation in _PARTIAL and not is_lossy_jpeg:
         samples = in_full_range(samples)
     return DecodedFrame(
         samples=np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("<")),

@@ -1,35 +1,31 @@
-"""JPEG by libjpeg-turbo: Pillow's for lossy processes of 8 bits, imagecodecs' for lossless ones and up to 16 bits.
+"""JPEG of 8 to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
 
-Of pydicom's own plugins only GDCM reads the latter, and a damaged frame makes it end the process. Those that read the
-former take the file's color space from its markers alone.
+Of pydicom's own plugins, one reads only 8 bits, and believes the data set about colors where the frame says otherwise;
+the other ends the process on a damaged frame.
 """
 
 from importlib import import_module
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from shared.imaging.codestreams import BASELINE, EXTENDED, PROGRESSIVE, CodestreamHeader
 
 LOSSY_PROCESSES: Final = frozenset({BASELINE, EXTENDED, PROGRESSIVE})
-_MODES: Final = {1: "L", 3: "YCbCr", 4: "CMYK"}  # Pillow's names; by components
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 def decode_jpeg(frame: bytes, header: CodestreamHeader, *, to_rgb: bool) -> NDArray[Any]:
     """The samples of a frame: (rows, columns), or (rows, columns, components), in the colors that it is encoded in.
 
-    With `to_rgb`, three components are YCbCr, whatever the frame says, and become RGB. Raises what the libraries raise
-    where the frame is damaged.
+    With `to_rgb`, three components are YCbCr, whatever the frame says, and become RGB. Raises ValueError where the
+    frame is cut short, and what imagecodecs raises where it is damaged.
     """
-    if header.process in LOSSY_PROCESSES and header.bits_per_sample == 8:
-        mode = _MODES[header.components]
-        decoded = "RGB" if to_rgb else mode
-        return np.asarray(Image.frombytes(decoded, (header.columns, header.rows), frame, "jpeg", decoded, mode))
+    if _END_OF_IMAGE not in frame[frame.rfind(_START_OF_SCAN) :]:
+        raise ValueError("The frame is cut short: libjpeg would make up the rest.")
     # It has many codecs, each loaded at its first use.
     decode = import_module("imagecodecs").jpeg8_decode
-    if header.components == 1:
-        return np.asarray(decode(frame))
-    # Both are named the same, whichever they are, so that nothing is converted.
-    return np.asarray(decode(frame, colorspace="YCBCR", outcolorspace="RGB" if to_rgb else "YCBCR"))
+    # Where both are named the same, whichever they are, nothing is converted.
+    names = {"colorspace": "YCBCR", "outcolorspace": "RGB" if to_rgb else "YCBCR"} if header.components == 3 else {}
+    samples: NDArray[Any] = decode(frame, **names)
+    return samples

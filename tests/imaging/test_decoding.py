@@ -193,6 +193,9 @@ class TestNativeFrames:
         result = decoded(bytes([16, 235, 16, 240]), pixels)
         assert result.samples.tolist() == [[[0, 0, 255], [255, 0, 255]]]
         assert result.pixels.photometric_interpretation == "YBR_FULL"
+        wide = replace(pixels, bits_allocated=16, bits_stored=16)
+        with pytest.raises(NotAcceptable, match="more than 8 bits"):
+            decoded(bytes(8), wide)
 
     def test_of_single_bits_begin_at_the_lowest(self) -> None:
         pixels = replace(GRAY_8, rows=3, columns=3, bits_allocated=1, bits_stored=1)
@@ -361,6 +364,19 @@ class TestRefusals:
             decoded(frame[:70], pixels, syntax)
         assert str(caught.value).startswith("The frame cannot be decoded from RLE Lossless: ")
         assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "name", ["SC_rgb_small_odd_jpeg.dcm", "SC_rgb_jpeg_gdcm.dcm", "JPGExtended.dcm", "progressive"]
+)
+def test_jpeg_is_not_made_up_where_it_is_cut(name: str) -> None:
+    frame, syntax, pixels = SMALL[name]
+    end = frame.rindex(b"\xff\xd9")
+    decoded(frame[: end + 2], pixels, syntax)
+    decoded(frame[: end + 2] + b"\0\0", pixels, syntax)
+    for length in (end, end + 1, end - 4):
+        with pytest.raises(NotAcceptable, match="damaged"):
+            decoded(frame[:length], pixels, syntax)
 
 
 @pytest.mark.parametrize(("frame", "syntax", "pixels"), EACH_SMALL)
