@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 
 from shared.dicom.transfer_syntaxes import ENCODABLE, EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
-from tests.support.frame_encoders import Samples, rgb_of
+from tests.support.frame_encoders import Samples
+from tests.support.frame_viewer import read_by_viewer
 from tests.support.image_matrix import MatrixImage, color_images, gray_images
 from tests.support.served_instances import stored
 
@@ -76,31 +77,6 @@ def frame_differences(service: httpx.Client, url: str, image: MatrixImage) -> It
         return
     (metadata,) = service.get(f"{url}/metadata").json()
     yield from far_off(read_by_viewer(Dataset.from_json(metadata), response.content), image.shown, image.tolerance)
-
-
-def read_by_viewer(metadata: Dataset, frame: bytes) -> Samples:
-    """A frame as cornerstone3D reads it, by the metadata; of native 4:2:2, as the standard says."""
-    shape = metadata.Rows, metadata.Columns
-    if metadata.BitsAllocated == 1:
-        return np.unpackbits(np.frombuffer(frame, np.uint8), count=shape[0] * shape[1], bitorder="little").reshape(
-            shape
-        )
-    dtype = f"<{'i' if metadata.PixelRepresentation else 'u'}{metadata.BitsAllocated // 8}"
-    samples = np.frombuffer(frame, dtype)
-    if metadata.SamplesPerPixel == 1:
-        return samples.reshape(shape)
-    interpretation = metadata.PhotometricInterpretation
-    if interpretation == "YBR_FULL_422" and samples.size == 2 * shape[0] * shape[1]:
-        return from_shared_chroma(samples.reshape(shape[0], -1, 4))
-    if interpretation in ("RGB", "YBR_FULL") and metadata.PlanarConfiguration:
-        samples = np.moveaxis(samples.reshape(3, *shape), 0, -1)
-    samples = samples.reshape(*shape, 3)
-    return rgb_of(samples) if interpretation == "YBR_FULL" else samples
-
-
-def from_shared_chroma(pairs: Samples) -> Samples:
-    chroma = np.repeat(pairs[:, :, 2:], 2, axis=1)
-    return rgb_of(np.concatenate([pairs[:, :, :2].reshape(len(pairs), -1, 1), chroma], axis=-1))
 
 
 def instance_differences(service: httpx.Client, url: str, image: MatrixImage, syntax: str) -> Iterator[str]:

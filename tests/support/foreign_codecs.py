@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from pydicom import dcmread
 
-from tests.support.frame_encoders import COLUMNS, ROWS, Samples
+from tests.support.frame_encoders import Samples
 from tests.support.image_matrix import JPEG_2000, JPEG_LS, LOSSLESS_JPEG, LOSSY_JPEG, RLE, MatrixImage
 
 _DCMDJPEG = ("dcmdjpeg", "+cn")  # which converts no colors
@@ -38,25 +38,36 @@ def _by_dcmtk(image: MatrixImage) -> Samples:
         encoded.write_bytes(image.part10())
         subprocess.run([*_TOOLS[image.syntax], encoded, decoded], check=True)  # noqa: S603
         native = dcmread(decoded)
-    samples = np.frombuffer(native.PixelData, f"<u{native.BitsAllocated // 8}")
+    rows, columns = native.Rows, native.Columns
+    count = rows * columns * native.SamplesPerPixel
+    samples = np.frombuffer(native.PixelData, f"<u{native.BitsAllocated // 8}", count)
     if native.SamplesPerPixel == 1:
-        return samples.reshape(ROWS, COLUMNS)
+        return samples.reshape(rows, columns)
     if native.PlanarConfiguration:
-        return np.moveaxis(samples.reshape(3, ROWS, COLUMNS), 0, -1)
-    return samples.reshape(ROWS, COLUMNS, 3)
+        return np.moveaxis(samples.reshape(3, rows, columns), 0, -1)
+    return samples.reshape(rows, columns, 3)
 
 
 def _by_ffmpeg(image: MatrixImage) -> Samples:
     form, decoder = _DECODERS[image.syntax]
-    is_color, is_wide = image.described.samples_per_pixel > 1, image.precision > 8
+    shape = image.described.rows, image.described.columns
+    bits, is_signed = precision_of(image)
+    is_color, is_wide = image.described.samples_per_pixel > 1, bits > 8
     layout = "rgb24" if is_color else "gray16le" if is_wide else "gray"
     options = ["-v", "error", "-c:v", decoder, "-f", form, "-i", "pipe:", "-f", "rawvideo", "-pix_fmt", layout, "pipe:"]
     raw = subprocess.run(["ffmpeg", *options], input=image.frame, check=True, capture_output=True).stdout  # noqa: S603, S607
     if is_color:
-        return np.frombuffer(raw, np.uint8).reshape(ROWS, COLUMNS, 3)
-    samples = np.frombuffer(raw, "<u2" if is_wide else np.uint8).reshape(ROWS, COLUMNS)
+        return np.frombuffer(raw, np.uint8).reshape(*shape, 3)
+    samples = np.frombuffer(raw, "<u2" if is_wide else np.uint8).reshape(shape)
     if is_wide:
-        samples = samples >> (16 - image.precision)
+        samples = samples >> (16 - bits)
     # It adds half the range to samples of JPEG 2000, also where they are signed.
-    is_shifted = image.described.is_signed and image.syntax in JPEG_2000
-    return samples ^ (1 << image.precision - 1) if is_shifted else samples
+    return samples ^ (1 << bits - 1) if is_signed else samples
+
+
+def precision_of(image: MatrixImage) -> tuple[int, bool]:
+    """How many bits a sample has in the codestream of JPEG-LS or JPEG 2000, and whether that says they are signed."""
+    if image.syntax in JPEG_LS:
+        return image.frame[image.frame.index(b"\xff\xf7") + 4], False
+    depth = image.frame[image.frame.index(b"\xff\x4f\xff\x51") + 42]
+    return (depth & 0x7F) + 1, depth > 0x7F
