@@ -193,15 +193,19 @@ def _interpretation(pixels: ImagePixels, header: CodestreamHeader | None) -> str
 def _fitted(samples: Samples, pixels: ImagePixels, *, is_lossy: bool) -> Samples:
     """Unsigned samples of any size as Bits Allocated and Pixel Representation say, without bits beyond Bits Stored.
 
-    A lossy process may return a little more than the greatest value: that is cut, not begun anew at 0.
+    A lossy process may return a little more than the greatest value: that is cut, not begun anew at 0. `samples` are
+    written to.
     """
     samples = samples.astype(f"u{pixels.bits_allocated // 8}", copy=False)
     unused = pixels.bits_allocated - pixels.bits_stored
     if is_lossy and unused and not pixels.is_signed:
-        return samples.clip(max=(1 << pixels.bits_stored) - 1)
+        return samples.clip(max=(1 << pixels.bits_stored) - 1, out=samples)
     if pixels.is_signed:
         samples = samples.view(f"i{samples.itemsize}")
-    return samples << unused >> unused if unused else samples
+    if unused:
+        np.left_shift(samples, unused, out=samples)
+        np.right_shift(samples, unused, out=samples)
+    return samples
 
 
 def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> Samples:
