@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from functions.edge.app import App
-from functions.edge.multipart_message import content_headers, multipart_message, multipart_response
+from functions.edge.multipart_message import content_headers, multipart_message, multipart_response, warning_headers
 from functions.edge.problems import problem
 from functions.edge.request import accepted, accepts_gzip, listed, service_url, warning
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
@@ -95,7 +95,8 @@ async def _content_response(
     if not offer.is_multipart:
         return await _ranged_response(req, content, headers | content_headers(content, url))
     message, content_type = multipart_message(content, url, headers)
-    return await _ranged_response(req, message, {**headers, "Content-Type": content_type})
+    headers = {**headers, "Content-Type": content_type, **warning_headers(content, url)}
+    return await _ranged_response(req, message, headers)
 
 
 async def _ranged_response(req: Request, content: Content, headers: dict[str, str]) -> Response:

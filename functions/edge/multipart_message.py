@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.responses import StreamingResponse
 
@@ -39,7 +40,13 @@ def content_headers(content: Content, url: str) -> dict[str, str]:
     return {
         "Content-Type": format_media_type(content.media_type, parameters),
         "Content-Location": f"{url}/{content.path}",
+        **warning_headers(content, url),
     }
+
+
+def warning_headers(content: Content, url: str) -> dict[str, str]:
+    """The header of a content's warning (RFC 7234 5.5, PS3.18 8.4.3); none where there is none."""
+    return {"Warning": f'299 {urlsplit(url).netloc} "{content.warning}"'} if content.warning else {}
 
 
 def _boundary(headers: dict[str, str]) -> str:

@@ -23,6 +23,7 @@ _COLUMNS: Final = "00280011"
 _BITS_ALLOCATED: Final = "00280100"
 
 _BITS_BY_TAG: Final = {FLOAT_PIXEL_DATA: 32, DOUBLE_FLOAT_PIXEL_DATA: 64}  # PS3.3 C.7.6.24, C.7.6.25
+_LEAST_SHARE: Final = 15 / 16  # of a last frame that counts though it is cut short
 _SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # four samples for two pixels: C.7.6.3.1.2
 
 
@@ -37,8 +38,8 @@ def frame_table(
     """The frames of a stored file whose data set begins at `data_set_offset`.
 
     `scanner` has passed all of Pixel Data, `metadata` describes it in DICOM JSON, and `extended_offsets` are the values
-    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. Only whole frames count, up
-    to Number of Frames.
+    of the Extended Offset Table and of its Lengths (PS3.3 C.7.6.3.1.8), b"" when absent. Only whole frames count,
+    and a last one of which native Pixel Data lacks at most a sixteenth, up to Number of Frames.
     """
     table: dict[str, Any] = {
         "value_offset": data_set_offset + scanner.head.offset,
@@ -51,7 +52,9 @@ def frame_table(
         if not scanner.is_encapsulated:
             frame_bits = _frame_bits(scanner, metadata)
             promised = _number(metadata, _NUMBER_OF_FRAMES) or 1
-            frame_count = min(promised, scanner.value_bytes * 8 // frame_bits)
+            whole_frames, remaining_bits = divmod(scanner.value_bytes * 8, frame_bits)
+            is_nearly_whole = remaining_bits >= frame_bits * _LEAST_SHARE
+            frame_count = min(promised, whole_frames + is_nearly_whole)
             if not frame_count:
                 raise FrameUnavailable("Pixel Data is shorter than a frame.")
             is_swapped = scanner.is_big_endian and scanner.head.vr == "OW" and _bits_allocated(scanner, metadata) <= 8
@@ -90,9 +93,13 @@ def frames_remarks(metadata: Mapping[str, Any], table: FrameTable | None, transf
 
 def _frame_bits(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
     samples = _number(metadata, _SAMPLES_PER_PIXEL) or 1
+    sample_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * _bits_allocated(scanner, metadata)
+    frame_bits = sample_bits * samples
     if samples == 3 and _first_value(metadata, _PHOTOMETRIC_INTERPRETATION) in _SHARED_CHROMA:
-        samples = 2
-    frame_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * samples * _bits_allocated(scanner, metadata)
+        # Decoders of JPEG leave three samples behind, with the name of what was encoded.
+        value_bytes = ((_number(metadata, _NUMBER_OF_FRAMES) or 1) * frame_bits + 7) // 8
+        is_full = scanner.value_bytes - value_bytes == value_bytes % 2
+        frame_bits = frame_bits if is_full else sample_bits * 2
     if not frame_bits:
         raise FrameUnavailable("Rows, Columns or Bits Allocated is missing, or 0.")
     return frame_bits

@@ -42,9 +42,10 @@ class FrameTable:
 
     `value_offset` and `value_bytes` locate the value of Pixel Data: if encapsulated, its items, including the Basic
     Offset Table but not the delimiter that ends them. `frame_count` is how many frames can be read, which may be
-    fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. `frame_bits` is the length of a
-    native frame in bits, 0 for encapsulated ones. If `is_swapped`, samples of at most 8 bits lie in words whose high
-    byte comes first (OW in big endian): the bytes of each word trade places before a frame is cut.
+    fewer than Number of Frames (0028,0008) promises; when 0, `unavailable` says why. The last native one may be cut
+    short. `frame_bits` is the length of a native frame in bits, 0 for encapsulated ones. If `is_swapped`, samples of at
+    most 8 bits lie in words whose high byte comes first (OW in big endian): the bytes of each word trade places before
+    a frame is cut.
 
     `fragment_offsets` are those of the fragments' item tags, and of the byte after the last one; `first_fragments` the
     index of each frame's first fragment, and the number of fragments. `padded_frames` are the indices of the frames
@@ -77,8 +78,8 @@ class FrameTable:
             first_bit = index * self.frame_bits
             first, end = first_bit // 8, (first_bit + self.frame_bits + 7) // 8
             if self.is_swapped:
-                first, end = first - first % 2, min(end + end % 2, self.value_bytes)
-            return [(self.value_offset + first, end - first)]
+                first, end = first - first % 2, end + end % 2
+            return [(self.value_offset + first, min(end, self.value_bytes) - first)]
         first, end = self.first_fragments[index], self.first_fragments[index + 1]
         if end - first > MAX_FRAME_FRAGMENTS:
             raise FrameUnavailable(
@@ -94,13 +95,14 @@ class FrameTable:
     def cut(self, frame_number: int, data: bytes) -> bytes:
         """Cut the frame out of the joined bytes of its ranges.
 
-        These are the frame itself, except for words to swap, and for pixels of one bit, where frames follow one another
+        These are the frame itself, except for words to swap, for pixels of one bit, where frames follow one another
         without regard to byte boundaries (PS3.5 8.1.1): its first pixel is moved to the lowest bit, and bits after its
-        last are set to 0.
+        last are set to 0; and for a frame that is cut short, which 0 completes.
 
         Raises FrameUnavailable as `byte_ranges` does.
         """
         first_bit = self._index(frame_number) * self.frame_bits
+        data += bytes(self.missing_bytes(frame_number))
         if self.is_swapped:
             begin = first_bit // 8 % 2
             data = _swapped(data)[begin : begin + (first_bit % 8 + self.frame_bits + 7) // 8]
@@ -110,10 +112,17 @@ class FrameTable:
         bits = int.from_bytes(data, "little") >> shift & (1 << self.frame_bits) - 1
         return bits.to_bytes((self.frame_bits + 7) // 8, "little")
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether a frame is something other than the bytes of its ranges, which `cut` turns into it."""
-        return self.is_swapped or self.frame_bits % 8 != 0
+    def missing_bytes(self, frame_number: int) -> int:
+        """How many bytes of a native frame Pixel Data lacks. Raises FrameUnavailable as `byte_ranges` does."""
+        end_bit = (self._index(frame_number) + 1) * self.frame_bits
+        return max((end_bit + 7) // 8 - self.value_bytes, 0)
+
+    def is_made(self, frame_number: int) -> bool:
+        """Whether a frame is something other than the bytes of its ranges, which `cut` turns into it.
+
+        Raises FrameUnavailable as `byte_ranges` does.
+        """
+        return self.is_swapped or self.frame_bits % 8 != 0 or self.missing_bytes(frame_number) > 0
 
     @property
     def held_bytes(self) -> int:

@@ -10,6 +10,7 @@ IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
+JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 
 OCTET_STREAM: Final = "application/octet-stream"
 
@@ -19,6 +20,7 @@ class PixelCoding(StrEnum):
 
     NATIVE = "native"  # PS3.5 8.1: not encapsulated
     ENCAPSULATED = "encapsulated"  # PS3.5 A.4.11: native, each frame in a fragment
+    DEFLATED = "deflated"  # PS3.5 A.4.13: native, each frame compressed
     RLE = "RLE"
     JPEG = "JPEG"  # DCT: the lossy processes
     JPEG_LOSSLESS = "JPEG lossless"
@@ -56,9 +58,12 @@ TRANSFER_SYNTAXES: Final = (
     TransferSyntax("1.2.840.10008.1.2.1.98", coding=PixelCoding.ENCAPSULATED),
     TransferSyntax("1.2.840.10008.1.2.4.95", is_deflated=True),  # JPIP Referenced Deflate (PS3.5 A.7)
     TransferSyntax("1.2.840.10008.1.2.4.205", is_deflated=True),  # JPIP HTJ2K Referenced Deflate (PS3.5 A.9)
+    TransferSyntax("1.2.840.10008.1.2.8.1", "application/x-deflate", PixelCoding.DEFLATED),
     TransferSyntax("1.2.840.10008.1.2.5", "image/dicom-rle", PixelCoding.RLE, encoding_preference=4),
-    TransferSyntax("1.2.840.10008.1.2.4.50", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
+    TransferSyntax(JPEG_BASELINE, _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
     TransferSyntax("1.2.840.10008.1.2.4.51", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.53", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
+    TransferSyntax("1.2.840.10008.1.2.4.55", _JPEG, PixelCoding.JPEG, lossy_method="ISO_10918_1"),
     TransferSyntax("1.2.840.10008.1.2.4.57", _JPEG, PixelCoding.JPEG_LOSSLESS),
     TransferSyntax("1.2.840.10008.1.2.4.70", _JPEG, PixelCoding.JPEG_LOSSLESS),
     TransferSyntax("1.2.840.10008.1.2.4.80", _JPEG_LS, PixelCoding.JPEG_LS, encoding_preference=3),

@@ -75,12 +75,20 @@ _idle: list[_Process] = []
 
 
 def decode(
-    frame: bytes, transfer_syntax_uid: str, pixels: ImagePixels, *, max_frame_bytes: int, vr: str = "OB"
+    frame: bytes,
+    transfer_syntax_uid: str,
+    pixels: ImagePixels,
+    *,
+    max_frame_bytes: int,
+    vr: str = "OB",
+    keeps_ybr: bool = False,
 ) -> DecodedFrame:
     """What `decode_frame` returns and raises. Slow, but leaves the interpreter to other threads."""
     decoding = DECODINGS.get(transfer_syntax_uid)
     if decoding is None or not decoding.keeps_lock or max(len(frame), pixels.frame_bytes) <= _QUICK_BYTES:
-        return decode_frame(frame, transfer_syntax_uid, pixels, max_frame_bytes=max_frame_bytes, vr=vr)
+        return decode_frame(
+            frame, transfer_syntax_uid, pixels, max_frame_bytes=max_frame_bytes, vr=vr, keeps_ybr=keeps_ybr
+        )
     asked = {"uid": transfer_syntax_uid, "pixels": asdict(pixels), "max_frame_bytes": max_frame_bytes, "vr": vr}
     return _frame_of(*_asked({"do": "decode", **asked}, frame))
 
@@ -159,12 +167,17 @@ def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytes:
 
 
 def _description_of(frame: DecodedFrame) -> dict[str, Any]:
-    return {"pixels": asdict(frame.pixels), "type": frame.samples.dtype.str, "shape": frame.samples.shape}
+    return {
+        "pixels": asdict(frame.pixels),
+        "type": frame.samples.dtype.str,
+        "shape": frame.samples.shape,
+        "codestream_uid": frame.codestream_uid,
+    }
 
 
 def _frame_of(description: Mapping[str, Any], data: bytes) -> DecodedFrame:
     samples = np.frombuffer(data, description["type"]).reshape(description["shape"])
-    return DecodedFrame(samples, ImagePixels(**description["pixels"]))
+    return DecodedFrame(samples, ImagePixels(**description["pixels"]), description["codestream_uid"])
 
 
 def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:

@@ -1,13 +1,15 @@
 """The header of an encoded frame, read before a codec does, which would allocate whatever the header says.
 
-Only what decides how much work the frame makes is read: its size, and the parts it is cut into. The codecs read the
-rest. Two kinds are known: JPEG and JPEG-LS (ISO/IEC 10918-1 Annex B, 14495-1 Annex C), and JPEG 2000 with HTJ2K
-(ISO/IEC 15444-1 Annex A, 15444-15), which may come in a JP2 file (15444-1 Annex I) though PS3.5 A.4.4 forbids it.
+Only what decides how much work the frame makes is read: its size, and the parts it is cut into; and what it says of its
+colors, which counts where the data set says otherwise. The codecs read the rest. Two kinds are known: JPEG and JPEG-LS
+(ISO/IEC 10918-1 Annex B, 14495-1 Annex C), and JPEG 2000 with HTJ2K (ISO/IEC 15444-1 Annex A, 15444-15), which may come
+in a JP2 file (15444-1 Annex I) though PS3.5 A.4.4 forbids it.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from struct import Struct, error
 from typing import Final
 
@@ -15,6 +17,7 @@ from shared.errors import NotAcceptable
 
 BASELINE: Final = 0xC0
 EXTENDED: Final = 0xC1
+PROGRESSIVE: Final = 0xC2
 LOSSLESS: Final = 0xC3
 JPEG_LS: Final = 0xF7
 JPEG_2000: Final = 0x51
@@ -28,12 +31,18 @@ _MAX_SCANS: Final = 16  # four components need four; each scan costs work on a w
 
 _LENGTH: Final = Struct(">H")
 _JPEG_FRAME: Final = Struct(">BHHB")
+_JPEG_COMPONENT_BYTES: Final = 3  # an identifier, sampling factors, a table
+_JFIF, _ADOBE = 0xE0, 0xEE
+_APPLICATIONS: Final = {_JFIF: b"JFIF\0", _ADOBE: b"Adobe"}  # APP0, APP14: how they begin
+_ADOBE_TRANSFORM: Final = 11  # where it stands: 0 for none, 1 for YCbCr
+_MOST_READ_BYTES: Final = 32  # of a segment: the others are not needed here
 
 _COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
 _SIZ: Final = Struct(">H8IH")
 _COMPONENT: Final = Struct(">BBB")
 # Scod or Scoc, what else precedes the style, and the style: levels, width, height, and more that is not read.
 _CODING_STYLES: Final = {_COD: Struct(">B4xBBB2x"), _COC: Struct(">xBBBB2x")}
+_MCT: Final = 4  # where COD has the multiple component transformation: 1 for one
 _MAX_COMPONENTS: Final = 4
 _MAX_LEVELS: Final = 32
 _MAX_HEADERS: Final = 16_384
@@ -54,7 +63,8 @@ _MAX_BOXES: Final = 200
 class CodestreamHeader:
     """What a codestream announces. `bits_per_sample` is that of the component with the most.
 
-    `process` is the marker of the JPEG process, such as BASELINE, or JPEG_2000. `offset` is where in the frame the
+    `process` is the marker of the JPEG process, such as BASELINE, or JPEG_2000. `colors` are those of three components
+    once they are decoded, as it says: "RGB", "YBR_FULL", or "" where it does not. `offset` is where in the frame the
     codestream begins. `tiles` and `blocks` are how many tiles, and code blocks or precincts, JPEG 2000 cuts the image
     into; `blocks` is an upper estimate. For JPEG they are 1 and 0.
     """
@@ -64,6 +74,7 @@ class CodestreamHeader:
     columns: int
     components: int
     bits_per_sample: int
+    colors: str = ""
     offset: int = 0
     tiles: int = 1
     blocks: int = 0
@@ -75,6 +86,8 @@ def jpeg_header(frame: bytes) -> CodestreamHeader:
     Raises NotAcceptable where there is none, or one with no size or two, or more scans than an image needs.
     """
     found = None
+    components = b""
+    applications = {}
     position = 0
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.match(frame, position)
@@ -82,15 +95,19 @@ def jpeg_header(frame: bytes) -> CodestreamHeader:
             break
         code, position = marker[1][0], marker.end()
         if code == _START_OF_SCAN:
-            return _with_few_scans(frame, found)
+            return _with_few_scans(frame, found and replace(found, colors=_jpeg_colors(components, applications)))
         if code in _WITHOUT_LENGTH:
             continue
         end = _segment_end(frame, position)
+        content = frame[position + _LENGTH.size : min(end, position + _MOST_READ_BYTES)]
         if code in _START_OF_FRAME:
-            if found is not None or end - position < 2 + _JPEG_FRAME.size:
+            if found is not None or len(content) < _JPEG_FRAME.size:
                 break
-            bits, rows, columns, components = _JPEG_FRAME.unpack_from(frame, position + 2)
-            found = CodestreamHeader(code, rows, columns, components, bits)
+            bits, rows, columns, component_count = _JPEG_FRAME.unpack_from(content)
+            found = CodestreamHeader(code, rows, columns, component_count, bits)
+            components = content[_JPEG_FRAME.size :]
+        elif code in _APPLICATIONS and content.startswith(_APPLICATIONS[code]):
+            applications[code] = content
         position = end
     raise NotAcceptable("The frame does not begin with the header of a JPEG image.")
 
@@ -105,6 +122,20 @@ def jpeg_2000_header(frame: bytes) -> CodestreamHeader:
         return _jpeg_2000_header(frame, _codestream_offset(frame))
     except (error, OverflowError):  # a box may say that it has 2**64 bytes
         raise NotAcceptable("The header of the JPEG 2000 frame is cut short.") from None
+
+
+def _jpeg_colors(components: bytes, applications: Mapping[int, bytes]) -> str:
+    """What the components are, by what other readers go by: identifiers, sampling factors, and markers.
+
+    Neither of these need be there: then only the data set knows.
+    """
+    identifiers, sampling_factors = components[::_JPEG_COMPONENT_BYTES], components[1::_JPEG_COMPONENT_BYTES]
+    if identifiers in (b"RGB", b"rgb"):
+        return "RGB"
+    if _JFIF in applications or len(set(sampling_factors)) > 1:
+        return "YBR_FULL"
+    transform = applications.get(_ADOBE, b"")[_ADOBE_TRANSFORM : _ADOBE_TRANSFORM + 1]
+    return {b"\0": "RGB", b"\1": "YBR_FULL"}.get(transform, "")
 
 
 def _with_few_scans(frame: bytes, header: CodestreamHeader | None) -> CodestreamHeader:
@@ -159,16 +190,24 @@ def _jpeg_2000_header(frame: bytes, offset: int) -> CodestreamHeader:
             raise NotAcceptable("The components of the JPEG 2000 frame are not all as large as the image.")
         depths.append((depth & 0x7F) + 1)
     rows, columns = y_end - y, x_end - x
+    main_header = _segment_end(frame, position)
     return CodestreamHeader(
         process=JPEG_2000,
         rows=rows,
         columns=columns,
         components=components,
         bits_per_sample=max(depths),
+        colors="RGB" if _is_transformed(frame, main_header) else "",
         offset=offset,
         tiles=-(-(x_end - tile_x) // tile_width) * -(-(y_end - tile_y) // tile_height),
-        blocks=components * _most_blocks(frame, _segment_end(frame, position), rows, columns),
+        blocks=components * _most_blocks(frame, main_header, rows, columns),
     )
+
+
+def _is_transformed(frame: bytes, position: int) -> bool:
+    """Whether the codec undoes a transform of colors, which is made of RGB (PS3.5 8.2.4, ISO/IEC 15444-1 A.6.1)."""
+    segments = islice(_segments(frame, position, _IN_MAIN_HEADER, _SOT), _MAX_HEADERS)
+    return next((frame[start + _MCT : start + _MCT + 1] == b"\1" for code, start, _ in segments if code == _COD), False)
 
 
 def _most_blocks(frame: bytes, position: int, rows: int, columns: int) -> int:

@@ -4,6 +4,7 @@ Modality LUT, VOI LUT and Presentation LUT Shape, where the data set has them: a
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +21,9 @@ _ToValues = Callable[[Values], Values]
 _ToLevels = Callable[[Values], Levels]
 
 _WINDOW_FUNCTIONS: Final = {function.value: function for function in WindowFunction}
+# Of X-Ray Angiographic (single plane and biplane) and Radiofluoroscopic images, the Modality LUT leads back to the
+# intensity of the beam, and is not for display (PS3.3 C.8.7.1.1.2).
+_X_RAY_INTENSITIES: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{number}" for number in (1, 2, 3))
 _PADDING: Final = {
     "PixelData": "PixelPadding",
     "FloatPixelData": "FloatPixelPadding",
@@ -39,7 +43,7 @@ def gray_levels(
     is_signed = frame.samples.dtype.kind != "u"
     with np.errstate(all="ignore"):  # values that the data set makes infinite or NaN are drawn all the same
         to_values = _modality(attributes, frame_number, is_signed=is_signed)
-        to_levels = _voi(attributes, frame_number, window, to_values, is_signed=is_signed)
+        to_levels = _voi(attributes, frame_number, window, to_values, frame.samples.dtype.kind)
         if to_levels is None:
             low, high = _extremes(frame, attributes.data_set, to_values)
             to_levels = partial(_spread, low=low, high=high)
@@ -53,6 +57,8 @@ def gray_levels(
 
 
 def _modality(attributes: FrameAttributes, frame_number: int, *, is_signed: bool) -> _ToValues:
+    if text_of(attributes.data_set, "SOPClassUID") in _X_RAY_INTENSITIES:
+        return lambda stored: stored
     item = attributes.lookup_tables.get("ModalityLUTSequence")
     if item and (table := lookup_table(item, is_signed=is_signed)):
         return table.map
@@ -65,19 +71,22 @@ def _modality(attributes: FrameAttributes, frame_number: int, *, is_signed: bool
 
 
 def _voi(
-    attributes: FrameAttributes, frame_number: int, window: Window | None, to_values: _ToValues, *, is_signed: bool
+    attributes: FrameAttributes, frame_number: int, window: Window | None, to_values: _ToValues, kind: str
 ) -> _ToLevels | None:
+    """`kind` is that of the stored samples' type, as numpy names it."""
     for data_set in attributes.of_frame(frame_number, "FrameVOILUTSequence"):
         window = window or _stored_window(data_set)
     if window:
+        if kind == "f" and window.function is WindowFunction.LINEAR and window.width <= 1:
+            # It is meant for whole numbers, and makes a threshold of this width.
+            window = replace(window, function=WindowFunction.LINEAR_EXACT)
         return partial(_windowed, window=window)
     item = attributes.lookup_tables.get("VOILUTSequence")
-    maps_negatives = is_signed or bool(to_values(np.zeros(1))[0] < 0)
+    maps_negatives = kind != "u" or bool(to_values(np.zeros(1))[0] < 0)
     table = lookup_table(item, is_signed=maps_negatives) if item else None
     if table is None:
         return None
-    # Some tables have entries with more bits than they say.
-    greatest = max(2**table.bits - 1, int(table.entries.max()))
+    greatest = 2**table.bits - 1
     return lambda values: _rounded(table.map(values) * (255 / greatest))
 
 

@@ -1,36 +1,31 @@
-"""A plugin for pydicom's decoders: JPEG of up to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
+"""JPEG of 8 to 16 bits, lossless or not, by the libjpeg-turbo of imagecodecs.
 
-Of pydicom's own plugins only GDCM reads such frames, and a damaged one makes it end the process.
+Of pydicom's own plugins, one reads only 8 bits, and believes the data set about colors where the frame says otherwise;
+the other ends the process on a damaged frame.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
-from pydicom.pixels.decoders.base import DecodeRunner
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from numpy.typing import NDArray
 
-PLUGIN: Final = "libjpeg"
-DECODER_DEPENDENCIES: Final = dict.fromkeys((JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), ("imagecodecs",))
-"""pydicom requires this of a plugin, and also `is_available`."""
+from shared.imaging.codestreams import BASELINE, EXTENDED, PROGRESSIVE, CodestreamHeader
 
-
-def is_available(uid: str) -> bool:
-    """Whether frames in this transfer syntax can be decoded here."""
-    return uid in DECODER_DEPENDENCIES and find_spec("imagecodecs") is not None
+LOSSY_PROCESSES: Final = frozenset({BASELINE, EXTENDED, PROGRESSIVE})
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
-def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
-    """The samples of a frame, in the colors that it is encoded in, color-by-pixel. Sets their size in `runner`.
+def decode_jpeg(frame: bytes, header: CodestreamHeader, *, to_rgb: bool) -> NDArray[Any]:
+    """The samples of a frame: (rows, columns), or (rows, columns, components), in the colors that it is encoded in.
 
-    Raises what imagecodecs raises where the frame is damaged.
+    With `to_rgb`, three components are YCbCr, whatever the frame says, and become RGB. Raises ValueError where the
+    frame is cut short, and what imagecodecs raises where it is damaged.
     """
+    if _END_OF_IMAGE not in frame[frame.rfind(_START_OF_SCAN) :]:
+        raise ValueError("The frame is cut short: libjpeg would make up the rest.")
     # It has many codecs, each loaded at its first use.
     decode = import_module("imagecodecs").jpeg8_decode
-    is_color = runner.samples_per_pixel > 1
-    # Both are named the same, whichever they are, so that nothing is converted.
-    samples = decode(frame, colorspace="YCBCR", outcolorspace="YCBCR") if is_color else decode(frame)
-    runner.set_option("bits_allocated", 8 * samples.dtype.itemsize)
-    runner.set_option("planar_configuration", 0)
-    encoded: bytes = samples.tobytes()
-    return encoded
+    # Where both are named the same, whichever they are, nothing is converted.
+    names = {"colorspace": "YCBCR", "outcolorspace": "RGB" if to_rgb else "YCBCR"} if header.components == 3 else {}
+    samples: NDArray[Any] = decode(frame, **names)
+    return samples

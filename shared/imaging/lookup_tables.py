@@ -10,12 +10,16 @@ from pydicom.dataset import Dataset
 from shared.imaging.frame_attributes import words_of
 
 _MAX_ENTRIES: Final = 65536  # described as 0: PS3.3 C.11.1.1
+_MAX_BITS: Final = 16
 _DISCRETE, _LINEAR, _INDIRECT = range(3)  # the segments of PS3.3 C.7.9.2
 
 
 @dataclass(frozen=True, slots=True)
 class LookupTable:
-    """Maps values to `entries` of `bits` bits each. `first_value` and all below it map to the first."""
+    """Maps values to `entries` of `bits` bits each. `first_value` and all below it map to the first.
+
+    `bits` is 1 to 16: what the descriptor states, unless no entry could be so large, or all are below its quarter.
+    """
 
     first_value: int
     entries: NDArray[np.uint16]
@@ -50,14 +54,17 @@ def lookup_table(
     entries = _entries(words_of(item, data), count, bits)
     if not len(entries) and segmented_data:
         entries = _expanded(words_of(item, segmented_data), count, bits)
-    if not len(entries) or not 0 < bits <= 16:
+    if not len(entries):
         return None
-    return LookupTable(first_value, entries, bits)
+    needed_bits = max(int(entries.max()).bit_length(), 1)
+    # Descriptors often state the bits that are allocated, or those of other images.
+    is_plausible = needed_bits <= bits <= min(needed_bits + 1, _MAX_BITS)
+    return LookupTable(first_value, entries, bits if is_plausible else needed_bits)
 
 
 def _entries(words: NDArray[np.uint16], count: int, bits: int) -> NDArray[np.uint16]:
-    """Entries of up to 8 bits stand two to a word, or, from some writers, one."""
-    if bits <= 8 and len(words) < count:
+    """Entries of up to 8 bits stand two to a word, or, from some writers, one; also where they are said to have 16."""
+    if len(words) < count and (bits <= 8 or 2 * len(words) in (count, count + 1)):
         return words.view(np.uint8)[:count].astype(np.uint16)
     return words[:count]
 

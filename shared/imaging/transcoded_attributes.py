@@ -20,12 +20,12 @@ def transcoded_attributes(
 ) -> Mapping[int, tuple[str, bytes] | None]:
     """By tag, the VR and little-endian value to write in place of what `data_set` has; None: left out.
 
-    `pixels` describes the image once transcoded, `stored_uid` is the transfer syntax that it is stored in: where that
+    `pixels` describes the image once transcoded, `stored_uid` is the transfer syntax that it was encoded in: where that
     may have lost something, the image says so ever after.
     """
     replaced: dict[int, tuple[str, bytes] | None] = {
         0x00280002: ("US", pack("<H", pixels.samples_per_pixel)),
-        0x00280004: ("CS", _even(pixels.photometric_interpretation)),
+        0x00280004: ("CS", code_string(pixels.photometric_interpretation)),
         0x00280100: ("US", pack("<H", pixels.bits_allocated)),
         **dict.fromkeys(_EXTENDED_OFFSET_TABLES),
     }
@@ -38,9 +38,10 @@ def transcoded_attributes(
     if stored_uid in LOSSY_METHODS:
         replaced[_LOSSY_IMAGE_COMPRESSION] = ("CS", b"01")
         if not raw_value(data_set, _LOSSY_IMAGE_COMPRESSION_METHOD):
-            replaced[_LOSSY_IMAGE_COMPRESSION_METHOD] = ("CS", _even(LOSSY_METHODS[stored_uid]))
+            replaced[_LOSSY_IMAGE_COMPRESSION_METHOD] = ("CS", code_string(LOSSY_METHODS[stored_uid]))
     return replaced
 
 
-def _even(text: str) -> bytes:
+def code_string(text: str) -> bytes:
+    """The value of an attribute of VR CS, of even length (PS3.5 6.2)."""
     return text.encode() + b" " * (len(text) % 2)

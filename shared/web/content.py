@@ -16,7 +16,8 @@ class Content:
 
     `size_bytes` is None where it is not known before the bytes are made. ``read(offset, length)`` gives any range if
     `is_ranged`, else all bytes, whatever is asked for. Nothing is read before the first step of the iterator that it
-    returns; that step raises NotFound or NotAcceptable for what cannot be had. Who has sent a part calls `end`.
+    returns; that step raises NotFound or NotAcceptable for what cannot be had. `warning` says in what the bytes are not
+    as the client expects. Who has sent a part calls `end`.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Content:
     size_bytes: int | None
     read: Callable[[int, int], AsyncIterator[bytes]]
     is_ranged: bool = True
+    warning: str = ""
     end: Callable[[], None] = lambda: None
 
     def all(self) -> AsyncIterator[bytes]:

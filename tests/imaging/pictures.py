@@ -1,5 +1,6 @@
 """Frames made from numbers or from bundled files, and what they look like when rendered."""
 
+import struct
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 
@@ -19,6 +21,8 @@ from shared.imaging.pictures import render as render_frames
 from shared.web.rendering_parameters import RenderingParameters, Window
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+BIPLANE = "1.2.840.10008.5.1.4.1.1.12.3"  # retired
+CT = {"RescaleSlope": 2, "RescaleIntercept": -100}
 
 
 def frame_of(
@@ -117,3 +121,10 @@ def levels(
     frame = frame_of([samples], dtype, **pixels)
     row: list[int] = rendered(frame, described, RenderingParameters(window=window))[0].tolist()
     return row
+
+
+def lookup_table(entries: list[int], first_value: int = 0, bits: int = 8) -> Dataset:
+    made = Dataset()
+    made.add(DataElement(0x00283002, "US", [len(entries), first_value & 0xFFFF, bits]))
+    made.add(DataElement(0x00283006, "OW", struct.pack(f"<{len(entries)}H", *entries)))
+    return made

@@ -62,18 +62,56 @@ JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "process", "bits"),
+    ("name", "process", "bits", "colors"),
     [
-        ("examples_ybr_color.dcm", BASELINE, 8),
-        ("JPGExtended.dcm", EXTENDED, 12),
-        ("SC_rgb_jpeg_gdcm.dcm", LOSSLESS, 8),
-        ("JPEGLSNearLossless_16.dcm", JPEG_LS, 16),
-        ("SC_rgb_jls_lossy_line.dcm", JPEG_LS, 8),
+        ("examples_ybr_color.dcm", BASELINE, 8, "YBR_FULL"),
+        ("JPGExtended.dcm", EXTENDED, 12, ""),
+        ("SC_rgb_jpeg_gdcm.dcm", LOSSLESS, 8, "RGB"),
+        ("JPEGLSNearLossless_16.dcm", JPEG_LS, 16, ""),
+        ("SC_rgb_jls_lossy_line.dcm", JPEG_LS, 8, ""),
     ],
 )
-def test_jpeg_says_what_the_data_set_does(name: str, process: int, bits: int) -> None:
+def test_jpeg_says_what_the_data_set_does(name: str, process: int, bits: int, colors: str) -> None:
     frame, _, pixels = stored_frame(name)
-    assert jpeg_header(frame) == CodestreamHeader(process, pixels.rows, pixels.columns, pixels.samples_per_pixel, bits)
+    assert jpeg_header(frame) == CodestreamHeader(
+        process, pixels.rows, pixels.columns, pixels.samples_per_pixel, bits, colors
+    )
+
+
+JFIF = segment(0xFFE0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+
+
+def adobe(transform: int) -> bytes:
+    return segment(0xFFEE, b"Adobe\0\x64\0\0\0\0" + bytes((transform,)))
+
+
+@pytest.mark.parametrize(
+    ("markers", "identifiers", "sampling_factors", "colors"),
+    [
+        (b"", b"\1\2\3", b"\x11\x11\x11", ""),
+        (b"", b"RGB", b"\x11\x11\x11", "RGB"),
+        (b"", b"rgb", b"\x11\x11\x11", "RGB"),
+        (b"", b"\1\2\3", b"\x22\x11\x11", "YBR_FULL"),
+        (JFIF, b"\1\2\3", b"\x11\x11\x11", "YBR_FULL"),
+        (JFIF, b"RGB", b"\x11\x11\x11", "RGB"),
+        (adobe(0), b"\1\2\3", b"\x11\x11\x11", "RGB"),
+        (adobe(1), b"\1\2\3", b"\x11\x11\x11", "YBR_FULL"),
+        (adobe(2), b"\1\2\3", b"\x11\x11\x11", ""),
+        (segment(0xFFEE, b"Adobe"), b"\1\2\3", b"\x11\x11\x11", ""),
+        (segment(0xFFE0, b"AVI1") + JFIF, b"\1\2\3", b"\x11\x11\x11", "YBR_FULL"),
+        (b"", b"\1", b"\x11", ""),
+    ],
+)
+def test_jpeg_says_its_colors(markers: bytes, identifiers: bytes, sampling_factors: bytes, colors: str) -> None:
+    components = b"".join(bytes((*pair, 0)) for pair in zip(identifiers, sampling_factors, strict=True))
+    start = segment(0xFFC0, struct.pack(">BHHB", 8, 7, 9, len(identifiers)) + components)
+    frame = b"\xff\xd8" + markers + start + b"\xff\xda"
+    assert jpeg_header(frame).colors == colors
+
+
+@pytest.mark.parametrize(("name", "colors"), [("examples_jpeg2k.dcm", "RGB"), ("693_J2KI.dcm", "")])
+def test_jpeg_2000_says_whether_colors_were_transformed(name: str, colors: str) -> None:
+    assert jpeg_2000_header(stored_frame(name)[0]).colors == colors
 
 
 @pytest.mark.parametrize(

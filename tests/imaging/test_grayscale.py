@@ -1,22 +1,20 @@
 import struct
+from typing import Any
 
 import pytest
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    EnhancedXAImageStorage,
+    XRayAngiographicImageStorage,
+    XRayRadiofluoroscopicImageStorage,
+)
 
 from shared.imaging.frame_attributes import words_of
 from shared.web.rendering_parameters import Window, WindowFunction
-from tests.imaging.pictures import data_set, frame_of, levels, rendered
-
-CT = {"RescaleSlope": 2, "RescaleIntercept": -100}
-
-
-def lookup_table(entries: list[int], first_value: int = 0, bits: int = 8) -> Dataset:
-    made = Dataset()
-    made.add(DataElement(0x00283002, "US", [len(entries), first_value & 0xFFFF, bits]))
-    made.add(DataElement(0x00283006, "OW", struct.pack(f"<{len(entries)}H", *entries)))
-    return made
+from tests.imaging.pictures import BIPLANE, CT, data_set, frame_of, levels, lookup_table, rendered
 
 
 class TestWindow:
@@ -44,7 +42,18 @@ class TestWindow:
         values = [-1, -0.5, 0, 0.25, 0.5, 1, float("nan"), float("inf"), float("-inf")]
         window = Window(0, 1, WindowFunction.LINEAR_EXACT)
         assert levels(values, dtype, window=window) == [0, 0, 128, 191, 255, 255, 0, 255, 0]
-        assert levels([9, 9.5, 9.75], dtype, window=Window(10, 1)) == [0, 0, 255]
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("width", [1, 0.5])
+    def test_of_fractions_is_exact_though_it_is_called_linear(self, dtype: str, width: float) -> None:
+        described = data_set(WindowCenter=0.5, WindowWidth=width)
+        values = [0.5 + width * share for share in (-0.5, -0.25, 0, 0.25, 0.5)]
+        assert levels(values, dtype, described) == [0, 64, 128, 191, 255]
+        assert levels(values, dtype, window=Window(0.5, width)) == [0, 64, 128, 191, 255]
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_of_floats_that_is_wide_is_as_the_standard_has_it(self, dtype: str) -> None:
+        assert levels([-50, -49, 0, 49, 50], dtype, window=Window(0, 100)) == [0, 3, 129, 255, 255]
 
     def test_of_the_data_set_is_the_first_of_several(self) -> None:
         described = data_set(WindowCenter=[128, 0], WindowWidth=[256, 1])
@@ -188,6 +197,25 @@ class TestLookupTables:
         described = data_set(ModalityLUTSequence=[lookup_table([0, 255, 100], 10)], WindowCenter=128, WindowWidth=256)
         assert levels([0, 10, 11, 12, 13], "uint8", described) == [0, 0, 255, 100, 100]
 
+    @pytest.mark.parametrize("transform", [CT, {"ModalityLUTSequence": [lookup_table([255, 100, 0])]}])
+    @pytest.mark.parametrize("relationship", [None, "LIN", "LOG", "DISP"])
+    def test_of_modality_are_not_for_display_where_they_lead_back_to_intensities(
+        self, transform: dict[str, Any], relationship: str | None
+    ) -> None:
+        described = data_set(
+            WindowCenter=1, WindowWidth=2, VOILUTFunction="LINEAR_EXACT", PixelIntensityRelationship=relationship
+        )
+        for keyword, value in transform.items():
+            setattr(described, keyword, value)
+        rescaled = levels([0, 1, 2], "uint8", described)
+        assert rescaled != [0, 128, 255]
+        for sop_class in (XRayAngiographicImageStorage, XRayRadiofluoroscopicImageStorage, BIPLANE):
+            described.SOPClassUID = sop_class
+            assert levels([0, 1, 2], "uint8", described) == [0, 128, 255]
+        for sop_class in (EnhancedXAImageStorage, DigitalXRayImageStorageForPresentation):
+            described.SOPClassUID = sop_class
+            assert levels([0, 1, 2], "uint8", described) == rescaled
+
     def test_of_voi_map_rescaled_values_to_levels(self) -> None:
         described = data_set(VOILUTSequence=[lookup_table([0, 4095, 2048], -100, bits=12)], **CT)
         assert levels([0, 1, 2], "uint16", described) == [0, 128, 128]
@@ -198,12 +226,18 @@ class TestLookupTables:
         described = data_set(VOILUTSequence=[lookup_table([9, 9])], WindowCenter=128, WindowWidth=256)
         assert levels([0, 100, 255], "uint8", described) == [0, 100, 255]
 
-    def test_may_have_entries_with_more_bits_than_described(self) -> None:
-        described = data_set(VOILUTSequence=[lookup_table([0, 512, 1023], bits=8)])
-        assert levels([0, 1, 2], "uint8", described) == [0, 128, 255]
+    @pytest.mark.parametrize("bits", [0, 8, 9, 10, 11, 12, 14, 16, 17, 32, 255, 65535])
+    def test_of_voi_may_state_the_wrong_number_of_bits(self, bits: int) -> None:
+        described = data_set(VOILUTSequence=[lookup_table([0, 512, 1023], bits=bits)])
+        assert levels([0, 1, 2], "uint8", described) == ([0, 64, 127] if bits == 11 else [0, 128, 255])
 
-    def test_may_have_two_entries_in_a_word(self) -> None:
-        table = lookup_table([0, 0, 0, 0])
+    @pytest.mark.parametrize("bits", [8, 9, 16])
+    def test_of_voi_may_be_all_black(self, bits: int) -> None:
+        assert levels([0, 1], "uint8", data_set(VOILUTSequence=[lookup_table([0, 0], bits=bits)])) == [0, 0]
+
+    @pytest.mark.parametrize("bits", [8, 16, 255])
+    def test_may_have_two_entries_in_a_word(self, bits: int) -> None:
+        table = lookup_table([0, 0, 0, 0], bits=bits)
         table["LUTData"].value = bytes([7, 0, 200, 255])
         assert levels([0, 1, 2, 3], "uint8", data_set(VOILUTSequence=[table])) == [7, 0, 200, 255]
 
@@ -229,8 +263,6 @@ class TestLookupTables:
             Dataset(),
             data_set(LUTDescriptor=2, LUTData=bytes(4)),
             lookup_table([]),
-            lookup_table([1, 2], bits=0),
-            lookup_table([1, 2], bits=17),
         ],
     )
     @pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])

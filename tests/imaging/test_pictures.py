@@ -154,11 +154,7 @@ class TestColor:
             ("RGB", [1, 2, 3], [1, 2, 3]),
             ("YBR_RCT", [1, 2, 3], [1, 2, 3]),
             ("YBR_FULL", [76, 85, 255], [254, 0, 0]),
-            ("YBR_FULL_422", [76, 85, 255], [254, 0, 0]),
             ("YBR_FULL", [128, 128, 128], [128, 128, 128]),
-            ("YBR_PARTIAL_420", [16, 128, 128], [0, 0, 0]),
-            ("YBR_PARTIAL_422", [235, 128, 128], [255, 255, 255]),
-            ("YBR_PARTIAL_422", [81, 90, 240], [254, 0, 0]),
         ],
     )
     def test_is_rgb(self, interpretation: str, samples: list[int], expected: list[int]) -> None:

@@ -12,6 +12,11 @@ from shared.services.retrieve.stored_file import StoredFile
 _WORD_VRS: Final = {16: "OW", 32: "OL", 64: "OV"}  # by Bits Allocated
 
 
+def word_vr(header: Header) -> str:
+    """The VR of native Pixel Data whose words are as long as its pixels."""
+    return _WORD_VRS.get(header.bits_allocated, header.pixel_data_vr)
+
+
 async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterator[bytes]:
     """The value of native Pixel Data; big endian words are swapped."""
     table = file.frame_table()
@@ -20,7 +25,7 @@ async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterato
         async for chunk in chunks:
             yield chunk
         return
-    vr = _WORD_VRS.get(header.bits_allocated, header.pixel_data_vr)
+    vr = word_vr(header)
     kept = b""
     async for chunk in chunks:
         data = kept + chunk

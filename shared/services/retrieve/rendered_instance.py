@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.archive.instance import InstanceFacts, InstanceWithFrames
@@ -13,7 +14,7 @@ from shared.imaging.frame_attributes import FrameAttributes
 from shared.imaging.pictures import RENDERING_COPIES, largest_form_bytes, render
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.retrieve.stored_file import StoredFile, open_file
-from shared.services.retrieve.stored_frames import read_frames, read_together, stored_frame
+from shared.services.retrieve.stored_frames import incomplete_warning, read_frames, read_together, stored_frame
 from shared.services.retrieve.stored_image import open_image
 from shared.services.retrieve.stored_value import open_value
 from shared.storage.archive import Archive
@@ -107,7 +108,8 @@ async def _rendered(
         frames = deque([await read() async for _, read in read_frames(image.file, frame_numbers)])
         shown = await work.run(lambda: render_frames(frames))
     work.hold_only(Purpose.RESULT, len(shown))
-    return in_memory(path, media_type, None, shown)
+    warning = incomplete_warning(image.file.frame_table(), max(frame_numbers))
+    return replace(in_memory(path, media_type, None, shown), warning=warning)
 
 
 async def _as_it_is(file: StoredFile, work: AnswerWork, media_type: str) -> Content:

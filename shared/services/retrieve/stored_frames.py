@@ -34,6 +34,12 @@ def frame_bytes(table: FrameTable, frame_number: int) -> int:
     return sum(length for _, length in frame_ranges(table, frame_number))
 
 
+def incomplete_warning(table: FrameTable, frame_number: int) -> str:
+    """What to tell the client of a frame that Pixel Data does not hold all of; empty where it does."""
+    missing_bytes = table.missing_bytes(frame_number)
+    return f"Pixel Data lacks the last {missing_bytes} bytes of the frame; they are 0 here." if missing_bytes else ""
+
+
 def check_frames(table: FrameTable, frame_numbers: Sequence[int]) -> None:
     """Raises NotFound for a frame that does not exist. Those of a range exist if its first and last do."""
     ends = {*frame_numbers[:1], *frame_numbers[-1:]}
@@ -44,7 +50,7 @@ def check_frames(table: FrameTable, frame_numbers: Sequence[int]) -> None:
 async def stored_frame(file: StoredFile, frame_number: int, media_type: str, work: AnswerWork) -> Content:
     """One frame, readable in ranges. Raises NotFound."""
     content = _frame(file, frame_number, media_type)
-    if file.frame_table().is_cut:  # it is made of of its bytes in memory
+    if file.frame_table().is_made(frame_number):
         work.check(content.size_bytes or 0)
     await work.hold_chunk(content.size_bytes or 0)
     return content
@@ -66,7 +72,8 @@ async def stored_frames(
             yield _frame(file, span.frame_numbers[0], media_type)
             continue
         async for number, frame in _frames_of(file, span):
-            yield in_memory(frame_path(file, number), media_type, syntax, frame)
+            part = in_memory(frame_path(file, number), media_type, syntax, frame)
+            yield replace(part, warning=incomplete_warning(table, number))
 
 
 def _frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
@@ -74,7 +81,7 @@ def _frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
     ranges = frame_ranges(table, frame_number)
 
     async def read(offset: int, length: int) -> AsyncIterator[bytes]:
-        if table.is_cut:
+        if table.is_made(frame_number):
             yield (await read_frame(file, frame_number))[offset : offset + length]
             return
         async for chunk in read_ranges(file, ranges, offset, length):
@@ -82,7 +89,12 @@ def _frame(file: StoredFile, frame_number: int, media_type: str) -> Content:
 
     size_bytes = (table.frame_bits + 7) // 8 or sum(length for _, length in ranges)
     return Content(
-        frame_path(file, frame_number), media_type, frame_transfer_syntax(file.transfer_syntax_uid), size_bytes, read
+        frame_path(file, frame_number),
+        media_type,
+        frame_transfer_syntax(file.transfer_syntax_uid),
+        size_bytes,
+        read,
+        warning=incomplete_warning(table, frame_number),
     )
 
 

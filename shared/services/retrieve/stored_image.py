@@ -1,12 +1,13 @@
 """The frames of a stored instance, and how to decode them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydicom.dataset import Dataset
 
 from shared.imaging import codec_process
+from shared.imaging.color_spaces import RGB, SHARED_CHROMA
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
 from shared.services.answer_work import AnswerWork
@@ -42,14 +43,15 @@ class StoredImage:
         """How many bytes `decode` holds at most for a frame of `stored_bytes`, that and its result included."""
         return codec_process.decoding_bytes(stored_bytes, self.file.transfer_syntax_uid, self.pixels)
 
-    def decode(self, frame: bytes) -> DecodedFrame:
-        """Decode the bytes of a frame as they are stored. Slow. Raises NotAcceptable."""
+    def decode(self, frame: bytes, *, keeps_ybr: bool = False) -> DecodedFrame:
+        """Decode the bytes of a frame as they are stored, as `decode_frame` does. Slow. Raises NotAcceptable."""
         return codec_process.decode(
             frame,
             self.file.transfer_syntax_uid,
             self.pixels,
             max_frame_bytes=self.max_decoded_bytes,
             vr="OB" if self.file.frame_table().is_swapped else self.header.pixel_data_vr or "OB",
+            keeps_ybr=keeps_ybr,
         )
 
 
@@ -57,5 +59,13 @@ async def open_image(file: StoredFile, work: AnswerWork) -> StoredImage:
     """The image of a file. Raises NotFound where it has no Pixel Data, NotAcceptable where that makes no image."""
     file.frame_table()
     header = await read_header_of(file, work)
+    return StoredImage(file, header, pixels_of(file, header), work.max_decoded_bytes)
+
+
+def pixels_of(file: StoredFile, header: Header) -> ImagePixels:
+    """How the bytes of a file's frames make images. Raises NotFound and NotAcceptable, as `open_image` does."""
     pixels = ImagePixels.of(Dataset(header.elements()), _KEYWORDS[header.pixel_data_tag])
-    return StoredImage(file, header, pixels, work.max_decoded_bytes)
+    if pixels.photometric_interpretation in SHARED_CHROMA and file.frame_table().frame_bits == 8 * pixels.frame_bytes:
+        # Native pixels of three samples: decoders of JPEG leave them behind, with the name of what was encoded.
+        return replace(pixels, photometric_interpretation=RGB)
+    return pixels

@@ -1,6 +1,8 @@
 """A whole instance in another transfer syntax than the stored one; its frames are transcoded while it is sent."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -11,19 +13,20 @@ from shared.dicom.items import UNDEFINED_LENGTH, encoded_item, sequence_delimita
 from shared.dicom.parsing import DicomFileError
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, NATIVE
 from shared.errors import NotAcceptable
-from shared.imaging.transcoded_attributes import transcoded_attributes
+from shared.imaging.transcoded_attributes import code_string, transcoded_attributes
 from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import Header, read_header_of
 from shared.services.retrieve.native_pixels import little_endian_pixels
 from shared.services.retrieve.stored_file import StoredFile
-from shared.services.retrieve.stored_frames import read_together
-from shared.services.retrieve.stored_image import StoredImage, open_image
-from shared.services.retrieve.transcoding import TranscodedFrame, transcoded_frames
+from shared.services.retrieve.stored_frames import incomplete_warning, read_together
+from shared.services.retrieve.stored_image import StoredImage, open_image, pixels_of
+from shared.services.retrieve.transcoding import TranscodedFrame, transcode_frame, transcoded_frames
 from shared.web.content import Content, in_memory, started
 from shared.web.offers import DICOM
 
 _MAX_NATIVE_BYTES: Final = 0xFFFFFFFE  # the largest even length of 32 bits
 _NUMBER_OF_FRAMES: Final = 0x00280008
+_PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
 _FLOAT_VRS: Final = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 
 Replaced = Mapping[int, tuple[str, bytes] | None]
@@ -46,9 +49,16 @@ async def transcoded_file(file: StoredFile, work: AnswerWork, transfer_syntax_ui
         return await _with_frames(await open_image(file, work), work, transfer_syntax_uid)
     header = await read_header_of(file, work)
     await work.hold_chunk(file.size_bytes)
-    around = await _around(header, work, transfer_syntax_uid, {})
+    around = await _around(header, work, transfer_syntax_uid, _true_colors(file, header))
     pixels = little_endian_pixels(file, header)
     return _with_native(file, header, header.bits_allocated, table.value_bytes, around, pixels)
+
+
+def _true_colors(file: StoredFile, header: Header) -> Replaced:
+    """The Photometric Interpretation of native pixels; nothing where they make no image: they are sent all the same."""
+    with suppress(NotAcceptable):
+        return {_PHOTOMETRIC_INTERPRETATION: ("CS", code_string(pixels_of(file, header).photometric_interpretation))}
+    return {}
 
 
 async def _with_frames(image: StoredImage, work: AnswerWork, transfer_syntax_uid: str) -> Content:
@@ -56,14 +66,15 @@ async def _with_frames(image: StoredImage, work: AnswerWork, transfer_syntax_uid
     if not table.frame_count:
         raise NotAcceptable(f"The instance cannot be transcoded: {table.unavailable}")
     numbers = range(1, table.frame_count + 1)
-    frames = await started(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid)))
+    frames = await started(_checked(transcoded_frames(image, work, numbers, transfer_syntax_uid, transcode_frame)))
     first = await anext(frames)
-    replaced = transcoded_attributes(header.data_set, first.pixels, file.transfer_syntax_uid)
+    replaced = transcoded_attributes(header.data_set, first.pixels, first.codestream_uid)
     if table.frame_count != header.frame_count:
         replaced = {**replaced, _NUMBER_OF_FRAMES: ("IS", b"%d" % table.frame_count)}
     around = await _around(header, work, transfer_syntax_uid, replaced)
     if transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
-        return _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))
+        content = _encapsulated(file, header, transfer_syntax_uid, around, _items(first, frames))
+        return replace(content, warning=incomplete_warning(table, table.frame_count))
     size_bytes = table.frame_count * first.pixels.frame_bytes
     if first.pixels.bits_allocated == 1 and first.pixels.rows * first.pixels.columns % 8:
         raise NotAcceptable("Frames of single bits that do not fill whole bytes cannot be transcoded.")
