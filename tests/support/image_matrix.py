@@ -43,6 +43,7 @@ from tests.support.frame_encoders import (
 
 FAMILY = "1.2.840.10008.1.2"
 LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED_FRAMES = f"{FAMILY}.1", f"{FAMILY}.2", f"{FAMILY}.8.1"
+ENCAPSULATED = f"{FAMILY}.1.98"
 RLE = f"{FAMILY}.5"
 LOSSY_JPEG = tuple(f"{FAMILY}.4.{number}" for number in (50, 51, 53, 55))
 LOSSLESS_JPEG = tuple(f"{FAMILY}.4.{number}" for number in (57, 70))
@@ -125,7 +126,7 @@ def color_images() -> Iterator[MatrixImage]:
     """Images of color, each with both values of Planar Configuration where a codestream overrides it or not."""
     for image in (*_native_colors(), *_jpeg_colors(), *_lossless_colors(), *_jpeg_2000_colors()):
         yield image
-        is_laid_out = image.syntax in (LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED_FRAMES)
+        is_laid_out = image.syntax in (LITTLE_ENDIAN, BIG_ENDIAN, DEFLATED_FRAMES, ENCAPSULATED)
         if not is_laid_out:
             # What the attribute says is irrelevant here (PS3.5 8.2.1 to 8.2.4, G.2).
             described = replace(image.described, planar_configuration=1)
@@ -146,6 +147,7 @@ def _native_colors() -> Iterator[MatrixImage]:
             yield MatrixImage(f"big endian {name}", BIG_ENDIAN, described, data, shown, tolerance)
             swapped = np.frombuffer(data, "<u2").byteswap().tobytes()
             yield MatrixImage(f"big endian words {name}", BIG_ENDIAN, described, swapped, shown, tolerance, "OW")
+            yield MatrixImage(f"in a fragment {name}", ENCAPSULATED, described, data, shown, tolerance)
             deflated = deflate(data)
             yield MatrixImage(f"deflated frame {name}", DEFLATED_FRAMES, described, deflated, shown, tolerance)
     shared = ybr.copy()
@@ -269,6 +271,7 @@ def _gray(name: str, described: ImagePixels, samples: Samples) -> Iterator[Matri
     frames: dict[tuple[str, ...], tuple[bytes, int]] = {
         (LITTLE_ENDIAN,): (samples.tobytes(), 0),
         (BIG_ENDIAN,): (samples.byteswap().tobytes(), 0),
+        (ENCAPSULATED,): (samples.tobytes(), 0),
         (DEFLATED_FRAMES,): (deflate(samples.tobytes()), 0),
         (RLE,): (rle(samples), 0),
         JPEG_LS: (jpeg_ls(samples, bits), 0),
