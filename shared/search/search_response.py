@@ -97,7 +97,7 @@ def instance_result(
 ) -> Iterator[tuple[str, Attribute]]:
     """What the query returns of an instance and of its series and study, the latter two given as `of_series`.
 
-    `metadata`, in tag order, win, but for those attributes that only an archive can know: a file may have them from
+    `metadata`, in tag order, wins, but for those attributes that only an archive can know: a file may have them from
     another one.
     """
     url = f"{of_series[TAG['RetrieveURL']]['Value'][0]}/instances/{sop_instance_uid}"

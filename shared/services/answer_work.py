@@ -35,7 +35,7 @@ class Purpose(Enum):
     FILE = "files that are inflated, and headers that are parsed"
     RESULT = "frames, pictures and documents that are made"
     CHUNK = "what is read ahead of the client"
-    METADATA = "metadata that are kept in blobs"
+    METADATA = "metadata that is kept in blobs"
     WORK = "copies of a frame while it is decoded, rendered or encoded"
 
 

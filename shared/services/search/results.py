@@ -33,7 +33,7 @@ class ShortResult:
 
 @dataclass(frozen=True, slots=True)
 class LongResult:
-    """An instance whose metadata are too long to be held, and all attributes of its series."""
+    """An instance whose metadata is too long to be held, and all attributes of its series."""
 
     identifiers: InstanceIdentifiers
     of_series: Mapping[str, Any]

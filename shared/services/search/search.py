@@ -49,7 +49,7 @@ _logger = logging.getLogger(__name__)
 class _Match:
     """A resource that matches: its path below the service's URL, and its attributes.
 
-    Of an instance, `attributes` are those of its series; `metadata` its own, None where they are too long to be held.
+    Of an instance, `attributes` are those of its series; `metadata` its own, None where it is too long to be held.
     """
 
     path: str
@@ -205,7 +205,7 @@ async def _instance_match(
 
 
 def _is_met_in_order(text: MetadataText, query: SearchQuery) -> bool:
-    """Whether metadata meet what the query asks of instances, read in order."""
+    """Whether metadata meets what the query asks of instances, read in order."""
     required, moments = query.requirements[Level.INSTANCE], query.moments[Level.INSTANCE]
     tags = {tag for one in moments for tag in (one.date_tag, one.time_tag)}
     found = matched_attributes(read_attributes(text.pieces()), required, tags)
