@@ -113,7 +113,7 @@ class TestCutShort:
     )
     def test_file_is_never_taken_for_a_whole_one(self, data: bytes) -> None:
         taken = []
-        for length in range(len(data)):
+        for length in range(0, len(data), 1 + len(data) // 2000):
             reader = DicomFileReader()
             try:
                 reader.feed(data[:length])

@@ -45,7 +45,7 @@ def whole_of(attribute: LongAttribute) -> dict[str, Any]:
 
 
 @given(data_sets, st.integers(1, 200), st.sampled_from([60, 100, 300, 10**6]))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_what_is_read_is_what_is_there_and_can_be_written_again(
     data_set: dict[str, Any], size: int, piece_characters: int
 ) -> None:

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from shared.dicom import dicom_json_reader
+from shared.dicom.dicom_json_reader import read_attributes
 from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.dicom_xml import native_dicom_model
 from tests.support.part10_files import SAMPLES, read
@@ -195,6 +197,13 @@ class TestPrivateAttributes:
 
 
 class TestSamples:
+    @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+    def test_are_the_same_read_a_piece_at_a_time(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = b"".join(json_texts(read(path.read_bytes())[1].metadata.items()))
+        monkeypatch.setattr(dicom_json_reader, "PIECE_CHARACTERS", 200)
+        in_pieces = native_dicom_model(read_attributes([text[:100], text[100:]]))
+        assert b"".join(in_pieces) == document_of(json.loads(text))
+
     @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
     def test_say_what_their_json_says(self, path: Path) -> None:
         metadata = json.loads(b"".join(json_texts(read(path.read_bytes())[1].metadata.items())))

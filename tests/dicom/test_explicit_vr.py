@@ -358,7 +358,7 @@ def data_sets(draw: st.DrawFn, depth: int = 3) -> Dataset:
 
 
 @pytest.mark.property
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data_sets())
 def test_the_encoding_of_the_source_makes_no_difference(dataset: Dataset) -> None:
     written = {syntax: header_of(part10(dataset, syntax)) for syntax in ENCODINGS}

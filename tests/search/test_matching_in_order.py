@@ -1,4 +1,4 @@
-"""A data set that is read a piece at a time matches what it matches when it is held, and is read no further than needed."""
+"""A data set read a piece at a time matches what it matches when it is held, and is read no further than needed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +47,7 @@ requirements = st.recursive(
 
 
 @given(data_sets, requirements, st.integers(1, 100))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_is_what_matches_at_once(data_set: dict[str, Any], required: Mapping[str, Any], size: int) -> None:
     text = dumps(dict(sorted(data_set.items())))
     pieces = [text[start : start + size] for start in range(0, len(text), size)]

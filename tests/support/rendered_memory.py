@@ -1,4 +1,4 @@
-"""How much memory rendering takes: ``python -m tests.imaging.rendered_memory rgb``."""
+"""How much memory rendering takes: ``python -m tests.support.rendered_memory rgb``."""
 
 import sys
 from dataclasses import dataclass, field

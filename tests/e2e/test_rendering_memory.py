@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from local.azurite import ROOT
-from tests.imaging.rendered_memory import CASES
 from tests.support.measured_server import MIB, needs_proc
+from tests.support.rendered_memory import CASES
 
 pytestmark = needs_proc
 
@@ -19,7 +19,7 @@ FIXED_BYTES = 12 * MIB  # blocks of rows, tables, and what an encoder takes for 
 def test_peak_of_rendering(name: str) -> None:
     """In a process of its own, where what is freed goes back at once."""
     done = subprocess.run(  # noqa: S603 -- our own arguments
-        [sys.executable, "-m", "tests.imaging.rendered_memory", name],
+        [sys.executable, "-m", "tests.support.rendered_memory", name],
         cwd=ROOT,
         env={"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": ":".join(filter(None, sys.path))},
         capture_output=True,
