@@ -7,7 +7,7 @@ from typing import Any
 
 from azure.storage.blob.aio import ContainerClient
 
-from shared.dicom.attributes import TAG, Level
+from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.search.query import parse_search
@@ -71,7 +71,6 @@ async def retrieved(archive: Archive, identifiers: InstanceIdentifiers) -> bytes
 
 async def found(archive: Archive, settings: Settings, level: Level, query: str) -> list[Any]:
     """The UIDs that a search at a level finds."""
-    tag = TAG["SOPInstanceUID" if level is Level.INSTANCE else "StudyInstanceUID"]
     results = await search(
         archive,
         DEFAULT_PARTITION,
@@ -81,7 +80,7 @@ async def found(archive: Archive, settings: Settings, level: Level, query: str) 
         settings,
         answer_work(),
     )
-    return [result[tag]["Value"][0] for result in data_sets(results)]
+    return [result.path.rpartition("/")[2] for result in results.results]
 
 
 def data_sets(found: SearchResults) -> list[dict[str, Any]]:
