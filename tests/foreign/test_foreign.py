@@ -1,48 +1,212 @@
 """The comparison with other programs finds what differs, and nothing else."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from tests.conftest import Server
-from tests.foreign.__main__ import compared
+from tests.conftest import Server, serving
+from tests.foreign.__main__ import check_folder
+from tests.foreign.file_check import findings
 from tests.foreign.frames import frame_differences
+from tests.foreign.metadata import metadata_differences
 from tests.foreign.pictures import picture_differences
+from tests.foreign.transactions import Refused, Stored, bytes_differences, search_differences, store
 from tests.support.frame_encoders import color_samples, jpeg_rgb
 from tests.support.image_matrix import LOSSY_JPEG, RGB, MatrixImage
-from tests.support.served_instances import stored
-
-
-@pytest.fixture(scope="module")
-def service(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{server.base_url}/v2", timeout=60) as client:
-        yield client
-
+from tests.support.odd_files import picture
+from tests.support.part10_files import part10
+from tests.support.served_instances import dataset, new_uid
 
 IMAGE = MatrixImage("", LOSSY_JPEG[0], RGB, jpeg_rgb(color_samples()), color_samples())
 OTHER = MatrixImage("", LOSSY_JPEG[0], RGB, jpeg_rgb(color_samples()[::-1].copy()), color_samples())
 
 
-def test_a_file_that_is_read_alike_everywhere(service: httpx.Client, tmp_path: Path) -> None:
-    path = tmp_path / "image.dcm"
-    path.write_bytes(IMAGE.part10())
-    assert list(compared(service, path)) == []
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An archive that is empty, as a check of a deletion needs it."""
+    with serving(tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
 
 
-def test_what_differs_is_told(service: httpx.Client, tmp_path: Path) -> None:
-    path = tmp_path / "other.dcm"
-    path.write_bytes(OTHER.part10())
-    url = stored(service, IMAGE.part10())
+@pytest.fixture(scope="module")
+def service(own_server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{own_server.base_url}/v2", timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file.dcm"
+
+
+def written(path: Path, file: bytes) -> Path:
+    path.write_bytes(file)
+    return path
+
+
+def stored(service: httpx.Client, path: Path) -> str:
+    answer = store(service, path)
+    assert isinstance(answer, Stored), answer
+    return answer.url
+
+
+NATIVE = {
+    syntax.name: part10(picture(is_undefined=is_undefined, StudyID="42", OverlayData=bytes(range(8))), syntax)
+    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian)
+    for is_undefined in (False, True)
+}
+ALIKE = {
+    **NATIVE,
+    "JPEG": IMAGE.part10(),
+    "preamble": b"MZ" + NATIVE[ExplicitVRLittleEndian.name][2:],
+    "no preamble": NATIVE[ExplicitVRLittleEndian.name][128:],
+    "data set alone": NATIVE[ExplicitVRLittleEndian.name].partition(b"\x08\x00\x16\x00UI")[1]
+    + NATIVE[ExplicitVRLittleEndian.name].partition(b"\x08\x00\x16\x00UI")[2],
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_file_that_is_read_alike_everywhere(service: httpx.Client, path: Path, name: str) -> None:
+    written(path, ALIKE[name])
+    url = stored(service, path)
+    assert list(findings(service, url, path)) == []
+    assert service.get(url).status_code == 404
+
+
+def test_what_differs_in_pixels_is_told(service: httpx.Client, path: Path) -> None:
+    url = stored(service, written(path, IMAGE.part10()))
+    written(path, OTHER.part10())
     assert list(frame_differences(service, url, dcmread(path))) == ["frame 1 is not what another decoder reads"]
     (difference,) = picture_differences(service, url, path, dcmread(path))
     assert difference.startswith("the picture differs in ")
+    assert {check for check, _ in findings(service, url, path)} == {"bytes", "metadata", "search", "frames", "pictures"}
 
 
-def test_a_file_that_is_refused_is_told(service: httpx.Client, tmp_path: Path) -> None:
-    path = tmp_path / "cut.dcm"
-    path.write_bytes(IMAGE.part10()[:-20])
-    (difference,) = compared(service, path)
-    assert difference.startswith("not stored: 409")
+def test_what_differs_in_native_frames_is_told(service: httpx.Client, path: Path) -> None:
+    image = dataset(NumberOfFrames=2, PixelData=bytes(range(32)))
+    url = stored(service, written(path, part10(image)))
+    image.PixelData = bytes(range(31)) + b"\0"
+    written(path, part10(image))
+    assert list(frame_differences(service, url, dcmread(path))) == ["frame 2 is not what another decoder reads"]
+    assert list(metadata_differences(service, url, path)) == [
+        "7FE00010 has another bulk value (pydicom)",
+        "7FE00010 has another bulk value (DCMTK)",
+    ]
+    service.delete(url)
+
+
+def test_what_differs_in_metadata_is_told_by_each_reader(service: httpx.Client, path: Path) -> None:
+    image = picture(StudyID="1", PatientComments="kept", PatientAge="042Y", Rows=4)
+    url = stored(service, written(path, part10(image)))
+    del image.PatientComments
+    image.PatientAge = None
+    image.Rows = 5
+    image.ImageComments = "new"
+    image.SourceImageSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue = "other"
+    image.SourceImageSequence[0].StudyID = "1"
+    image.StudyID = "2"
+    image["StudyID"].VR = "LO"
+    written(path, part10(image))
+    expected = [
+        "00082112[1].0040A170[1].00080100 has another value 1",
+        "00082112[1].00200010 is missing",
+        "00101010 has 1 values, not 0",
+        "00104000 is not in the file",
+        "00200010 is SH, not LO",
+        "00204000 is missing",
+        "00280010 has another value 1",
+    ]
+    found = list(metadata_differences(service, url, path))
+    assert found == [f"{words} ({reader})" for reader in ("pydicom", "DCMTK") for words in expected]
+    service.delete(url)
+
+
+def test_what_differs_in_bytes_is_told(service: httpx.Client, path: Path) -> None:
+    file = ALIKE["data set alone"]
+    url = stored(service, written(path, file))
+    assert list(bytes_differences(service, url, path)) == []
+    for other in (file[:-1] + b"\1", file + b"\0\0", file[:-1], b"\x08\0\0\0UL\4\0\0\0\0\0" + file):
+        assert list(bytes_differences(service, url, written(path, other))) == ["is not byte for byte the file"]
+    service.delete(url)
+
+
+def test_what_is_not_found_is_told(service: httpx.Client, path: Path) -> None:
+    image = dataset(PatientID="one", StudyDate="20260101")
+    url = stored(service, written(path, part10(image)))
+    image.PatientID, image.StudyDate = "another", "20260102"
+    assert list(search_differences(service, url, image)) == [
+        "by PatientID: status 204, 0 results",
+        "by StudyDate: status 204, 0 results",
+    ]
+    left = stored(service, written(path, part10(dataset(PatientID="two"))))
+    found = [difference for check, difference in findings(service, left, path) if check == "deletion"]
+    assert found == [f"a search still finds {resource}: status 200" for resource in ("studies", "series", "instances")]
+    service.delete(url)
+
+
+def test_what_cannot_be_read_is_told(service: httpx.Client, path: Path) -> None:
+    url = stored(service, written(path, part10(dataset())))
+    path.unlink()
+    assert ("bytes", "cannot be checked: FileNotFoundError") in list(findings(service, url, path))
+
+
+def test_a_folder(service: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "folder").mkdir()
+    files = {
+        "folder/image.dcm": part10(dataset(PatientName="Nobody^Printed")),
+        "cut.dcm": IMAGE.part10()[:-20],
+        "nobody.dcm": part10(dataset(PatientID=None)),
+        "text.txt": b"hello, world",
+        "empty": b"",
+    }
+    for name, file in files.items():
+        written(tmp_path / name, file)
+    assert check_folder(service, tmp_path) == 0
+    cut = "reason 272: The file is cut short in its Pixel Data."
+    nobody = "reason 43264: DICOM100: (0010,0020) - PatientID is required and is missing."
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}/cut.dcm: refused: {cut}",
+        f"{tmp_path}/nobody.dcm: refused: {nobody}",
+        "3 files: 1 stored, 2 refused; 2 are not DICOM.",
+        f"1 refused: {cut}",
+        f"1 refused: {nobody}",
+    ]
+
+
+def test_a_folder_in_which_something_differs(
+    service: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Pixels of 32 bits in words of 16, which DCMTK turns over one by one, and the service and pydicom pixel by pixel.
+    image = dataset(BitsAllocated=32, BitsStored=32, HighBit=31, PixelData=bytes(range(64)))
+    image["PixelData"].VR = "OW"
+    path = written(tmp_path / "dose.dcm", part10(image, ExplicitVRBigEndian))
+    assert check_folder(service, tmp_path) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{path}: metadata: 7FE00010 has another bulk value (DCMTK)"
+    assert lines[1].startswith(f"{path}: pictures: the picture differs in ")
+    assert lines[2:] == ["1 files: 1 stored, 0 refused; 0 are not DICOM.", "1 differ: metadata", "1 differ: pictures"]
+
+
+def test_an_answer_that_is_no_refusal_by_the_rules(path: Path) -> None:
+    written(path, part10(dataset()))
+    for status, body, reason in (
+        (500, b"no JSON", "status 500: "),
+        (503, b'{"detail": "Storage does not answer."}', "status 503: Storage does not answer."),
+    ):
+        transport = httpx.MockTransport(lambda _, status=status, body=body: httpx.Response(status, content=body))
+        with httpx.Client(base_url="http://localhost", transport=transport) as service:
+            assert store(service, path) == Refused(reason, is_by_rule=False)
+
+
+def test_uids_are_taken_from_the_answer(service: httpx.Client, path: Path) -> None:
+    """Not from what pydicom reads: where both are wrong alike, the search has to tell."""
+    image = dataset(StudyInstanceUID=new_uid())
+    url = stored(service, written(path, part10(image)))
+    assert url.split("/")[2] == image.StudyInstanceUID
+    assert dcmread(BytesIO(path.read_bytes())).SOPInstanceUID == url.split("/")[-1]
+    service.delete(url)
