@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def check_folder(service: httpx.Client, folder: Path) -> int:
-    """The same, with a service that is empty."""
+    """The same, with a service that has none of the studies."""
     stored, others = 0, 0
     refused, differing = Counter[str](), Counter[str]()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

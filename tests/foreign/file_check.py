@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tests.foreign.frames import frame_differences
 from tests.foreign.metadata import metadata_differences
 from tests.foreign.pictures import picture_differences
+from tests.foreign.pydicom_attributes import dataset_of
 from tests.foreign.transactions import bytes_differences, deletion_differences, search_differences
 
 Check = tuple[str, Callable[[], Iterator[str]]]
@@ -31,7 +31,7 @@ def findings(service: httpx.Client, url: str, path: Path) -> Iterator[tuple[str,
 
 def _checks(service: httpx.Client, url: str, path: Path) -> Iterator[Check]:
     try:
-        dataset: Dataset = dcmread(path, force=True)
+        dataset = dataset_of(path)
     except Exception as error:  # noqa: BLE001 -- pydicom has no error of its own for most of what it does not read
         dataset = Dataset()
         yield "metadata", partial(iter, (f"pydicom does not read the file: {type(error).__name__}",))

@@ -1,8 +1,11 @@
 """What pydicom reads, in the form that readers have in common."""
 
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
@@ -12,11 +15,20 @@ from pydicom.valuerep import PersonName
 
 from tests.foreign.attributes import PIXEL_DATA, Attribute, Attributes, is_compared, name_of, values_of
 
+_PREFIX: Final = b"DICM"
 _UNSTRUCTURED: Final = frozenset({"OB", "OB or OW", "OD", "OF", "OL", "OV", "OW", "UN"})
 _WORD_BYTES: Final = {
     "AT": 2, "FD": 8, "FL": 4, "OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2,
     "UV": 8,
 }  # fmt: skip
+
+
+def dataset_of(path: Path) -> Dataset:
+    """The data set of a file, also of one without preamble, prefix or file meta group."""
+    with path.open("rb") as file:
+        if file.read(len(_PREFIX)) == _PREFIX:  # which pydicom expects only after a preamble
+            return dcmread(BytesIO(bytes(128) + _PREFIX + file.read()))
+    return dcmread(path, force=True)
 
 
 def of_dataset(dataset: Dataset, *, is_little_endian: bool) -> Attributes:

@@ -1,21 +1,27 @@
 """The comparison with other programs finds what differs, and nothing else."""
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from tests.conftest import Server, serving
+from tests.conftest import Server
 from tests.foreign.__main__ import check_folder
 from tests.foreign.file_check import findings
 from tests.foreign.frames import frame_differences
 from tests.foreign.metadata import metadata_differences
 from tests.foreign.pictures import picture_differences
-from tests.foreign.transactions import Refused, Stored, bytes_differences, search_differences, store
+from tests.foreign.transactions import (
+    Refused,
+    Stored,
+    bytes_differences,
+    deletion_differences,
+    search_differences,
+    store,
+)
 from tests.support.frame_encoders import color_samples, jpeg_rgb
 from tests.support.image_matrix import LOSSY_JPEG, RGB, MatrixImage
 from tests.support.odd_files import picture
@@ -27,15 +33,8 @@ OTHER = MatrixImage("", LOSSY_JPEG[0], RGB, jpeg_rgb(color_samples()[::-1].copy(
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An archive that is empty, as a check of a deletion needs it."""
-    with serving(tmp_path_factory.mktemp("server") / "log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def service(own_server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{own_server.base_url}/v2", timeout=60) as client:
+def service(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{server.base_url}/v2", timeout=60) as client:
         yield client
 
 
@@ -55,18 +54,20 @@ def stored(service: httpx.Client, path: Path) -> str:
     return answer.url
 
 
-NATIVE = {
-    syntax.name: part10(picture(is_undefined=is_undefined, StudyID="42", OverlayData=bytes(range(8))), syntax)
-    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian)
-    for is_undefined in (False, True)
-}
+def native(syntax: UID, *, is_undefined: bool = False) -> bytes:
+    words = bytes(range(8))
+    return part10(picture(is_undefined, StudyID="42", RedPaletteColorLookupTableData=words), syntax)
+
+
+WHOLE = native(ExplicitVRLittleEndian)
+SYNTAXES = (ExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian)
 ALIKE = {
-    **NATIVE,
+    **{syntax.name: native(syntax) for syntax in SYNTAXES},
+    **{f"{syntax.name}, lengths undefined": native(syntax, is_undefined=True) for syntax in SYNTAXES},
     "JPEG": IMAGE.part10(),
-    "preamble": b"MZ" + NATIVE[ExplicitVRLittleEndian.name][2:],
-    "no preamble": NATIVE[ExplicitVRLittleEndian.name][128:],
-    "data set alone": NATIVE[ExplicitVRLittleEndian.name].partition(b"\x08\x00\x16\x00UI")[1]
-    + NATIVE[ExplicitVRLittleEndian.name].partition(b"\x08\x00\x16\x00UI")[2],
+    "preamble": b"MZ" + WHOLE[2:],
+    "no preamble": WHOLE[128:],
+    "data set alone": WHOLE[WHOLE.index(b"\x08\x00\x16\x00UI") :],
 }
 
 
@@ -84,7 +85,7 @@ def test_what_differs_in_pixels_is_told(service: httpx.Client, path: Path) -> No
     assert list(frame_differences(service, url, dcmread(path))) == ["frame 1 is not what another decoder reads"]
     (difference,) = picture_differences(service, url, path, dcmread(path))
     assert difference.startswith("the picture differs in ")
-    assert {check for check, _ in findings(service, url, path)} == {"bytes", "metadata", "search", "frames", "pictures"}
+    assert {check for check, _ in findings(service, url, path)} == {"bytes", "metadata", "frames", "pictures"}
 
 
 def test_what_differs_in_native_frames_is_told(service: httpx.Client, path: Path) -> None:
@@ -97,7 +98,6 @@ def test_what_differs_in_native_frames_is_told(service: httpx.Client, path: Path
         "7FE00010 has another bulk value (pydicom)",
         "7FE00010 has another bulk value (DCMTK)",
     ]
-    service.delete(url)
 
 
 def test_what_differs_in_metadata_is_told_by_each_reader(service: httpx.Client, path: Path) -> None:
@@ -113,8 +113,8 @@ def test_what_differs_in_metadata_is_told_by_each_reader(service: httpx.Client, 
     image["StudyID"].VR = "LO"
     written(path, part10(image))
     expected = [
-        "00082112[1].0040A170[1].00080100 has another value 1",
         "00082112[1].00200010 is missing",
+        "00082112[1].0040A170[1].00080100 has another value 1",
         "00101010 has 1 values, not 0",
         "00104000 is not in the file",
         "00200010 is SH, not LO",
@@ -123,7 +123,6 @@ def test_what_differs_in_metadata_is_told_by_each_reader(service: httpx.Client, 
     ]
     found = list(metadata_differences(service, url, path))
     assert found == [f"{words} ({reader})" for reader in ("pydicom", "DCMTK") for words in expected]
-    service.delete(url)
 
 
 def test_what_differs_in_bytes_is_told(service: httpx.Client, path: Path) -> None:
@@ -132,7 +131,6 @@ def test_what_differs_in_bytes_is_told(service: httpx.Client, path: Path) -> Non
     assert list(bytes_differences(service, url, path)) == []
     for other in (file[:-1] + b"\1", file + b"\0\0", file[:-1], b"\x08\0\0\0UL\4\0\0\0\0\0" + file):
         assert list(bytes_differences(service, url, written(path, other))) == ["is not byte for byte the file"]
-    service.delete(url)
 
 
 def test_what_is_not_found_is_told(service: httpx.Client, path: Path) -> None:
@@ -140,13 +138,28 @@ def test_what_is_not_found_is_told(service: httpx.Client, path: Path) -> None:
     url = stored(service, written(path, part10(image)))
     image.PatientID, image.StudyDate = "another", "20260102"
     assert list(search_differences(service, url, image)) == [
-        "by PatientID: status 204, 0 results",
-        "by StudyDate: status 204, 0 results",
+        "not found by PatientID: status 204",
+        "not found by StudyDate: status 204",
     ]
-    left = stored(service, written(path, part10(dataset(PatientID="two"))))
-    found = [difference for check, difference in findings(service, left, path) if check == "deletion"]
-    assert found == [f"a search still finds {resource}: status 200" for resource in ("studies", "series", "instances")]
-    service.delete(url)
+    image.SOPInstanceUID = new_uid()
+    other = stored(service, written(path, part10(image)))
+    assert list(search_differences(service, other.replace(image.SOPInstanceUID, new_uid()), image)) == [
+        "not found by StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID: status 204",
+        "not found by PatientID: status 200",
+        "not found by StudyDate: status 200",
+    ]
+
+
+def test_what_is_left_is_told(service: httpx.Client, path: Path) -> None:
+    image = dataset()
+    url = stored(service, written(path, part10(image)))
+    image.SOPInstanceUID = new_uid()
+    stored(service, written(path, part10(image)))
+    assert list(deletion_differences(service, url)) == [
+        f"{image.StudyInstanceUID} is still there: status 200",
+        *(f"a search of {resource} still finds it" for resource in ("studies", "series", "instances")),
+    ]
+    assert next(deletion_differences(service, url)) == "status 404"
 
 
 def test_what_cannot_be_read_is_told(service: httpx.Client, path: Path) -> None:
@@ -201,12 +214,3 @@ def test_an_answer_that_is_no_refusal_by_the_rules(path: Path) -> None:
         transport = httpx.MockTransport(lambda _, status=status, body=body: httpx.Response(status, content=body))
         with httpx.Client(base_url="http://localhost", transport=transport) as service:
             assert store(service, path) == Refused(reason, is_by_rule=False)
-
-
-def test_uids_are_taken_from_the_answer(service: httpx.Client, path: Path) -> None:
-    """Not from what pydicom reads: where both are wrong alike, the search has to tell."""
-    image = dataset(StudyInstanceUID=new_uid())
-    url = stored(service, written(path, part10(image)))
-    assert url.split("/")[2] == image.StudyInstanceUID
-    assert dcmread(BytesIO(path.read_bytes())).SOPInstanceUID == url.split("/")[-1]
-    service.delete(url)

@@ -61,17 +61,16 @@ def bytes_differences(service: httpx.Client, url: str, path: Path) -> Iterator[s
 
 
 def search_differences(service: httpx.Client, url: str, dataset: Dataset) -> Iterator[str]:
-    """By which keys a search does not find the instance at `url`; nothing else is stored."""
+    """By which keys a search does not find the instance at `url`."""
     uids = dict(zip(_UIDS, url.split("/")[2::2], strict=True))
     for query in (uids, *_other_queries(dataset)):
         response = service.get("/instances", params=query)
-        found = response.json() if response.status_code == 200 else []
-        if [result["00080018"]["Value"][0] for result in found] != [uids["SOPInstanceUID"]]:
-            yield f"by {', '.join(query)}: status {response.status_code}, {len(found)} results"
+        if uids["SOPInstanceUID"] not in _uids_found(response, "00080018"):
+            yield f"not found by {', '.join(query)}: status {response.status_code}"
 
 
 def deletion_differences(service: httpx.Client, url: str) -> Iterator[str]:
-    """Delete the instance at `url`, the only one: what is still there."""
+    """Delete the instance at `url`, the only one of its study: what is still there."""
     status = service.delete(url).status_code
     if status != 204:
         yield f"status {status}"
@@ -80,8 +79,12 @@ def deletion_differences(service: httpx.Client, url: str) -> Iterator[str]:
         if (status := service.get(left, headers=_accept(left)).status_code) != 404:
             yield f"{left.rpartition('/')[2]} is still there: status {status}"
     for resource in ("studies", "series", "instances"):
-        if (status := service.get(f"/{resource}").status_code) != 204:
-            yield f"a search still finds {resource}: status {status}"
+        if study.rpartition("/")[2] in _uids_found(service.get(f"/{resource}"), "0020000D"):
+            yield f"a search of {resource} still finds it"
+
+
+def _uids_found(response: httpx.Response, tag: str) -> list[str]:
+    return [result[tag]["Value"][0] for result in (response.json() if response.status_code == 200 else [])]
 
 
 def _accept(url: str) -> dict[str, str]:
