@@ -45,32 +45,32 @@ def main(arguments: list[str]) -> int:
 
 def check_folder(service: httpx.Client, folder: Path) -> int:
     """The same, with a service that has none of the studies."""
-    stored, others = 0, 0
-    refused, differing = Counter[str](), Counter[str]()
+    files, refused, differing = Counter[str](), Counter[str](), Counter[str]()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         answer = store(service, path)
         found: list[tuple[str, str]] = []
         if isinstance(answer, Refused):
             if _NOT_DICOM in answer.reason and not is_dicom(path):
-                others += 1
+                files["Not DICOM"] += 1
                 continue
+            files["Refused"] += 1
             refused[answer.reason] += 1
             if answer.is_by_rule:
                 _say(f"{path}: refused: {answer.reason}")
             else:
                 found = [("store", answer.reason)]
         else:
-            stored += 1
+            files["Stored"] += 1
             found = list(findings(service, answer.url, path))
         for check, difference in found:
             _say(f"{path}: {check}: {difference}")
+        files["Differing"] += bool(found)
         differing.update({check for check, _ in found})
-    _say(f"{stored + refused.total()} files: {stored} stored, {refused.total()} refused; {others} are not DICOM.")
-    for reason, count in refused.most_common():
-        _say(f"{count} refused: {reason}")
-    for check, count in differing.most_common():
-        _say(f"{count} differ: {check}")
-    return int(bool(differing))
+    _say(" ".join(f"{kind}: {files[kind]}." for kind in ("Stored", "Refused", "Not DICOM", "Differing")))
+    for kind, counts in (("Refused", refused), ("Differing", differing)):
+        for what, count in counts.most_common():
+            _say(f"{kind}, {count}: {what}")
+    return int(files["Differing"] > 0)
 
 
 def _say(line: str) -> None:
