@@ -8,7 +8,7 @@ from subprocess import CalledProcessError
 import httpx
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 
 from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, LOSSY_METHODS, OCTET_STREAM
@@ -82,7 +82,11 @@ def _images(stored: Dataset) -> Iterator[MatrixImage]:
         pixels = ImagePixels.of(stored)
     except NotAcceptable:
         return
-    for frame in islice(generate_frames(stored.PixelData, number_of_frames=_frame_count(stored)), _MOST_FRAMES):
+    frame_count = _frame_count(stored)
+    _, *frames = islice(generate_fragments(stored.PixelData), frame_count + 2)  # the offset table is the first item
+    if len(frames) != frame_count:  # else each is a frame, whatever the offset table says
+        frames = list(islice(generate_frames(stored.PixelData, number_of_frames=frame_count), _MOST_FRAMES))
+    for frame in frames[:_MOST_FRAMES]:
         image = MatrixImage("", syntax, pixels, frame, np.empty(0))
         if is_read_elsewhere(image):
             has_precision = syntax in JPEG_LS or syntax in JPEG_2000

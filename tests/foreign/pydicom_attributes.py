@@ -34,7 +34,7 @@ def dataset_of(path: Path) -> Dataset:
 def of_dataset(dataset: Dataset, *, is_little_endian: bool) -> Attributes:
     """The attributes of a data set that was read from a file in this byte order, and has not been looked at since.
 
-    A value that pydicom refuses is only its octets.
+    A value that pydicom refuses is only its octets, and so is UN in big endian, whose values it takes for big endian.
     """
     found = {}
     for number in sorted(dataset.keys()):
@@ -49,12 +49,14 @@ def _attribute(raw: DataElement | RawDataElement, dataset: Dataset, *, is_little
     octets = raw.value or b"" if isinstance(raw, RawDataElement) else None
     if octets is None and isinstance(raw.value, bytes):
         octets = raw.value
+    if raw.VR == "UN" and not is_little_endian:
+        return Attribute("UN", None, octets)
     try:
         element = correct_ambiguous_vr_element(dataset[raw.tag], dataset, is_little_endian)
     except Exception:  # noqa: BLE001 -- whatever pydicom makes of a value that is not valid
         return Attribute(raw.VR or "UN", None, octets)
     vr = str(element.VR)
-    if octets is not None and not is_little_endian and raw.VR != "UN":
+    if octets is not None and not is_little_endian:
         octets = _swapped(octets, _word_bytes(raw, vr, dataset))
     if vr == "SQ":
         items = cast("Sequence", element.value)
