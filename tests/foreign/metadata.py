@@ -5,7 +5,8 @@ Tags, VRs and values have to be the same, in the form of `attributes.py`, but fo
 * UN is any VR where only one of them knows the attribute: either the other reader does not, or it is a private one.
 * Numbers differ by no more than their millionth, as programs print them with fewer digits.
 * U+FFFD stands for bytes that a reader cannot decode; such text is not compared.
-* Where one has values and the other octets (a long text, a value that pydicom refuses), they are not compared.
+* Where one has values and the other octets (a long text, a value that pydicom refuses), they are not compared; nor is
+  Pixel Data in an item that is empty elsewhere, as DCMTK shows it where it is encapsulated.
 """
 
 import json
@@ -78,8 +79,14 @@ def _between(ours: Attribute, theirs: Attribute, place: str) -> Iterator[str]:
                 yield from differences(value, other, f"{place}[{number}].")
             elif not _is_same(value, other):
                 yield f"{place} has another value {number}"
-    elif ours.octets is not None and theirs.octets is not None and ours.octets != theirs.octets:
-        yield f"{place} has another bulk value"
+    elif not (place.endswith(PIXEL_DATA) and _octets(theirs) == b""):
+        octets = (_octets(ours), _octets(theirs))
+        if None not in octets and octets[0] != octets[1]:
+            yield f"{place} has another bulk value"
+
+
+def _octets(attribute: Attribute) -> bytes | None:
+    return attribute.octets or b"" if attribute.values == () else attribute.octets
 
 
 def _is_same_vr(ours: str, theirs: str, *, is_private: bool) -> bool:

@@ -1,6 +1,7 @@
 """What pydicom reads, in the form that readers have in common."""
 
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -8,14 +9,16 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
-from tests.foreign.attributes import PIXEL_DATA, Attribute, Attributes, is_compared, name_of, values_of
+from tests.foreign.attributes import Attribute, Attributes, is_compared, name_of, values_of
 
 _PREFIX: Final = b"DICM"
+_UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 _UNSTRUCTURED: Final = frozenset({"OB", "OB or OW", "OD", "OF", "OL", "OV", "OW", "UN"})
 _WORD_BYTES: Final = {
     "AT": 2, "FD": 8, "FL": 4, "OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2,
@@ -49,6 +52,8 @@ def _attribute(raw: DataElement | RawDataElement, dataset: Dataset, *, is_little
     octets = raw.value or b"" if isinstance(raw, RawDataElement) else None
     if octets is None and isinstance(raw.value, bytes):
         octets = raw.value
+    if octets and isinstance(raw, RawDataElement) and raw.length == _UNDEFINED_LENGTH:
+        return Attribute(raw.VR or "UN", None, _fragments(octets))
     if raw.VR == "UN" and not is_little_endian:
         return Attribute("UN", None, octets)
     try:
@@ -57,7 +62,7 @@ def _attribute(raw: DataElement | RawDataElement, dataset: Dataset, *, is_little
         return Attribute(raw.VR or "UN", None, octets)
     vr = str(element.VR)
     if octets is not None and not is_little_endian:
-        octets = _swapped(octets, _word_bytes(raw, vr, dataset))
+        octets = _swapped(octets, _WORD_BYTES.get(vr, 1))
     if vr == "SQ":
         items = cast("Sequence", element.value)
         return Attribute(vr, tuple(of_dataset(item, is_little_endian=_is_little_endian(item)) for item in items))
@@ -80,10 +85,9 @@ def _plain(vr: str, value: Any) -> object:
     return value if vr in _WORD_BYTES else str(value)  # IS and DS as they are encoded
 
 
-def _word_bytes(raw: DataElement | RawDataElement, vr: str, dataset: Dataset) -> int:
-    if vr == "OW" and f"{int(raw.tag):08X}" == PIXEL_DATA:
-        return max(_WORD_BYTES[vr], int(dataset.get("BitsAllocated") or 0) // 8)  # as pydicom decodes pixels
-    return _WORD_BYTES.get(vr, 1)
+def _fragments(encapsulated: bytes) -> bytes:
+    """Those of an icon, joined, without the offset table."""
+    return b"".join(islice(generate_fragments(encapsulated), 1, None))
 
 
 def _swapped(octets: bytes, size: int) -> bytes:
