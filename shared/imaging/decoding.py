@@ -16,7 +16,13 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from shared.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE, TRANSFER_SYNTAXES, PixelCoding
+from shared.dicom.transfer_syntaxes import (
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    JPEG_BASELINE,
+    TRANSFER_SYNTAXES,
+    PixelCoding,
+)
 from shared.errors import NotAcceptable
 from shared.imaging.codestreams import (
     JPEG_2000,
@@ -125,8 +131,8 @@ def decode_frame(
     """The samples of `frame`, one frame as it is stored, which `pixels` describes.
 
     A native frame begins with its first pixel, at the lowest bit where pixels are single bits (PS3.5 8.1.1); its words
-    are in big endian where the transfer syntax is; for pixels of 8 bits only where `vr`, the VR of the element
-    that holds them, is OW. An encapsulated frame is its fragments joined (PS3.5 A.4).
+    are in big endian where the transfer syntax is, in words of 16 bits where `vr`, the VR of the element that holds
+    them, is OW (PS3.5 6.2). An encapsulated frame is its fragments joined (PS3.5 A.4).
 
     What a codestream says of its process, its colors and their order counts, not what `pixels` says (PS3.5 8.2). Lossy
     JPEG in YCbCr becomes RGB unless it `keeps_ybr`, as does JPEG 2000 of YBR_ICT and YBR_RCT; YBR_FULL_422 and
@@ -242,6 +248,11 @@ def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels:
         frame = frame[: pixels.frame_bytes]
     if coding in _NATIVE_INSIDE:
         transfer_syntax_uid = EXPLICIT_VR_LITTLE_ENDIAN
+    source: bytes | bytearray = encapsulate([frame]) if decoding.plugin else frame
+    if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN and vr == "OW" and pixels.bits_allocated > 16:
+        source = bytearray(frame)  # pydicom takes words to be as long as pixels
+        np.frombuffer(source, np.uint16).byteswap(inplace=True)
+        transfer_syntax_uid = EXPLICIT_VR_LITTLE_ENDIAN
     is_native = coding is PixelCoding.NATIVE or coding in _NATIVE_INSIDE
     interpretation = pixels.photometric_interpretation
     options: dict[str, Any] = {
@@ -261,7 +272,7 @@ def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels:
         "view_only": True,  # of a native frame, not another copy
     }
     samples: Samples = get_decoder(UID(transfer_syntax_uid)).as_array(
-        encapsulate([frame]) if decoding.plugin else frame,
+        source,
         index=0,
         raw=True,
         decoding_plugin=decoding.plugin,

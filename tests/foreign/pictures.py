@@ -1,5 +1,6 @@
 """Pictures that the service draws of a file's first frame, against those of DCMTK."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from io import BytesIO
@@ -17,9 +18,9 @@ _LEAST_SHARE = 0.99  # of the samples that have to be as near
 
 
 def picture_differences(service: httpx.Client, url: str, path: Path, described: Dataset) -> Iterator[str]:
-    """In what the picture of the instance at `url` is not that of its file; nothing where DCMTK draws none.
+    """In what the picture of the instance at `url` is not that of its file.
 
-    Pixels that are not square are not compared: DCMTK does not stretch them.
+    Nothing where DCMTK is not installed, or draws none, or pixels are not square: DCMTK does not stretch them.
     """
     elsewhere = _drawn_elsewhere(path, described)
     if elsewhere is None:
@@ -43,7 +44,7 @@ def _drawn_elsewhere(path: Path, described: Dataset) -> Image.Image | None:
     is_gray = described.get("PhotometricInterpretation", "").startswith("MONOCHROME")
     with TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.pnm"
-        for tool in _TOOLS:
+        for tool in filter(shutil.which, _TOOLS):
             command = [tool, "-q", "+F", "1", *(window if is_gray else ()), path, picture]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0 and picture.exists():  # noqa: S603
                 drawn = Image.open(picture)

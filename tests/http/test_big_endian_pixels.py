@@ -32,7 +32,11 @@ def frame_of(pixels: bytes, frame_bits: int, index: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("bits", "vr", "samples"),
-    [(1, "OB", 1), (1, "OW", 1), (8, "OB", 1), (8, "OW", 1), (8, "OB", 3), (8, "OW", 3), (16, "OW", 1), (16, "OW", 3)],
+    [
+        *((bits, vr, 1) for bits in (1, 8) for vr in ("OB", "OW")),
+        *((8, vr, 3) for vr in ("OB", "OW")),
+        *((bits, "OW", samples) for bits in (16, 32) for samples in (1, 3)),
+    ],
 )
 def test_every_way_has_the_same_pixels(service: httpx.Client, bits: int, vr: str, samples: int) -> None:
     for (rows, columns), frame_count in product(SIZES, (1, 3)):

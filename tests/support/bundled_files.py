@@ -1,7 +1,7 @@
 """The images that come with pydicom: their frames as they are stored, and as pydicom decodes them."""
 
 from collections.abc import Iterator
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -13,7 +13,16 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, ImplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+)
 
 from shared.imaging.image_pixels import ImagePixels
 
@@ -67,6 +76,19 @@ def stored_frame(name: str) -> tuple[bytes, str, ImagePixels]:
     return next(_stored_frames(data_set, pixels)), data_set.file_meta.TransferSyntaxUID, pixels
 
 
+def with_words_of_16_bits(data_set: Dataset) -> Dataset:
+    """An image in OW and big endian whose pixels are longer than words, in little endian; else the same.
+
+    pydicom takes its words to be as long as pixels, not as PS3.5 6.2, DCMTK and GDCM have it.
+    """
+    if _transfer_syntax(data_set) != ExplicitVRBigEndian or data_set.BitsAllocated <= 16:
+        return data_set
+    turned = deepcopy(data_set)
+    turned.PixelData = np.frombuffer(data_set.PixelData, ">u2").astype("<u2").tobytes()
+    turned.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return turned
+
+
 def _stored_frames(data_set: Dataset, pixels: ImagePixels) -> Iterator[bytes]:
     frame_count = int(data_set.get("NumberOfFrames") or 1)
     if data_set["PixelData"].is_undefined_length:
@@ -81,6 +103,7 @@ def _stored_frames(data_set: Dataset, pixels: ImagePixels) -> Iterator[bytes]:
 
 def _expected(data_set: Dataset, frame_index: int) -> tuple[np.ndarray[Any, np.dtype[Any]], str]:
     """The samples that pydicom decodes, by its own plugins only, and their Photometric Interpretation."""
+    data_set = with_words_of_16_bits(data_set)
     syntax = _transfer_syntax(data_set)
     plugin = ""
     if syntax == JPEGExtended12Bit:

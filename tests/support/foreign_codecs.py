@@ -36,7 +36,7 @@ def _by_dcmtk(image: MatrixImage) -> Samples:
     with TemporaryDirectory() as folder:
         encoded, decoded = Path(folder) / "encoded.dcm", Path(folder) / "decoded.dcm"
         encoded.write_bytes(image.part10())
-        subprocess.run([*_TOOLS[image.syntax], encoded, decoded], check=True)  # noqa: S603
+        subprocess.run([*_TOOLS[image.syntax], encoded, decoded], check=True, capture_output=True)  # noqa: S603
         native = dcmread(decoded)
     rows, columns = native.Rows, native.Columns
     count = rows * columns * native.SamplesPerPixel

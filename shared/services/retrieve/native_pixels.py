@@ -13,8 +13,9 @@ _WORD_VRS: Final = {16: "OW", 32: "OL", 64: "OV"}  # by Bits Allocated
 
 
 def word_vr(header: Header) -> str:
-    """The VR of native Pixel Data whose words are as long as its pixels."""
-    return _WORD_VRS.get(header.bits_allocated, header.pixel_data_vr)
+    """The VR whose words native Pixel Data is made of: of 16 bits in OW (PS3.5 6.2), however long its pixels are."""
+    vr = header.pixel_data_vr
+    return vr if vr == "OW" else _WORD_VRS.get(header.bits_allocated, vr)
 
 
 async def little_endian_pixels(file: StoredFile, header: Header) -> AsyncIterator[bytes]:
