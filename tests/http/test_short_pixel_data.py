@@ -92,7 +92,8 @@ def test_the_last_of_several_frames(service: httpx.Client) -> None:
 
 
 def test_a_frame_that_lacks_more_does_not_exist(service: httpx.Client) -> None:
-    url = stored(service, short("bytes", LITTLE_ENDIAN, ROWS * COLUMNS // 16 + 2)[0])
+    file = short("bytes", LITTLE_ENDIAN, ROWS * COLUMNS // 16 + 2)[0]
+    url = stored(service, file, status=202)
     assert service.get(f"{url}/frames/1", headers=OCTETS).status_code == 404
     whole = stored(service, short("bytes", LITTLE_ENDIAN, 0)[0])
     assert "Warning" not in service.get(f"{whole}/rendered", headers=PNG).headers
