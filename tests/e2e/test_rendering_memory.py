@@ -10,7 +10,7 @@ from local.azurite import ROOT
 from tests.support.measured_server import MIB, needs_proc
 from tests.support.rendered_memory import CASES
 
-pytestmark = needs_proc
+pytestmark = [needs_proc, pytest.mark.long]
 
 FIXED_BYTES = 12 * MIB  # blocks of rows, tables, and what an encoder takes for itself
 

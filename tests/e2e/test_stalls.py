@@ -41,7 +41,9 @@ def under_load(server: WarmServer, name: str, scale: float) -> Measured:
     return asyncio.run(measured(server, asyncio.run(LOADS[name].prepare(server, scale))))
 
 
-@pytest.mark.parametrize(("name", "scale"), [("1a", 1), ("1c", 1), ("2a", 1), ("2c", 1), ("10a", 4)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("1a", 1), ("1c", 1), ("2a", 1), pytest.param("2c", 1, marks=pytest.mark.long), ("10a", 4)]
+)
 def test_the_loop_is_not_held(server: WarmServer, name: str, scale: float) -> None:
     put = asyncio.run(LOADS[name].prepare(server, scale))
     of_idle, of_load = [1], []  # what is not to be seen is a millisecond
