@@ -8,8 +8,9 @@ from starlette.responses import Response, StreamingResponse
 
 from functions.edge.app import App
 from functions.edge.function import function
+from functions.edge.headers import warning
 from functions.edge.multipart_message import multipart_response
-from functions.edge.request import accepted, answer_work, query_string, resource, service_url, warning
+from functions.edge.request import accepted, answer_work, query_string, resource, service_url
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, uid_of_path
 from shared.search.query import parse_search
@@ -83,12 +84,12 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     if found.results and offer.is_multipart:
         documents = results.xml_documents(archive, found, query, url, work)
         response = multipart_response(offer, documents, url)
-    elif found.results and found.text is not None:
-        response = Response(found.text, media_type=offer.media_type)
+    elif found.results and (held := found.text) is not None:
+        response = Response(held, media_type=offer.media_type)
     elif found.results:
         array = await started(results.json_array(archive, found, query, url, work))
         response = StreamingResponse(array, media_type=offer.media_type)
     for is_so, text in ((found.has_more, _MORE), (found.is_cut, _CUT)):
         if is_so:
-            response.headers.append("Warning", warning(req, app.settings, text))
+            response.headers.append("Warning", warning(url, text))
     return response

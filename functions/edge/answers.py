@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from functions.edge.app import App
+from functions.edge.headers import warning
 from functions.edge.multipart_message import content_headers, multipart_message, multipart_response, warning_headers
 from functions.edge.problems import problem
-from functions.edge.request import accepted, accepts_gzip, listed, service_url, warning
+from functions.edge.request import accepted, accepts_gzip, listed, service_url
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
 from shared.web.content import Content, Parts, Representations, Stream, Unread, started
 from shared.web.content_negotiation import Offer, negotiate
@@ -55,7 +56,7 @@ async def retrieval_response(
             response = multipart_response(offer, parts, url, headers)
             if left_out:
                 response.status_code = HTTPStatus.PARTIAL_CONTENT  # PS3.18 Table 10.4.3-1
-                response.headers["Warning"] = warning(req, app.settings, left_out)
+                response.headers["Warning"] = warning(url, left_out)
             return response
         case Stream() as stream:
             return await _stream_response(req, stream, headers)

@@ -1,6 +1,7 @@
 """The headers of every answer: what a browser may do with it (nosniff, CSP, CORS), and who may keep it."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -50,3 +51,11 @@ def client_scheme(req: Request, settings: Settings) -> str:
     forwarded = req.headers.get("x-forwarded-proto", "") if settings.trust_forwarded else ""
     scheme: str = forwarded.partition(",")[0].strip() or req.scope["scheme"]
     return scheme
+
+
+def warning(url: str, text: str) -> str:
+    """The value of a header Warning (RFC 7234 5.5) of the service at `url`.
+
+    .NET does not see one whose agent is not ``host:port``.
+    """
+    return f'299 {urlsplit(url).netloc} "{text}"'

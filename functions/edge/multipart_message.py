@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.responses import StreamingResponse
 
+from functions.edge.headers import warning
 from shared.multipart import Headers, MessageEnd, MultipartEncoder, PartBegin, PartData, PartEnd, new_boundary
 from shared.web.content import Content
 from shared.web.content_negotiation import Offer
@@ -45,8 +45,8 @@ def content_headers(content: Content, url: str) -> dict[str, str]:
 
 
 def warning_headers(content: Content, url: str) -> dict[str, str]:
-    """The header of a content's warning (RFC 7234 5.5, PS3.18 8.4.3); none where there is none."""
-    return {"Warning": f'299 {urlsplit(url).netloc} "{content.warning}"'} if content.warning else {}
+    """The header of a content's warning (PS3.18 8.4.3); none where there is none."""
+    return {"Warning": warning(url, content.warning)} if content.warning else {}
 
 
 def _boundary(headers: dict[str, str]) -> str:

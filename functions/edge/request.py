@@ -2,7 +2,6 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -146,11 +145,6 @@ def service_url(req: Request, settings: Settings) -> str:
             raise BadRequest("The Host of the request is not a host name.")
         base = f"{scheme}://{host}"
     return "/".join(filter(None, (base, api_name(req))))
-
-
-def warning(req: Request, settings: Settings, text: str) -> str:
-    """The value of a header Warning (RFC 7234 5.5). .NET does not see one whose agent is not ``host:port``."""
-    return f'299 {urlsplit(service_url(req, settings)).netloc} "{text}"'
 
 
 def _first(header: str | None) -> str:

@@ -71,11 +71,11 @@ class JsonConverter:
         inherited = inherited.by(data_set)
         attributes = {}
         for tag, attribute, value_count in self._each(data_set, path, inherited):
-            self._held_count += value_count
-            is_much = value_count > _HELD_VALUES or self._held_count > _ALL_HELD_VALUES
+            is_much = value_count > _HELD_VALUES or self._held_count + value_count > _ALL_HELD_VALUES
             if is_much and "Value" in attribute:
-                self._held_count -= value_count
                 attribute = {"vr": attribute["vr"], "Value": deflated_values(attribute["Value"])}
+            else:
+                self._held_count += value_count
             attributes[tag] = attribute
         return attributes
 

@@ -56,6 +56,11 @@ def read_attributes(pieces: Iterable[bytes]) -> Iterator[tuple[str, Attribute]]:
     reader.end()
 
 
+def attributes_of(item: Mapping[str, Any] | LongItem) -> Iterable[tuple[str, Attribute]]:
+    """The attributes of an item, by tag, however long it is."""
+    return item.attributes if isinstance(item, LongItem) else item.items()
+
+
 def bulk_data_uris(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[str]:
     """The BulkDataURIs of a data set, those in its items included, in order."""
     for _, attribute in attributes:
@@ -66,7 +71,7 @@ def bulk_data_uris(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[str]
             if "BulkDataURI" in attribute:
                 yield attribute["BulkDataURI"]
         for item in values if vr == "SQ" else ():
-            yield from bulk_data_uris(item.attributes if isinstance(item, LongItem) else item.items())
+            yield from bulk_data_uris(attributes_of(item))
 
 
 class _Reader:

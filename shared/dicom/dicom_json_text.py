@@ -100,17 +100,19 @@ def json_texts(attributes: Iterable[tuple[str, Attribute]]) -> Iterator[bytes]:
     for tag, attribute in attributes:
         name = separator + dumps(tag) + b":"
         if isinstance(attribute, LongAttribute):
-            yield name + b'{"vr":' + dumps(attribute.vr) + b',"Value":'
-            yield from _array(attribute.values)
-            yield b"}"
-        elif isinstance(items := attribute.get("Value"), DeflatedValues):
-            yield name + b'{"vr":' + dumps(attribute["vr"]) + b',"Value":'
-            yield from items.texts()
-            yield b"}"
+            yield from _member(name, attribute.vr, _array(attribute.values))
+        elif isinstance(values := attribute.get("Value"), DeflatedValues):
+            yield from _member(name, attribute["vr"], values.texts())
         else:
             yield name + dumps(attribute)
         separator = b","
     yield b"{}" if separator == b"{" else b"}"
+
+
+def _member(name: bytes, vr: str, array: Iterable[bytes]) -> Iterator[bytes]:
+    yield name + b'{"vr":' + dumps(vr) + b',"Value":'
+    yield from array
+    yield b"}"
 
 
 def _by_items(item: Mapping[str, Any]) -> Iterator[tuple[str, Attribute]]:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from pydicom.datadict import keyword_for_tag
 
-from shared.dicom.dicom_json_reader import Attribute, LongAttribute, LongItem
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, attributes_of
 
 _ROOT: Final = '<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM" xml:space="preserve">'
 _NAME_COMPONENTS: Final = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")  # PS3.5 6.2.1
@@ -72,7 +72,7 @@ def _values(vr: str, values: Iterable[Any]) -> Iterator[str]:
     if vr == "SQ":
         for number, item in enumerate(values, 1):
             yield f'<Item number="{number}">'
-            yield from _data_set(item.attributes if isinstance(item, LongItem) else item.items())
+            yield from _data_set(attributes_of(item))
             yield "</Item>"
         return
     element, convert = ("PersonName", _name) if vr == "PN" else ("Value", _plain)

@@ -15,6 +15,9 @@ from shared.dicom.items import ITEM_HEAD_BYTES
 from shared.dicom.pixel_data import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, PixelDataScanner
 from shared.dicom.transfer_syntaxes import NATIVE, is_video
 
+SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+"""The Photometric Interpretations whose native pixels share chroma: four samples for two pixels (C.7.6.3.1.2)."""
+
 _NUMBER_OF_FRAMES: Final = "00280008"
 _SAMPLES_PER_PIXEL: Final = "00280002"
 _PHOTOMETRIC_INTERPRETATION: Final = "00280004"
@@ -24,7 +27,6 @@ _BITS_ALLOCATED: Final = "00280100"
 
 _BITS_BY_TAG: Final = {FLOAT_PIXEL_DATA: 32, DOUBLE_FLOAT_PIXEL_DATA: 64}  # PS3.3 C.7.6.24, C.7.6.25
 _LEAST_SHARE: Final = 15 / 16  # of a last frame that counts though it is cut short
-_SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})  # four samples for two pixels: C.7.6.3.1.2
 
 
 def frame_table(
@@ -95,7 +97,7 @@ def _frame_bits(scanner: PixelDataScanner, metadata: Mapping[str, Any]) -> int:
     samples = _number(metadata, _SAMPLES_PER_PIXEL) or 1
     sample_bits = _number(metadata, _ROWS) * _number(metadata, _COLUMNS) * _bits_allocated(scanner, metadata)
     frame_bits = sample_bits * samples
-    if samples == 3 and _first_value(metadata, _PHOTOMETRIC_INTERPRETATION) in _SHARED_CHROMA:
+    if samples == 3 and _first_value(metadata, _PHOTOMETRIC_INTERPRETATION) in SHARED_CHROMA:
         # Decoders of JPEG leave three samples behind, with the name of what was encoded.
         value_bytes = ((_number(metadata, _NUMBER_OF_FRAMES) or 1) * frame_bits + 7) // 8
         is_full = scanner.value_bytes - value_bytes == value_bytes % 2

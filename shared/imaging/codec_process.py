@@ -85,12 +85,11 @@ def decode(
 ) -> DecodedFrame:
     """What `decode_frame` returns and raises. Slow, but leaves the interpreter to other threads."""
     decoding = DECODINGS.get(transfer_syntax_uid)
+    options: dict[str, Any] = {"max_frame_bytes": max_frame_bytes, "vr": vr, "keeps_ybr": keeps_ybr}
     if decoding is None or not decoding.keeps_lock or max(len(frame), pixels.frame_bytes) <= _QUICK_BYTES:
-        return decode_frame(
-            frame, transfer_syntax_uid, pixels, max_frame_bytes=max_frame_bytes, vr=vr, keeps_ybr=keeps_ybr
-        )
-    asked = {"uid": transfer_syntax_uid, "pixels": asdict(pixels), "max_frame_bytes": max_frame_bytes, "vr": vr}
-    return _frame_of(*_asked({"do": "decode", **asked}, frame))
+        return decode_frame(frame, transfer_syntax_uid, pixels, **options)
+    asked = {"do": "decode", "uid": transfer_syntax_uid, "pixels": asdict(pixels), "options": options}
+    return _frame_of(*_asked(asked, frame))
 
 
 def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePixels) -> int:
@@ -184,13 +183,7 @@ def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes
     try:
         if asked["do"] == "encode":
             return {}, encode_frame(_frame_of(asked, data), asked["uid"])
-        frame = decode_frame(
-            data,
-            asked["uid"],
-            ImagePixels(**asked["pixels"]),
-            max_frame_bytes=asked["max_frame_bytes"],
-            vr=asked["vr"],
-        )
+        frame = decode_frame(data, asked["uid"], ImagePixels(**asked["pixels"]), **asked["options"])
         return _description_of(frame), frame.samples.data.cast("B")
     except NotAcceptable as error:
         return {"refused": str(error)}, b""

@@ -15,8 +15,6 @@ Colors = NDArray[Any]
 
 RGB: Final = "RGB"
 YBR_FULL: Final = "YBR_FULL"
-SHARED_CHROMA: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
-"""Those whose native pixels have two samples each: two of a row share their chroma."""
 
 _PILLOW_MODES: Final = {RGB: "RGB", YBR_FULL: "YCbCr"}
 # ITU-R BT.601: brightness is 16 to 235, the color differences 16 to 240.

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from shared.dicom.frame_layout import SHARED_CHROMA
 from shared.dicom.transfer_syntaxes import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -32,7 +33,7 @@ from shared.imaging.codestreams import (
     jpeg_2000_header,
     jpeg_header,
 )
-from shared.imaging.color_spaces import RGB, SHARED_CHROMA, YBR_FULL, in_full_range
+from shared.imaging.color_spaces import RGB, YBR_FULL, in_full_range
 from shared.imaging.image_pixels import ImagePixels
 from shared.imaging.libjpeg import LOSSY_PROCESSES, decode_jpeg
 from shared.imaging.single_bits import decode_rle_bits

@@ -5,11 +5,12 @@ from typing import Final
 
 import numpy as np
 
+from shared.dicom.frame_layout import SHARED_CHROMA
 from shared.imaging.color_spaces import RGB, YBR_FULL, converted, in_planes
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
 
-_BY_PIXEL: Final = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
+_BY_PIXEL: Final = frozenset({*SHARED_CHROMA, "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"})
 
 
 def native_bytes(frame: DecodedFrame) -> bytes:

@@ -29,6 +29,7 @@ from shared.services.retrieve.stored_instances import (
     find_instances_with_frames,
     is_deleted,
     left_out,
+    only,
 )
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.services.retrieve.transcoding import frames_in
@@ -144,11 +145,7 @@ async def _found(
     if resource.instance is None:
         return await count_by_transfer_syntax(archive, resource), find_instances_with_frames(archive, resource)
     record = await find_instance(archive, resource.instance)
-
-    async def only() -> AsyncIterator[InstanceWithFrames]:
-        yield record
-
-    return {record.transfer_syntax_uid: 1}, only()
+    return {record.transfer_syntax_uid: 1}, only(record)
 
 
 def _frame_syntaxes(transfer_syntax_uids: Mapping[str, int]) -> frozenset[str]:

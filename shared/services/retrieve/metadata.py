@@ -9,7 +9,7 @@ from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound, Unavailable
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork
 from shared.services.pieces import PIECE_BYTES, made_in_thread
-from shared.services.retrieve.stored_instances import at_least_one, find_instance_metadata, is_deleted
+from shared.services.retrieve.stored_instances import at_least_one, find_instance_metadata, is_deleted, only
 from shared.services.retrieve.stored_metadata import MetadataText, stored_metadata
 from shared.services.turns import Turns
 from shared.web.content import Content, Parts, Representations, Stream
@@ -44,10 +44,7 @@ async def retrieve_instance_metadata(
     """What the metadata of an instance can be sent as; see `retrieve_metadata`. Raises NotFound."""
     record = await find_instance_metadata(archive, identifiers)
 
-    async def only() -> AsyncIterator[InstanceMetadata]:
-        yield record
-
-    return _representations(archive, record.blob_version, only(), service_url, work, _ROW_BYTES)
+    return _representations(archive, record.blob_version, only(record), service_url, work, _ROW_BYTES)
 
 
 def _representations(

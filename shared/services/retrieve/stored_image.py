@@ -6,8 +6,9 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from shared.dicom.frame_layout import SHARED_CHROMA
 from shared.imaging import codec_process
-from shared.imaging.color_spaces import RGB, SHARED_CHROMA
+from shared.imaging.color_spaces import RGB
 from shared.imaging.decoding import DecodedFrame
 from shared.imaging.image_pixels import ImagePixels
 from shared.services.answer_work import AnswerWork

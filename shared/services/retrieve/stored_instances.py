@@ -69,6 +69,11 @@ def find_instances_with_frames(archive: "Archive", resource: ResourceIdentifiers
     return at_least_one(records, f"There is no such {resource.level.word}.")
 
 
+async def only(record: Record) -> AsyncIterator[Record]:
+    """The one record, as records are read."""
+    yield record
+
+
 async def at_least_one(records: AsyncIterator[Record], none: str) -> AsyncIterator[Record]:
     """The same records; where there are none, the first step raises NotFound with the message `none`."""
     is_empty = True
