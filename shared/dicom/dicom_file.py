@@ -80,7 +80,7 @@ class DicomFileReader:
         self._meta_reader = FileMetaReader(limits)
         self._body: _Body | None = None
         self._size_bytes = 0
-        self._failure: DicomFileError | None = None
+        self._failure: str | None = None
         self._is_finished = False
 
     @property
@@ -114,7 +114,7 @@ class DicomFileReader:
         try:
             stored = self._feed(chunk)
         except DicomFileError as error:
-            self._failure = error
+            self._failure = str(error)
             raise
         self._size_bytes += len(stored)
         return stored
@@ -131,7 +131,7 @@ class DicomFileReader:
                 raise DicomFileError("The file ends before its data set.")
             stored += self._body.finish()
         except DicomFileError as error:
-            self._failure = error
+            self._failure = str(error)
             raise
         self._is_finished = True
         self._size_bytes += len(stored)
@@ -139,7 +139,7 @@ class DicomFileReader:
 
     def _check_usable(self) -> None:
         if self._failure is not None:
-            raise self._failure
+            raise DicomFileError(self._failure)
         if self._is_finished:
             raise RuntimeError("The file has been finished.")
 

@@ -21,6 +21,7 @@ from shared.dicom.parsing import (
     Head,
     HeadCount,
     Malformed,
+    is_malformed,
     refusal,
     too_large,
     too_long,
@@ -146,9 +147,8 @@ class ElementReader:
             if isinstance(element, DataElement):
                 self._source.check_items(element.value)
         except Exception as error:  # noqa: BLE001
-            refused = refusal(error, self._limits)
-            if not isinstance(refused, Malformed):
-                raise refused from None
+            if not is_malformed(error):
+                raise refusal(error, self._limits) from None
             where = f" in element {self._head.tag >> 16:04X},{self._head.tag & 0xFFFF:04X}" if self._head else ""
             if not self._source.needed:
                 raise DicomFileError(f"The data set cannot be parsed{where}.") from None

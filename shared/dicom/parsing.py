@@ -135,19 +135,28 @@ def element_of(data_set: Dataset, tag: int) -> Element | None:
     return element
 
 
-def refusal(error: Exception, limits: DicomFileLimits) -> Exception:
+def is_malformed(error: Exception) -> bool:
+    """Whether pydicom fails because what it reads is no data set, or not all of one."""
+    cause = _known_cause(error)
+    return cause is None or isinstance(cause, Malformed)
+
+
+def refusal(error: Exception, limits: DicomFileLimits) -> BaseException:
     """What to raise, from None, when pydicom fails: unforeseen bytes can make it raise errors of any kind.
 
     It is our DicomFileError as it was raised, Malformed, or a MemoryError, which says nothing about the file. The error
     itself may hold values.
     """
+    cause = _known_cause(error)
+    if isinstance(cause, RecursionError):
+        return too_deep(limits)
+    return cause or Malformed("The data set cannot be parsed.")
+
+
+def _known_cause(error: Exception) -> BaseException | None:
     hidden = error.__context__  # pydicom turns any error at the head of an item into an OSError
-    for cause in (error, hidden):
-        if isinstance(cause, (DicomFileError, MemoryError)):
-            return cause
-        if isinstance(cause, RecursionError):
-            return too_deep(limits)
-    return Malformed("The data set cannot be parsed.")
+    known = (cause for cause in (error, hidden) if isinstance(cause, (DicomFileError, MemoryError, RecursionError)))
+    return next(known, None)
 
 
 def too_large(limits: DicomFileLimits) -> DicomFileError:

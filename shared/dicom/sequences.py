@@ -25,6 +25,7 @@ from shared.dicom.parsing import (
     HeadCount,
     Incomplete,
     Malformed,
+    is_malformed,
     refusal,
     too_deep,
 )
@@ -143,9 +144,8 @@ def _read_item(
     try:
         item = read_sequence_item(source, encoding.is_implicit_vr, encoding.is_little_endian, default_encoding)
     except Exception as error:  # noqa: BLE001
-        refused = refusal(error, limits)
-        if isinstance(refused, Malformed) and source.needed:
+        if is_malformed(error) and source.needed:
             heads.count = head_count
             raise Incomplete(source.needed, is_least=True) from None
-        raise refused from None
+        raise refusal(error, limits) from None
     return item, source.tell()

@@ -78,12 +78,12 @@ class MultipartDecoder:
         Raises MultipartError or MultipartLimitExceeded, then the same on every later call. Any other error is a bug.
         """
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise _anew(self._error)
         try:
             while (event := self._STEPS[self._state](self)) is None or (event is NEED_DATA and self._go_on()):
                 pass
         except (MultipartError, MultipartLimitExceeded) as error:
-            self._error = error
+            self._error = _anew(error)
             raise
         return event
 
@@ -214,3 +214,10 @@ async def decode_events(chunks: AsyncIterable[bytes], decoder: MultipartDecoder)
     decoder.receive_data(b"")
     for event in decoder.events():
         yield event
+
+
+def _anew(error: MultipartError | MultipartLimitExceeded) -> MultipartError | MultipartLimitExceeded:
+    """The same error, without the frames it came through: they hold the decoder, which would hold them in turn."""
+    anew = type(error).__new__(type(error), *error.args)
+    anew.__dict__.update(error.__dict__)
+    return anew

@@ -197,6 +197,7 @@ class AnswerWork:
                 while not under_way.done():
                     with suppress(asyncio.CancelledError):
                         await asyncio.wait([under_way])
+                del under_way  # it has the error that is raised here, and that would keep what this holds
 
     def end(self) -> None:
         """Give back all that the answer, or the part, and its parts hold."""

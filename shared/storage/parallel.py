@@ -36,11 +36,15 @@ async def in_parallel(operations: Iterable[Coroutine[Any, Any, Result]], *, at_o
                 group.create_task(work())
     except BaseExceptionGroup as failures:
         failure = failures.exceptions[0]
+        failures.with_traceback(None)  # the task group's frame would keep it, and so all results
     finally:
         for operation in first:  # in case it never started
             operation.close()
     if failure is not None:  # raised here, where it keeps its own cause and context
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # or this frame would, too
     if len(results) < taken:  # for a task group, one that is cancelled from elsewhere has ended well
         raise asyncio.CancelledError
     return [results[index] for index in sorted(results)]

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -25,6 +26,7 @@ from shared.multipart import (
     decode_events,
 )
 from tests.support.decoded_messages import bytewise, feed, outcome, outcomes, parts_of, splits
+from tests.support.garbage import frames_in_cycles
 from tests.support.multipart_messages import MESSAGES, Message, bare, dicom, wire
 from tests.support.multipart_parts import Part, decode_parts
 
@@ -108,6 +110,18 @@ def test_broken_message_is_refused_the_same_however_it_is_cut(
         decode_parts(data, MultipartDecoder("b"))
     assert (caught.type, caught.value.offset) == (kind, offset)
     assert len(outcomes(data)) == 1
+
+
+@pytest.mark.parametrize("data", [case[0] for case in REFUSED.values()], ids=REFUSED.keys())
+def test_an_error_leaves_no_cycle(data: bytes) -> None:
+    with frames_in_cycles() as frames:
+        for chunks in ([data], bytewise(data)):
+            decoder = MultipartDecoder("b")
+            with suppress(MultipartError):
+                list(feed(decoder, chunks))
+            with suppress(MultipartError):
+                decoder.next_event()
+    assert frames == []
 
 
 def test_error_says_what_and_where() -> None:
@@ -326,7 +340,7 @@ def test_error_is_raised_again_whatever_follows() -> None:
         decoder.receive_data(chunk)
         with pytest.raises(MultipartError) as again:
             decoder.next_event()
-        assert again.value is first.value
+        assert (again.type, str(again.value), again.value.offset) == (first.type, str(first.value), 0)
         assert len(traceback.extract_tb(again.value.__traceback__)) == 2  # it does not grow
 
 

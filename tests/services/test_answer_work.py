@@ -3,12 +3,14 @@
 import asyncio
 import random
 import threading
+from contextlib import suppress
 
 import pytest
 
 from shared.errors import NotAcceptable, Unavailable
 from shared.services import answer_work
 from shared.services.answer_work import AnswerWork, ProcessWork, Purpose
+from tests.support.garbage import frames_in_cycles
 
 MIB = 1024**2
 CALLERS_CHUNKS = ProcessWork(MIB, 1, 1).budgets[Purpose.CHUNK].limit_bytes // 2 // answer_work.CHUNK_BYTES
@@ -207,3 +209,16 @@ async def test_answers_that_take_in_order_all_end(process: ProcessWork, seed: in
     async with asyncio.timeout(20):
         await asyncio.gather(*(answer() for _ in range(100)))
     assert taken(process) == 0
+
+
+def test_work_that_fails_leaves_no_cycle() -> None:
+    def fail() -> None:
+        raise NotAcceptable("broken")
+
+    async def run() -> None:
+        with suppress(NotAcceptable):
+            await ProcessWork(max_decoded_bytes=MIB, max_frames=10, max_caller_requests=3).answer().run(fail)
+
+    with frames_in_cycles() as frames:
+        asyncio.run(run())
+    assert frames == []

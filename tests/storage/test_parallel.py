@@ -1,11 +1,13 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
 import pytest
 
 from shared.storage.parallel import in_parallel
+from tests.support.garbage import frames_in_cycles
 
 
 async def test_results_are_in_order_and_operations_bounded() -> None:
@@ -93,3 +95,16 @@ async def test_an_operation_that_is_cancelled_by_others_is_not_taken_for_done() 
 
     with pytest.raises(asyncio.CancelledError):
         await in_parallel([go_on(), stop(), go_on()])
+
+
+def test_a_failure_leaves_no_cycle() -> None:
+    async def fail() -> None:
+        raise KeyError
+
+    async def fail_twice() -> None:
+        with suppress(KeyError):
+            await in_parallel([fail(), fail()])
+
+    with frames_in_cycles() as frames:
+        asyncio.run(fail_twice())
+    assert frames == []

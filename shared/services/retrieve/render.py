@@ -55,16 +55,15 @@ async def render(
             try:
                 return await draw_part(offer, record, frame_numbers)
             except (NotAcceptable, NotFound) as error:
-                refusals.append(error)
-        raise refusals[0]
+                refusals.append(error.with_traceback(None))
+        raise refusals.pop(0)
 
     async def frames(offer: Offer, numbers: Sequence[int]) -> AsyncIterator[Content]:
         for number in numbers:
             yield await draw_part(offer, shown[0], [number])
 
     async def instances(offer: Offer) -> AsyncIterator[Content]:
-        waiting, has_drawn = list[Content](), False
-        refusal: DicomWebError = NotFound(_NOTHING)
+        waiting, refusals, has_drawn = list[Content](), list[DicomWebError](), False
         async for record in _instances(archive, resource):
             # What is sent as it is has another media type than the pictures, and so no part among them.
             if not can_be_rendered(record, is_thumbnail=is_thumbnail) or offer not in _offers(record, is_thumbnail):
@@ -75,14 +74,14 @@ async def render(
             except (NotAcceptable, NotFound) as error:
                 if isinstance(error, NotFound) and await is_deleted(archive, record):
                     continue
-                refusal = error if not waiting else refusal
                 waiting.append(_problem(record, error))
+                refusals = refusals or [error.with_traceback(None)]
             if not has_drawn and len(waiting) == _PAGE_ROWS:
                 break
             while has_drawn and waiting:
                 yield waiting.pop(0)
         if not has_drawn:
-            raise refusal
+            raise refusals.pop(0) if refusals else NotFound(_NOTHING)
 
     async def open_pictures(offer: Offer) -> Content | Parts:
         if offer.is_multipart and resource.instance is None:

@@ -74,6 +74,8 @@ class StudyCommits:
             if share in queue:
                 queue.remove(share)
             raise
+        finally:
+            del share  # it has the error that is raised here, and that would keep the instances
 
     async def _work(self, study_key: StudyKey, queue: deque[_Share]) -> None:
         try:
@@ -96,8 +98,8 @@ class StudyCommits:
             finally:
                 self._pressure.batches.give_back(taken)
         except BaseException as error:
-            for share in group:
-                share.done.set_exception(error)
+            while group:  # held here, they would keep the error that keeps this
+                group.pop().done.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return

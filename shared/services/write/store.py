@@ -108,7 +108,7 @@ class _StoreRequest:
         self._request_id = secrets.token_hex(16)
         self._upload: InstanceUpload | None = None
         self._headers = Headers()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = set[asyncio.Task[None]]()
         self._intents: dict[StudyKey, Intent] = {}
         self._unfinished: Counter[StudyKey] = Counter()
         self._seen: set[InstanceIdentifiers] = set()
@@ -135,10 +135,11 @@ class _StoreRequest:
                 upload, self._upload = self._upload, None
                 finishing = asyncio.create_task(self._finish(upload, self._headers))
                 finishing.add_done_callback(lambda _: self._pressure.received.give_back(taken))
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
-                self._tasks = [*(task for task in self._tasks if not task.done()), finishing]
+                self._tasks.add(finishing)
+                done = {task for task in self._tasks if task.done()}
+                self._tasks -= done
+                while done:
+                    done.pop().result()
 
     async def complete(self) -> list[Outcome]:
         """Wait for the parts under way and commit what is pending; return the outcome of each part, in their order.
@@ -157,6 +158,7 @@ class _StoreRequest:
         if self._upload is not None:
             await self._upload.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()  # their errors would keep this request, and be kept by it
         await self._remove_blobs(list(self._uncommitted.values()))
         try:
             await self._withdraw()

@@ -41,7 +41,7 @@ class InstanceUpload:
         self._digest = hashlib.sha256()
         self._block = bytearray()
         self._staged: list[asyncio.Task[None]] = []
-        self._failure: DicomFileError | None = None
+        self._is_refused = False
         self._is_identified = False
         self._identifiers: InstanceIdentifiers | None = None
         self._is_arriving = True
@@ -61,21 +61,19 @@ class InstanceUpload:
 
     async def receive(self, chunk: bytes) -> None:
         """Take the next bytes; waits while too much is under way. Raises when storage failed, and Unavailable."""
-        if self._failure is not None:
-            return
         for start in range(0, len(chunk), _STEP_BYTES):
             await self._receive(chunk[start : start + _STEP_BYTES])
             await self._turns.next()
 
     async def _receive(self, chunk: bytes) -> None:
-        if self._failure is not None:
+        if self._is_refused:
             return
         try:
             # Parsing a header takes milliseconds; after it, bytes are only scanned.
             parsing = not self._reader.is_header_read
             kept = await asyncio.to_thread(self._read, chunk) if parsing else self._read(chunk)
-        except DicomFileError as error:
-            self._failure = error
+        except DicomFileError:
+            self._is_refused = True
             self._block.clear()
             self._arrived()
             return
@@ -101,8 +99,6 @@ class InstanceUpload:
         """
         self._arrived()
         try:
-            if self._failure is not None:
-                raise self._failure
             rest, instance, findings = await asyncio.to_thread(self._finish, rules)
         except DicomFileError:
             await self.abandon()
@@ -117,14 +113,18 @@ class InstanceUpload:
                 await self._blobs.put(name, bytes(self._block))
             return
         await self._stage(name, bytes(self._block))
-        await asyncio.gather(*self._staged)
-        await self._blobs.commit(name, len(self._staged))
+        try:
+            await asyncio.gather(*self._staged)
+            await self._blobs.commit(name, len(self._staged))
+        finally:
+            self._staged.clear()  # their errors would keep the file, and be kept by it
 
     async def abandon(self) -> None:
         """Wait for what is under way and drop the rest; staged blocks expire by themselves."""
         self._arrived()
         self._block.clear()
         await asyncio.gather(*self._staged, return_exceptions=True)
+        self._staged.clear()
 
     def _read(self, chunk: bytes) -> bytes:
         """Read a chunk; return the bytes to store, hashed and counted."""
@@ -150,9 +150,7 @@ class InstanceUpload:
         self._header_room.release()
 
     async def _stage(self, name: str, block: bytes) -> None:
-        for task in self._staged:
-            if task.done():
-                task.result()
+        await asyncio.gather(*(task for task in self._staged if task.done()))
         await self._pressure.uploads.acquire()
         staging = self._blobs.stage(name, len(self._staged), block)
         self._staged.append(asyncio.create_task(self._then_release(staging)))

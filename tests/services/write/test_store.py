@@ -2,6 +2,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,6 +25,7 @@ from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
+from tests.support.garbage import frames_in_cycles
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import dataset, long_content, new_uid, part10
 from tests.support.stores import events, files_of, store
@@ -216,3 +218,25 @@ async def test_a_store_into_a_contended_study_fails_and_can_be_sent_again(
     assert (await replay_journal(archive, settings, now=datetime.now(UTC) + timedelta(hours=2))).settled_entries == 1
     assert await check_study(archive, container, study) == 2
     assert await requests_in_journal(archive) == 0
+
+
+@pytest.mark.parametrize("fails", ["nothing", "put", "stage", "commit", "study"])
+async def test_a_store_that_fails_holds_nothing_afterwards(
+    stores: StoreService, archive: Archive, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    study = new_uid()
+    large = part10(dataset(StudyInstanceUID=study, PixelData=bytes(2 * MAX_BLOCK_BYTES)))
+    files = [large, large[:-7], b"no file", *files_of(study, 2)]
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StudyChanged if fails == "study" else Unavailable("no")
+
+    with monkeypatch.context() as patched, frames_in_cycles() as frames:
+        if fails != "nothing":
+            of = archive.catalog if fails in ("commit", "study") else archive.blobs
+            patched.setattr(type(of), "commit" if fails == "study" else fails, fail)
+            patched.setattr("shared.services.write.contention._BACKOFF_SECONDS", 0)
+        with suppress(Unavailable):
+            await store(stores, *files)
+        await asyncio.sleep(0.1)
+    assert frames == []
