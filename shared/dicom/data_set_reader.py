@@ -149,7 +149,7 @@ class DataSetReader:
     def _read_elements(self, reader: ElementReader, chunk: bytes, *, is_last: bool) -> bytes | None:
         """Read short elements up to a long one's head or Pixel Data; return what follows, None if it has not come."""
         head_count, position = self._heads.count, reader.position
-        is_over = reader.feed(chunk, is_last=is_last)
+        is_over = reader.feed(chunk, stop=self._is_to_stop, is_last=is_last)
         self._short_count += self._heads.count - head_count
         self._short_bytes += reader.position - position
         if self._short_bytes + reader.held_bytes - reader.position > self._limits.max_short_bytes:
@@ -194,9 +194,7 @@ class DataSetReader:
         return following
 
     def _element_reader(self, *, is_certain: bool) -> ElementReader:
-        return ElementReader(
-            self._encoding, limits=self._limits, heads=self._heads, stop=self._is_to_stop, is_certain=is_certain
-        )
+        return ElementReader(self._encoding, limits=self._limits, heads=self._heads, is_certain=is_certain)
 
     def _is_to_stop(self, head: Head) -> bool:
         if self._reader_offset + head.offset <= LONG_HEAD_BYTES:
@@ -223,10 +221,10 @@ class DataSetReader:
         uri = f"{BULK_DATA}/{head.tag:08X}"
         if not self._is_sequence(head):
             return BulkValueReader(head, {"vr": self._bulk_vr(head), "BulkDataURI": uri})
-        inherited = NOTHING_INHERITED.by(self._data_set())
+        inherited, converter = NOTHING_INHERITED.by(self._data_set()), self._converter
 
         def convert(item: Dataset, number: int) -> dict[str, Any]:
-            return self._converter.item(item, f"{uri}/{number}", inherited)
+            return converter.item(item, f"{uri}/{number}", inherited)
 
         return ItemsReader(head, self._encoding, uri, convert, limits=self._limits, heads=self._heads)
 
@@ -259,7 +257,7 @@ class DataSetReader:
             raise DicomFileError(f"More than {self._limits.max_header_bytes} bytes follow Pixel Data.")
 
     def _following(self) -> Metadata:
-        reader = ElementReader(self._encoding, limits=self._limits, heads=self._heads, is_certain=True)
+        reader = self._element_reader(is_certain=True)
         reader.feed(bytes(self._tail), is_last=True)
         if self.pixel_data_offset == 0:
             _check_first(next(iter(reader.elements), 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from io import SEEK_END
 from typing import Final
 
@@ -35,7 +36,7 @@ class ElementReader:
     """Reads the elements of one data set, as its bytes arrive.
 
     `elements` has those read, the last one of each tag. `position` is where the first byte after them lies, in all that
-    was fed. Reading ends before the first element whose head `stop` accepts, which is then `stopped_at`, or with the
+    was fed. Reading ends before the first element at which it is to stop, whose head is then `stopped_at`, or with the
     bytes. Unless `is_certain`, the data set shows whether it is in Implicit VR: what is there overrides what was
     declared, as in pydicom. Of the file meta group, the first element of each tag counts, and what follows may be
     anything.
@@ -47,14 +48,12 @@ class ElementReader:
         *,
         limits: DicomFileLimits,
         heads: HeadCount | None = None,
-        stop: Callable[[Head], bool] = lambda head: False,
         is_certain: bool = False,
         is_file_meta: bool = False,
     ) -> None:
         self.encoding = encoding
         self._is_certain = is_certain
         self._limits = limits
-        self._stop = stop
         self._source = Source(b"", heads or HeadCount(limits), encoding)
         self._source.mends_vrs = not is_file_meta
         self._is_file_meta = is_file_meta
@@ -86,11 +85,18 @@ class ElementReader:
         """The elements."""
         return Dataset(self.elements)
 
-    def feed(self, chunk: bytes, *, is_last: bool = False) -> bool:
+    def feed(self, chunk: bytes, *, stop: Callable[[Head], bool] = lambda head: False, is_last: bool = False) -> bool:
         """Read as far as there are bytes; False while more are needed, never when `is_last`.
 
-        Raises DicomFileError for what cannot be read, exceeds a limit, or is cut short by the end of the data set.
+        Reading ends before an element whose head `stop` accepts. Raises DicomFileError for what cannot be read, exceeds
+        a limit, or is cut short by the end of the data set.
         """
+        try:
+            return self._read(chunk, stop, is_last=is_last)
+        finally:
+            self._elements = None  # which holds this reader and, with `stop`, perhaps its owner
+
+    def _read(self, chunk: bytes, stop: Callable[[Head], bool], *, is_last: bool) -> bool:
         self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
         if is_last:  # pydicom must be able to search the last bytes, too; what reads on into these is cut short
             self._source.write(bytes(_SEARCHED_BYTES))
@@ -99,9 +105,8 @@ class ElementReader:
             return False
         # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
         end = len(self.data.rstrip(b"\0")) if is_last else None
-        self._elements = None
         while end is None or self.position < end:
-            if not self._advance(is_last=is_last):
+            if not self._advance(stop, is_last=is_last):
                 return False
             if self.stopped_at:
                 return True
@@ -109,7 +114,7 @@ class ElementReader:
                 self._elements = None  # It met a stray delimiter of an item, which ends nothing here.
         return True
 
-    def _generator(self) -> Iterator[Element]:
+    def _generator(self, stop: Callable[[Head], bool]) -> Iterator[Element]:
         if not self._is_certain:
             # In Explicit VR two capitals follow the first tag. In Implicit VR these are the low bytes of a length,
             # which would be over 16,000 bytes for the first element of a data set.
@@ -119,15 +124,18 @@ class ElementReader:
             self._is_certain = True
         self._source.restart(self.encoding, self.position)
         return data_element_generator(
-            self._source, self.encoding.is_implicit_vr, self.encoding.is_little_endian, stop_when=self._is_at_stop
+            self._source,
+            self.encoding.is_implicit_vr,
+            self.encoding.is_little_endian,
+            stop_when=partial(self._is_at_stop, stop),
         )
 
-    def _is_at_stop(self, tag: int, vr: str | None, length: int) -> bool:
+    def _is_at_stop(self, stop: Callable[[Head], bool], tag: int, vr: str | None, length: int) -> bool:
         self._head = Head(tag, vr, length, self._source.tell())
         self._check_end()
         if tag == ITEM:
             raise Malformed("An item is outside of a sequence.")
-        if self._stop(self._head):
+        if stop(self._head):
             self.stopped_at = self._head
         return self.stopped_at is not None
 
@@ -136,12 +144,12 @@ class ElementReader:
             self._source.needed = self._source.tell()
             raise Malformed("The data set is shorter than its content.")
 
-    def _advance(self, *, is_last: bool) -> bool:
+    def _advance(self, stop: Callable[[Head], bool], *, is_last: bool) -> bool:
         """Read one element; False if not all of it is there yet."""
         self._head = None
         head_count = self._source.heads.count
         try:
-            self._elements = self._elements or self._generator()
+            self._elements = self._elements or self._generator(stop)
             element = next(self._elements, None)
             self._check_end()
             if isinstance(element, DataElement):

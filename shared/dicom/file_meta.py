@@ -135,10 +135,8 @@ class FileMetaReader:
                     assumptions=(_GUESSED,),
                 )
             # Explicit VR Little Endian in every file: PS3.10 7.1.
-            self._reader = ElementReader(
-                Encoding(), limits=self._limits, stop=_is_after_meta, is_certain=True, is_file_meta=True
-            )
-        if not self._reader.feed(chunk, is_last=is_last):
+            self._reader = ElementReader(Encoding(), limits=self._limits, is_certain=True, is_file_meta=True)
+        if not self._reader.feed(chunk, stop=_is_after_meta, is_last=is_last):
             return None
         reader = self._reader
         elements, following = reader.data_set, reader.data[reader.position :]

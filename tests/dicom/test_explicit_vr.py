@@ -35,8 +35,8 @@ def header_of(stored: bytes) -> Dataset:
     meta = FileMetaReader(LIMITS).feed(stored, is_last=True)
     assert meta is not None
     plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(meta.following) if meta.is_deflated else meta.following
-    reader = ElementReader(meta.encoding, limits=LIMITS, stop=lambda head: head.tag in PIXEL_DATA_TAGS)
-    reader.feed(plain, is_last=True)
+    reader = ElementReader(meta.encoding, limits=LIMITS)
+    reader.feed(plain, stop=lambda head: head.tag in PIXEL_DATA_TAGS, is_last=True)
     return reader.data_set
 
 

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from shared.dicom.dicom_file import DicomFileError
-from tests.support.garbage import frames_in_cycles
+from tests.support.garbage import left_in_cycles
 from tests.support.part10_files import data_set, image, nested, part10, part10_of, read_chunks
 
 TEXTS = b"".join(
@@ -33,10 +33,10 @@ LENGTHS = (7, 100, 10_000)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_file_that_comes_in_chunks_leaves_no_cycle(name: str, length: int) -> None:
     file, refused = FILES[name], False
-    with frames_in_cycles() as frames:
+    with left_in_cycles() as left:
         try:
             read_chunks(file[start : start + length] for start in range(0, len(file), length))
         except DicomFileError:
             refused = True
     assert refused == (name in ("too deep", "cut", "cut in its meta group", "no file", "damaged"))
-    assert frames == []
+    assert left == []

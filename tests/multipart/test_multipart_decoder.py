@@ -26,7 +26,7 @@ from shared.multipart import (
     decode_events,
 )
 from tests.support.decoded_messages import bytewise, feed, outcome, outcomes, parts_of, splits
-from tests.support.garbage import frames_in_cycles
+from tests.support.garbage import left_in_cycles
 from tests.support.multipart_messages import MESSAGES, Message, bare, dicom, wire
 from tests.support.multipart_parts import Part, decode_parts
 
@@ -114,14 +114,14 @@ def test_broken_message_is_refused_the_same_however_it_is_cut(
 
 @pytest.mark.parametrize("data", [case[0] for case in REFUSED.values()], ids=REFUSED.keys())
 def test_an_error_leaves_no_cycle(data: bytes) -> None:
-    with frames_in_cycles() as frames:
+    with left_in_cycles() as left:
         for chunks in ([data], bytewise(data)):
             decoder = MultipartDecoder("b")
             with suppress(MultipartError):
                 list(feed(decoder, chunks))
             with suppress(MultipartError):
                 decoder.next_event()
-    assert frames == []
+    assert left == []
 
 
 def test_error_says_what_and_where() -> None:

@@ -10,7 +10,7 @@ import pytest
 from shared.errors import NotAcceptable, Unavailable
 from shared.services import answer_work
 from shared.services.answer_work import AnswerWork, ProcessWork, Purpose
-from tests.support.garbage import frames_in_cycles
+from tests.support.garbage import left_in_cycles
 
 MIB = 1024**2
 CALLERS_CHUNKS = ProcessWork(MIB, 1, 1).budgets[Purpose.CHUNK].limit_bytes // 2 // answer_work.CHUNK_BYTES
@@ -219,6 +219,6 @@ def test_work_that_fails_leaves_no_cycle() -> None:
         with suppress(NotAcceptable):
             await ProcessWork(max_decoded_bytes=MIB, max_frames=10, max_caller_requests=3).answer().run(fail)
 
-    with frames_in_cycles() as frames:
+    with left_in_cycles() as left:
         asyncio.run(run())
-    assert frames == []
+    assert left == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.storage.parallel import in_parallel
-from tests.support.garbage import frames_in_cycles
+from tests.support.garbage import left_in_cycles
 
 
 async def test_results_are_in_order_and_operations_bounded() -> None:
@@ -105,6 +105,6 @@ def test_a_failure_leaves_no_cycle() -> None:
         with suppress(KeyError):
             await in_parallel([fail(), fail()])
 
-    with frames_in_cycles() as frames:
+    with left_in_cycles() as left:
         asyncio.run(fail_twice())
-    assert frames == []
+    assert left == []

@@ -99,8 +99,8 @@ def _until(tag: int, beginning: bytes) -> _Before | None:
     meta = FileMetaReader(_LIMITS).feed(beginning)
     if meta is None or not meta.encoding.is_little_endian:
         return None
-    reader = ElementReader(meta.encoding, limits=_LIMITS, stop=lambda head: head.tag == tag)
-    reader.feed(meta.following)
+    reader = ElementReader(meta.encoding, limits=_LIMITS)
+    reader.feed(meta.following, stop=lambda head: head.tag == tag)
     head = reader.stopped_at
     if head is None or head.length == UNDEFINED_LENGTH:
         return None

@@ -25,7 +25,7 @@ from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
-from tests.support.garbage import frames_in_cycles
+from tests.support.garbage import left_in_cycles
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import dataset, long_content, new_uid, part10
 from tests.support.stores import events, files_of, store
@@ -231,7 +231,7 @@ async def test_a_store_that_fails_holds_nothing_afterwards(
     async def fail(*_: object, **__: object) -> None:
         raise StudyChanged if fails == "study" else Unavailable("no")
 
-    with monkeypatch.context() as patched, frames_in_cycles() as frames:
+    with monkeypatch.context() as patched, left_in_cycles() as left:
         if fails != "nothing":
             of = archive.catalog if fails in ("commit", "study") else archive.blobs
             patched.setattr(type(of), "commit" if fails == "study" else fails, fail)
@@ -239,4 +239,4 @@ async def test_a_store_that_fails_holds_nothing_afterwards(
         with suppress(Unavailable):
             await store(stores, *files)
         await asyncio.sleep(0.1)
-    assert frames == []
+    assert left == []
