@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from functions.edge.interpreter import yield_soon
+from functions.edge.interpreter import share_arenas, yield_soon
 from functions.edge.loop_probe import LoopProbe
 from functions.edge.storage_health import StorageHealth
 from functions.edge.telemetry import open_telemetry
@@ -117,5 +117,6 @@ def app_of_process() -> App:
     global of_process
     if of_process is None:
         yield_soon()
+        share_arenas()
         of_process = App.from_environment(os.environ)
     return of_process
