@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
-from functions.edge.request import accepted, api_version, resource, service_url
+from functions.edge.request import accepted, answer_work, api_version, resource, service_url
 from functions.edge.request_body import part_events
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.web.content_negotiation import negotiate
@@ -35,7 +35,11 @@ async def _store(req: Request, app: App, study_instance_uid: str | None) -> Resp
     events = part_events(req, app.settings)
     service = await app.store_service()
     outcomes = await service.store(
-        events, partition=DEFAULT_PARTITION, study_instance_uid=study_instance_uid, api_version=api_version(req)
+        events,
+        answer_work(req),
+        partition=DEFAULT_PARTITION,
+        study_instance_uid=study_instance_uid,
+        api_version=api_version(req),
     )
     status = status_of(outcomes)
     if not outcomes:

@@ -5,6 +5,7 @@ every error becomes a problem document, and every answer gets the common headers
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import update_wrapper
 
 import azure.functions as func
@@ -78,14 +79,17 @@ def _unversioned(req: Request) -> HostHandler | None:
 async def _answer(row: HttpFunction, handler: Handler, req: Request, app: App) -> Response:
     try:
         app.check()
-        await answer_work(req).enter(await check_sign_in(req, row.permission, app))
+        work = answer_work(req)
+        await work.enter(await check_sign_in(req, row.permission, app))
         if "version" in req.path_params:
             api_version(req)
         check_lengths(req, app.settings)
         from shared.storage.availability import unavailable_storage  # the storage SDKs
 
         with unavailable_storage():
-            response = await handler(req, app)
+            # A store waits for the client's bytes, and takes turns by itself.
+            async with nullcontext() if row.answers is Answers.STORE else work.at_work():
+                response = await handler(req, app)
     except Exception as error:  # noqa: BLE001 -- every error is answered
         return await problem_of(error, handler.__name__, req)
     return _head(response) if req.method == "HEAD" else response

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from shared.errors import NotAcceptable, Unavailable
 from shared.services.byte_budget import ByteBudget
+from shared.services.caller_turns import CallerTurns
 from shared.services.fair_turns import FairTurns
 
 Result = TypeVar("Result")
@@ -24,6 +25,7 @@ CHUNK_BYTES: Final = 4 * 1024**2
 """The most that one read of storage gives."""
 
 _AT_ONCE: Final = 2  # Azure's instances have one or two cores
+_BESIDE_OTHERS: Final = 4  # pieces of work of a caller: enough for it to go on while one waits for storage
 _WAIT_SECONDS: Final = 10  # for room, before an answer begins
 _COPIES: Final = 3.75  # of the largest frame while it is made: three, and what codecs take for a mammogram of 16 bits
 
@@ -51,6 +53,7 @@ class ProcessWork:
         self.max_frames = max_frames
         self.max_caller_requests = max_caller_requests
         self.turns = FairTurns(_AT_ONCE)
+        self.callers_turns = CallerTurns(alone=max_caller_requests, beside_others=_BESIDE_OTHERS)
         result_bytes = max(64 * 1024**2, max_decoded_bytes)
         self.budgets = {
             Purpose.TABLE: ByteBudget(16 * 1024**2),
@@ -185,6 +188,12 @@ class AnswerWork:
             yield
         finally:
             self._give_back(held)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Have one of the caller's turns at work, for what does not wait for a client."""
+        async with self._process.callers_turns.turn(self._share):
+            yield
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, run in a thread when the caller's turn comes."""

@@ -43,7 +43,7 @@ async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
         for study in (DEFAULT, OTHER):
             parts = events(files_of(STUDY, 2, series=SERIES))
             outcomes = await raw.stores.store(
-                parts, partition=study.partition, study_instance_uid=STUDY, api_version="v2"
+                parts, answer_work(), partition=study.partition, study_instance_uid=STUDY, api_version="v2"
             )
             assert [type(outcome) for outcome in outcomes] == [Stored] * 2
         yield raw

@@ -7,6 +7,7 @@ from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.multipart import Event, Headers, MessageEnd, MultipartTruncated, PartBegin, PartData, PartEnd
 from shared.services.write.store import StoreService
 from shared.web.store_response import Outcome
+from tests.support.answers import answer_work
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 
 LATER = timedelta(hours=2)  # when maintenance takes a request of now for dead
@@ -26,7 +27,9 @@ async def events(files: Iterable[bytes], *, chunk_bytes: int = 65536, fails: boo
 
 
 async def store(stores: StoreService, *files: bytes) -> list[Outcome]:
-    return await stores.store(events(files), partition=DEFAULT_PARTITION, study_instance_uid=None, api_version="v2")
+    return await stores.store(
+        events(files), answer_work(), partition=DEFAULT_PARTITION, study_instance_uid=None, api_version="v2"
+    )
 
 
 def files_of(study: str, count: int, *, series: str | None = None) -> list[bytes]:

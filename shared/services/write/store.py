@@ -24,6 +24,7 @@ from shared.dicom.validation import Findings, Rules
 from shared.errors import BadRequest, Unavailable, UnsupportedMediaType
 from shared.failures import described
 from shared.multipart import Event, Headers, PartBegin, PartData, PartEnd
+from shared.services.answer_work import AnswerWork
 from shared.services.turns import Turns
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
@@ -67,7 +68,13 @@ class StoreService:
         self.commits = StudyCommits(archive, self.pressure)
 
     async def store(
-        self, events: AsyncIterator[Event], *, partition: str, study_instance_uid: str | None, api_version: ApiVersion
+        self,
+        events: AsyncIterator[Event],
+        work: AnswerWork,
+        *,
+        partition: str,
+        study_instance_uid: str | None,
+        api_version: ApiVersion,
     ) -> list[Outcome]:
         """Store a request's instances, given as the events of its parts, in a data partition.
 
@@ -76,7 +83,7 @@ class StoreService:
         `study_instance_uid` is the study that the request names, if any. Raises what `events` raises, when instances
         that are not committed are removed, and UnsupportedMediaType where no part is an instance by its Content-Type.
         """
-        request = _StoreRequest(self, partition, study_instance_uid, api_version)
+        request = _StoreRequest(self, work, partition, study_instance_uid, api_version)
         try:
             # Maintenance relies on no request being at work for longer.
             async with asyncio.timeout(self.max_request_seconds):
@@ -97,9 +104,15 @@ class _StoreRequest:
     """A request: its parts under way, its intents, what waits for a commit, and the outcome of each part."""
 
     def __init__(
-        self, service: StoreService, partition: str, study_instance_uid: str | None, api_version: ApiVersion
+        self,
+        service: StoreService,
+        work: AnswerWork,
+        partition: str,
+        study_instance_uid: str | None,
+        api_version: ApiVersion,
     ) -> None:
         self._service = service
+        self._work = work
         self._archive = service.archive
         self._pressure = service.pressure
         self._partition = partition
@@ -147,8 +160,9 @@ class _StoreRequest:
         Raises UnsupportedMediaType where no part is an instance by its Content-Type.
         """
         await asyncio.gather(*self._tasks)
-        await in_parallel(map(self._commit, list(self._pending)))
-        await self._withdraw()
+        async with self._work.at_work():
+            await in_parallel(map(self._commit, list(self._pending)))
+            await self._withdraw()
         if self._outcomes and self._other_types == len(self._outcomes):
             raise UnsupportedMediaType(_OTHER_TYPE)
         return list(self._outcomes.values())
@@ -171,7 +185,8 @@ class _StoreRequest:
         await in_parallel(intent.withdraw() for intent in finished)
 
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
-        failed = await self._make_ready(upload, headers)
+        async with self._work.at_work():
+            failed = await self._make_ready(upload, headers)
         if failed is not None:
             self._outcomes[upload.blob_version] = failed
 

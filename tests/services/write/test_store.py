@@ -124,6 +124,7 @@ async def test_a_request_that_breaks_off_leaves_nothing(
     with pytest.raises(MultipartTruncated):
         await stores.store(
             events([large, *files_of(study, 3)], fails=True),
+            answer_work(),
             partition=DEFAULT_PARTITION,
             study_instance_uid=None,
             api_version="v2",

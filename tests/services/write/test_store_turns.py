@@ -13,6 +13,7 @@ from shared.services.write.back_pressure import BackPressure
 from shared.services.write.store import StoreService
 from shared.services.write.upload import InstanceUpload
 from shared.storage.archive import Archive
+from tests.support.answers import answer_work
 from tests.support.served_instances import dataset, part10_in
 
 JPEG = "1.2.840.10008.1.2.4.50"
@@ -88,6 +89,6 @@ async def test_a_chunk_of_many_parts(archive: Archive, stores: StoreService, slo
 
     events = decode_events(chunks(), MultipartDecoder("b"))
     async with counting() as had:
-        outcomes = await stores.store(events, partition="", study_instance_uid=None, api_version="v2")
+        outcomes = await stores.store(events, answer_work(), partition="", study_instance_uid=None, api_version="v2")
     assert len(outcomes) == parts
     assert had() >= 2 * parts  # each begins and ends
