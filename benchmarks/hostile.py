@@ -69,13 +69,13 @@ def _soak(seconds: float) -> dict[str, Any]:
 
 def _callers() -> dict[str, Any]:
     with TemporaryDirectory() as folder, serving(Path(folder) / "log", TRUST_FORWARDED="true") as server:
-        alone, beside, answers = asyncio.run(alone_and_beside(server, _CALLER_ROUNDS))
+        callers = asyncio.run(alone_and_beside(server, _CALLER_ROUNDS))
     print("| caller | wait p50 ms | p99 | max |\n| --- | --- | --- | --- |")
-    waits = {"alone": alone, "beside 200 connections": beside}
+    waits = {"alone": callers.alone, "beside 200 connections": callers.beside, "the other": [callers.greedy]}
     for name, milliseconds in waits.items():
         cells = [name, *(f"{percentile(milliseconds, percent):.0f}" for percent in (50, 99, 100))]
         print(f"| {' | '.join(cells)} |", flush=True)
-    return {**waits, "answers": dict(answers)}
+    return {**waits, "answers": dict(callers.answers)}
 
 
 def _measure(load: HostileLoad, scale: float) -> tuple[Measured, Measured]:

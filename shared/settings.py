@@ -180,7 +180,7 @@ class Settings:
         _number,
         32,
         "Most requests that one caller, by sign-in or else by address, may have under way in a process; the next ones "
-        "wait. Over it for 10 seconds: 503.",
+        "wait. Over it for 10 seconds: 503. While other callers are at work, 4 of them are worked on at once.",
     )
     max_query_length: int = _setting(_number, 8192, "Longest query string, in characters. Over it: 400.")
     max_frames: int = _setting(

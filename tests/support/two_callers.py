@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 
 from local.azurite import ROOT
 from tests.conftest import Server
+from tests.support.greedy_caller import CONNECTIONS
 from tests.support.served_instances import dataset, part10, path_of
 
 _SETTLING_SECONDS = 8  # until the other has opened all of its connections
@@ -58,11 +60,23 @@ def greedy_caller(server: Server, targets: list[str], answers: "Counter[str]") -
         answers.update(json.loads(printed))
 
 
-async def alone_and_beside(server: Server, rounds: int) -> tuple[list[float], list[float], "Counter[str]"]:
-    """The waits of one caller alone and beside the other, and what that was answered."""
+@dataclass(frozen=True)
+class Callers:
+    """The waits of one caller alone and beside the other, in milliseconds; the other's on average, and its answers."""
+
+    alone: list[float]
+    beside: list[float]
+    greedy: float
+    answers: "Counter[str]"
+
+
+async def alone_and_beside(server: Server, rounds: int) -> Callers:
+    """What one caller and the other wait for."""
     targets = await stored_targets(server)
     await waits(server, targets, 2)
     alone, answers = await waits(server, targets, rounds), Counter[str]()
+    began = time.perf_counter()
     with greedy_caller(server, targets, answers):
         beside = await waits(server, targets, rounds)
-    return alone, beside, answers
+        milliseconds = 1000 * (time.perf_counter() - began)
+    return Callers(alone, beside, CONNECTIONS * milliseconds / sum(answers.values()), answers)
