@@ -278,6 +278,7 @@ module functionApp 'modules/function-app.bicep' = {
     audience: audience
     publicBaseUrl: publicBaseUrl
     corsOrigins: viewer ? '${corsOrigins},${viewerSite!.outputs.origin}' : corsOrigins
+    viewerUrl: viewer ? viewerSite!.outputs.origin : ''
     moreSettings: moreSettings
   }
   dependsOn: [

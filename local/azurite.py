@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from threading import Thread
-from typing import IO, Final
+from tempfile import TemporaryFile
+from typing import Final, TextIO
 
 from local.ports import is_taken
 
@@ -26,6 +26,7 @@ KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1S
 _MIN_NODE: Final = 20
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 10
+_LAST_LINES: Final = 5
 
 # Azurite shuts down cleanly at SIGTERM. It gets one when its standard input ends, so also when the process that holds
 # the other end dies, however it dies.
@@ -45,7 +46,7 @@ class Azurite:
     """A running Azurite, by the first of its three ports: blobs, queues, tables."""
 
     port: int
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[bytes]"
 
     @property
     def is_running(self) -> bool:
@@ -126,32 +127,28 @@ def _started(port: int, folder: Path | None, *options: str) -> Iterator[Azurite]
             raise LocalError(
                 f"Port {number} is taken: choose three free ones for Azurite with AZURITE_PORT=<the first>."
             )
-    process = subprocess.Popen(  # noqa: S603 -- our own arguments
-        [_node(), "-e", _LAUNCHER, _script(), *_arguments(port, folder), *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # we pass on a Ctrl-C in the terminal
-    )
-    last_lines: deque[str] = deque(maxlen=5)
-    if process.stdin is None or process.stdout is None:
-        raise AssertionError("both are pipes")
-    follower = Thread(target=_follow, args=(process.stdout, last_lines), daemon=True)
-    follower.start()
-    try:
-        _wait_until_up(process, port, last_lines)
-        yield Azurite(port, process)
-        if process.poll() is not None:
-            raise LocalError(f"Azurite has ended by itself: {_said(last_lines)}")
-    finally:
+    with TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(  # noqa: S603 -- our own arguments
+            [_node(), "-e", _LAUNCHER, _script(), *_arguments(port, folder), *options],
+            stdin=subprocess.PIPE,
+            stdout=output,  # a pipe would break when we are killed, and Azurite with it, before it has saved its state
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # we pass on a Ctrl-C in the terminal
+        )
+        if process.stdin is None:
+            raise AssertionError("it is a pipe")
         try:
-            process.stdin.close()
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        follower.join()
+            _wait_until_up(process, port, output)
+            yield Azurite(port, process)
+            if process.poll() is not None:
+                raise LocalError(f"Azurite has ended by itself: {_said(output)}")
+        finally:
+            try:
+                process.stdin.close()
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _node() -> str:
@@ -189,20 +186,17 @@ def _arguments(port: int, folder: Path | None) -> list[str]:
     return [*arguments, *place, "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
 
 
-def _follow(output: IO[str], last_lines: deque[str]) -> None:
-    with output:
-        last_lines.extend(line.strip() for line in output)
-
-
-def _wait_until_up(process: "subprocess.Popen[str]", port: int, last_lines: deque[str]) -> None:
+def _wait_until_up(process: "subprocess.Popen[bytes]", port: int, output: TextIO) -> None:
     give_up = time.monotonic() + _START_SECONDS
     while not all(map(is_taken, range(port, port + 3))):
         if process.poll() is not None:
-            raise LocalError(f"Azurite ended while starting: {_said(last_lines)}")
+            raise LocalError(f"Azurite ended while starting: {_said(output)}")
         if time.monotonic() > give_up:
-            raise LocalError(f"Azurite did not come up in {_START_SECONDS} s: {_said(last_lines)}")
+            raise LocalError(f"Azurite did not come up in {_START_SECONDS} s: {_said(output)}")
         time.sleep(0.1)
 
 
-def _said(last_lines: deque[str]) -> str:
+def _said(output: TextIO) -> str:
+    output.seek(0)
+    last_lines = deque(map(str.strip, output), maxlen=_LAST_LINES)
     return " | ".join(last_lines) or "it said nothing."

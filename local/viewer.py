@@ -38,7 +38,6 @@ VIEWER: Final = ROOT / ".viewer"
 CONFIGURATION: Final = "app-config.js"
 """OHIF's name for its configuration file."""
 
-_DEFAULT_PORT: Final = 3000
 _SAMPLE_FILES: Final = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
@@ -47,13 +46,14 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        port = azurite.port_of("VIEWER_PORT", _DEFAULT_PORT)
+        port = azurite.port_of("VIEWER_PORT", service.DEFAULT_VIEWER_PORT)
         base_url = f"http://localhost:{azurite.port_of('PORT', service.DEFAULT_PORT)}"
         with serving(port, configuration(f"{base_url}/v2")) as origin:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
                 raise LocalError(
-                    f"{base_url} does not allow pages of {origin}: stop it, or start it with CORS_ORIGINS={origin}."
+                    f"{base_url} does not allow pages of {origin}: start both with the same VIEWER_PORT, or it with "
+                    f"CORS_ORIGINS={origin}."
                 )
             python, files = (os.path.relpath(path, ROOT) for path in (sys.executable, _SAMPLE_FILES))
             print(f"Viewer: {origin} (Ctrl-C stops). pydicom comes with something to look at; to store it:")
@@ -61,6 +61,7 @@ def main() -> int:
             if is_running:
                 Event().wait()
             os.environ["CORS_ORIGINS"] = ",".join(filter(None, (os.environ.get("CORS_ORIGINS"), origin)))
+            os.environ.setdefault("VIEWER_URL", origin)
             return service.main([])
     except LocalError as error:
         print(error, file=sys.stderr)

@@ -136,6 +136,7 @@ class Settings:
         "Origins, such as https://viewer.example.org, whose pages may use the service in a browser, separated by "
         "commas; `*` for any. The platform's own CORS setting stays empty.",
     )
+    viewer_url: str = _setting(_base_url, "", "URL of a viewer for this service; the page at `/` links to it.")
     trust_forwarded: bool = _setting(
         _flag,
         False,

@@ -133,6 +133,14 @@ def query_string(req: Request) -> str:
 def service_url(req: Request, settings: Settings) -> str:
     """The service's URL as the client sees it: ``scheme://host/version``, or without version where the path has none.
 
+    Raises BadRequest as `root_url` does.
+    """
+    return "/".join(filter(None, (root_url(req, settings), api_name(req))))
+
+
+def root_url(req: Request, settings: Settings) -> str:
+    """The service's URL as the client sees it, without a version.
+
     The public base URL of the settings; else what the host in front says that the client used, if the settings trust
     it; else the request's own Host. Raises BadRequest for an invalid Host.
     """
@@ -144,7 +152,7 @@ def service_url(req: Request, settings: Settings) -> str:
         if scheme not in ("http", "https") or not _HOST.fullmatch(host):
             raise BadRequest("The Host of the request is not a host name.")
         base = f"{scheme}://{host}"
-    return "/".join(filter(None, (base, api_name(req))))
+    return base
 
 
 def _first(header: str | None) -> str:

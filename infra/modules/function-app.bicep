@@ -17,6 +17,7 @@ param authority string
 param audience string
 param publicBaseUrl string
 param corsOrigins string
+param viewerUrl string
 param moreSettings object
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
@@ -126,6 +127,7 @@ resource settings 'Microsoft.Web/sites/config@2025-05-01' = {
     AUTHORITY: authority
     AUDIENCE: audience
     CORS_ORIGINS: corsOrigins
+    VIEWER_URL: viewerUrl
     PUBLIC_BASE_URL: publicBaseUrl
     TRUST_FORWARDED: 'true'
   })

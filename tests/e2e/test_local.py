@@ -19,6 +19,7 @@ from azure.storage.blob import BlobServiceClient
 from local import azurite
 from local.azurite import ROOT, LocalError
 from local.ports import free_ports, is_taken
+from tests.support.served_instances import dataset, part10, path_of
 
 STOP_SECONDS = 20
 
@@ -109,6 +110,37 @@ def test_a_killed_server_takes_azurite_down_with_it() -> None:
         first_line(process)
         process.kill()
     wait_until(lambda: nothing_listens(port, 4))
+
+
+def test_what_is_stored_when_the_server_is_killed_is_there_when_it_starts_again(tmp_path: Path) -> None:
+    port, images = free_ports(4), [dataset() for _ in range(3)]
+    with (
+        started(port=port, DATA=str(tmp_path)) as process,
+        httpx.Client(base_url=f"http://localhost:{port}/v2") as client,
+    ):
+        first_line(process)
+        for image in images:
+            stored = client.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"})
+            assert stored.status_code == 200
+        process.kill()
+    wait_until(lambda: nothing_listens(port, 4))
+    with (
+        started(port=port, DATA=str(tmp_path)) as process,
+        httpx.Client(base_url=f"http://localhost:{port}/v2") as client,
+    ):
+        first_line(process)
+        for image in images:
+            accept = {"Accept": "application/dicom; transfer-syntax=*"}
+            assert client.get(path_of(image), headers=accept).content == part10(image)
+
+
+def test_pages_of_the_viewer_may_use_the_service() -> None:
+    port = free_ports(4)
+    with started(port=port, VIEWER_PORT="3999") as process, httpx.Client(base_url=f"http://localhost:{port}") as client:
+        first_line(process)
+        for origin, allowed in (("http://localhost:3999", "http://localhost:3999"), ("http://localhost:3000", None)):
+            answer = client.get("/v2/studies", headers={"Origin": origin})
+            assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
 @pytest.mark.parametrize("arguments", [(), ("azurite",)])

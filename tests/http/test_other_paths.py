@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from html.parser import HTMLParser
 
 import httpx
 import pytest
 from azure.functions.decorators.function_app import Function
 
+from shared.version import VERSION
 from tests.conftest import Server
 from tests.support.app_routes import NO_RESOURCE, requests_of
+from tests.support.in_process import configured_client
 from tests.support.served_instances import dataset, part10
 
 NAMES = ["v1", "v1.0-prerelease", "V1.0-PreRelease", ""]
@@ -116,8 +119,8 @@ def check_problem(response: httpx.Response, status: int, said: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *(NO_RESOURCE, "/", "/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/favicon.ico", "/health/x"),
-        *("/v2", "/v1/nothing", "/v2/studies/1.2/nothing", "/studies/1.2/nothing", "/v2/health", "/v1/v1/studies"),
+        *(NO_RESOURCE, "/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/favicon.ico", "/health/x"),
+        *("/v1/nothing", "/v2/studies/1.2/nothing", "/studies/1.2/nothing", "/v2/health", "/v1/v1/studies"),
         *("/v9/health", "/v1.0-prerelease/health", "/%2e%2e", "/studies%2F1.2", "//studies", "/%C3%A9/%E5%B1%B1"),
     ],
 )
@@ -157,3 +160,48 @@ def test_a_version_that_is_not_served_is_no_resource(client: httpx.Client) -> No
     check_problem(client.get("/v3/studies"), 404, "there are v1 and v2")
     check_problem(client.put("/v3/studies"), 404, "no such resource")
     assert client.options("/v3/studies").status_code == 404
+
+
+class Page(HTMLParser):
+    """The links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if (tag, name) == ("a", "href") and value]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/", "v2"), ("", "v2"), ("/v2", "v2"), ("/v2/", "v2"), ("/V1", "v1")])
+def test_the_front_page_leads_on(client: httpx.Client, path: str, name: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    listed = client.get(path).json()
+    assert listed["version"] == VERSION
+    assert listed["links"]["studies"].endswith(f"/{name}/studies")
+    links = Page(page.text).links
+    assert links == list(listed["links"].values())
+    for link in links:
+        assert client.get(link).status_code in (200, 204)
+    assert client.head(path).headers["Content-Type"] == "application/json"
+
+
+def test_the_front_page_has_no_other_methods_and_other_versions_have_none(client: httpx.Client) -> None:
+    refused = client.post("/v2", content=FILE, headers=DICOM)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    for path in ("/v3", "/studie", "/v2/nothing", "/index.html"):
+        answer = client.get(path, headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+async def test_the_front_page_needs_neither_sign_in_nor_storage(
+    functions: list[Function], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = "https://viewer.example.org"
+    environment = {"AUTHORITY": "https://login.example.org", "AUDIENCE": "a", "VIEWER_URL": viewer}
+    async with configured_client(functions, monkeypatch, environment) as unsigned:
+        page = await unsigned.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert viewer in Page(page.text).links
