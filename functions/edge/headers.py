@@ -1,5 +1,6 @@
 """The headers of every answer: what a browser may do with it (nosniff, CSP, CORS), and who may keep it."""
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ _PDF: Final = "application/pdf"
 _NO_SCRIPTS_IN_PDF: Final = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'"
 
 _HTTPS_ONLY: Final = "max-age=31536000"
+_ADDRESS_AND_PORT: Final = re.compile(r"(\[.+\]|[^:]+):\d+")
 
 
 def with_headers(req: Request, response: Response, settings: Settings) -> Response:
@@ -38,10 +40,14 @@ def with_headers(req: Request, response: Response, settings: Settings) -> Respon
 
 
 def client_address(req: Request, settings: Settings) -> str:
-    """The address of the client, from the host in front if the settings trust it, which names it last."""
+    """The address of the client, from the host in front if the settings trust it, which names it last.
+
+    Azure's front ends add a port, which is another for each connection.
+    """
     lines = req.headers.getlist("x-forwarded-for") if settings.trust_forwarded else []
     address: str = ",".join(lines).rpartition(",")[2].strip() or (req.client.host if req.client else "")
-    return address
+    with_port = _ADDRESS_AND_PORT.fullmatch(address)
+    return with_port[1] if with_port else address
 
 
 def client_scheme(req: Request, settings: Settings) -> str:
