@@ -91,4 +91,4 @@ setup-viewer:  ## what `make viewer` needs
 	@local/setup.sh run viewer
 
 clean:  ## remove what was installed and Azurite's data
-	@rm -rf .venv .venv-worker node_modules .viewer .mermaid .azurite dist site
+	@rm -rf .venv .venv-worker node_modules .viewer .mermaid .iframe-worker .azurite dist site

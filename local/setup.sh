@@ -199,6 +199,9 @@ for word in "$@"; do
             fetch mermaid@11.17.2 "which draws diagrams, 18 MB" .mermaid \
                 sha512-V6K3C8EBdEsPFZXSKMJe6ppQOENxuHARr9GvHX4hh47lAbhMRD9qf4oEK7LoaRQxULMa80/qt5gHO73aCleBBg== \
                 package/dist/mermaid.min.js
+            fetch iframe-worker@1.0.4 "which has the search work in files, 1 KB" .iframe-worker \
+                sha512-roeaaI+Lg1LJNfgpCjoRe/+WzEjy9+Z08LoEvu85MCPbBjwm+qXz8Ag5U05lHa6V1CysZyGzE0SOkAtSUA5q7Q== \
+                package/shim/index.js
             ;;
         viewer)
             fetch @ohif/app@3.13.2 "the OHIF viewer, 50 MB" .viewer \

@@ -1,4 +1,4 @@
-"""docs/operations.md names what is exported, and the script of docs/backup.md copies tables."""
+"""docs/operations.md names what is exported, queries ask for that, and the script of docs/backup.md copies tables."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
 BACKUP = (ROOT / "docs/backup.md").read_text()
 TELEMETRY = (ROOT / "functions/edge/application_insights.py").read_text()
-QUERIES = re.findall(r"```kql\n(.*?)```", PAGE, re.DOTALL)
+PRIVACY = (ROOT / "docs/privacy.md").read_text()
+QUERIES = re.findall(r"```kql\n(.*?)```", PAGE + PRIVACY, re.DOTALL)
 TABLES = {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces", "AppExceptions", "StorageBlobLogs"}
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from local.azurite import ROOT
+from shared.version import VERSION
 from tests.support.browser import CHROMIUM, shown
 
 # The page that is made of each document.
@@ -70,20 +71,24 @@ class Page(HTMLParser):
             self.diagrams[-1] += data
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not (ROOT / ".mermaid/mermaid.min.js").exists():
-        pytest.fail("mermaid, which draws the diagrams, is missing: run make setup-docs.", pytrace=False)
-    folder = tmp_path_factory.mktemp("site")
+def build(folder: Path, repository: str) -> None:
+    if not ((ROOT / ".mermaid/mermaid.min.js").exists() and (ROOT / ".iframe-worker/index.js").exists()):
+        pytest.fail("mermaid or iframe-worker, which pages need, is missing: run make setup-docs.", pytrace=False)
     done = subprocess.run(  # noqa: S603 -- our own arguments
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "REPOSITORY": repository},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    build(folder, "")
     return folder
 
 
@@ -140,6 +145,27 @@ def test_a_page_shows_the_blocks_tables_and_lists_of_its_document(pages: dict[Pa
     assert page.elements.count("table") == len(re.findall(r"^\| ---", text, re.MULTILINE))
     assert [text.strip() for text in page.diagrams] == [text.strip() for text in diagrams(PAGES[name])]
     assert page.elements.count("li") == len(re.findall(r"^ *(?:[*-]|\d+\.) ", text, re.MULTILINE))
+
+
+def test_each_page_says_its_version(site: Path, pages: dict[Path, Page]) -> None:
+    assert pages
+    for path in pages:
+        assert f"Version {VERSION}\n" in path.read_text()
+
+
+def test_each_page_links_to_the_repository_where_it_is_known(tmp_path: Path) -> None:
+    build(tmp_path, "https://github.com/owner/dicomweb")
+    for name in PAGES:
+        page = (tmp_path / f"{name}.html").read_text()
+        assert "https://github.com/owner/dicomweb" in Page(page).links
+        assert 'data-md-component="source"' not in page  # what asks GitHub for stars
+
+
+@in_browser
+def test_the_search_finds_in_pages_that_are_opened_as_files(site: Path, tmp_path: Path) -> None:
+    page = shown(f"{(site / 'index.html').as_uri()}?q=glossary", tmp_path)
+    assert re.search(r"\d+ matching documents", page)
+    assert re.search(r'href="file://[^"]*/glossary\.html" class="md-search-result__link"', page)
 
 
 @in_browser
