@@ -1,6 +1,6 @@
-"""Turns at work that waits for nobody's bytes: a caller alone has many, beside others a few.
+"""Turns at work that waits for no client: a caller that is alone has many at once, beside others a few.
 
-All work takes turns on one event loop, so whoever has many pieces of it under way delays each of another's by all.
+All requests share one event loop, so each piece of work that one caller has under way delays every piece of another's.
 """
 
 from asyncio import Future, get_running_loop

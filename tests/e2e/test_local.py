@@ -143,6 +143,22 @@ def test_pages_of_the_viewer_may_use_the_service() -> None:
             assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
+def test_the_viewer_is_served_beside_a_running_server(tmp_path: Path) -> None:
+    port, viewer_port = free_ports(4), free_ports(1)
+    environment = {**os.environ, "PORT": str(port), "VIEWER_PORT": str(viewer_port)}
+    with started(port=port, VIEWER_PORT=str(viewer_port)) as process, (tmp_path / "said").open("w+") as said:
+        first_line(process)
+        viewer = subprocess.Popen([sys.executable, "-m", "local.viewer"], cwd=ROOT, env=environment, stdout=said)
+        try:
+            wait_until(lambda: is_taken(viewer_port))
+            assert "html" in httpx.get(f"http://localhost:{viewer_port}/").text
+            wait_until(lambda: f"Viewer: http://localhost:{viewer_port} " in (tmp_path / "said").read_text())
+        finally:
+            viewer.send_signal(signal.SIGINT)
+            assert viewer.wait(STOP_SECONDS) == 0
+        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+
+
 @pytest.mark.parametrize("arguments", [(), ("azurite",)])
 def test_a_dead_azurite_ends_the_server_and_is_named(arguments: tuple[str, ...]) -> None:
     port = free_ports(4)
