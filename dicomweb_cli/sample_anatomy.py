@@ -3,6 +3,8 @@
 Coordinates are those of DICOM's patient, in mm from the middle: x to the left, y to the back, z to the head.
 """
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +45,7 @@ def _rod(x: Image, y: Image, begin: tuple[float, float], end: tuple[float, float
 
 
 def chest(x: Image, y: Image, z: float) -> Image:
-    """Hounsfield units of a chest at a height from -150 to 150 mm: its arms are raised, its vessels have contrast."""
+    """Hounsfield units of a chest at a height from -170 to 150 mm: its arms are raised, its vessels have contrast."""
     taper = 1 - 0.35 * max(0, (z - 50) / 100) ** 2
     units = np.full(np.broadcast_shapes(x.shape, y.shape), -1000, np.float32)
     body = (np.abs(x) / (165 * (1 + taper) / 2)) ** 2.4 + (np.abs(y) / 110) ** 2.4
@@ -79,19 +81,25 @@ def chest(x: Image, y: Image, z: float) -> Image:
     return units
 
 
-def _vessels_at(z: float) -> list[tuple[float, float, float]]:
-    """Where vessels run from the roots of the lungs to all sides: x, y, radius."""
+@cache
+def _vessels() -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Where vessels run from the roots of the lungs to all sides: begin and end."""
     random = np.random.default_rng(2)
     found = []
     for number in range(_VESSELS):
         side = 1 if number % 2 else -1
         end = random.uniform((55, -55, -110), (115, 60, 110)) * (side, 1, 1)
-        begin = np.array((38 * side, 12, random.uniform(-25, 20)))
+        found.append((np.array((38 * side, 12, random.uniform(-25, 20))), end))
+    return found
+
+
+def _vessels_at(z: float) -> Iterator[tuple[float, float, float]]:
+    """Where vessels cross a slice: x, y, radius."""
+    for begin, end in _vessels():
         part = (z - begin[2]) / (end[2] - begin[2])
         if 0 < part < 1:
             left, back, _ = begin + part * (end - begin)
-            found.append((left, back, 4.5 - 3 * part))
-    return found
+            yield left, back, 4.5 - 3 * part
 
 
 def _paint_heart(units: Image, x: Image, y: Image, z: float) -> None:

@@ -18,6 +18,7 @@ SECTOR: Final = (6, 8, 374, 308)
 
 _APEX: Final = (190, 8)
 _REACH, _HALF_ANGLE = 300, 0.66  # pixels, radians
+_FIRST: Final = 22  # the chambers fill: a still has colours
 _VALVES: Final = 198  # their depth in pixels
 
 Levels = NDArray[np.float64]
@@ -36,7 +37,7 @@ def echo_frames() -> Iterator[NDArray[np.uint8]]:
     ]
     bars = _bars()
     for frame in range(FRAMES):
-        phase = 2 * np.pi * frame / FRAMES
+        phase = 2 * np.pi * (frame + _FIRST) / FRAMES
         squeeze, is_filling = (1 - np.cos(phase)) / 2, np.sin(phase) < 0  # 1 at the end of systole
         opening = max(0.0, -np.sin(phase))
         echo, cavity = _heart(across, depth, squeeze, opening)

@@ -10,8 +10,10 @@ from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 from dicomweb_cli.sample_anatomy import Image, chest, head, softened
 from dicomweb_cli.sample_headers import new_instance, new_series, new_study, set_gray_pixels
 
-_CT_SLICES, _CT_SIDE, _CT_FIELD, _CT_STEP = 60, 256, 370, 5  # the field and the step in mm
-_MR_SLICES, _MR_SIDE, _MR_FIELD, _MR_STEP, _MR_THICKNESS = 20, 192, 220, 6, 5
+# How many slices, their width in pixels and mm; the lowest and the step between them in mm.
+_CT_SLICES, _CT_SIDE, _CT_FIELD, _CT_LOWEST, _CT_STEP = 60, 256, 370, -168, 5
+_MR_SLICES, _MR_SIDE, _MR_FIELD, _MR_LOWEST, _MR_STEP = 20, 192, 220, -52, 6
+_MR_THICKNESS = 5
 _AIR_UNITS: Final = -1024
 
 # Description, repetition and echo time in ms, and the signal of each tissue, from air to lesion.
@@ -31,7 +33,7 @@ def ct() -> Iterator[Dataset]:
     x, y = _plane(_CT_SIDE, _CT_FIELD)
     table = (y > 114) & (y < 117) & (np.abs(x) < 150)
     for index in range(_CT_SLICES):
-        z = (index - (_CT_SLICES - 1) / 2) * _CT_STEP
+        z = _CT_LOWEST + index * _CT_STEP
         units = chest(x, y, z)
         units[table] = -300
         units = softened(units) + random.normal(0, 14, units.shape)
@@ -59,7 +61,7 @@ def mr() -> Iterator[Dataset]:
     for number, (name, repetition, echo, signals, window) in enumerate(_CONTRASTS, 1):
         series = new_series(study, "MR", number, f"Head, axial, {name}")
         for index in range(_MR_SLICES):
-            z = -52 + index * _MR_STEP
+            z = _MR_LOWEST + index * _MR_STEP
             signal = softened(np.array(signals, np.float32)[head(x, y, z)]) * field
             noise = random.normal(0, 16, (2, *signal.shape))
             magnitude = np.hypot(signal + noise[0], noise[1])
