@@ -18,7 +18,6 @@ def new_study(name: str, description: str) -> Dataset:
     study.StudyDate, study.StudyTime = f"{now:%Y%m%d}", f"{now:%H%M%S}"
     study.StudyDescription, study.ReferringPhysicianName = description, ""
     study.Manufacturer, study.ManufacturerModelName = "Synthetic", "dicomweb samples"
-    study.DeviceSerialNumber, study.SoftwareVersions = "1", "1"
     return study
 
 

@@ -88,7 +88,7 @@ def _jpeg(frame: NDArray[np.uint8]) -> bytes:
 def _region() -> Dataset:
     """What the pixels of the sector measure, PS3.3 C.8.5.5."""
     region = Dataset()
-    region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 2, 2  # 2D, color flow
+    region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 2, 0  # 2D, color flow
     left, top, right, bottom = SECTOR
     region.RegionLocationMinX0, region.RegionLocationMinY0 = left, top
     region.RegionLocationMaxX1, region.RegionLocationMaxY1 = right, bottom

@@ -66,7 +66,7 @@ def mr() -> Iterator[Dataset]:
             noise = random.normal(0, 16, (2, *signal.shape))
             magnitude = np.hypot(signal + noise[0], noise[1])
             image = new_instance(series, MRImageStorage, index + 1)
-            image.ImageType = ["ORIGINAL", "PRIMARY", "M", "SE"]
+            image.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
             image.ScanningSequence, image.SequenceVariant, image.ScanOptions = "SE", "NONE", ""
             image.MRAcquisitionType, image.MagneticFieldStrength = "2D", 1.5
             image.RepetitionTime, image.EchoTime, image.EchoTrainLength = repetition, echo, 1
