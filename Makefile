@@ -2,8 +2,8 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fuzz`,
 # `make fsck`, `make docs` and the benchmarks.
 
-.PHONY: help run viewer quick test test-worker fuzz check demo docs fsck azurite bench bench-start bench-multipart bench-search \
-	package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
+.PHONY: help run viewer samples quick test test-worker fuzz check demo docs fsck azurite bench bench-start bench-multipart \
+	bench-search package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -13,6 +13,11 @@ run: setup  ## serve http://localhost:7071/v2 on Azurite until interrupted
 
 viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the service unless it runs
 	@.venv/bin/python -m local.viewer
+
+samples: setup  ## store synthetic studies, something to look at, in the archive of `make run`
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
+		.venv/bin/python -m dicomweb_cli samples "$$folder" && \
+		.venv/bin/python -m dicomweb_cli upload --url "http://localhost:$${PORT:-7071}/v2" "$$folder"
 
 quick: setup-test  ## the tests that need neither storage nor a server, in a minute, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \

@@ -15,6 +15,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
 from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
+from dicomweb_cli.samples import write_samples
 from dicomweb_cli.terminal import ERR, OUT
 from shared.version import VERSION
 
@@ -217,6 +218,17 @@ def delete(
         OUT.print("Nothing was deleted.")
         raise typer.Exit(FAILED)
     OUT.print("Deleted.")
+
+
+@app.command()
+def samples(folder: Annotated[Path, typer.Argument(file_okay=False, help="The folder to write to.")]) -> None:
+    """Write synthetic studies to look at, new ones each time: CT, MR, US, CR, a report and a PDF."""
+    try:
+        for line in write_samples(folder):
+            OUT.print(line, soft_wrap=True)
+    except (CannotGoOn, OSError) as error:
+        ERR.print(str(error), soft_wrap=True)
+        raise typer.Exit(IMPOSSIBLE) from None
 
 
 def _resource(study: str, series: str | None, instance: str | None) -> "ResourceIdentifiers":

@@ -116,12 +116,18 @@ async def _announce(server: uvicorn.Server) -> None:
         await asyncio.sleep(0.05)
     port = server.config.port
     print(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl http://localhost:{port}/health", flush=True)
+    print(f"To store something to look at, in a second window: {samples_command(port)}", flush=True)
 
 
 async def _stop_without(storage: azurite.Azurite, server: uvicorn.Server) -> None:
     while storage.is_running:  # noqa: ASYNC110 -- a process has no event either
         await asyncio.sleep(_WATCH_SECONDS)
     server.should_exit = True
+
+
+def samples_command(port: int) -> str:
+    """What stores synthetic studies in the archive of the service at an HTTP port of this machine."""
+    return "make samples" if port == DEFAULT_PORT else f"make samples PORT={port}"
 
 
 def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,12 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from threading import Event, Thread
 from typing import Any, Final
 
 import httpx
-import pydicom
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -38,8 +37,6 @@ VIEWER: Final = ROOT / ".viewer"
 CONFIGURATION: Final = "app-config.js"
 """OHIF's name for its configuration file."""
 
-_SAMPLE_FILES: Final = Path(pydicom.__file__).parent / "data" / "test_files"
-
 
 def main() -> int:
     """Serve the viewer, and the service unless it runs, until SIGINT or SIGTERM; return 1 on failure."""
@@ -47,7 +44,8 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         port = azurite.port_of("VIEWER_PORT", service.DEFAULT_VIEWER_PORT)
-        base_url = f"http://localhost:{azurite.port_of('PORT', service.DEFAULT_PORT)}"
+        service_port = azurite.port_of("PORT", service.DEFAULT_PORT)
+        base_url = f"http://localhost:{service_port}"
         with serving(port, configuration(f"{base_url}/v2")) as origin:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
@@ -55,10 +53,9 @@ def main() -> int:
                     f"{base_url} does not allow pages of {origin}: start both with the same VIEWER_PORT, or it with "
                     f"CORS_ORIGINS={origin}."
                 )
-            python, files = (os.path.relpath(path, ROOT) for path in (sys.executable, _SAMPLE_FILES))
-            print(f"Viewer: {origin} (Ctrl-C stops). pydicom comes with something to look at; to store it:")
-            print(f"    {python} -m dicomweb_cli upload --url {base_url}/v2 {files}", flush=True)
-            if is_running:
+            print(f"Viewer: {origin} (Ctrl-C stops).", flush=True)
+            if is_running:  # otherwise the service says this
+                print(f"To store something to look at: {service.samples_command(service_port)}", flush=True)
                 Event().wait()
             os.environ["CORS_ORIGINS"] = ",".join(filter(None, (os.environ.get("CORS_ORIGINS"), origin)))
             os.environ.setdefault("VIEWER_URL", origin)

@@ -87,7 +87,7 @@ def test_every_import_is_in_it_or_among_what_it_requires(wheel: Path) -> None:
                     outside.add(node.module)
             elif isinstance(node, ast.Import):
                 outside.update(alias.name for alias in node.names)
-    packages = {"azure": "azure-identity"}  # azure.core comes with it
+    packages = {"azure": "azure-identity", "PIL": "pillow"}  # azure.core comes with the former
     tops = {name.partition(".")[0] for name in outside} - sys.stdlib_module_names
     assert {packages.get(name, name) for name in tops} == required
 

@@ -54,7 +54,7 @@ def started(*arguments: str, port: int, **environment: str) -> Iterator["subproc
             process.kill()
 
 
-def first_line(process: "subprocess.Popen[str]") -> str:
+def next_line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout
     return process.stdout.readline()
 
@@ -70,7 +70,8 @@ def run(*arguments: str, port: int, **environment: str) -> tuple[int, str]:
 def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
     port = free_ports(4)
     with started(port=port) as process:
-        assert first_line(process).startswith(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl ")
+        assert next_line(process).startswith(f"Serving http://localhost:{port}/v2 (Ctrl-C stops). Try: curl ")
+        assert next_line(process) == f"To store something to look at, in a second window: make samples PORT={port}\n"
         assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
         process.send_signal(number)
         assert process.wait(STOP_SECONDS) == 0
@@ -82,7 +83,7 @@ def test_a_signal_ends_the_server_and_azurite(number: signal.Signals) -> None:
 def test_a_folder_of_data_belongs_to_one_azurite(tmp_path: Path) -> None:
     port = free_ports(4)
     with started(port=port, DATA=str(tmp_path)) as process:
-        first_line(process)
+        next_line(process)
         status, errors = run(port=free_ports(4), DATA=str(tmp_path))
         assert status == 1
         assert errors == (
@@ -90,13 +91,13 @@ def test_a_folder_of_data_belongs_to_one_azurite(tmp_path: Path) -> None:
             "with DATA.\n"
         )
     with started(port=port, DATA=str(tmp_path)) as process:
-        assert first_line(process).startswith("Serving")
+        assert next_line(process).startswith("Serving")
 
 
 def test_only_clients_on_this_machine_are_served() -> None:
     port = free_ports(4)
     with started(port=port) as process:
-        first_line(process)
+        next_line(process)
         assert httpx.get(f"http://127.0.0.1:{port}/v2/studies").status_code == 204
         for number in range(port, port + 4):
             # Also an address of this machine, at which a server on all addresses would answer.
@@ -107,7 +108,7 @@ def test_only_clients_on_this_machine_are_served() -> None:
 def test_a_killed_server_takes_azurite_down_with_it() -> None:
     port = free_ports(4)
     with started(port=port) as process:
-        first_line(process)
+        next_line(process)
         process.kill()
     wait_until(lambda: nothing_listens(port, 4))
 
@@ -163,7 +164,7 @@ def test_the_viewer_is_served_beside_a_running_server(tmp_path: Path) -> None:
 def test_a_dead_azurite_ends_the_server_and_is_named(arguments: tuple[str, ...]) -> None:
     port = free_ports(4)
     with started(*arguments, port=port) as process:
-        first_line(process)
+        next_line(process)
         for child in children(process.pid):
             os.kill(child, signal.SIGKILL)
         _, errors = process.communicate(timeout=STOP_SECONDS)
@@ -181,7 +182,7 @@ def children(pid: int) -> list[int]:
 def test_azurite_alone() -> None:
     port = free_ports(4)
     with started("azurite", port=port) as process:
-        assert first_line(process).startswith(f"Azurite listens on ports {port + 1} to {port + 3}")
+        assert next_line(process).startswith(f"Azurite listens on ports {port + 1} to {port + 3}")
         assert not is_taken(port)
         process.send_signal(signal.SIGINT)
         assert process.wait(STOP_SECONDS) == 0
@@ -221,7 +222,7 @@ def test_another_server_gets_the_port_and_the_settings_and_ends_with_us(number: 
         "sys.argv.append('--bind=127.0.0.1'); runpy.run_module('http.server', run_name='__main__')"
     )
     with started(port=port, SERVED_BY=shlex.join([sys.executable, "-c", code, "{port}"])) as process:
-        assert first_line(process) == f"{azurite.connection_string(port + 1)} http://localhost:{port}\n"
+        assert next_line(process) == f"{azurite.connection_string(port + 1)} http://localhost:{port}\n"
         wait_until(lambda: is_taken(port))
         process.send_signal(number)
         assert process.wait(STOP_SECONDS) == 0

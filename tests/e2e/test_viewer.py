@@ -18,8 +18,19 @@ from urllib.request import urlopen
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+    sync_playwright,
+)
 
+from dicomweb_cli.sample_volumes import ct
 from local.ports import free_ports
 from local.viewer import VIEWER, configuration
 from local.viewer import serving as serving_viewer
@@ -65,6 +76,7 @@ STUDIES = {
     "frames of YBR in JPEG": [file_of("examples_ybr_color.dcm")],
     "palette": [file_of("examples_palette.dcm")],
 }
+SAMPLE = list(ct())
 STRUCTURES, STRUCTURED_REPORT = file_of("rtstruct.dcm"), file_of("reportsi.dcm")
 PDF_STUDY, PDF = report()
 UPLOADED = file_of("image_dfl.dcm")
@@ -81,12 +93,18 @@ SPINE = ("CompressedSamples, CT1", "CT", "e+1", "1")
 TEXT = ("Last Name, First Name", "SR", "OFFIS Structured Reporting Templates", "1")
 CONTOURS = ("Test, Phantom30sep", "RTSTRUCT", "No Description", "1")
 CHECKERS = (",", "", "No Description", "1")
-LISTED = [DOCUMENT, HEART, BABY, LIVER, NODE, KNEE, SPINE, TEXT, CONTOURS]
+CHEST = ("Synthetic, CT", "CT", "Chest CT (synthetic)", "60")
+LISTED = [DOCUMENT, HEART, BABY, LIVER, NODE, KNEE, SPINE, TEXT, CONTOURS, CHEST]
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
     pytest.mark.skipif(not VIEWER.exists(), reason="no viewer: local/setup.sh viewer"),
 ]
+
+
+def canvas_picture(canvas: Locator) -> Image.Image:
+    with urlopen(canvas.evaluate("canvas => canvas.toDataURL()")) as data:  # noqa: S310 -- a data URL
+        return Image.open(BytesIO(data.read()))
 
 
 class Viewer:
@@ -139,8 +157,7 @@ class Viewer:
         canvas = self.page.locator("canvas.cornerstone-canvas")
         give_up = time.monotonic() + SECONDS
         while True:
-            with urlopen(canvas.evaluate("canvas => canvas.toDataURL()")) as data:  # noqa: S310 -- a data URL
-                found = difference(Image.open(BytesIO(data.read())), picture)
+            found = difference(canvas_picture(canvas), picture)
             if found < DIFFERENCE:
                 break
             assert time.monotonic() < give_up, found
@@ -170,7 +187,7 @@ def module_viewer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
     port = free_ports(1)
     log = tmp_path_factory.mktemp("viewer") / "log"
     images = [image for series in STUDIES.values() for image in series]
-    files = [PDF, *map(stored, (*images, STRUCTURES, STRUCTURED_REPORT))]
+    files = [PDF, *map(stored, (*images, STRUCTURES, STRUCTURED_REPORT, *SAMPLE))]
     with (
         serving(log, CORS_ORIGINS=f"http://localhost:{port}") as server,
         serving_viewer(port, configuration(f"{server.base_url}/v2")) as origin,
@@ -265,6 +282,25 @@ def test_every_frame_is_shown(viewer: Viewer) -> None:
     viewer.page.locator("canvas.cornerstone-canvas").click()
     viewer.page.keyboard.press("End")
     viewer.shows(picture_of(image, 29))
+
+
+def test_a_series_is_a_volume_in_three_planes(viewer: Viewer) -> None:
+    viewer.page.goto(f"{viewer.origin}/viewer?StudyInstanceUIDs={SAMPLE[0].StudyInstanceUID}&hangingProtocolId=mpr")
+    canvases = viewer.page.locator("canvas.cornerstone-canvas")
+    expect(canvases).to_have_count(3)
+    give_up = time.monotonic() + SECONDS
+    for canvas in canvases.all():
+        while has_no_shades(canvas_picture(canvas)):
+            assert time.monotonic() < give_up
+            viewer.page.wait_for_timeout(POLL_MILLISECONDS)
+    viewer.page.wait_for_load_state("networkidle")
+    keep(viewer, "viewer-planes")
+
+
+def has_no_shades(picture: Image.Image) -> bool:
+    """Whether a picture is not that of a body, but flat, as it is before it is drawn."""
+    levels = picture.convert("L").histogram()
+    return sum(count > sum(levels) / 1000 for count in levels) < 20
 
 
 def test_a_structured_report_is_shown(viewer: Viewer) -> None:
