@@ -354,7 +354,7 @@ def test_sign_in(cli: Cli, study: tuple[str, Path], monkeypatch: pytest.MonkeyPa
     assert "Results: 1" in cli("search", f"StudyInstanceUID={study_uid}", "--token", token(**READER)).stderr
     assert "not both" in cli("search", "--scope", "api://dicom/.default", code=2).stderr
     monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
-    assert "requires another sign-in" in cli("search", code=2).stderr
+    assert "requires a sign-in. Run `az login`, then give --scope " in cli("search", code=2).stderr
     assert "Deleted." in cli("delete", study_uid, "--yes", "--scope", "api://dicom/.default").stdout
 
 
