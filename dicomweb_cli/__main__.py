@@ -4,13 +4,11 @@ Exit status: 0 done, 1 partly failed or nothing to do, 2 impossible (usage, conn
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from urllib.parse import urlsplit
 
 try:
     import typer
@@ -18,6 +16,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
 from dicomweb_cli.connection import CannotGoOn, Connection, NoService, Refused, connected
+from dicomweb_cli.options import Instance, Parallel, Scope, Series, Study, Token, Url, checked_url
 from dicomweb_cli.service_url import meant_url
 from dicomweb_cli.terminal import ERR, OUT, sentence
 from shared.version import VERSION
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
 _NOWHERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)  # what servers answer beside their service
 _MEBIBYTE = 1024**2
-_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 2.1
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,43 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise typer.BadParameter(f"{text!r} is not like https://dicom.example.org/v2.")
-    return text
-
-
-def _token(text: str | None) -> str | None:
-    token = text.strip() if text else None
-    if token and not _BEARER_TOKEN.fullmatch(token):
-        raise typer.BadParameter("That is not a bearer token: give it alone, without Bearer, quotes or spaces.")
-    return token
-
-
-Url = Annotated[
-    str,
-    typer.Option("--url", envvar="DICOMWEB_URL", callback=_url, help="The DICOMweb service, with its version or path."),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        envvar="DICOMWEB_TOKEN",
-        callback=_token,
-        show_envvar=True,
-        help="A bearer token; the variable is safer.",
-    ),
-]
-Scope = Annotated[
-    str | None,
-    typer.Option("--scope", help="Sign in through azure-identity for this scope, such as api://<client id>/.default."),
-]
-Study = Annotated[str, typer.Argument(help="Study Instance UID.")]
-Series = Annotated[str | None, typer.Option("--series", help="Series Instance UID: only this series.")]
-Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance UID: only this instance of the series.")]
-Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
 
 Returned = TypeVar("Returned")
 
@@ -261,7 +222,7 @@ def doctor(
 
     if not (service or url):
         raise typer.BadParameter("Give the URL of the service, or set DICOMWEB_URL.")
-    if not _run(_url(service or url), token, scope, examine):
+    if not _run(checked_url(service or url), token, scope, examine):
         raise typer.Exit(FAILED)
 
 

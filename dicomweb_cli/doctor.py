@@ -52,13 +52,16 @@ async def _findings(connection: Connection) -> AsyncIterator[Finding]:
         yield Finding("URL", State.WRONG, sentence(str(error)), _how_to_connect(str(error)))
         return
     now = before + (datetime.now(UTC) - before) / 2
+    try:
+        answer = await searched(connection, connection.url)
+        sign_in = _sign_in(connection, unsigned, answer)
+    except CannotGoOn as error:
+        answer, sign_in = unsigned, Finding("sign-in", State.WRONG, sentence(str(error)))
     version, health = await _health(connection)
-    url = await _url(connection, unsigned, is_ours=version is not None)
-    yield url
-    if not is_service(unsigned):
+    yield await _url(connection, answer, is_ours=version is not None)
+    if not is_service(answer):
         return
     yield health
-    sign_in = await _sign_in(connection, unsigned)
     yield sign_in
     yield _clock(unsigned, now)
     if sign_in.state is State.WRONG:
@@ -89,6 +92,9 @@ async def _url(connection: Connection, answer: httpx.Response, *, is_ours: bool)
     if answer.is_redirect:
         elsewhere = plain(answer.headers.get("Location", ""))
         return wrong(f"{url} redirects to {elsewhere}.", "Give the URL of the DICOMweb service there.")
+    if answer.is_server_error:
+        reason = sentence(reason_of(answer))
+        return wrong(f"{url} answers {answer.status_code}: {reason}", "Try again, and see the service's log.")
     if not is_service(answer):
         meant = await meant_url(connection)
         remedy = f"Did you mean {meant}?" if meant else "Ask who runs the server for the URL of its DICOMweb service."
@@ -125,14 +131,12 @@ _CONNECTION_REMEDIES: Final = {
 }
 
 
-async def _sign_in(connection: Connection, unsigned: httpx.Response) -> Finding:
-    def wrong(what: str, remedy: str = "") -> Finding:
+def _sign_in(connection: Connection, unsigned: httpx.Response, answer: httpx.Response) -> Finding:
+    """What the answer to a signed request says, beside that to an unsigned one."""
+
+    def wrong(what: str, remedy: str) -> Finding:
         return Finding("sign-in", State.WRONG, what, remedy)
 
-    try:
-        answer = await searched(connection, connection.url)
-    except CannotGoOn as error:
-        return wrong(sentence(str(error)))
     kind, _, token = answer.request.headers.get("Authorization", "").partition(" ")
     claims = claims_of(token) if kind == "Bearer" else None
     if unsigned.is_success:
@@ -140,10 +144,9 @@ async def _sign_in(connection: Connection, unsigned: httpx.Response) -> Finding:
     if answer.is_success:
         return Finding("sign-in", State.OK, f"Accepted{f', with {rights_of(claims)}' if claims else ''}.")
     reason = sentence(reason_of(answer))
-    if answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return wrong(f"The server answers {answer.status_code}: {reason}", "Try again, and see the service's log.")
     if kind == "Bearer":
-        what, remedy = fault_of(claims, reason, scope_of(connection.url, connection.credentials))
+        scope, is_known = scope_of(connection.url, connection.credentials), answer.status_code == HTTPStatus.FORBIDDEN
+        what, remedy = fault_of(claims, reason, scope, is_known=is_known)
         return wrong(f"The token is refused: {reason} {what}", remedy)
     challenge = answer.headers.get("WWW-Authenticate", "")
     what = f"Name and password are refused: {reason}" if kind else "The service requires it."

@@ -79,7 +79,7 @@ async def _store(connection: Connection, file: bytes, identifiers: InstanceIdent
     response = await connection.send("POST", "studies", headers=message.headers, body=message.stream)
     outcome = outcomes([Instance(source, identifiers)], response)[0]
     if outcome.fate is not Fate.STORED:
-        raise Refused(response.status_code, plain(" ".join(outcome.comments)) or "no reason given")
+        raise CannotGoOn(f"It is not stored: {plain(' '.join(outcome.comments)) or response.status_code}")
 
 
 async def _differences(connection: Connection, file: bytes, identifiers: InstanceIdentifiers) -> AsyncIterator[str]:

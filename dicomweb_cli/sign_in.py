@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dicomweb_cli.terminal import plain
-from shared.web.permissions import ROLES, Permission, permitted_by, permitting
+from shared.web.permissions import ROLES, Permission, permitting
 
 Claims = Mapping[str, Any]
 
@@ -80,11 +80,17 @@ def rights_of(claims: Claims) -> str:
 _RIGHTS: Final = {"the app role": ("roles",), "the scope": ("scp", "scope")}
 
 
-def fault_of(claims: Claims | None, refusal: str, scope: str) -> tuple[str, str]:
-    """What is wrong with a token that the server refuses in these words, and what to do."""
+def fault_of(claims: Claims | None, refusal: str, scope: str, *, is_known: bool = False) -> tuple[str, str]:
+    """What is wrong with a token that the server refuses in these words, and what to do.
+
+    `is_known` is whether the server takes it for what it is, and only does not permit what was asked (403).
+    """
     another = _another(scope)
     if claims is None:
         return "It is not a JSON Web Token.", f"{another}; give it as it is, without quotes or Bearer."
+    if is_known:
+        roles = " or ".join(permitting(Permission.READ, ROLES))
+        return f"It has {rights_of(claims)}.", f"Have an app role assigned, {roles}, and sign in again."
     audience, issuer = (_text(claims, name) or "missing" for name in ("aud", "iss"))
     now = datetime.now(UTC).timestamp()
     if (expiry := _time(claims, "exp")) and expiry < now:
@@ -105,9 +111,6 @@ def fault_of(claims: Claims | None, refusal: str, scope: str) -> tuple[str, str]
             "Sign in to the service's tenant (az login --tenant); if it is the right one, the versions differ: see "
             "requestedAccessTokenVersion and AUTHORITY in docs/security.md.",
         )
-    if Permission.READ not in permitted_by(claims):
-        roles = " or ".join(permitting(Permission.READ, ROLES))
-        return f"It has {rights_of(claims)}.", f"Have an app role assigned, {roles}, and sign in again."
     return f"Its audience is {audience}, its issuer {issuer}.", another
 
 
@@ -129,4 +132,4 @@ def _shown(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
-        return f"second {seconds:.0f} of Unix time"
+        return f"second {seconds:.6g} of Unix time"

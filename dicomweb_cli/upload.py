@@ -43,8 +43,10 @@ async def upload(connection: Connection, paths: Sequence[Path], plan: Plan) -> R
             run = _Upload(connection, plan, report, stop, show)
             try:
                 await run.all(paths)
-                if report.stopped and run.is_nowhere and (meant := await meant_url(connection)):
-                    report.stopped = f"{sentence(report.stopped)} Did you mean {meant}?"
+                is_in_vain = bool(report.failures) and not report.stored and not report.already_there
+                if (run.is_nowhere or is_in_vain) and (meant := await meant_url(connection)):
+                    trouble = report.stopped or f"{connection.url} stores nothing."
+                    report.stopped = f"{sentence(trouble)} Did you mean {meant}?"
             except asyncio.CancelledError:
                 if task := asyncio.current_task():
                     task.uncancel()
