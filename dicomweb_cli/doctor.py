@@ -1,5 +1,6 @@
 """Checks a DICOMweb service and the way to it, one thing after the other, and says what to do."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,6 +176,13 @@ async def _round_trip(connection: Connection) -> Finding:
             return Finding("round trip", State.SKIPPED, why)
     except CannotGoOn as error:
         return Finding("round trip", State.WRONG, sentence(str(error)))
-    if faults := await faults_of_round_trip(connection):
+    under_way = asyncio.create_task(faults_of_round_trip(connection))
+    try:
+        faults = await asyncio.shield(under_way)
+    except asyncio.CancelledError:
+        # After Ctrl-C it goes on to its delete: a store that is broken off may be carried out after one.
+        await under_way
+        raise
+    if faults:
         return Finding("round trip", State.WRONG, " ".join(faults), "See the service's log.")
     return Finding("round trip", State.OK, "An instance was stored, found, retrieved as it was, and deleted.")

@@ -45,7 +45,7 @@ async def faults_of_round_trip(connection: Connection) -> list[str]:
         faults += [text async for text in _differences(connection, file, identifiers)]
     except (Refused, BrokenOff, CannotGoOn) as error:
         faults.append(sentence(str(error)))
-    finally:  # also after Ctrl-C
+    finally:
         faults += await _deleted(connection, identifiers)
     return faults
 

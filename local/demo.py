@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.message import Message
 from io import BytesIO
@@ -123,14 +124,20 @@ def walk(base_url: str, show: Callable[[str], None] = print) -> bool:
     Stops at the first that was not. What was stored is deleted in any case.
     """
     files = own_instances()
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    # In another thread a request goes on after Ctrl-C: a store that is broken off may be carried out after a delete.
+    with httpx.Client(base_url=base_url, timeout=60) as client, ThreadPoolExecutor(1) as sending:
         try:
-            return _walk(client, files, show)
+            return _walk(client, lambda request: sending.submit(client.send, request).result(), files, show)
         finally:
-            client.delete(study_of(files))
+            sending.submit(client.delete, study_of(files)).result()
 
 
-def _walk(client: httpx.Client, files: Mapping[str, bytes], show: Callable[[str], None]) -> bool:
+def _walk(
+    client: httpx.Client,
+    send: Callable[[httpx.Request], httpx.Response],
+    files: Mapping[str, bytes],
+    show: Callable[[str], None],
+) -> bool:
     for number, step in enumerate(steps(files), 1):
         request = client.build_request(step.method, step.path, headers=step.headers, content=step.content or None)
         show(f"\n{number}. {step.title}\n   {request.method} {request.url}")
@@ -139,7 +146,7 @@ def _walk(client: httpx.Client, files: Mapping[str, bytes], show: Callable[[str]
         if step.content:
             show(f"     ({len(step.content):,} bytes)")
         started = time.perf_counter()
-        response = client.send(request)
+        response = send(request)
         milliseconds = (time.perf_counter() - started) * 1000
         count, summary = _read(response)
         fits = response.status_code in step.statuses and (response.status_code != 200 or count == step.count)

@@ -1,6 +1,7 @@
 """`dicomweb doctor` against a served app: what it finds where all is well, and where something is not."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -253,3 +254,25 @@ def test_another_kind_of_service_is_no_fault(server: WatchedServer, capsys: pyte
     is_well, output = examined(server, capsys, alter, url=server.base_url)
     assert is_well
     assert "service    ok       It is DICOMweb of another kind" in output
+
+
+def test_ctrl_c_leaves_nothing(server: WatchedServer) -> None:
+    store_is_sent = asyncio.Event()
+
+    class Slow(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST":
+                asyncio.get_running_loop().call_later(0.02, store_is_sent.set)
+            return await super().handle_async_request(request)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=Slow(), auth=_sign, timeout=60) as client:
+            task = asyncio.create_task(examine(Connection(client, f"{server.base_url}/v2")))
+            await store_is_sent.wait()
+            task.cancel()  # as asyncio does at Ctrl-C
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(run())
+    time.sleep(1)  # for what the server may still be carrying out
