@@ -92,13 +92,13 @@ def fault_of(claims: Claims | None, refusal: str, scope: str, *, is_known: bool 
         roles = " or ".join(permitting(Permission.READ, ROLES))
         return f"It has {rights_of(claims)}.", f"Have an app role assigned, {roles}, and sign in again."
     audience, issuer = (_text(claims, name) or "missing" for name in ("aud", "iss"))
+    if other := _OTHER_SERVICES.get(audience.rstrip("/")):
+        return f"It is for {other} ({audience}).", another
     now = datetime.now(UTC).timestamp()
     if (expiry := _time(claims, "exp")) and expiry < now:
         return f"It expired at {_shown(expiry)}.", _another(f"{audience}/.default")
     if (start := _time(claims, "nbf")) and start > now + _CLOCK_SKEW_SECONDS:
         return f"It is valid only from {_shown(start)} on.", "Wait, or set the clock of whatever made it."
-    if other := _OTHER_SERVICES.get(audience.rstrip("/")):
-        return f"It is for {other} ({audience}).", another
     if "audience" in refusal:
         return (
             f"It is for {audience}, which the service's AUDIENCE does not name.",
@@ -124,8 +124,12 @@ def _text(claims: Claims, name: str) -> str:
 
 
 def _time(claims: Claims, name: str) -> float | None:
+    """Seconds of Unix time; None where the claim is not such a number."""
     value = claims.get(name)
-    return value if isinstance(value, int | float) else None
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
 
 
 def _shown(seconds: float) -> str:

@@ -40,6 +40,7 @@ def test_what_is_no_token_has_no_claims(text: str) -> None:
         ({"exp": 1e300}, "", "Its audience is api://dicom", SCOPE),
         ({"nbf": int(time.time()) + 7200}, "", "It is valid only from ", "clock"),
         ({"nbf": 1e300}, "", "Unix time", "clock"),
+        ({"nbf": 10**400}, "", "Its audience is api://dicom", SCOPE),
         ({"aud": "https://management.azure.com/"}, "", "It is for Azure's management", SCOPE),
         ({"aud": "00000003-0000-0000-c000-000000000000"}, "", "It is for Microsoft Graph", SCOPE),
         ({"aud": ["one", "two"]}, "another audience", "It is for one, two, which", "add one, two to AUDIENCE"),
