@@ -1,28 +1,32 @@
-"""`dicomweb`, or `python -m dicomweb_cli`: upload to, download from, search and delete on any DICOMweb server.
+"""`dicomweb`, or `python -m dicomweb_cli`: upload to, download from, search, delete on and check any DICOMweb server.
 
-Exit status: 0 done, 1 partly failed, 2 could not be done (usage, connection, sign-in), 130 interrupted.
+Exit status: 0 done, 1 partly failed or nothing to do, 2 impossible (usage, connection, sign-in), 130 interrupted.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from urllib.parse import urlsplit
 
 try:
     import typer
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
-from dicomweb_cli.connection import CannotGoOn, Connection, Refused, connected
+from dicomweb_cli.connection import CannotGoOn, Connection, NoService, Refused, connected
+from dicomweb_cli.options import Instance, Parallel, Scope, Series, Study, Token, Url, checked_url
 from dicomweb_cli.samples import write_samples
-from dicomweb_cli.terminal import ERR, OUT
+from dicomweb_cli.service_url import meant_url
+from dicomweb_cli.terminal import ERR, OUT, sentence
 from shared.version import VERSION
 
 if TYPE_CHECKING:
     from shared.dicom.identifiers import ResourceIdentifiers
 
 FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
+_NOWHERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)  # what servers answer beside their service
 _MEBIBYTE = 1024**2
 
 app = typer.Typer(
@@ -32,30 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise typer.BadParameter(f"{text!r} is not like https://dicom.example.org/v2.")
-    return text
-
-
-Url = Annotated[
-    str,
-    typer.Option("--url", envvar="DICOMWEB_URL", callback=_url, help="The DICOMweb service, with its version or path."),
-]
-Token = Annotated[
-    str | None,
-    typer.Option("--token", envvar="DICOMWEB_TOKEN", show_envvar=True, help="A bearer token; the variable is safer."),
-]
-Scope = Annotated[
-    str | None,
-    typer.Option("--scope", help="Sign in through azure-identity for this scope, such as api://<client id>/.default."),
-]
-Study = Annotated[str, typer.Argument(help="Study Instance UID.")]
-Series = Annotated[str | None, typer.Option("--series", help="Series Instance UID: only this series.")]
-Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance UID: only this instance of the series.")]
-Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
 
 Returned = TypeVar("Returned")
 
@@ -72,7 +52,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Upload to, download from, search and delete on any DICOMweb server."""
+    """Upload to, download from, search, delete on and check any DICOMweb server."""
 
 
 def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connection], Awaitable[Returned]]) -> Returned:
@@ -80,7 +60,13 @@ def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connect
 
     async def connect() -> Returned:
         async with connected(url, token, scope) as connection:
-            return await work(connection)
+            try:
+                return await work(connection)
+            except (Refused, NoService) as error:
+                may_be_elsewhere = isinstance(error, NoService) or error.status in _NOWHERE
+                if may_be_elsewhere and (meant := await meant_url(connection)):
+                    raise CannotGoOn(f"Not the service: {sentence(str(error))} Did you mean {meant}?") from None
+                raise
 
     if token and scope:
         raise typer.BadParameter("Give --token or --scope, not both.")
@@ -127,6 +113,9 @@ def upload(
             raise typer.Exit(IMPOSSIBLE) from None
     if report.stopped:
         raise typer.Exit(INTERRUPTED if report.is_interrupted else IMPOSSIBLE)
+    if not report.instances and not report.failures:
+        ERR.print(f"There is nothing to upload: no DICOM files in {', '.join(map(str, paths))}.", soft_wrap=True)
+        raise typer.Exit(FAILED)
     if report.failures:
         raise typer.Exit(FAILED)
 
@@ -191,7 +180,9 @@ def search(
     level, *keys = terms if terms and terms[0] in LEVELS else ["studies", *(terms or [])]
     pairs = [(key, value) for key, equals, value in (term.partition("=") for term in keys) if key and equals]
     if len(pairs) < len(keys):
-        raise typer.BadParameter(f"Give KEY=VALUE, after one of {', '.join(LEVELS)}.")
+        meant = get_close_matches(keys[0].lower(), LEVELS, 1)
+        suggestion = f" Did you mean {meant[0]}?" if meant else ""
+        raise typer.BadParameter(f"Give KEY=VALUE, after one of {', '.join(LEVELS)}.{suggestion}")
     if as_json and as_csv:
         raise typer.BadParameter("Give --json or --csv, not both.")
     form = Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
@@ -229,6 +220,22 @@ def samples(folder: Annotated[Path, typer.Argument(file_okay=False, help="The fo
     except (CannotGoOn, OSError) as error:
         ERR.print(str(error), soft_wrap=True)
         raise typer.Exit(IMPOSSIBLE) from None
+
+
+@app.command()
+def doctor(
+    service: Annotated[str | None, typer.Argument(metavar="URL", help="The same as --url.")] = None,
+    url: Annotated[str, typer.Option("--url", envvar="DICOMWEB_URL", help="The DICOMweb service.")] = "",
+    token: Token = None,
+    scope: Scope = None,
+) -> None:
+    """Check URL, service, clock and sign-in, and that an instance comes back as it was stored; it is then deleted."""
+    from dicomweb_cli.doctor import examine
+
+    if not (service or url):
+        raise typer.BadParameter("Give the URL of the service, or set DICOMWEB_URL.")
+    if not _run(checked_url(service or url), token, scope, examine):
+        raise typer.Exit(FAILED)
 
 
 def _resource(study: str, series: str | None, instance: str | None) -> "ResourceIdentifiers":

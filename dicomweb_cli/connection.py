@@ -1,6 +1,7 @@
 """Requests to a DICOMweb server: sign-in, and retries when it is busy or the connection breaks."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ from typing import Final
 
 import httpx
 
-from dicomweb_cli.terminal import plain
+from dicomweb_cli.sign_in import NO_CREDENTIALS, Credentials, how_to_sign_in
+from dicomweb_cli.terminal import plain, sentence
 
 DICOM_JSON: Final = "application/dicom+json"
 
@@ -22,13 +24,13 @@ _LONGEST_WAIT_SECONDS: Final = 120
 _TIMEOUT: Final = httpx.Timeout(60, connect=20, read=300, pool=None)
 _GATEWAY: Final = frozenset({502, 504})  # from a proxy; the server behind it may have carried out the request
 _BUSY: Final = frozenset({429, 503}) | _GATEWAY
-_SHOWN_CHARACTERS: Final = 300
+_SHOWN_CHARACTERS: Final = 1000
 
 Body = Callable[[], AsyncIterator[bytes]]
 
 
 class CannotGoOn(Exception):
-    """The run cannot continue: there is no connection, no sign-in, or no such service at the URL.
+    """The run cannot continue: there is no connection, or no sign-in.
 
     `is_open` is whether the request may still have been carried out.
     """
@@ -38,19 +40,25 @@ class CannotGoOn(Exception):
         self.is_open = is_open
 
 
+class NoService(CannotGoOn):
+    """What answers at the URL is not DICOMweb."""
+
+
 class Refused(Exception):
     """The server answered a request with an error, which the message gives in the server's words."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
+        self.reason = reason
 
 
 class Connection:
     """A server, reached by `send`. `url` is that of its DICOMweb service, without a final slash."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.url = url
+        self.credentials = credentials
         self._client = client
         self._has_answered = False
 
@@ -100,11 +108,25 @@ class Connection:
                 break
         raise CannotGoOn(f"{trouble} (given up at attempt {attempt + 1} of {_ATTEMPTS})", is_open=is_open)
 
+    async def probe(self, url: str, *, method: str = "GET", is_signed: bool = True) -> httpx.Response:
+        """The answer to a single request, whatever its status; `url` is any of the server's.
+
+        Raises CannotGoOn where there is none, or no token to ask with.
+        """
+        auth = httpx.USE_CLIENT_DEFAULT if is_signed else None
+        try:
+            return await self._client.request(method, url, headers={"Accept": DICOM_JSON}, auth=auth)
+        except httpx.TransportError as error:
+            raise CannotGoOn(f"The connection to {self.url} failed: {error or type(error).__name__}") from None
+
     async def _check(self, response: httpx.Response) -> None:
         """Raise CannotGoOn where no other request would succeed."""
         trouble = None
         if response.status_code == HTTPStatus.UNAUTHORIZED:
-            trouble = f"The server requires another sign-in: {reason_of(response)}. Give --token, or --scope."
+            challenge = response.headers.get("WWW-Authenticate", "")
+            is_refused = "Authorization" in response.request.headers
+            said = f"refuses the sign-in: {sentence(reason_of(response))}" if is_refused else "requires a sign-in."
+            trouble = f"The server {said} {how_to_sign_in(self.url, self.credentials, challenge)}"
         elif response.status_code == HTTPStatus.FORBIDDEN:
             trouble = f"The signed-in user may not do this: {reason_of(response)}"
         elif response.is_redirect:
@@ -131,7 +153,7 @@ async def connected(url: str, token: str | None, scope: str | None) -> AsyncIter
     elif scope:
         auth = _Bearer(_azure_token(scope))
     async with httpx.AsyncClient(timeout=_TIMEOUT, auth=auth, limits=httpx.Limits(max_connections=None)) as client:
-        yield Connection(client, str(address))
+        yield Connection(client, str(address), Credentials(token, scope))
 
 
 def expect(response: httpx.Response, *statuses: int) -> httpx.Response:
@@ -173,13 +195,17 @@ def _azure_token(scope: str) -> Callable[[], str]:
     from azure.core.exceptions import ClientAuthenticationError
     from azure.identity import DefaultAzureCredential, get_bearer_token_provider
 
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it would repeat each error
     provider = get_bearer_token_provider(DefaultAzureCredential(), scope)
 
     def token() -> str:
         try:
             return provider()
         except ClientAuthenticationError as error:
-            raise CannotGoOn(f"There is no sign-in for {scope}: {error.message}") from None
+            lines = [plain(line).strip() for line in error.message.splitlines()] or [""]
+            of_azure_cli = (line.partition(": ")[2] for line in lines if line.startswith("AzureCliCredential: "))
+            why = sentence(next(of_azure_cli, lines[0]))
+            raise CannotGoOn(f"There is no sign-in for {scope}: {why} Run `az login --scope {scope}`.") from None
 
     return token
 

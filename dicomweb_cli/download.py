@@ -11,15 +11,14 @@ from zipfile import ZIP_STORED, ZipFile
 
 from rich.progress import MofNCompleteColumn
 
-from dicomweb_cli.connection import Connection, Refused
+from dicomweb_cli.connection import CannotGoOn, Connection, Refused
 from dicomweb_cli.incoming import BrokenOff, file_of, receive
 from dicomweb_cli.resources import instances_of
-from dicomweb_cli.terminal import OUT, plain, progress
+from dicomweb_cli.terminal import OUT, plain, progress, size_text
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 
 _ATTEMPTS: Final = 4
 _SHOWN: Final = 20  # failures
-_MEGABYTE: Final = 1000**2
 
 Item = TypeVar("Item")
 
@@ -38,7 +37,7 @@ class Downloaded:
         """Print it."""
         rest = self.wanted - self.before - self.came - len(self.failures)
         for label, count, comment in (
-            ("Downloaded", self.came, f"{self.bytes / _MEGABYTE:.1f} MB"),
+            ("Downloaded", self.came, size_text(self.bytes)),
             ("There before", self.before, ""),
             ("Failed", len(self.failures), ""),
             ("Not downloaded", max(rest, 0), ""),
@@ -88,22 +87,28 @@ async def download_zip(
 ) -> Path:
     """Download into a folder beside the archive ``<UID>.zip``, then make the archive from it; return its path.
 
-    Failures stay in `done`; then the folder is left, and no archive is made.
+    Failures stay in `done`; then the folder is left, and no archive is made. Raises Refused and CannotGoOn.
     """
     uid = resource.sop_instance_uid or resource.series_instance_uid or resource.study_instance_uid
-    archive, unpacked, unfinished = (folder / f"{uid}{end}" for end in (".zip", ".unpacked", ".zip.part"))
+    archive, unpacked = folder / f"{uid}.zip", folder / f"{uid}.unpacked"
     await download(connection, resource, unpacked, parallel=parallel, done=done)
     if not done.failures:
-        await asyncio.to_thread(_pack, unpacked, unfinished)
-        unfinished.replace(archive)
+        await asyncio.to_thread(_pack, unpacked, archive)
         shutil.rmtree(unpacked)
     return archive
 
 
 def _pack(folder: Path, archive: Path) -> None:
-    with ZipFile(archive, "w", ZIP_STORED) as packed:
-        for file in sorted(folder.rglob("*.dcm")):
-            packed.write(file, file.relative_to(folder))
+    """Make the archive, which appears under its name once it is whole. Raises CannotGoOn where it cannot be written."""
+    unfinished = archive.with_suffix(".zip.part")
+    try:
+        with ZipFile(unfinished, "w", ZIP_STORED) as packed:
+            for file in sorted(folder.rglob("*.dcm")):
+                packed.write(file, file.relative_to(folder))
+        unfinished.replace(archive)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise CannotGoOn(f"{archive} cannot be written: {error.strerror}") from None
 
 
 def _series_of(instance: InstanceIdentifiers) -> str:

@@ -1,12 +1,13 @@
 """Writes the instances of a multipart answer to files, which appear under their names once they are whole."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 import httpx
 
-from dicomweb_cli.connection import Connection, expect
+from dicomweb_cli.connection import CannotGoOn, Connection, expect
 from shared.dicom.dicom_file import DicomFileError, DicomFileReader
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers
 from shared.errors import DicomWebError
@@ -51,6 +52,9 @@ async def receive(connection: Connection, path: str, folder: Path, on_whole: Cal
                     incoming = None
     except (httpx.TransportError, DicomWebError, DicomFileError) as error:
         raise BrokenOff(str(error) or type(error).__name__) from None
+    except OSError as error:
+        where = incoming.path if incoming else folder
+        raise CannotGoOn(f"{where} cannot be written: {error.strerror}") from None
     finally:
         if incoming:
             incoming.discard()
@@ -58,14 +62,17 @@ async def receive(connection: Connection, path: str, folder: Path, on_whole: Cal
 
 
 class _Incoming:
-    """An arriving instance. It is held until its UIDs are read, then written under a temporary name."""
+    """An arriving instance. It is held until its UIDs are read, then written under a temporary name.
+
+    `path` is where it will be, and its folder before that is known. All of it raises OSError.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._reader = DicomFileReader()
         self._held = bytearray()
         self._file: IO[bytes] | None = None
-        self._path = folder
+        self.path = folder
 
     def write(self, data: bytes) -> None:
         """Take the next bytes. Raises DicomFileError where they are not an instance's."""
@@ -76,34 +83,35 @@ class _Incoming:
         self._reader.feed(data)
         if self._reader.identity:
             self._file = self._opened()
+            self._file.write(self._held)
+            self._held.clear()
 
     def finish(self) -> int:
         """Finish the instance, which is whole; return its size in bytes. Raises DicomFileError."""
         if not self._file:
             self._reader.finish()
             self._file = self._opened()
+            self._file.write(self._held)
         size = self._file.tell()
         self._file.close()
-        self._partial.replace(self._path)
+        self._partial.replace(self.path)
         return size
 
     def discard(self) -> None:
         """Leave nothing of it."""
         if self._file:
-            self._file.close()
-            self._partial.unlink()
+            with suppress(OSError):  # closing writes what is buffered, for which a full disk has no room
+                self._file.close()
+            self._partial.unlink(missing_ok=True)
 
     @property
     def _partial(self) -> Path:
-        return self._path.with_suffix(".part")
+        return self.path.with_suffix(".part")
 
     def _opened(self) -> IO[bytes]:
         identifiers = self._reader.identity and self._reader.identity.identifiers_in(DEFAULT_PARTITION)
         if not identifiers:
             raise DicomFileError("An instance has an invalid UID.")
-        self._path = file_of(self._folder, identifiers)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._partial.open("wb")
-        file.write(self._held)
-        self._held.clear()
-        return file
+        self.path = file_of(self._folder, identifiers)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self._partial.open("wb")

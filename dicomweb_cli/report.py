@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from dicomweb_cli.sources import Instance
-from dicomweb_cli.terminal import OUT, plain
+from dicomweb_cli.terminal import OUT, plain, size_text
 from shared.web.failure_reasons import FailureReason
 
 _SHOWN: Final = 20  # failures on the terminal; the JSON has all
-_MEGABYTE: Final = 1000**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,10 @@ class Report:
 
     def show(self) -> None:
         """Print it."""
-        megabytes, seconds = self.bytes / _MEGABYTE, self.seconds or 1
-        rate = f"{self.stored / seconds:.0f} files/s, {megabytes / seconds:.1f} MB/s"
+        seconds = self.seconds or 1
+        rate = f"{self.stored / seconds:.0f} files/s, {size_text(self.bytes / seconds)}/s"
         for label, count, comment in (
-            ("Stored", self.stored, f"{megabytes:.1f} MB in {self.seconds:.1f} s: {rate}" if self.stored else ""),
+            ("Stored", self.stored, f"{size_text(self.bytes)} in {self.seconds:.1f} s: {rate}" if self.stored else ""),
             ("  with a warning", len(self.warnings), ""),
             ("Already there", self.already_there, "by UID"),
             ("Failed", len(self.failures), ""),

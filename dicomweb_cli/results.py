@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx
 
-from dicomweb_cli.connection import DICOM_JSON, CannotGoOn, Connection, expect
+from dicomweb_cli.connection import DICOM_JSON, Connection, NoService, expect
 from dicomweb_cli.terminal import plain
 
 _PAGE: Final = 200  # the most that Microsoft's service returns
@@ -27,7 +27,7 @@ async def results(
 
     A server may return fewer than requested and have more: the end is an empty page, or the same page again.
     `warnings` gets the Warning headers of the last page with results, which are those that still hold.
-    Raises Refused.
+    Raises Refused and CannotGoOn.
     """
     page: list[Result] = []
     count = 0
@@ -35,7 +35,7 @@ async def results(
         limit = _PAGE if wanted is None else min(_PAGE, wanted - count)
         asked = [*query, ("limit", str(limit)), ("offset", str(count))]
         response = await connection.send("GET", path, headers={"Accept": DICOM_JSON}, query=asked)
-        before, page = page, _page_of(expect(response, HTTPStatus.OK, HTTPStatus.NO_CONTENT))
+        before, page = page, _expected_page(response)
         if warnings is not None and (page or not count):
             warnings[:] = [plain(text) for text in response.headers.get_list("Warning")]
         if not page or page == before:
@@ -57,13 +57,18 @@ def value_of(result: Result, tag: str) -> str:
     return "" if first is None else str(first)
 
 
-def _page_of(response: httpx.Response) -> list[Result]:
-    """The data sets of an answer. Raises CannotGoOn where it has no readable ones."""
+def page_of(response: httpx.Response) -> list[Result] | None:
+    """The data sets of an answer; None where it holds something else."""
     try:
-        page: list[Result] = response.json() if response.content else []
+        page = response.json() if response.content else []
     except ValueError:
+        return None
+    return page if isinstance(page, list) and all(isinstance(result, dict) for result in page) else None
+
+
+def _expected_page(response: httpx.Response) -> list[Result]:
+    page = page_of(expect(response, HTTPStatus.OK, HTTPStatus.NO_CONTENT))
+    if page is None:
         kind = plain(response.headers.get("Content-Type", "an unnamed type"))
-        raise CannotGoOn(
-            f"{response.url.copy_with(query=None)} does not answer as DICOMweb: it sends {kind}."
-        ) from None
+        raise NoService(f"{response.url.copy_with(query=None)} does not answer as DICOMweb: it sends {kind}.")
     return page

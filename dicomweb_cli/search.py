@@ -4,19 +4,25 @@ import csv
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
+from difflib import get_close_matches
 from enum import Enum
+from http import HTTPStatus
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dicomweb_cli.connection import Connection
+from dicomweb_cli.connection import Connection, Refused
 from dicomweb_cli.results import Result, results, values_of
-from dicomweb_cli.terminal import ERR, OUT, plain
+from dicomweb_cli.terminal import ERR, OUT, plain, sentence
+from shared.dicom.attributes import SEARCHABLE
 
 Form = Enum("Form", ["TABLE", "JSON", "CSV"])
 
 LEVELS: Final = ("studies", "series", "instances")
+
+_PARAMETERS: Final = ("fuzzymatching", "includefield", "limit", "offset")
+_SIMILARITY: Final = 0.8  # of a key and what it may be a misspelling of
 
 _UID_WIDTH: Final = 22  # at which a UID of 64 characters takes three lines
 _WIDE: Final = 170  # a window in which it takes one
@@ -63,14 +69,31 @@ async def search(
     # Servers need not send these unasked.
     fields = [("includefield", tag) for _, tag, _ in _COLUMNS[level] if tag not in ("0020000D", "0020000E")]
     found = results(connection, level, [*keys, *fields], wanted=wanted, warnings=warnings)
-    if form is Form.JSON:
-        await _print_json(found)
-    elif form is Form.CSV:
-        await _print_csv(found, level)
-    else:
-        await _print_table(found, level)
+    try:
+        if form is Form.JSON:
+            await _print_json(found)
+        elif form is Form.CSV:
+            await _print_csv(found, level)
+        else:
+            await _print_table(found, level)
+    except Refused as error:
+        suggestion = _suggestion([key for key, _ in keys])
+        if error.status == HTTPStatus.BAD_REQUEST and suggestion and "Did you mean" not in error.reason:
+            raise Refused(error.status, f"{sentence(error.reason)} {suggestion}") from None
+        raise
     for warning in warnings:
         ERR.print(f"The server warns: {warning}", soft_wrap=True)
+
+
+def _suggestion(keys: Sequence[str]) -> str:
+    """Which keys may be misspelt, as a question; "" without any."""
+    known = {name.lower(): name for name in (*(key.keyword for key in SEARCHABLE), *_PARAMETERS)}
+    meant = [
+        known[close[0]]
+        for key in keys
+        if key.lower() not in known and (close := get_close_matches(key.lower(), known, 1, _SIMILARITY))
+    ]
+    return f"Did you mean {' and '.join(meant)}?" if meant else ""
 
 
 async def _print_json(found: AsyncIterator[Result]) -> None:

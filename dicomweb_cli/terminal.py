@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -19,6 +20,17 @@ ERR: Final = Console(highlight=False, markup=False, stderr=True)
 def plain(text: str) -> str:
     """Untrusted text without what a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people: in the largest decimal unit that it fills."""
+    return filesize.decimal(round(count)).replace("kB", "KB")
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop at its end, unless another mark ends it."""
+    text = text.strip()
+    return text if text.endswith(("?", "!")) else f"{text.rstrip('.')}."
 
 
 @contextmanager

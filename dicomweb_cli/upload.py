@@ -11,13 +11,14 @@ from typing import Final
 import httpx
 from rich.progress import DownloadColumn, TransferSpeedColumn
 
-from dicomweb_cli.connection import CannotGoOn, Connection, reason_of
+from dicomweb_cli.connection import CannotGoOn, Connection, NoService, reason_of
 from dicomweb_cli.held import HeldInstances
 from dicomweb_cli.report import Remark, Report, remark
+from dicomweb_cli.service_url import meant_url
 from dicomweb_cli.sources import Instance, Source, SourceError, examined, sources
 from dicomweb_cli.store_answer import Fate, Outcome, outcomes
 from dicomweb_cli.store_request import StoreMessage, batches
-from dicomweb_cli.terminal import progress, stopping
+from dicomweb_cli.terminal import progress, sentence, stopping
 
 _NO_SUCH_SERVICE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 _STOPPING: Final = "Stopping: waiting for the requests under way (Ctrl-C again aborts them)."
@@ -42,6 +43,10 @@ async def upload(connection: Connection, paths: Sequence[Path], plan: Plan) -> R
             run = _Upload(connection, plan, report, stop, show)
             try:
                 await run.all(paths)
+                is_in_vain = bool(report.failures) and not report.stored and not report.already_there
+                if (run.is_nowhere or is_in_vain) and (meant := await meant_url(connection)):
+                    trouble = report.stopped or f"{connection.url} stores nothing."
+                    report.stopped = f"{sentence(trouble)} Did you mean {meant}?"
             except asyncio.CancelledError:
                 if task := asyncio.current_task():
                     task.uncancel()
@@ -52,7 +57,7 @@ async def upload(connection: Connection, paths: Sequence[Path], plan: Plan) -> R
 
 
 class _Upload:
-    """An upload under way."""
+    """An upload under way; `is_nowhere` once it has found no service that stores."""
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class _Upload:
         self._report = report
         self._stop = stop
         self._show = show
+        self.is_nowhere = False
         self._done_bytes = 0
         self._sending: set[StoreMessage] = set()
         self._held = HeldInstances(connection)
@@ -116,6 +122,7 @@ class _Upload:
         try:
             return await self._held.has(instance.identifiers)
         except CannotGoOn as error:
+            self.is_nowhere = isinstance(error, NoService)
             self._halt(str(error))
             return False
 
@@ -157,6 +164,7 @@ class _Upload:
         finally:
             self._sending.discard(message)
         if response.status_code in _NO_SUCH_SERVICE:
+            self.is_nowhere = True
             self._halt(f"{self._connection.url} does not store: {response.status_code} {reason_of(response)}")
             return None
         return response

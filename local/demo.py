@@ -1,5 +1,7 @@
 """`python -m local.demo`: stores, retrieves, searches and deletes a study, and shows each request and its answer.
 
+The study has UIDs of its own, and nothing of it is left.
+
 Uses the server of `make run` if it runs, at PORT (7071), else one started for the purpose.
 """
 
@@ -8,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.message import Message
 from io import BytesIO
@@ -16,6 +19,7 @@ from typing import Any, Final
 
 import httpx
 import pydicom
+from pydicom.uid import generate_uid
 
 from local.azurite import LocalError
 from local.background import is_healthy, served
@@ -45,23 +49,35 @@ class Step:
     count: int = 0
 
 
-def steps() -> Iterator[Step]:
-    """The tutorial's requests, in order; paths are relative to ``/v2``."""
-    files = sample_instances()
+def own_instances() -> dict[str, bytes]:
+    """The sample instances by name, with new UIDs: whoever stored the samples keeps them."""
+    new_uids: dict[str, str] = {}
+    files = {}
+    for name, file in sample_instances().items():
+        dataset = pydicom.dcmread(BytesIO(file))
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(dataset, keyword, new_uids.setdefault(dataset[keyword].value, generate_uid(None)))
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        buffer = BytesIO()
+        dataset.save_as(buffer, enforce_file_format=True)
+        files[name] = buffer.getvalue()
+    return files
+
+
+def study_of(files: Mapping[str, bytes]) -> str:
+    """The path of the study that the files are of."""
+    uid = pydicom.dcmread(BytesIO(next(iter(files.values()))), stop_before_pixels=True).StudyInstanceUID
+    return f"/studies/{uid}"
+
+
+def steps(files: Mapping[str, bytes]) -> Iterator[Step]:
+    """The tutorial's requests with these files, in order; paths are relative to ``/v2``."""
     red = pydicom.dcmread(BytesIO(files["red-triangle"]), stop_before_pixels=True)
-    study = f"/studies/{red.StudyInstanceUID}"
+    study = study_of(files)
     series = f"{study}/series/{red.SeriesInstanceUID}"
     instance = f"{series}/instances/{red.SOPInstanceUID}"
     by_study, by_series = f"?StudyInstanceUID={red.StudyInstanceUID}", f"?SeriesInstanceUID={red.SeriesInstanceUID}"
     by_instance = f"?SOPInstanceUID={red.SOPInstanceUID}"
-
-    # It may be the user's own: the tutorial has these UIDs.
-    yield Step(
-        title="See that the study is not there yet (if it is, delete it, or choose another DATA)",
-        method="GET",
-        path=f"/studies{by_study}",
-        statuses=(204,),
-    )
 
     multipart = f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
     for name, path, content_type, content in (
@@ -105,27 +121,41 @@ def steps() -> Iterator[Step]:
 def walk(base_url: str, show: Callable[[str], None] = print) -> bool:
     """Send the requests to the service at `base_url`, version included; return whether all answers were as expected.
 
-    Stops at the first that was not.
+    Stops at the first that was not. What was stored is deleted in any case.
     """
-    with httpx.Client(base_url=base_url, timeout=60) as client:
-        for number, step in enumerate(steps(), 1):
-            request = client.build_request(step.method, step.path, headers=step.headers, content=step.content or None)
-            show(f"\n{number}. {step.title}\n   {request.method} {request.url}")
-            for name, value in step.headers.items():
-                show(f"     {name}: {value}")
-            if step.content:
-                show(f"     ({len(step.content):,} bytes)")
-            started = time.perf_counter()
-            response = client.send(request)
-            milliseconds = (time.perf_counter() - started) * 1000
-            count, summary = _read(response)
-            fits = response.status_code in step.statuses and (response.status_code != 200 or count == step.count)
-            status = f"{response.status_code} {response.reason_phrase}, {milliseconds:.0f} ms"
-            show(f"   {'✓' if fits else '✗'} {status}{summary}")
-            if not fits:
-                wanted = " or ".join(map(str, step.statuses)) + (f" with {step.count}" if step.count else "")
-                show(f"     Expected {wanted}, not {response.status_code} with {count}.")
-                return False
+    files = own_instances()
+    # In another thread a request goes on after Ctrl-C: a store that is broken off may be carried out after a delete.
+    with httpx.Client(base_url=base_url, timeout=60) as client, ThreadPoolExecutor(1) as sending:
+        try:
+            return _walk(client, lambda request: sending.submit(client.send, request).result(), files, show)
+        finally:
+            sending.submit(client.delete, study_of(files)).result()
+
+
+def _walk(
+    client: httpx.Client,
+    send: Callable[[httpx.Request], httpx.Response],
+    files: Mapping[str, bytes],
+    show: Callable[[str], None],
+) -> bool:
+    for number, step in enumerate(steps(files), 1):
+        request = client.build_request(step.method, step.path, headers=step.headers, content=step.content or None)
+        show(f"\n{number}. {step.title}\n   {request.method} {request.url}")
+        for name, value in step.headers.items():
+            show(f"     {name}: {value}")
+        if step.content:
+            show(f"     ({len(step.content):,} bytes)")
+        started = time.perf_counter()
+        response = send(request)
+        milliseconds = (time.perf_counter() - started) * 1000
+        count, summary = _read(response)
+        fits = response.status_code in step.statuses and (response.status_code != 200 or count == step.count)
+        status = f"{response.status_code} {response.reason_phrase}, {milliseconds:.0f} ms"
+        show(f"   {'✓' if fits else '✗'} {status}{summary}")
+        if not fits:
+            wanted = " or ".join(map(str, step.statuses)) + (f" with {step.count}" if step.count else "")
+            show(f"     Expected {wanted}, not {response.status_code} with {count}.")
+            return False
     return True
 
 

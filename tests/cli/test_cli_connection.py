@@ -77,6 +77,32 @@ async def test_a_redirect_is_reported_and_not_followed() -> None:
         await server.asked()
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 429, 503])
+async def test_what_the_server_says_ends_with_one_full_stop(status: int) -> None:
+    server = Server(httpx.Response(status, headers=NOW, json={"detail": "So it is."}))
+    with pytest.raises(CannotGoOn) as caught:
+        await server.asked()
+    assert ".." not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "challenge", "said"),
+    [
+        ({}, "Bearer", "requires a sign-in. Run `az login`, then give --scope api://<client id>/.default, or a token"),
+        ({"Authorization": "Bearer x"}, "Bearer", "refuses the sign-in: It is old. Run `az login`"),
+        ({}, 'Basic realm="Orthanc"', "requires a sign-in. Give name and password in the URL"),
+    ],
+)
+async def test_a_missing_sign_in_is_told_apart_from_a_refused_one(
+    sent: dict[str, str], challenge: str, said: str
+) -> None:
+    server = Server(httpx.Response(401, headers={"WWW-Authenticate": challenge}, json={"detail": "It is old."}))
+    with pytest.raises(CannotGoOn) as caught:
+        await server.connection.send("GET", "studies", headers=sent)
+    assert said in str(caught.value)
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("response", "reason"),
     [

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pydicom
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
 from typer.testing import Result
 
 from local.azurite import ROOT
@@ -354,8 +356,25 @@ def test_sign_in(cli: Cli, study: tuple[str, Path], monkeypatch: pytest.MonkeyPa
     assert "Results: 1" in cli("search", f"StudyInstanceUID={study_uid}", "--token", token(**READER)).stderr
     assert "not both" in cli("search", "--scope", "api://dicom/.default", code=2).stderr
     monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
-    assert "requires another sign-in" in cli("search", code=2).stderr
+    assert "requires a sign-in. Run `az login`, then give --scope " in cli("search", code=2).stderr
+    assert cli("upload", folder, code=2).output.count("az login") == 1
     assert "Deleted." in cli("delete", study_uid, "--yes", "--scope", "api://dicom/.default").stdout
+
+
+def test_no_azure_sign_in_is_said_once(
+    url: str, study: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Credential:
+        def get_token(self, *_: str, **__: object) -> AccessToken:
+            logging.getLogger("azure.identity._chain").warning("It failed.")
+            raise ClientAuthenticationError("None works.\n\tAzureCliCredential: Please run 'az login'.\nSee elsewhere.")
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
+    monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
+    output = run("upload", study[1], "--scope", "api://dicom/.default", url=url, code=2).output
+    said = "no sign-in for api://dicom/.default: Please run 'az login'. Run `az login --scope api://dicom/.default`."
+    assert output.count(said) == output.count("sign-in") == 1
+    assert "It failed." not in capfd.readouterr().err
 
 
 def test_what_cannot_be_done_is_said(url: str, study: tuple[str, Path]) -> None:

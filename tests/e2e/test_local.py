@@ -119,7 +119,7 @@ def test_what_is_stored_when_the_server_is_killed_is_there_when_it_starts_again(
         started(port=port, DATA=str(tmp_path)) as process,
         httpx.Client(base_url=f"http://localhost:{port}/v2") as client,
     ):
-        first_line(process)
+        next_line(process)
         for image in images:
             stored = client.post("/studies", content=part10(image), headers={"Content-Type": "application/dicom"})
             assert stored.status_code == 200
@@ -129,7 +129,7 @@ def test_what_is_stored_when_the_server_is_killed_is_there_when_it_starts_again(
         started(port=port, DATA=str(tmp_path)) as process,
         httpx.Client(base_url=f"http://localhost:{port}/v2") as client,
     ):
-        first_line(process)
+        next_line(process)
         for image in images:
             accept = {"Accept": "application/dicom; transfer-syntax=*"}
             assert client.get(path_of(image), headers=accept).content == part10(image)
@@ -138,7 +138,7 @@ def test_what_is_stored_when_the_server_is_killed_is_there_when_it_starts_again(
 def test_pages_of_the_viewer_may_use_the_service() -> None:
     port = free_ports(4)
     with started(port=port, VIEWER_PORT="3999") as process, httpx.Client(base_url=f"http://localhost:{port}") as client:
-        first_line(process)
+        next_line(process)
         for origin, allowed in (("http://localhost:3999", "http://localhost:3999"), ("http://localhost:3000", None)):
             answer = client.get("/v2/studies", headers={"Origin": origin})
             assert answer.headers.get("Access-Control-Allow-Origin") == allowed
@@ -148,7 +148,7 @@ def test_the_viewer_is_served_beside_a_running_server(tmp_path: Path) -> None:
     port, viewer_port = free_ports(4), free_ports(1)
     environment = {**os.environ, "PORT": str(port), "VIEWER_PORT": str(viewer_port)}
     with started(port=port, VIEWER_PORT=str(viewer_port)) as process, (tmp_path / "said").open("w+") as said:
-        first_line(process)
+        next_line(process)
         viewer = subprocess.Popen([sys.executable, "-m", "local.viewer"], cwd=ROOT, env=environment, stdout=said)
         try:
             wait_until(lambda: is_taken(viewer_port))

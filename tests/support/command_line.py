@@ -1,6 +1,7 @@
 """The command line, run in the test's process."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ Cli = Callable[..., Result]
 
 
 def run(*arguments: object, url: str, code: int = 0, **options: Any) -> Result:
-    """Run the command in this process; it must end with this exit code."""
+    """Run the command in this process; it must end with this exit code. No sentence of it has two full stops."""
     result = CliRunner().invoke(app, list(map(str, arguments)), env={**SIGNED_IN, "DICOMWEB_URL": url}, **options)
     assert result.exit_code == code, result.output
+    assert not re.search(r"(?<!\.)\.\.(?!\.)", result.output), result.output
     return result
 
 

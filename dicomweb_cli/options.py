@@ -1,0 +1,50 @@
+"""The options that several commands have, and what is checked of them before anything is sent."""
+
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import typer
+
+_BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 2.1
+
+
+def checked_url(text: str) -> str:
+    """The URL, if it can be that of a service. Raises BadParameter."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise typer.BadParameter(f"{text!r} is not like https://dicom.example.org/v2.")
+    return text
+
+
+def _token(text: str | None) -> str | None:
+    token = text.strip() if text else None
+    if token and not _BEARER_TOKEN.fullmatch(token):
+        raise typer.BadParameter("That is not a bearer token: give it alone, without Bearer, quotes or spaces.")
+    return token
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url", envvar="DICOMWEB_URL", callback=checked_url, help="The DICOMweb service, with its version or path."
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="DICOMWEB_TOKEN",
+        callback=_token,
+        show_envvar=True,
+        help="A bearer token; the variable is safer.",
+    ),
+]
+Scope = Annotated[
+    str | None,
+    typer.Option("--scope", help="Sign in through azure-identity for this scope, such as api://<client id>/.default."),
+]
+Study = Annotated[str, typer.Argument(help="Study Instance UID.")]
+Series = Annotated[str | None, typer.Option("--series", help="Series Instance UID: only this series.")]
+Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance UID: only this instance of the series.")]
+Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
