@@ -19,7 +19,7 @@ samples: setup  ## store synthetic studies, something to look at, in the archive
 		.venv/bin/python -m dicomweb_cli samples "$$folder" && \
 		.venv/bin/python -m dicomweb_cli upload --url "http://localhost:$${PORT:-7071}/v2" "$$folder"
 
-quick: setup-test  ## the tests that need neither storage nor a server, in a minute, and their coverage
+quick: setup-test  ## the tests that need neither storage nor a server, in two minutes, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
 		tests/fuzzing tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
 
