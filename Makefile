@@ -15,9 +15,9 @@ viewer: setup-viewer  ## serve the OHIF viewer at http://localhost:3000, and the
 	@.venv/bin/python -m local.viewer
 
 samples: setup  ## store synthetic studies, something to look at, in the archive of `make run`
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
-		.venv/bin/python -m dicomweb_cli samples "$$folder" && \
-		.venv/bin/python -m dicomweb_cli upload --url "http://localhost:$${PORT:-7071}/v2" "$$folder"
+	@export DICOMWEB_URL="http://localhost:$${PORT:-7071}/v2" && .venv/bin/python -m dicomweb_cli search --limit 1 >/dev/null && \
+		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
+		.venv/bin/python -m dicomweb_cli samples "$$folder" && .venv/bin/python -m dicomweb_cli upload "$$folder"
 
 quick: setup-test  ## the tests that need neither storage nor a server, in two minutes, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \

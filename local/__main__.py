@@ -1,9 +1,9 @@
 """`python -m local`: Azurite and the app, served until interrupted. `python -m local azurite`: Azurite alone.
 
 Environment: PORT (7071), the HTTP port; AZURITE_PORT (10000), the first of Azurite's three; DATA (.azurite), where it
-keeps its data, or `memory`; VIEWER_PORT (3000), the port of the viewer, whose pages may use the service. The app's
-settings come from local.settings.json, as `func start` reads them. SERVED_BY: the command of another server for the
-app, used instead of this one, which finds those settings in its environment.
+keeps its data, or `memory`. The app's settings come from local.settings.json, as `func start` reads them; unless
+CORS_ORIGINS says otherwise, pages of localhost may use it. SERVED_BY: the command of another server for the app, used
+instead of this one, which finds those settings in its environment.
 """
 
 import asyncio
@@ -29,9 +29,6 @@ from local.server import DEFAULT_BODY_BYTES, Host, route_prefix_of, routes_of, s
 
 DEFAULT_PORT: Final = 7071
 """The HTTP port where PORT is not set."""
-
-DEFAULT_VIEWER_PORT: Final = 3000
-"""The port of the viewer's pages where VIEWER_PORT is not set."""
 
 _WATCH_SECONDS: Final = 1  # between checks that Azurite still runs
 _STOP_SECONDS: Final = 10
@@ -134,7 +131,7 @@ def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str
     """The app's settings where the environment does not set them; the storage is always the Azurite started here."""
     values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
     values["PUBLIC_BASE_URL"] = f"http://localhost:{port}"
-    values["CORS_ORIGINS"] = f"http://localhost:{azurite.port_of('VIEWER_PORT', DEFAULT_VIEWER_PORT)}"
+    values["CORS_ORIGINS"] = "http://localhost:*"
     unset = {name: value for name, value in values.items() if name not in environment}
     return {**unset, **azurite.settings_of(storage.connection_string)}
 

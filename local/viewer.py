@@ -37,27 +37,29 @@ VIEWER: Final = ROOT / ".viewer"
 CONFIGURATION: Final = "app-config.js"
 """OHIF's name for its configuration file."""
 
+_DEFAULT_PORT: Final = 3000
+
 
 def main() -> int:
     """Serve the viewer, and the service unless it runs, until SIGINT or SIGTERM; return 1 on failure."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        port = azurite.port_of("VIEWER_PORT", service.DEFAULT_VIEWER_PORT)
+        port = azurite.port_of("VIEWER_PORT", _DEFAULT_PORT)
         service_port = azurite.port_of("PORT", service.DEFAULT_PORT)
         base_url = f"http://localhost:{service_port}"
         with serving(port, configuration(f"{base_url}/v2")) as origin:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
                 raise LocalError(
-                    f"{base_url} does not allow pages of {origin}: start both with the same VIEWER_PORT, or it with "
-                    f"CORS_ORIGINS={origin}."
+                    f"{base_url} does not allow pages of {origin}: start it without CORS_ORIGINS, or with that origin, too."
                 )
-            print(f"Viewer: {origin} (Ctrl-C stops).", flush=True)
+            print(f"Viewer: {origin}{'' if is_running else ', once the service is up'} (Ctrl-C stops).", flush=True)
             if is_running:  # otherwise the service says this
                 print(f"To store something to look at: {service.samples_command(service_port)}", flush=True)
                 Event().wait()
-            os.environ["CORS_ORIGINS"] = ",".join(filter(None, (os.environ.get("CORS_ORIGINS"), origin)))
+            if allowed := os.environ.get("CORS_ORIGINS"):
+                os.environ["CORS_ORIGINS"] = f"{allowed},{origin}"
             os.environ.setdefault("VIEWER_URL", origin)
             return service.main([])
     except LocalError as error:

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-_ORIGIN: Final = re.compile(r"\*|https?://(?:[a-z0-9.\-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+_ORIGIN: Final = re.compile(r"\*|https?://(?:[a-z0-9.\-]+|\[[0-9a-f:]+\])(?::(?:[0-9]{1,5}|\*))?")
 
 
 class SettingsError(Exception):
@@ -134,7 +134,7 @@ class Settings:
         _origins,
         frozenset(),
         "Origins, such as https://viewer.example.org, whose pages may use the service in a browser, separated by "
-        "commas; `*` for any. The platform's own CORS setting stays empty.",
+        "commas; `*` for any, http://localhost:* for any port. The platform's own CORS setting stays empty.",
     )
     viewer_url: str = _setting(_base_url, "", "URL of a viewer for this service; the page at `/` links to it.")
     trust_forwarded: bool = _setting(

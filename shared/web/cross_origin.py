@@ -25,9 +25,12 @@ _MAX_AGE_SECONDS: Final = 7200  # the most that Chromium honors
 def sharing_headers(origins: frozenset[str], origin: str | None) -> dict[str, str]:
     """The headers, besides Vary, that let pages of `origin` read an answer; none where they may not.
 
+    One of `origins` whose port is `*` stands for those of every port that an origin names.
+
     Never with credentials: clients sign in with a token, which a page sends without them.
     """
-    if ANY not in origins and origin not in origins:
+    of_any_port = f"{(origin or '').rpartition(':')[0]}:{ANY}"
+    if origins.isdisjoint((ANY, origin, of_any_port)):
         return {}
     allowed = ANY if ANY in origins else str(origin)
     return {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": _EXPOSED}

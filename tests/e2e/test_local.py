@@ -135,19 +135,24 @@ def test_what_is_stored_when_the_server_is_killed_is_there_when_it_starts_again(
             assert client.get(path_of(image), headers=accept).content == part10(image)
 
 
-def test_pages_of_the_viewer_may_use_the_service() -> None:
+def test_pages_of_this_machine_may_use_the_service() -> None:
     port = free_ports(4)
-    with started(port=port, VIEWER_PORT="3999") as process, httpx.Client(base_url=f"http://localhost:{port}") as client:
+    with started(port=port) as process, httpx.Client(base_url=f"http://localhost:{port}") as client:
         next_line(process)
-        for origin, allowed in (("http://localhost:3999", "http://localhost:3999"), ("http://localhost:3000", None)):
+        for origin, is_allowed in (
+            ("http://localhost:3000", True),
+            ("http://localhost:1", True),
+            ("http://localhost.example.org:3000", False),
+            ("http://example.org", False),
+        ):
             answer = client.get("/v2/studies", headers={"Origin": origin})
-            assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+            assert answer.headers.get("Access-Control-Allow-Origin") == (origin if is_allowed else None)
 
 
 def test_the_viewer_is_served_beside_a_running_server(tmp_path: Path) -> None:
     port, viewer_port = free_ports(4), free_ports(1)
     environment = {**os.environ, "PORT": str(port), "VIEWER_PORT": str(viewer_port)}
-    with started(port=port, VIEWER_PORT=str(viewer_port)) as process, (tmp_path / "said").open("w+") as said:
+    with started(port=port) as process, (tmp_path / "said").open("w+") as said:
         next_line(process)
         viewer = subprocess.Popen([sys.executable, "-m", "local.viewer"], cwd=ROOT, env=environment, stdout=said)
         try:
