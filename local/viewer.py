@@ -52,7 +52,7 @@ def main() -> int:
             is_running = is_healthy(base_url)
             if is_running and not _is_allowed(origin, base_url):
                 raise LocalError(
-                    f"{base_url} does not allow pages of {origin}: start it without CORS_ORIGINS, or with that origin, too."
+                    f"{base_url} does not allow pages of {origin}: start it without CORS_ORIGINS, or with that one."
                 )
             print(f"Viewer: {origin}{'' if is_running else ', once the service is up'} (Ctrl-C stops).", flush=True)
             if is_running:  # otherwise the service says this
