@@ -69,7 +69,7 @@ async def test_a_caller_alone_has_many_turns_and_beside_others_few(now: list[flo
     await work.end("greedy")
     assert work.under_way == {"greedy": ALONE, "other": 0}
     await work.end("greedy", ALONE)
-    await work.end("greedy", 1)
+    await work.end("greedy", 3)
     await asyncio.gather(*work.tasks)
     await work.begin("greedy", 20)
     assert work.under_way["greedy"] == ALONE
