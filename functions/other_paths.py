@@ -16,7 +16,7 @@ from shared.web.content_negotiation import negotiate
 from shared.web.front_page import FRONT_PAGE, front_page
 
 _NEWEST: Final = "v2"
-_FRONT_PAGE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+_FRONT_PAGE_METHODS: Final = ("GET", "HEAD")
 
 
 @function("ZAnswerOtherPaths")

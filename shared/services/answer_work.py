@@ -53,7 +53,8 @@ class ProcessWork:
         self.max_frames = max_frames
         self.max_caller_requests = max_caller_requests
         self.turns = FairTurns(_AT_ONCE)
-        self.callers_turns = CallerTurns(alone=max_caller_requests, beside_others=_BESIDE_OTHERS)
+        beside_others = min(_BESIDE_OTHERS, max_caller_requests)
+        self.callers_turns = CallerTurns(alone=max_caller_requests, beside_others=beside_others)
         result_bytes = max(64 * 1024**2, max_decoded_bytes)
         self.budgets = {
             Purpose.TABLE: ByteBudget(16 * 1024**2),
