@@ -125,12 +125,12 @@ def is_unknown_vr(head: bytes) -> bool:
     return first == second == 0 and head[TAG_BYTES + VR_BYTES :] != b"\0\0" and head[:2] not in _DELIMITERS_GROUPS
 
 
-def readable_vr(head_at: Callable[[int], bytes], position: int, end: int | None, encoding: "Encoding") -> bytes:
+def readable_vr(head_at: Callable[[int], bytes], position: int, ends_at: range, encoding: "Encoding") -> bytes:
     """What stands for the VR of an element in Explicit VR, so that pydicom reads its length as it was written.
 
     It is the VR, if that exists, or pydicom reads the element in Implicit VR. Else it stands for one with a length of
-    16 bits (DCMTK) or of 32 (GDCM), whichever leads to another element or a delimiter, or to the `end` of all bytes,
-    None if that is not known. `head_at` gives the eight bytes at a position.
+    16 bits (DCMTK) or of 32 (GDCM), whichever leads to another element or a delimiter, or to where the data set
+    `ends_at`: after its last byte, or among the zeros that fill it up. `head_at` gives the eight bytes at a position.
     """
     form, length_form = _FORMS[encoding.is_little_endian]
     head = head_at(position)
@@ -151,7 +151,7 @@ def readable_vr(head_at: Callable[[int], bytes], position: int, end: int | None,
 
     def leads_on(begin: int, following: int, *, is_first: bool) -> bool:
         """Whether what follows the element that begins there can follow it."""
-        if following == end:
+        if following in ends_at:
             return True
         heads = (form.unpack(head_at(at)) for at in (begin, following))
         tag, next_tag = (group << 16 | number for group, number, *_ in heads)

@@ -100,12 +100,12 @@ class ElementReader:
         self._size = self._source.seek(0, SEEK_END) + self._source.write(chunk)
         if is_last:  # pydicom must be able to search the last bytes, too; what reads on into these is cut short
             self._source.write(bytes(_SEARCHED_BYTES))
-            self._source.end = self._size
         elif self._size < self._needed:
             return False
         # Some writers fill the last block with zeros. No element begins so: group 0000 is for messages (PS3.7).
-        end = len(self.data.rstrip(b"\0")) if is_last else None
-        while end is None or self.position < end:
+        if is_last:
+            self._source.ends_at = range(len(self.data.rstrip(b"\0")), self._size + 1)
+        while not is_last or self.position < self._source.ends_at.start:
             if not self._advance(stop, is_last=is_last):
                 return False
             if self.stopped_at:

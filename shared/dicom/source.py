@@ -30,8 +30,8 @@ _MAX_CHARACTER_SET_BYTES: Final = 1024  # all defined terms together have 500; p
 class Source(BytesIO):
     """Bytes to parse, where a short read fails instead, and `needed` is how many bytes there must be.
 
-    Heads that pydicom would misread are mended as they are read; what had to be assumed is noted in `heads`. `end` is
-    where the bytes end, once that is known.
+    Heads that pydicom would misread are mended as they are read; what had to be assumed is noted in `heads`. `ends_at`
+    is where the data set may end, once that is known.
     """
 
     def __init__(self, data: bytes, heads: HeadCount, encoding: Encoding, *, is_sequence: bool = False) -> None:
@@ -39,7 +39,7 @@ class Source(BytesIO):
         self._is_character_set = False
         self.heads = heads
         self.needed = 0
-        self.end: int | None = None
+        self.ends_at = range(0)
         self.mends_vrs = True
         self.restart(encoding, 0, is_sequence=is_sequence)
 
@@ -84,7 +84,7 @@ class Source(BytesIO):
 
     def vr_at(self, position: int) -> bytes:
         """What stands for the VR of the element there, so that pydicom reads its length as it was written."""
-        vr = readable_vr(self._head_at, position, self.end, self._walk.encoding)
+        vr = readable_vr(self._head_at, position, self.ends_at, self._walk.encoding)
         if vr in STAND_INS and is_unknown_vr(self._head_at(position)):
             self.heads.assumptions.add("Elements have a VR that does not exist; that of the dictionary is assumed.")
         return vr
