@@ -85,7 +85,9 @@ class FileMeta:
             meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid[:MAX_UID_LENGTH])
             meta.ImplementationClassUID = UID(_IMPLEMENTATION_CLASS_UID)
             meta.update(self.elements)
-            return _written(meta, self.transfer_syntax_uid)
+            written = _written(meta, self.transfer_syntax_uid)
+            FileMetaReader(DicomFileLimits()).feed(written, is_last=True)  # pydicom also writes what nobody can read
+            return written
         except Exception:  # noqa: BLE001
             # What is there is converted, which can fail in any way; and errors hold values.
             raise DicomFileError("The file meta group cannot be read.") from None
