@@ -26,8 +26,8 @@ from local.sample_instances import sample_instances
 from tests.e2e.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.command_line import SIGNED_IN, Cli, by_uid, run, uploaded
 from tests.support.served_instances import dataset, new_uid, part10
-from tests.support.token_issuer import AUDIENCE, OWNER, READER, issuing, token
-from tests.support.watched_server import WatchedServer, watched
+from tests.support.token_issuer import OWNER, READER, token
+from tests.support.watched_server import WatchedServer, watched_with_sign_in
 
 DATA = Path(pydicom.__file__).parent / "data/test_files"
 BUNDLED = ("CT_small", "examples_jpeg2k", "examples_palette", "image_dfl", "test-SR", "waveform_ecg")
@@ -35,12 +35,7 @@ BUNDLED = ("CT_small", "examples_jpeg2k", "examples_palette", "image_dfl", "test
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
-    with (
-        issuing() as issuer,
-        watched(
-            tmp_path_factory.mktemp("cli") / "log", ANONYMOUS_ACCESS="false", AUTHORITY=issuer.url, AUDIENCE=AUDIENCE
-        ) as running,
-    ):
+    with watched_with_sign_in(tmp_path_factory.mktemp("cli") / "log") as running:
         yield running
 
 

@@ -14,8 +14,8 @@ from dicomweb_cli.doctor import examine
 from shared.version import VERSION
 from tests.support.command_line import Cli, run
 from tests.support.refused_tokens import REFUSED
-from tests.support.token_issuer import AUDIENCE, OWNER, READER, issuing, token
-from tests.support.watched_server import WatchedServer, watched
+from tests.support.token_issuer import OWNER, READER, token
+from tests.support.watched_server import WatchedServer, watched_with_sign_in
 
 ALL_IS_WELL = f"""\
 service    ok       DICOMweb on Azure Functions, version {VERSION}, healthy.
@@ -29,12 +29,7 @@ Alter = Callable[[httpx.Request, httpx.Response], httpx.Response]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
-    with (
-        issuing() as issuer,
-        watched(
-            tmp_path_factory.mktemp("doctor") / "log", ANONYMOUS_ACCESS="false", AUTHORITY=issuer.url, AUDIENCE=AUDIENCE
-        ) as running,
-    ):
+    with watched_with_sign_in(tmp_path_factory.mktemp("doctor") / "log") as running:
         yield running
 
 

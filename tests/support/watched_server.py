@@ -15,6 +15,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.conftest import Server, serving
 from tests.support.invariants import check_study, requests_in_journal
+from tests.support.token_issuer import AUDIENCE, issuing
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,13 @@ async def _check(archive: Archive, container: ContainerClient, tables: TableServ
     counts = {uid: await check_study(archive, container, uid) for uid in sorted(studies)}
     assert await requests_in_journal(archive) == 0
     return counts
+
+
+@contextmanager
+def watched_with_sign_in(log: Path) -> Iterator[WatchedServer]:
+    """A server that demands tokens of an issuer which runs as long as it does."""
+    with (
+        issuing() as issuer,
+        watched(log, ANONYMOUS_ACCESS="false", AUTHORITY=issuer.url, AUDIENCE=AUDIENCE) as running,
+    ):
+        yield running
