@@ -6,15 +6,53 @@ targetScope = 'subscription'
 @maxLength(64)
 param environmentName string
 
-@description('Azure region of everything.')
+@description('Azure region of everything: one that has the Flex Consumption plan.')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
+@metadata({
+  azd: {
+    type: 'location'
+  }
+})
 param location string
 
 @description('Audiences of the tokens that are accepted, separated by commas: the application ID URI or client ID of the app registration.')
 @minLength(1)
 param audience string
 
-@description('Issuer of the tokens that are accepted.')
-param authority string = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+@description('Authority whose tokens are accepted, such as https://sign-in.example.org. Empty: Entra, of your tenant.')
+param authority string = ''
 
 @description('Scheme and host that clients use, such as https://dicom.example.org. Empty: what the request names.')
 param publicBaseUrl string = ''
@@ -59,7 +97,13 @@ param maximumInstances int = 40
 param alwaysReadyInstances int = 0
 
 @description('More application settings, by name, such as the limits of docs/configuration.md.')
-param moreSettings object = {}
+param moreSettings { *: string } = {}
+
+@description('Tags of every resource, by name.')
+param tags { *: string } = {}
+
+@description('A resource group that exists, for everything. Empty: one is made.')
+param existingResourceGroup string = ''
 
 @description('How many copies of the archive are kept, and where.')
 @allowed([
@@ -88,8 +132,53 @@ param coolAfterDays int = 0
 @maxValue(36500)
 param coldAfterDays int = 0
 
+@description('Days in which what is overwritten or deleted cannot be removed for good, by anyone. 0: none. Needs keepVersions; only when the archive is made.')
+@minValue(0)
+@maxValue(146000)
+param immutabilityDays int = 0
+
+@description('Encrypt the archive twice, the second time with keys of the infrastructure. Only when the archive is made.')
+param infrastructureEncryption bool = false
+
+@description('URL of a key in a key vault, which encrypts the archive. Empty: keys of Microsoft. Only when the archive is made.')
+param encryptionKeyUrl string = ''
+
+@description('Resource ID of the managed identity that may use that key.')
+param encryptionKeyIdentityId string = ''
+
+@description('Lock the account of the archive, so that nobody deletes it before the lock is removed.')
+param deleteLock bool = false
+
+@description('Spread the app and its package over the zones of the region. The archive needs a redundancy with zones, too.')
+param zoneRedundant bool = false
+
 @description('Close the storage accounts to the Internet, and reach them through a virtual network.')
 param privateNetwork bool = false
+
+@description('Addresses of the virtual network, from /16 to /24.')
+param addressPrefix string = '10.0.0.0/23'
+
+@description('Resource ID of a subnet that exists, for the app: empty, and delegated to Microsoft.App/environments.')
+param existingAppSubnetId string = ''
+
+@description('Resource ID of a subnet that exists, in the same network, for private endpoints.')
+param existingEndpointSubnetId string = ''
+
+@description('Resource ID of the resource group that has the private DNS zones. Empty: they are made.')
+param existingDnsZonesGroupId string = ''
+
+@description('Make a private endpoint for the app itself.')
+param inboundPrivateEndpoint bool = false
+
+@description('Whether the app answers the Internet. Disabled also closes deployment, except from the network.')
+@allowed([
+  'Enabled'
+  'Disabled'
+])
+param publicNetworkAccess string = 'Enabled'
+
+@description('Addresses from which the app is used, such as 203.0.113.0/24, separated by commas. Empty: any.')
+param allowedAddresses string = ''
 
 @description('Where alerts are sent. Empty: no alerts.')
 param alertEmail string = ''
@@ -106,51 +195,133 @@ param alertLatencySeconds int = 30
 ])
 param diagnosticLogs string = 'changes'
 
-@description('Days for which logs and telemetry are kept.')
+@description('A Log Analytics workspace that exists, by its resource ID. Empty: one is made.')
+param existingWorkspaceId string = ''
+
+@description('Days for which logs and telemetry are kept, in the workspace that is made.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 30
 
-var suffix = uniqueString(subscription().id, environmentName, location)
-var tags = {
-  'azd-env-name': environmentName
+// What no deployment can be, each said in a sentence; an empty text where it is not.
+var contradictions = filter(
+  [
+    alwaysReadyInstances > maximumInstances ? 'alwaysReadyInstances is above maximumInstances.' : ''
+    zoneRedundant && alwaysReadyInstances == 1 ? 'zoneRedundant needs alwaysReadyInstances of 0, or of 2 and more.' : ''
+    zoneRedundant && !endsWith(archiveRedundancy, 'ZRS')
+      ? 'zoneRedundant needs an archiveRedundancy of Standard_ZRS or Standard_GZRS.'
+      : ''
+    coolAfterDays > 0 && coldAfterDays > 0 && coldAfterDays <= coolAfterDays
+      ? 'coldAfterDays must be above coolAfterDays.'
+      : ''
+    immutabilityDays > 0 && !keepVersions ? 'immutabilityDays needs keepVersions.' : ''
+    empty(encryptionKeyUrl) != empty(encryptionKeyIdentityId)
+      ? 'encryptionKeyUrl and encryptionKeyIdentityId need each other.'
+      : ''
+    !empty(encryptionKeyUrl) && (!startsWith(encryptionKeyUrl, 'https://') || !contains(encryptionKeyUrl, '/keys/'))
+      ? 'encryptionKeyUrl must be such as https://VAULT/keys/KEY.'
+      : ''
+    empty(existingAppSubnetId) != empty(existingEndpointSubnetId)
+      ? 'existingAppSubnetId and existingEndpointSubnetId need each other.'
+      : ''
+    !privateNetwork && !(empty(existingAppSubnetId) && empty(existingDnsZonesGroupId))
+      ? 'existingAppSubnetId and existingDnsZonesGroupId need privateNetwork.'
+      : ''
+    inboundPrivateEndpoint && !privateNetwork ? 'inboundPrivateEndpoint needs privateNetwork.' : ''
+    publicNetworkAccess == 'Disabled' && !inboundPrivateEndpoint
+      ? 'A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.'
+      : ''
+    parseCidr(addressPrefix).cidr < 16 || parseCidr(addressPrefix).cidr > 24
+      ? 'addressPrefix must be from /16 to /24.'
+      : ''
+    empty(unknownSettings)
+      ? ''
+      : 'moreSettings has ${join(unknownSettings, ', ')}, which the template or the host decides.'
+  ],
+  text => !empty(text)
+)
+
+// What would open the service, or move its storage or its host's.
+var unknownSettings = filter(
+  map(items(moreSettings), setting => setting.key),
+  name =>
+    startsWith(toLower(name), 'azurewebjobsstorage') || contains(
+      [
+        'anonymous_access'
+        'functions_extension_version'
+        'functions_worker_runtime'
+        'storage_connection_string'
+      ],
+      toLower(name)
+    )
+)
+
+// The same for each way to write the environment and the region: another name would be another, empty archive.
+var suffix = empty(contradictions)
+  ? uniqueString(subscription().id, toLower(environmentName), toLower(replace(location, ' ', '')))
+  : fail(join(contradictions, ' '))
+
+var names = {
+  resources: 'dicom-${suffix}' // the app, its plan, identity, telemetry and network
+  viewer: 'dicom-viewer-${suffix}'
+  hostAccount: 'host${suffix}'
+  archiveAccount: 'archive${suffix}'
+  group: empty(existingResourceGroup) ? 'rg-${environmentName}' : existingResourceGroup
 }
 
-resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
-  name: 'rg-${environmentName}'
+var allTags = union(tags, {
+  'azd-env-name': environmentName
+})
+
+// Resource IDs that are known before there is what they name.
+func idOf(group string, type string, name string) string => resourceId(subscription().subscriptionId, group, type, name)
+
+var workspaceId = empty(existingWorkspaceId)
+  ? idOf(names.group, 'Microsoft.OperationalInsights/workspaces', names.resources)
+  : existingWorkspaceId
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = if (empty(existingResourceGroup)) {
+  name: names.group
   location: location
-  tags: tags
+  tags: allTags
 }
 
 module identity 'modules/identity.bicep' = {
   name: 'identity'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'dicom-${suffix}'
+    name: names.resources
     location: location
-    tags: tags
+    tags: allTags
   }
+  dependsOn: [
+    group
+  ]
 }
 
 module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'dicom-${suffix}'
+    name: names.resources
     location: location
-    tags: tags
+    tags: allTags
     retentionDays: logRetentionDays
+    existingWorkspaceId: existingWorkspaceId
   }
+  dependsOn: [
+    group
+  ]
 }
 
 module hostStorage 'modules/storage-account.bicep' = {
   name: 'host-storage'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'host${suffix}'
+    name: names.hostAccount
     location: location
-    tags: tags
-    redundancy: 'Standard_LRS'
+    tags: allTags
+    redundancy: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
     containers: [
       'app-package'
     ]
@@ -159,15 +330,18 @@ module hostStorage 'modules/storage-account.bicep' = {
     keepVersions: false
     privateNetwork: privateNetwork
   }
+  dependsOn: [
+    group
+  ]
 }
 
 module archiveStorage 'modules/storage-account.bicep' = {
   name: 'archive-storage'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'archive${suffix}'
+    name: names.archiveAccount
     location: location
-    tags: tags
+    tags: allTags
     redundancy: archiveRedundancy
     containers: [
       'dicom'
@@ -180,101 +354,105 @@ module archiveStorage 'modules/storage-account.bicep' = {
     softDeleteDays: softDeleteDays
     keepVersions: keepVersions
     privateNetwork: privateNetwork
+    immutabilityDays: immutabilityDays
+    infrastructureEncryption: infrastructureEncryption
+    encryptionKeyUrl: encryptionKeyUrl
+    encryptionKeyIdentityId: encryptionKeyIdentityId
+    deleteLock: deleteLock
   }
+  dependsOn: [
+    group
+  ]
 }
 
 module lifecycle 'modules/blob-lifecycle.bicep' = {
   name: 'blob-lifecycle'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    accountName: archiveStorage.outputs.name
+    accountName: names.archiveAccount
     container: 'dicom'
     coolAfterDays: coolAfterDays
     coldAfterDays: coldAfterDays
     versionDays: softDeleteDays
   }
+  dependsOn: [
+    archiveStorage
+  ]
 }
 
 module access 'modules/access.bicep' = {
   name: 'access'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    principalId: identity.outputs.principalId
-    hostAccountName: hostStorage.outputs.name
-    archiveAccountName: archiveStorage.outputs.name
-    componentName: monitoring.outputs.componentName
+    identityName: names.resources
+    hostAccountName: names.hostAccount
+    archiveAccountName: names.archiveAccount
+    componentName: names.resources
   }
+  dependsOn: [
+    identity
+    hostStorage
+    archiveStorage
+    monitoring
+  ]
 }
 
-module network 'modules/network.bicep' = if (privateNetwork) {
-  name: 'network'
-  scope: group
+module privateParts 'modules/private-network.bicep' = if (privateNetwork) {
+  name: 'private-network'
+  scope: resourceGroup(names.group)
   params: {
-    name: 'dicom-${suffix}'
+    name: names.resources
     location: location
-    tags: tags
+    tags: allTags
+    hostAccountName: names.hostAccount
+    archiveAccountName: names.archiveAccount
+    addressPrefix: addressPrefix
+    internetIsNeeded: !empty(authority)
+    existingAppSubnetId: existingAppSubnetId
+    existingEndpointSubnetId: existingEndpointSubnetId
+    existingDnsZonesGroupId: existingDnsZonesGroupId
+    inboundPrivateEndpoint: inboundPrivateEndpoint
   }
-}
-
-module hostEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
-  name: 'host-endpoints'
-  scope: group
-  params: {
-    accountName: hostStorage.outputs.name
-    services: [
-      'blob'
-      'queue'
-      'table'
-    ]
-    subnetId: network!.outputs.endpointSubnetId
-    location: location
-    tags: tags
-  }
-}
-
-module archiveEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
-  name: 'archive-endpoints'
-  scope: group
-  params: {
-    accountName: archiveStorage.outputs.name
-    services: [
-      'blob'
-      'table'
-    ]
-    subnetId: network!.outputs.endpointSubnetId
-    location: location
-    tags: tags
-  }
+  dependsOn: [
+    hostStorage
+    archiveStorage
+  ]
 }
 
 module viewerSite 'modules/viewer.bicep' = if (viewer) {
   name: 'viewer'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'dicom-viewer-${suffix}'
+    name: names.viewer
     location: viewerLocation
-    tags: tags
+    tags: allTags
   }
+  dependsOn: [
+    group
+  ]
 }
 
 module functionApp 'modules/function-app.bicep' = {
   name: 'function-app'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    name: 'dicom-${suffix}'
+    name: names.resources
     location: location
-    tags: tags
-    identityName: identity.outputs.name
-    hostAccountName: hostStorage.outputs.name
+    tags: allTags
+    identityName: names.resources
+    hostAccountName: names.hostAccount
     packageContainer: 'app-package'
-    archiveAccountName: archiveStorage.outputs.name
-    componentName: monitoring.outputs.componentName
-    subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
+    archiveAccountName: names.archiveAccount
+    componentName: names.resources
+    subnetId: privateNetwork ? privateParts!.outputs.appSubnetId : ''
+    publicNetworkAccess: publicNetworkAccess
+    allowedAddresses: filter(map(split(allowedAddresses, ','), one => trim(one)), one => !empty(one))
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     requestsPerInstance: requestsPerInstance
     maximumInstances: maximumInstances
     alwaysReadyInstances: alwaysReadyInstances
-    authority: authority
+    authority: empty(authority) ? '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0' : authority
     audience: audience
     publicBaseUrl: publicBaseUrl
     corsOrigins: viewer ? '${corsOrigins},${viewerSite!.outputs.origin}' : corsOrigins
@@ -283,41 +461,64 @@ module functionApp 'modules/function-app.bicep' = {
   }
   dependsOn: [
     access
-    hostEndpoints
-    archiveEndpoints
+  ]
+}
+
+module inboundEndpoint 'modules/private-endpoints.bicep' = if (inboundPrivateEndpoint) {
+  name: 'inbound-endpoint'
+  scope: resourceGroup(names.group)
+  params: {
+    name: names.resources
+    targetId: idOf(names.group, 'Microsoft.Web/sites', names.resources)
+    services: [
+      'sites'
+    ]
+    subnetId: privateParts!.outputs.endpointSubnetId
+    existingDnsZonesGroupId: existingDnsZonesGroupId
+    location: location
+    tags: allTags
+  }
+  dependsOn: [
+    functionApp
   ]
 }
 
 module diagnostics 'modules/diagnostics.bicep' = {
   name: 'diagnostics'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: workspaceId
     accountNames: [
-      hostStorage.outputs.name
-      archiveStorage.outputs.name
+      names.hostAccount
+      names.archiveAccount
     ]
-    appName: functionApp.outputs.name
+    appName: names.resources
     everything: diagnosticLogs == 'all'
   }
+  dependsOn: [
+    functionApp
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
   name: 'alerts'
-  scope: group
+  scope: resourceGroup(names.group)
   params: {
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: workspaceId
     email: alertEmail
     latencySeconds: alertLatencySeconds
     location: location
-    tags: tags
+    tags: allTags
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
-output AZURE_RESOURCE_GROUP string = group.name
-output SERVICE_API_NAME string = functionApp.outputs.name
+output AZURE_RESOURCE_GROUP string = names.group
+output SERVICE_API_NAME string = names.resources
 output SERVICE_URL string = empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl
-output ARCHIVE_ACCOUNT_NAME string = archiveStorage.outputs.name
-output HOST_ACCOUNT_NAME string = hostStorage.outputs.name
-output VIEWER_NAME string = viewer ? viewerSite!.outputs.name : ''
+output ARCHIVE_ACCOUNT_NAME string = names.archiveAccount
+output HOST_ACCOUNT_NAME string = names.hostAccount
+output VIEWER_NAME string = viewer ? names.viewer : ''
 output VIEWER_URL string = viewer ? viewerSite!.outputs.origin : ''

@@ -1,6 +1,6 @@
 // What the app's identity may do: this and nothing else.
 
-param principalId string
+param identityName string
 param hostAccountName string
 param archiveAccountName string
 param componentName string
@@ -23,6 +23,10 @@ var archiveRoles = [
   'Storage Table Data Contributor'
 ]
 
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
 resource hostAccount 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: hostAccountName
 }
@@ -35,32 +39,39 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
   name: componentName
 }
 
-resource onHost 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in hostRoles: {
-  name: guid(hostAccount.id, principalId, role)
-  scope: hostAccount
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[role])
-    principalId: principalId
-    principalType: 'ServicePrincipal'
+resource onHost 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in hostRoles: {
+    name: guid(hostAccount.id, identity.id, role)
+    scope: hostAccount
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[role])
+      principalId: identity.properties.principalId
+      principalType: 'ServicePrincipal'
+    }
   }
-}]
+]
 
-resource onArchive 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in archiveRoles: {
-  name: guid(archiveAccount.id, principalId, role)
-  scope: archiveAccount
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[role])
-    principalId: principalId
-    principalType: 'ServicePrincipal'
+resource onArchive 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in archiveRoles: {
+    name: guid(archiveAccount.id, identity.id, role)
+    scope: archiveAccount
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[role])
+      principalId: identity.properties.principalId
+      principalType: 'ServicePrincipal'
+    }
   }
-}]
+]
 
 resource onTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(component.id, principalId, 'Monitoring Metrics Publisher')
+  name: guid(component.id, identity.id, 'Monitoring Metrics Publisher')
   scope: component
   properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Monitoring Metrics Publisher'])
-    principalId: principalId
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles['Monitoring Metrics Publisher']
+    )
+    principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
   }
 }

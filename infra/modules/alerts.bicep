@@ -5,7 +5,7 @@ param workspaceId string
 param email string
 param latencySeconds int
 param location string
-param tags object
+param tags { *: string }
 
 resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'dicom-alerts'

@@ -11,75 +11,38 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: accountName
 }
 
-var files = {
-  blobTypes: [
-    'blockBlob'
-  ]
-  prefixMatch: [
-    '${container}/'
-  ]
-}
-
-var coolRules = coolAfterDays == 0 ? [] : [
-  {
-    name: 'cool'
-    enabled: true
-    type: 'Lifecycle'
-    definition: {
-      filters: files
-      actions: {
-        baseBlob: {
-          tierToCool: {
-            daysAfterModificationGreaterThan: coolAfterDays
-          }
-        }
-      }
-    }
-  }
-]
-
-var coldRules = coldAfterDays == 0 ? [] : [
-  {
-    name: 'cold'
-    enabled: true
-    type: 'Lifecycle'
-    definition: {
-      filters: files
-      actions: {
-        baseBlob: {
-          tierToCold: {
-            daysAfterModificationGreaterThan: coldAfterDays
-          }
-        }
-      }
-    }
-  }
-]
-
-var versionRules = [
-  {
-    name: 'versions'
-    enabled: true
-    type: 'Lifecycle'
-    definition: {
-      filters: files
-      actions: {
-        version: {
-          delete: {
-            daysAfterCreationGreaterThan: versionDays
-          }
-        }
-      }
-    }
-  }
-]
+// Each rule that is on, and what it does.
+var actions = concat(
+  coolAfterDays == 0
+    ? []
+    : [{ rule: 'cool', action: { baseBlob: { tierToCool: { daysAfterModificationGreaterThan: coolAfterDays } } } }],
+  coldAfterDays == 0
+    ? []
+    : [{ rule: 'cold', action: { baseBlob: { tierToCold: { daysAfterModificationGreaterThan: coldAfterDays } } } }],
+  [{ rule: 'versions', action: { version: { delete: { daysAfterCreationGreaterThan: versionDays } } } }]
+)
 
 resource policy 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
   parent: account
   name: 'default'
   properties: {
     policy: {
-      rules: concat(coolRules, coldRules, versionRules)
+      rules: map(actions, one => {
+        name: one.rule
+        enabled: true
+        type: 'Lifecycle'
+        definition: {
+          filters: {
+            blobTypes: [
+              'blockBlob'
+            ]
+            prefixMatch: [
+              '${container}/'
+            ]
+          }
+          actions: one.action
+        }
+      })
     }
   }
 }

@@ -2,7 +2,7 @@
 // hold keys of the index, which contain patients' names and IDs: they are logged only where everything is.
 
 param workspaceId string
-param accountNames array
+param accountNames string[]
 param appName string
 param everything bool
 
@@ -24,36 +24,48 @@ var operations = concat(changes, [
   }
 ])
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = [for accountName in accountNames: {
-  name: '${accountName}/default'
-}]
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = [
+  for accountName in accountNames: {
+    name: '${accountName}/default'
+  }
+]
 
-resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' existing = [for accountName in accountNames: {
-  name: '${accountName}/default'
-}]
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' existing = [
+  for accountName in accountNames: {
+    name: '${accountName}/default'
+  }
+]
 
-resource app 'Microsoft.Web/sites@2025-05-01' existing = {
+resource app 'Microsoft.Web/sites@2025-03-01' existing = {
   name: appName
 }
 
-resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [for (accountName, index) in accountNames: {
-  name: 'blobs-of-${accountName}'
-  scope: blobs[index]
-  properties: {
-    workspaceId: workspaceId
-    logs: everything ? operations : changes
+// The newest version that allows several settings of a resource, by name, is a preview.
+#disable-next-line use-recent-api-versions
+resource blobLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
+  for (accountName, index) in accountNames: {
+    name: 'blobs-of-${accountName}'
+    scope: blobs[index]
+    properties: {
+      workspaceId: workspaceId
+      logs: everything ? operations : changes
+    }
   }
-}]
+]
 
-resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [for (accountName, index) in (everything ? accountNames : []): {
-  name: 'tables-of-${accountName}'
-  scope: tables[index]
-  properties: {
-    workspaceId: workspaceId
-    logs: operations
+#disable-next-line use-recent-api-versions
+resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
+  for (accountName, index) in accountNames: if (everything) {
+    name: 'tables-of-${accountName}'
+    scope: tables[index]
+    properties: {
+      workspaceId: workspaceId
+      logs: operations
+    }
   }
-}]
+]
 
+#disable-next-line use-recent-api-versions
 resource appLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (everything) {
   name: 'app'
   scope: app

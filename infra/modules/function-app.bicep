@@ -2,13 +2,16 @@
 
 param name string
 param location string
-param tags object
+param tags { *: string }
 param identityName string
 param hostAccountName string
 param packageContainer string
 param archiveAccountName string
 param componentName string
 param subnetId string
+param publicNetworkAccess 'Enabled' | 'Disabled'
+param allowedAddresses string[]
+param zoneRedundant bool
 param instanceMemoryMB int
 param requestsPerInstance int
 param maximumInstances int
@@ -18,7 +21,7 @@ param audience string
 param publicBaseUrl string
 param corsOrigins string
 param viewerUrl string
-param moreSettings object
+param moreSettings { *: string }
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
@@ -36,7 +39,7 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
   name: componentName
 }
 
-resource plan 'Microsoft.Web/serverfarms@2025-05-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: name
   location: location
   tags: tags
@@ -47,10 +50,13 @@ resource plan 'Microsoft.Web/serverfarms@2025-05-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 
-resource app 'Microsoft.Web/sites@2025-05-01' = {
+// An update stops the old instances before new ones start (Recreate, the default): code of two versions never works on
+// one archive, whose format the newer one may have changed.
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   tags: union(tags, {
@@ -66,9 +72,18 @@ resource app 'Microsoft.Web/sites@2025-05-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    publicNetworkAccess: publicNetworkAccess
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ipSecurityRestrictionsDefaultAction: empty(allowedAddresses) ? 'Allow' : 'Deny'
+      ipSecurityRestrictions: map(range(0, length(allowedAddresses)), index => {
+        name: 'allowed-${index}'
+        priority: 100 + index
+        action: 'Allow'
+        ipAddress: allowedAddresses[index]
+      })
     }
     functionAppConfig: {
       deployment: {
@@ -88,27 +103,26 @@ resource app 'Microsoft.Web/sites@2025-05-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstances
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [
-          {
-            name: 'http'
-            instanceCount: alwaysReadyInstances
-          }
-        ]
+        alwaysReady: alwaysReadyInstances == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: alwaysReadyInstances
+              }
+            ]
         triggers: {
           http: {
             perInstanceConcurrency: requestsPerInstance
           }
         }
       }
-      siteUpdateStrategy: {
-        type: 'RollingUpdate'
-      }
     }
   }
 }
 
 // The template's own settings override the operator's: nobody opens the service or moves its storage by accident.
-resource settings 'Microsoft.Web/sites/config@2025-05-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: union(moreSettings, {
@@ -133,7 +147,7 @@ resource settings 'Microsoft.Web/sites/config@2025-05-01' = {
   })
 }
 
-resource ftpPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01' = {
+resource ftpPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'ftp'
   properties: {
@@ -141,7 +155,7 @@ resource ftpPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   }
 }
 
-resource scmPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01' = {
+resource scmPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'
   properties: {
@@ -149,5 +163,4 @@ resource scmPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   }
 }
 
-output name string = app.name
 output url string = 'https://${app.properties.defaultHostName}'

@@ -1,15 +1,67 @@
-// A virtual network for the app and the private endpoints of its storage, and the zones that resolve their names.
+// A virtual network with a subnet for the app and one for private endpoints.
 
 param name string
 param location string
-param tags object
+param tags { *: string }
 
-var services = [
-  'blob'
-  'queue'
-  'table'
-]
+@description('Addresses of the network, between /16 and /24: half of them for the app, a sixteenth for endpoints.')
+param addressPrefix string
 
+@description('Let the app reach any host by HTTPS: the authority of its tokens is not Entra.')
+param internetIsNeeded bool
+
+var prefixLength = parseCidr(addressPrefix).cidr
+
+// What the app may send to: storage and whatever is in the network, sign-in, telemetry. A rule for each, by priority.
+var destinations = concat(
+  [
+    { name: 'network', tag: 'VirtualNetwork', ports: '*' }
+    { name: 'storage', tag: 'Storage', ports: '443' }
+    { name: 'sign-in', tag: 'AzureActiveDirectory', ports: '443' }
+    { name: 'telemetry', tag: 'AzureMonitor', ports: '443' }
+  ],
+  internetIsNeeded ? [{ name: 'authority', tag: 'Internet', ports: '443' }] : []
+)
+
+resource securityGroup 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
+  name: '${name}-app'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: concat(
+      map(range(0, length(destinations)), index => {
+        name: destinations[index].name
+        properties: {
+          priority: 100 + index
+          direction: 'Outbound'
+          access: 'Allow'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: destinations[index].tag
+          destinationPortRange: destinations[index].ports
+        }
+      }),
+      [
+        {
+          name: 'nothing-else'
+          properties: {
+            priority: 4096
+            direction: 'Outbound'
+            access: 'Deny'
+            protocol: '*'
+            sourceAddressPrefix: '*'
+            sourcePortRange: '*'
+            destinationAddressPrefix: 'Internet'
+            destinationPortRange: '*'
+          }
+        }
+      ]
+    )
+  }
+}
+
+// Its subnets are resources of their own: a list of them here would remove those that others added.
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
   location: location
@@ -17,52 +69,39 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   properties: {
     addressSpace: {
       addressPrefixes: [
-        '10.0.0.0/23'
+        addressPrefix
       ]
     }
-    subnets: [
+  }
+}
+
+resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = {
+  parent: network
+  name: 'app'
+  properties: {
+    addressPrefix: cidrSubnet(addressPrefix, prefixLength + 1, 0)
+    networkSecurityGroup: {
+      id: securityGroup.id
+    }
+    delegations: [
       {
-        name: 'app'
+        name: 'flex-consumption'
         properties: {
-          addressPrefix: '10.0.0.0/24'
-          delegations: [
-            {
-              name: 'flex-consumption'
-              properties: {
-                serviceName: 'Microsoft.App/environments'
-              }
-            }
-          ]
-        }
-      }
-      {
-        name: 'endpoints'
-        properties: {
-          addressPrefix: '10.0.1.0/27'
+          serviceName: 'Microsoft.App/environments'
         }
       }
     ]
   }
 }
 
-resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [for service in services: {
-  name: 'privatelink.${service}.${environment().suffixes.storage}'
-  location: 'global'
-  tags: tags
-}]
-
-resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for (service, index) in services: {
-  parent: zone[index]
-  name: '${name}-${service}'
-  location: 'global'
-  tags: tags
+// After the first: a network refuses two changes at once.
+resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = {
+  parent: network
+  name: 'endpoints'
   properties: {
-    registrationEnabled: false
-    virtualNetwork: {
-      id: network.id
-    }
+    addressPrefix: cidrSubnet(addressPrefix, prefixLength + 4, 8)
   }
-}]
-
-output appSubnetId string = network.properties.subnets[0].id
-output endpointSubnetId string = network.properties.subnets[1].id
+  dependsOn: [
+    appSubnet
+  ]
+}

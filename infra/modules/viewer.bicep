@@ -2,9 +2,9 @@
 
 param name string
 param location string
-param tags object
+param tags { *: string }
 
-resource site 'Microsoft.Web/staticSites@2025-05-01' = {
+resource site 'Microsoft.Web/staticSites@2025-03-01' = {
   name: name
   location: location
   tags: tags
@@ -17,5 +17,4 @@ resource site 'Microsoft.Web/staticSites@2025-05-01' = {
   }
 }
 
-output name string = site.name
 output origin string = 'https://${site.properties.defaultHostname}'

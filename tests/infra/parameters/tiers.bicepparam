@@ -1,0 +1,8 @@
+// Old files in cheaper tiers.
+using '../../../infra/main.bicep'
+
+param environmentName = 'prod'
+param location = 'westeurope'
+param audience = 'api://11111111-2222-3333-4444-555555555555'
+param coolAfterDays = 90
+param coldAfterDays = 365

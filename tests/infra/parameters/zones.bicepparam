@@ -1,0 +1,9 @@
+// It outlives a zone of the region.
+using '../../../infra/main.bicep'
+
+param environmentName = 'prod'
+param location = 'westeurope'
+param audience = 'api://11111111-2222-3333-4444-555555555555'
+param zoneRedundant = true
+param archiveRedundancy = 'Standard_GZRS'
+param alwaysReadyInstances = 2

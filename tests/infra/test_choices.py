@@ -1,0 +1,334 @@
+"""What each choice of a deployment makes, and which cannot be made together."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.infra.deployment_rules import Resource, at, of_type
+from tests.support.bicep_compiler import PARAMETERS, SUBSCRIPTION, BicepError, evaluated, made
+
+HOSPITAL = "/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups"
+ACCOUNT = "Microsoft.Storage/storageAccounts"
+
+
+def the(deployment: str, kind: str, beginning: str = "") -> Resource:
+    """The one resource of a type whose name begins so."""
+    (found,) = (one for one in of_type(made(deployment), kind) if one["name"].startswith(beginning))
+    return found
+
+
+def archive(deployment: str) -> Resource:
+    return the(deployment, ACCOUNT, "archive")
+
+
+def app(deployment: str) -> Resource:
+    return the(deployment, "Microsoft.Web/sites")
+
+
+def kinds(deployment: str) -> set[str]:
+    return {resource["type"] for resource in made(deployment)}
+
+
+def test_least_makes_nothing_that_costs_at_rest_but_what_is_stored() -> None:
+    assert kinds("least") == {
+        "Microsoft.Resources/resourceGroups",
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "Microsoft.OperationalInsights/workspaces",
+        "Microsoft.OperationalInsights/workspaces/tables",
+        "Microsoft.Insights/components",
+        "Microsoft.Insights/diagnosticSettings",
+        ACCOUNT,
+        f"{ACCOUNT}/blobServices",
+        f"{ACCOUNT}/blobServices/containers",
+        f"{ACCOUNT}/tableServices",
+        f"{ACCOUNT}/tableServices/tables",
+        f"{ACCOUNT}/managementPolicies",
+        "Microsoft.Authorization/roleAssignments",
+        "Microsoft.Web/serverfarms",
+        "Microsoft.Web/sites",
+        "Microsoft.Web/sites/config",
+        "Microsoft.Web/sites/basicPublishingCredentialsPolicies",
+    }
+    assert at(app("least"), "properties.functionAppConfig.scaleAndConcurrency.alwaysReady") == []
+
+
+def test_a_name_written_in_another_way_is_the_same_archive() -> None:
+    assert archive("other-spelling")["name"] == archive("least")["name"]
+    assert archive("other-spelling")["id"].lower() == archive("least")["id"].lower()
+
+
+def test_a_region_is_written_in_one_way() -> None:
+    for spelling in ("West Europe", "WestEurope", "west europe", "moon"):
+        with pytest.raises(BicepError, match=f"'{spelling}'"):
+            evaluated((PARAMETERS / "least.bicepparam").read_text().replace("'westeurope'", f"'{spelling}'"))
+
+
+def endpoints(deployment: str) -> dict[str, list[str]]:
+    """The services that have a private endpoint, by the resource that they are of."""
+    found: dict[str, list[str]] = {}
+    for endpoint in of_type(made(deployment), "Microsoft.Network/privateEndpoints"):
+        (connection,) = endpoint["properties"]["privateLinkServiceConnections"]
+        (service,) = connection["properties"]["groupIds"]
+        target = connection["properties"]["privateLinkServiceId"].rpartition("/")[2]
+        found.setdefault(re.match("host|archive|dicom", target)[0], []).append(service)  # type: ignore[index]
+    return found
+
+
+def test_private_storage_is_reached_through_endpoints_of_every_service_in_use() -> None:
+    assert endpoints("private") == {"host": ["blob", "queue", "table"], "archive": ["blob", "table"]}
+    (subnet,) = {
+        one["properties"]["subnet"]["id"] for one in of_type(made("private"), "Microsoft.Network/privateEndpoints")
+    }
+    network = the("private", "Microsoft.Network/virtualNetworks")["id"]
+    assert subnet == f"{network}/subnets/endpoints"
+    assert at(app("private"), "properties.virtualNetworkSubnetId") == f"{network}/subnets/app"
+    zones = [one["name"] for one in of_type(made("private"), "Microsoft.Network/privateDnsZones")]
+    assert [re.search("'(blob|queue|table)'", name)[1] for name in zones] == ["blob", "queue", "table"]  # type: ignore[index]
+    links = of_type(made("private"), "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
+    assert {link["properties"]["virtualNetwork"]["id"] for link in links} == {network}
+    assert len(links) == 3
+
+
+def prefixes(deployment: str) -> dict[str, str]:
+    """Where the addresses of each subnet begin and how many they are."""
+    subnets = of_type(made(deployment), "Microsoft.Network/virtualNetworks/subnets")
+    return {one["name"].partition("/")[2]: one["properties"]["addressPrefix"] for one in subnets}
+
+
+def test_subnets_are_parts_of_the_network() -> None:
+    assert prefixes("private") == {"app": "10.0.0.0/24", "endpoints": "10.0.1.0/27"}
+    assert prefixes("other-authority") == {"app": "10.9.0.0/21", "endpoints": "10.9.8.0/24"}
+    subnet = the(
+        "private", "Microsoft.Network/virtualNetworks/subnets", the("private", "Microsoft.Web/sites")["name"] + "/app"
+    )
+    (delegation,) = subnet["properties"]["delegations"]
+    assert delegation["properties"]["serviceName"] == "Microsoft.App/environments"
+
+
+def sent_to(deployment: str) -> list[tuple[str, str]]:
+    """What leaves the app's subnet: the destination and whether it is allowed, by priority."""
+    group = the(deployment, "Microsoft.Network/networkSecurityGroups")
+    subnet = the(deployment, "Microsoft.Network/virtualNetworks/subnets", f"{app(deployment)['name']}/app")
+    assert subnet["properties"]["networkSecurityGroup"]["id"] == group["id"]
+    rules = sorted(group["properties"]["securityRules"], key=lambda rule: int(rule["properties"]["priority"]))
+    assert {rule["properties"]["direction"] for rule in rules} == {"Outbound"}
+    return [(rule["properties"]["destinationAddressPrefix"], rule["properties"]["access"]) for rule in rules]
+
+
+def test_a_private_app_sends_to_storage_sign_in_and_telemetry_alone() -> None:
+    allowed = [(tag, "Allow") for tag in ("VirtualNetwork", "Storage", "AzureActiveDirectory", "AzureMonitor")]
+    assert sent_to("private") == [*allowed, ("Internet", "Deny")]
+    # An authority elsewhere must be reached.
+    assert sent_to("other-authority") == [*allowed, ("Internet", "Allow"), ("Internet", "Deny")]
+
+
+def test_a_closed_app_is_reached_by_its_endpoint_alone() -> None:
+    assert at(app("private"), "properties.publicNetworkAccess") == "Enabled"
+    assert at(app("closed"), "properties.publicNetworkAccess") == "Disabled"
+    assert endpoints("closed") == {**endpoints("private"), "dicom": ["sites"]}
+    assert "privatelink.azurewebsites.net" in str(of_type(made("closed"), "Microsoft.Network/privateDnsZones"))
+
+
+def test_a_hospitals_own_group_network_zones_and_workspace_are_used_and_not_touched() -> None:
+    assert not kinds("existing") & {
+        "Microsoft.Resources/resourceGroups",
+        "Microsoft.Network/virtualNetworks",
+        "Microsoft.Network/networkSecurityGroups",
+        "Microsoft.Network/privateDnsZones",
+        "Microsoft.OperationalInsights/workspaces",
+        "Microsoft.OperationalInsights/workspaces/tables",
+    }
+    own = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/pacs/"
+    assert all(resource["id"].startswith(own) for resource in made("existing"))
+    network = f"{HOSPITAL}/network/providers/Microsoft.Network/virtualNetworks/hospital"
+    assert at(app("existing"), "properties.virtualNetworkSubnetId") == f"{network}/subnets/dicom"
+    for endpoint in of_type(made("existing"), "Microsoft.Network/privateEndpoints"):
+        assert endpoint["properties"]["subnet"]["id"] == f"{network}/subnets/endpoints"
+    groups = of_type(made("existing"), "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+    assert len(groups) == 6
+    for group in groups:
+        (zone,) = group["properties"]["privateDnsZoneConfigs"]
+        assert f"{HOSPITAL}/dns" in zone["properties"]["privateDnsZoneId"]
+    workspace = f"{HOSPITAL}/logs/providers/Microsoft.OperationalInsights/workspaces/hospital"
+    assert at(the("existing", "Microsoft.Insights/components"), "properties.WorkspaceResourceId") == workspace
+    for setting in of_type(made("existing"), "Microsoft.Insights/diagnosticSettings"):
+        assert setting["properties"]["workspaceId"] == workspace
+
+
+def test_zones_hold_app_package_and_archive() -> None:
+    assert at(the("zones", "Microsoft.Web/serverfarms"), "properties.zoneRedundant") is True
+    assert the("zones", ACCOUNT, "host")["sku"]["name"] == "Standard_ZRS"
+    assert archive("zones")["sku"]["name"] == "Standard_GZRS"
+    assert at(the("least", "Microsoft.Web/serverfarms"), "properties.zoneRedundant") is False
+
+
+def test_what_is_deleted_stays_where_it_cannot_be_removed() -> None:
+    assert not kinds("least") & {
+        "Microsoft.Authorization/locks",
+        f"{ACCOUNT}/blobServices/containers/immutabilityPolicies",
+    }
+    lock = the("protected", "Microsoft.Authorization/locks")
+    assert lock["properties"]["level"] == "CanNotDelete"
+    assert lock["id"].startswith(archive("protected")["id"] + "/")
+    policy = the("protected", f"{ACCOUNT}/blobServices/containers/immutabilityPolicies")
+    assert policy["name"] == f"{archive('protected')['name']}/default/dicom/default"
+    assert at(policy, "properties.immutabilityPeriodSinceCreationInDays") == 365
+    container = the("protected", f"{ACCOUNT}/blobServices/containers", "archive")
+    assert at(container, "properties.immutableStorageWithVersioning.enabled") is True
+    blobs = the("protected", f"{ACCOUNT}/blobServices", "archive")
+    assert at(blobs, "properties.isVersioningEnabled") is True
+    assert at(blobs, "properties.deleteRetentionPolicy.days") == 90
+    assert at(blobs, "properties.containerDeleteRetentionPolicy.days") == 90
+
+
+def test_a_key_of_the_hospital_encrypts_files_and_tables() -> None:
+    encryption = at(archive("encrypted"), "properties.encryption")
+    assert encryption["requireInfrastructureEncryption"] is True
+    assert encryption["keySource"] == "Microsoft.Keyvault"
+    assert encryption["keyvaultproperties"] == {
+        "keyvaulturi": "https://hospital.vault.azure.net",
+        "keyname": "archive",
+        "keyversion": "",
+    }
+    identity = f"{HOSPITAL}/keys/providers/Microsoft.ManagedIdentity/userAssignedIdentities/archive"
+    assert encryption["identity"] == {"userAssignedIdentity": identity}
+    assert archive("encrypted")["identity"] == {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
+    assert {name: one["keyType"] for name, one in encryption["services"].items()} == dict.fromkeys(
+        ("blob", "file", "queue", "table"), "Account"
+    )
+    # The package is no patient's data: it stays with keys of Microsoft.
+    assert at(the("encrypted", ACCOUNT, "host"), "properties.encryption") is None
+    assert at(archive("least"), "properties.encryption") is None
+
+
+def actions(deployment: str) -> dict[str, Any]:
+    """What the lifecycle policy does, by the name of the rule."""
+    (policy,) = of_type(made(deployment), f"{ACCOUNT}/managementPolicies")
+    for rule in policy["properties"]["policy"]["rules"]:
+        assert rule["definition"]["filters"]["prefixMatch"] == ["dicom/"]
+    return {rule["name"]: rule["definition"]["actions"] for rule in policy["properties"]["policy"]["rules"]}
+
+
+def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
+    versions = {"versions": {"version": {"delete": {"daysAfterCreationGreaterThan": 14}}}}
+    assert actions("least") == versions
+    assert actions("tiers") == {
+        "cool": {"baseBlob": {"tierToCool": {"daysAfterModificationGreaterThan": 90}}},
+        "cold": {"baseBlob": {"tierToCold": {"daysAfterModificationGreaterThan": 365}}},
+        **versions,
+    }
+
+
+def test_only_the_hospitals_addresses_are_let_in() -> None:
+    config = at(app("restricted"), "properties.siteConfig")
+    assert config["ipSecurityRestrictionsDefaultAction"] == "Deny"
+    allowed = [(one["ipAddress"], one["action"], one["priority"]) for one in config["ipSecurityRestrictions"]]
+    assert allowed == [("203.0.113.0/24", "Allow", 100), ("198.51.100.7/32", "Allow", 101)]
+    assert at(app("least"), "properties.siteConfig.ipSecurityRestrictionsDefaultAction") == "Allow"
+
+
+def test_tags_are_on_everything_that_has_tags() -> None:
+    tagged = [resource for resource in made("restricted") if "tags" in resource]
+    assert len(tagged) == len([resource for resource in made("least") if "tags" in resource]) > 6
+    for resource in tagged:
+        assert resource["tags"].items() >= {"department": "radiology", "azd-env-name": "prod"}.items()
+
+
+def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
+    (config,) = of_type(made("restricted"), "Microsoft.Web/sites/config")
+    assert config["properties"]["MAX_REQUEST_BYTES"] == "1073741824"
+    assert config["properties"]["AUDIENCE"].startswith("api://")
+    assert config["properties"]["TRUST_FORWARDED"] == "true"
+
+
+def test_telemetry_is_kept_as_long_as_logs() -> None:
+    tables = of_type(made("everything"), "Microsoft.OperationalInsights/workspaces/tables")
+    assert {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces"} <= {
+        one["name"].partition("/")[2] for one in tables
+    }
+    for table in tables:
+        assert table["properties"] == {"retentionInDays": 730, "totalRetentionInDays": 730}
+    assert at(the("everything", "Microsoft.OperationalInsights/workspaces"), "properties.retentionInDays") == 730
+
+
+def test_reads_and_tables_are_logged_only_where_everything_is() -> None:
+    def logged(deployment: str) -> set[str]:
+        settings = of_type(made(deployment), "Microsoft.Insights/diagnosticSettings")
+        return {log["category"] for setting in settings for log in setting["properties"]["logs"]}
+
+    assert logged("least") == {"StorageWrite", "StorageDelete"}
+    assert logged("everything") == {"StorageRead", "StorageWrite", "StorageDelete", "FunctionAppLogs"}
+    assert not [
+        one for one in of_type(made("least"), "Microsoft.Insights/diagnosticSettings") if "table" in one["name"]
+    ]
+
+
+def test_the_viewers_origin_may_use_the_service() -> None:
+    (config,) = of_type(made("everything"), "Microsoft.Web/sites/config")
+    assert "defaultHostname" in config["properties"]["VIEWER_URL"]
+    assert "https://viewer.example.org" in config["properties"]["CORS_ORIGINS"]
+    assert "defaultHostname" in config["properties"]["CORS_ORIGINS"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            """
+param alwaysReadyInstances = 3
+param maximumInstances = 2
+param zoneRedundant = true
+param coolAfterDays = 90
+param coldAfterDays = 90
+param immutabilityDays = 1
+param encryptionKeyUrl = 'https://hospital.vault.azure.net'
+param existingAppSubnetId = '/x'
+param existingDnsZonesGroupId = '/x'
+param inboundPrivateEndpoint = true
+param addressPrefix = '10.0.0.0/25'
+param moreSettings = {
+  ANONYMOUS_ACCESS: 'true'
+  AzureWebJobsStorage__accountName: 'x'
+  functions_worker_runtime: 'node'
+  MAX_PARTS: '7'
+}
+""",
+            [
+                "alwaysReadyInstances is above maximumInstances.",
+                "zoneRedundant needs an archiveRedundancy of Standard_ZRS or Standard_GZRS.",
+                "coldAfterDays must be above coolAfterDays.",
+                "immutabilityDays needs keepVersions.",
+                "encryptionKeyUrl and encryptionKeyIdentityId need each other.",
+                "encryptionKeyUrl must be such as https://VAULT/keys/KEY.",
+                "existingAppSubnetId and existingEndpointSubnetId need each other.",
+                "existingAppSubnetId and existingDnsZonesGroupId need privateNetwork.",
+                "inboundPrivateEndpoint needs privateNetwork.",
+                "addressPrefix must be from /16 to /24.",
+                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
+            ],
+        ),
+        (
+            """
+param alwaysReadyInstances = 1
+param zoneRedundant = true
+param archiveRedundancy = 'Standard_ZRS'
+param publicNetworkAccess = 'Disabled'
+""",
+            [
+                "zoneRedundant needs alwaysReadyInstances of 0, or of 2 and more.",
+                "A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.",
+            ],
+        ),
+        (
+            "param privateNetwork = 'yes'\nparam moreSettings = {\n  MAX_PARTS: 7\n}",
+            ['expected a value of type "bool"', 'expected a value of type "string"'],
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_the_reasons(lines: str, said: list[str]) -> None:
+    with pytest.raises(BicepError) as refused:
+        evaluated(f"{(PARAMETERS / 'least.bicepparam').read_text()}{lines}\n")
+    message = str(refused.value).replace("\n", " ").lower()
+    assert [sentence for sentence in said if sentence.lower() not in message] == []
+    assert message.count("needs") == "".join(said).count("needs")
