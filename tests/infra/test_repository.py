@@ -56,7 +56,7 @@ def test_the_hooks_are_valid() -> None:
 )
 def test_every_make_word_exists(path: Path) -> None:
     words = {word for words in re.findall(r"\bmake ((?:[a-z-]+ ?)+)", path.read_text()) for word in words.split()}
-    assert words
+    assert words or path.name == "azure-dev.yml"  # azd does it all
     assert words <= TARGETS
 
 
