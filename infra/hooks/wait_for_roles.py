@@ -5,6 +5,7 @@ deployment stops with 403 InaccessibleStorageException. Only that identity could
 waited for is an age.
 """
 
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ def main() -> None:
     """Wait as long as the newest role is too new; not at all where nothing is provisioned yet, or roles are hidden."""
     if not all(map(os.environ.get, NEEDED)):
         return
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # what it logs, it raises, too
     subscription, group, account = (os.environ[name] for name in NEEDED)
     scope = (
         f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Storage/storageAccounts/{account}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from tests.infra.checks import PARAMETERS, ROOT
+from tests.support.repository_files import ROOT
 
 AZURE_YAML: Final = (ROOT / "azure.yaml").read_text()
 PROJECT: Final[dict[str, Any]] = yaml.safe_load(AZURE_YAML)
@@ -28,7 +28,8 @@ def test_editors_know_the_schema() -> None:
 
 
 def test_a_pipeline_has_every_variable_of_the_parameters() -> None:
-    values = [entry["value"] for entry in json.loads((ROOT / PARAMETERS).read_text())["parameters"].values()]
+    parameters = json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"]
+    values = [entry["value"] for entry in parameters.values()]
     variables = [found[1] for value in values if (found := re.match(r"\$\{(\w+)", str(value)))]
     azds = {"AZURE_ENV_NAME", "AZURE_LOCATION"}
     assert azds < set(variables)

@@ -281,6 +281,6 @@ def test_python_is_one_that_the_project_supports() -> None:
 
 
 def test_azure_yaml_deploys_the_service_that_the_app_is_tagged_with() -> None:
-    services = re.findall(r"^  (\w+):$", (ROOT / "azure.yaml").read_text(), re.MULTILINE)
+    services = re.findall(r"^services:\n  (\w+):$", (ROOT / "azure.yaml").read_text(), re.MULTILINE)
     tags = re.findall(r"'azd-service-name': '(\w+)'", sources()[module("function-app")])
     assert services == tags == ["api"]

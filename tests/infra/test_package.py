@@ -11,8 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.infra.checks import ROOT
-from tests.support.repository_files import files_but, ignored_by
+from tests.support.repository_files import ROOT, files_but, ignored_by
 
 # A package in the lock: name, version, marker, and its hashes on the lines below.
 _ENTRY: Final = re.compile(

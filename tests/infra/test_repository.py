@@ -14,8 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local import __main__ as local_main
 from local import azurite
-from tests.infra.checks import ROOT
-from tests.support.repository_files import texts
+from tests.support.repository_files import ROOT, texts
 
 WORKFLOWS: Final = sorted(ROOT.glob(".github/workflows/*.yml"))
 FORMS: Final = [ROOT / f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("bug", "feature")]
