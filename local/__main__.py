@@ -7,7 +7,6 @@ instead of this one, which finds those settings in its environment.
 """
 
 import asyncio
-import json
 import logging
 import os
 import shlex
@@ -22,6 +21,7 @@ from typing import Final
 import uvicorn
 
 from local import azurite, timers
+from local.app_settings import app_settings
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
 from local.routing import RouteError
@@ -129,7 +129,7 @@ def samples_command(port: int) -> str:
 
 def _settings(port: int, storage: azurite.Azurite, environment: Mapping[str, str]) -> dict[str, str]:
     """The app's settings where the environment does not set them; the storage is always the Azurite started here."""
-    values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
+    values = app_settings()
     values["PUBLIC_BASE_URL"] = f"http://localhost:{port}"
     values["CORS_ORIGINS"] = "http://localhost:*"
     unset = {name: value for name, value in values.items() if name not in environment}

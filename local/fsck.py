@@ -9,7 +9,6 @@ Exit status: 0 nothing differs (or no longer does), 1 something does, 2 the arch
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from azure.core.exceptions import AzureError
 
 from local import azurite
+from local.app_settings import app_settings
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
 from shared.errors import Unavailable
@@ -66,7 +66,7 @@ def _storage(is_local: bool) -> Iterator[str | None]:
 
 
 def _settings(connection_string: str | None) -> Settings:
-    values: dict[str, str] = json.loads((ROOT / "local.settings.json").read_text())["Values"]
+    values = app_settings()
     given = {**os.environ, **azurite.settings_of(connection_string)} if connection_string else dict(os.environ)
     if given.get("STORAGE_BLOB_ENDPOINT"):
         del values["STORAGE_CONNECTION_STRING"]

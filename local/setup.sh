@@ -180,6 +180,9 @@ if ! works .venv/bin/python ||
     make_environment .venv "$python"
 fi
 
+# What the app reads when it runs here; each may change their own.
+[ -e local.settings.json ] || cp local.settings.sample.json local.settings.json
+
 for word in "$@"; do
     case $word in
         run)

@@ -14,8 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local import __main__ as local_main
 from local import azurite
-from tests.infra.checks import ROOT
-from tests.support.repository_files import texts
+from tests.support.repository_files import ROOT, texts
 
 WORKFLOWS: Final = sorted(ROOT.glob(".github/workflows/*.yml"))
 FORMS: Final = [ROOT / f".github/ISSUE_TEMPLATE/{name}.yml" for name in ("bug", "feature")]
@@ -56,7 +55,7 @@ def test_the_hooks_are_valid() -> None:
 )
 def test_every_make_word_exists(path: Path) -> None:
     words = {word for words in re.findall(r"\bmake ((?:[a-z-]+ ?)+)", path.read_text()) for word in words.split()}
-    assert words
+    assert words or path.name == "azure-dev.yml"  # azd does it all
     assert words <= TARGETS
 
 
