@@ -55,7 +55,7 @@ def test_what_is_no_token_has_no_claims(text: str) -> None:
             {"roles": ["Reader", "\x1b[2J"]},
             "permit",
             "It has the app role Reader,  [2J.",
-            "DICOM Data Reader or DICOM Data",
+            "Dicom.Reader or Dicom.Owner",
         ),
         ({"roles": None, "scp": "a b"}, "permit", "It has the scope a b.", "app role"),
         ({"roles": None}, "permit", "It has neither an app role nor a scope.", "app role"),

@@ -19,7 +19,7 @@ from tests.support.watched_server import WatchedServer, watched_with_sign_in
 
 ALL_IS_WELL = f"""\
 service    ok       DICOMweb on Azure Functions, version {VERSION}, healthy.
-sign-in    ok       Accepted, with the app role DICOM Data Owner.
+sign-in    ok       Accepted, with the app role Dicom.Owner.
 clock      ok       It agrees with the server's.
 round trip ok       An instance was stored, found, retrieved as it was, and deleted.
 """
