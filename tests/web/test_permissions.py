@@ -50,5 +50,5 @@ def test_the_roles_and_scopes_that_permit_are_named() -> None:
 
 @pytest.mark.parametrize("name", [*ROLES, *SCOPES])
 def test_entra_can_issue_them(name: str) -> None:
-    """Microsoft Graph, `appRole.value` and `permissionScope.value`: at most 120 of these characters, no dot in front."""
+    """Microsoft Graph, `appRole.value`, `permissionScope.value`: at most 120 of these characters, no dot in front."""
     assert re.fullmatch(r"(?!\.)[\w!#$%&'()*+,\-./:;<=>?@\[\]^`{|}~]{1,120}", name, re.ASCII)
