@@ -131,12 +131,21 @@ def test_what_others_have_added_stays(runs: Runs) -> None:
     assert application["api"]["oauth2PermissionScopes"][0] == scope
     assert application["api"]["knownClientApplications"] == [ANNA]
     assert runs.service["tags"] == ["HideApp", "WindowsAzureActiveDirectoryIntegratedApp"]
-    application["api"]["preAuthorizedApplications"] = [client, {"appId": AZURE_CLI, "delegatedPermissionIds": []}]
+    application["api"]["preAuthorizedApplications"] = [client, {**client, "appId": AZURE_CLI}]
     runs.run()
     first, second = application["api"]["preAuthorizedApplications"]
     assert first == client
     assert len(second["delegatedPermissionIds"]) == len(SCOPES)
     assert runs.run()[-1].endswith("is complete: nothing is changed.")
+
+
+def test_an_application_that_is_not_shown_yet_is_not_made_twice(runs: Runs) -> None:
+    runs.run()
+    del runs.kept.variables["AUDIENCE"]
+    runs.directory.lag = 1
+    runs.run()
+    assert runs.directory.writes[0] == ("PATCH", f"/v1.0/applications(uniqueName='{runs.application['uniqueName']}')")
+    check_complete(runs)
 
 
 def test_a_role_that_was_made_by_hand_is_taken_as_it_is(runs: Runs) -> None:
