@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx
 
-from dicomweb_cli.sign_in import NO_CREDENTIALS, Credentials, how_to_sign_in
+from dicomweb_cli.sign_in import NO_CREDENTIALS, Credentials, how_to_get_a_token, how_to_sign_in
 from dicomweb_cli.terminal import plain, sentence
 
 DICOM_JSON: Final = "application/dicom+json"
@@ -205,7 +205,7 @@ def _azure_token(scope: str) -> Callable[[], str]:
             lines = [plain(line).strip() for line in error.message.splitlines()] or [""]
             of_azure_cli = (line.partition(": ")[2] for line in lines if line.startswith("AzureCliCredential: "))
             why = sentence(next(of_azure_cli, lines[0]))
-            raise CannotGoOn(f"There is no sign-in for {scope}: {why} Run `az login --scope {scope}`.") from None
+            raise CannotGoOn(f"There is no sign-in for {scope}: {why} {how_to_get_a_token(scope, why)}") from None
 
     return token
 

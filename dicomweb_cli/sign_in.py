@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dicomweb_cli.terminal import plain
-from shared.web.permissions import ROLES, Permission, permitting
+from shared.web.permissions import ROLES, SCOPES, Permission, permitted_by, permitting
 
 Claims = Mapping[str, Any]
 
@@ -18,6 +18,18 @@ _SCOPE_OF_AN_APP: Final = "api://<client id>/.default"
 # Microsoft's own service has the same audience everywhere.
 _MICROSOFTS_HOSTS: Final = ".dicom.azurehealthcareapis.com"
 _MICROSOFTS_SCOPE: Final = "https://dicom.healthcareapis.azure.com/.default"
+# What makes the service's registration in Microsoft Entra as it has to be.
+_REGISTRATION: Final = "infra/hooks/register.py"
+_ROLES: Final = " or ".join(permitting(Permission.READ, ROLES))
+_SCOPES: Final = " or ".join(permitting(Permission.READ, SCOPES))
+_HAVE_A_ROLE: Final = f"Have an app role assigned, {_ROLES} (Entra: Enterprise apps, the service's, Users and groups)"
+_ENTRA_VERSION_1: Final = "https://sts.windows.net/"
+# What to do where Entra gives no token, by its error code.
+_NO_TOKEN: Final = {
+    "AADSTS50105": f"{_HAVE_A_ROLE}.",
+    "AADSTS65001": f"Have the Azure CLI authorized for the service's scopes: {_REGISTRATION} does that.",
+    "AADSTS500011": "See that the client ID is the service's, and sign in to its tenant: az login --tenant.",
+}
 # What `az account get-access-token` gives tokens for, unless it is told.
 _OTHER_SERVICES: Final = {
     "https://management.azure.com": "Azure's management",
@@ -57,6 +69,12 @@ def scope_of(url: str, credentials: Credentials) -> str:
     return credentials.scope or (_MICROSOFTS_SCOPE if is_microsofts else _SCOPE_OF_AN_APP)
 
 
+def how_to_get_a_token(scope: str, why: str) -> str:
+    """What to do where there is no token for the scope, for this reason in the words of Entra or the Azure CLI."""
+    known = (remedy for code, remedy in _NO_TOKEN.items() if code in why)
+    return next(known, f"Run `az login --scope {scope}`.")
+
+
 def claims_of(token: str) -> Claims | None:
     """The claims that a JSON Web Token makes, true or not; None where it is not one."""
     parts = token.split(".")
@@ -89,8 +107,7 @@ def fault_of(claims: Claims | None, refusal: str, scope: str, *, is_known: bool 
     if claims is None:
         return "It is not a JSON Web Token.", f"{another}; give it as it is, without quotes or Bearer."
     if is_known:
-        roles = " or ".join(permitting(Permission.READ, ROLES))
-        return f"It has {rights_of(claims)}.", f"Have an app role assigned, {roles}, and sign in again."
+        return f"It has {rights_of(claims)}.", _right_that_is_missing(claims)
     audience, issuer = (_text(claims, name) or "missing" for name in ("aud", "iss"))
     if other := _OTHER_SERVICES.get(audience.rstrip("/")):
         return f"It is for {other} ({audience}).", another
@@ -102,16 +119,35 @@ def fault_of(claims: Claims | None, refusal: str, scope: str, *, is_known: bool 
     if "audience" in refusal:
         return (
             f"It is for {audience}, which the service's AUDIENCE does not name.",
-            f"{another}; or add {audience} to AUDIENCE, if that is the service's app registration.",
+            f"{another}; or add {audience} to AUDIENCE, if that is the service's app registration: the client ID is "
+            "the audience of tokens of version 2, the application ID URI that of version 1.",
+        )
+    if "issuer" in refusal or "publish" in refusal:
+        return _fault_of_issuer(claims, issuer)
+    return f"Its audience is {audience}, its issuer {issuer}.", another
+
+
+def _right_that_is_missing(claims: Claims) -> str:
+    scopes = {name: claims[name] for name in _RIGHTS["the scope"] if name in claims}
+    if scopes and Permission.READ not in permitted_by(scopes):
+        return f"The app that you sign in with needs the scope {_SCOPES}: {_REGISTRATION} authorizes the Azure CLI."
+    return f"{_HAVE_A_ROLE}, and sign in again."
+
+
+def _fault_of_issuer(claims: Claims, issuer: str) -> tuple[str, str]:
+    """What is wrong with a token whose issuer, or its keys, are not the service's."""
+    if issuer.startswith(_ENTRA_VERSION_1):
+        return (
+            f"It is of version 1 (its issuer is {issuer}), and the service's AUTHORITY is another.",
+            "Have the app registration issue version 2 (requestedAccessTokenVersion), which "
+            f"{_REGISTRATION} sets; or sign in to the service's tenant: az login --tenant.",
         )
     version = _text(claims, "ver")
-    if "issuer" in refusal or "publish" in refusal:
-        return (
-            f"Its issuer is {issuer}{version and f', its version {version}'}, and the service's AUTHORITY is another.",
-            "Sign in to the service's tenant (az login --tenant); if it is the right one, the versions differ: see "
-            "requestedAccessTokenVersion and AUTHORITY in docs/security.md.",
-        )
-    return f"Its audience is {audience}, its issuer {issuer}.", another
+    return (
+        f"Its issuer is {issuer}{version and f', its version {version}'}, and the service's AUTHORITY is another.",
+        "Sign in to the service's tenant (az login --tenant); if it is the right one, the versions differ: see "
+        "requestedAccessTokenVersion and AUTHORITY in docs/security.md.",
+    )
 
 
 def _another(scope: str) -> str:

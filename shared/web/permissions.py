@@ -16,7 +16,7 @@ class Permission(Flag):
 NOTHING: Final = Permission(0)
 
 ROLES: Final[Mapping[str, Permission]] = MappingProxyType(
-    {"DICOM Data Reader": Permission.READ, "DICOM Data Owner": Permission.READ | Permission.WRITE}
+    {"Dicom.Reader": Permission.READ, "Dicom.Owner": Permission.READ | Permission.WRITE}
 )
 """What an app role of a user or an app permits."""
 

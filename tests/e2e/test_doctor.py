@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +21,7 @@ from tests.support.watched_server import WatchedServer, watched_with_sign_in
 
 ALL_IS_WELL = f"""\
 service    ok       DICOMweb on Azure Functions, version {VERSION}, healthy.
-sign-in    ok       Accepted, with the app role DICOM Data Owner.
+sign-in    ok       Accepted, with the app role Dicom.Owner.
 clock      ok       It agrees with the server's.
 round trip ok       An instance was stored, found, retrieved as it was, and deleted.
 """
@@ -72,6 +74,48 @@ def test_a_refused_token_is_explained_and_not_shown(doctor: Cli, name: str) -> N
     assert refusal in result.stdout
     if len(text) > 10:
         assert not any(part in result.output for part in text.split(".") if len(part) > 10)
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        (
+            {"iss": "https://sts.windows.net/x/", "ver": "1.0", **OWNER},
+            "another issuer than the service accepts. It is of version 1 (its issuer is https://sts.windows.net/x/), and "
+            "the service's AUTHORITY is another. Have the app registration issue version 2",
+        ),
+        (
+            {"aud": "an-id", **OWNER},
+            "another audience than this service. It is for an-id, which the service's AUDIENCE",
+        ),
+        ({}, "It has neither an app role nor a scope. Have an app role assigned, Dicom.Reader or Dicom.Owner (Entra:"),
+        ({"roles": ["DICOM Data Owner"]}, "It has the app role DICOM Data Owner. Have an app role assigned"),
+        (
+            {"scp": "user_impersonation", **OWNER},
+            "needs the scope Dicom.Read or Dicom.ReadWrite: infra/hooks/register.py",
+        ),
+    ],
+)
+def test_a_token_of_a_registration_that_is_not_complete_is_explained(
+    doctor: Cli, claims: dict[str, Any], said: str
+) -> None:
+    output = doctor("--token", token(**claims), code=1).stdout
+    assert "sign-in    wrong    The token is refused: " in output
+    assert said in output
+
+
+def test_what_entra_says_instead_of_a_token_is_explained(
+    doctor: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    az = tmp_path / "az"
+    az.write_text("#!/bin/sh\necho 'ERROR: AADSTS50105: The user is not assigned to a role for it.' >&2\nexit 1\n")
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
+    output = doctor("--scope", "api://dicom/.default", code=1).stdout
+    assert "There is no sign-in for api://dicom/.default: ERROR: AADSTS50105: The user is not assigned" in output
+    assert "Have an app role assigned, Dicom.Reader or Dicom.Owner (Entra:" in output
 
 
 @pytest.mark.parametrize("text", ["é.é.é", f"Bearer {token()}", f'"{token()}"'])

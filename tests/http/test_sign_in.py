@@ -118,7 +118,7 @@ def test_roles_and_scopes(
             continue
         assert response.status_code == 403, (method, path)
         assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
-        missing = "DICOM Data Reader or DICOM Data Owner" if method in READS else "the app role DICOM Data Owner"
+        missing = "Dicom.Reader or Dicom.Owner" if method in READS else "the app role Dicom.Owner"
         assert method == "HEAD" or missing in response.json()["detail"]
 
 

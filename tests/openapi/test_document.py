@@ -79,7 +79,7 @@ def test_every_documented_error_is_in_the_code() -> None:
 
 
 def test_the_security_of_each_operation_is_what_its_method_needs() -> None:
-    reader, owner = ["DICOM Data Reader", "Dicom.Read"], ["DICOM Data Owner", "Dicom.ReadWrite"]
+    reader, owner = ["Dicom.Reader", "Dicom.Read"], ["Dicom.Owner", "Dicom.ReadWrite"]
     assert {*reader, *owner} == {*ROLES, *SCOPES}
     for (method, path), operation in operations(described("v2", CLOSED)).items():
         names = [name for alternative in operation["security"] for name in alternative["token"]]

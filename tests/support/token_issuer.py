@@ -19,8 +19,8 @@ from jwt.algorithms import RSAAlgorithm
 ISSUER = "https://sts.example.org/tenant/"
 AUDIENCE = "api://dicom"
 DAY = 86_400
-OWNER: dict[str, Any] = {"roles": ["DICOM Data Owner"]}
-READER: dict[str, Any] = {"roles": ["DICOM Data Reader"]}
+OWNER: dict[str, Any] = {"roles": ["Dicom.Owner"]}
+READER: dict[str, Any] = {"roles": ["Dicom.Reader"]}
 
 
 @cache

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -12,15 +13,15 @@ READ, WRITE = Permission.READ, Permission.WRITE
     [
         ({}, NOTHING),
         ({"roles": []}, NOTHING),
-        ({"roles": ["DICOM Data Owner"]}, READ | WRITE),
-        ({"roles": ["DICOM Data Reader"]}, READ),
-        ({"roles": ["DICOM Data Reader", "DICOM Data Owner", "Other"]}, READ | WRITE),
-        ({"roles": "DICOM Data Reader"}, READ),
-        ({"roles": ["dicom data owner"]}, NOTHING),
-        ({"roles": ["DICOM Data Owner and more"]}, NOTHING),
-        ({"roles": "Other DICOM Data Owner"}, NOTHING),
-        ({"roles": [{"DICOM Data Owner": 1}, 1, None]}, NOTHING),
-        ({"roles": {"DICOM Data Owner": 1}}, NOTHING),
+        ({"roles": ["Dicom.Owner"]}, READ | WRITE),
+        ({"roles": ["Dicom.Reader"]}, READ),
+        ({"roles": ["Dicom.Reader", "Dicom.Owner", "Other"]}, READ | WRITE),
+        ({"roles": "Dicom.Reader"}, READ),
+        ({"roles": ["dicom.owner"]}, NOTHING),
+        ({"roles": ["Dicom.Owner and more"]}, NOTHING),
+        ({"roles": "Other Dicom.Owner"}, NOTHING),
+        ({"roles": [{"Dicom.Owner": 1}, 1, None]}, NOTHING),
+        ({"roles": {"Dicom.Owner": 1}}, NOTHING),
         ({"scp": "Dicom.ReadWrite"}, READ | WRITE),
         ({"scp": "openid Dicom.Read"}, READ),
         ({"scp": ["Dicom.Read", "Dicom.ReadWrite"]}, READ | WRITE),
@@ -29,13 +30,13 @@ READ, WRITE = Permission.READ, Permission.WRITE
         ({"scp": "Dicom.ReadWrite.All"}, NOTHING),
         ({"scp": 7}, NOTHING),
         # A user's app may do what both may.
-        ({"scp": "Dicom.ReadWrite", "roles": ["DICOM Data Reader"]}, READ),
-        ({"scp": "Dicom.Read", "roles": ["DICOM Data Owner"]}, READ),
-        ({"scp": "Dicom.ReadWrite", "roles": ["DICOM Data Owner"]}, READ | WRITE),
+        ({"scp": "Dicom.ReadWrite", "roles": ["Dicom.Reader"]}, READ),
+        ({"scp": "Dicom.Read", "roles": ["Dicom.Owner"]}, READ),
+        ({"scp": "Dicom.ReadWrite", "roles": ["Dicom.Owner"]}, READ | WRITE),
         ({"scp": "Dicom.ReadWrite", "roles": ["Other"]}, NOTHING),
-        ({"scp": "Other", "roles": ["DICOM Data Owner"]}, NOTHING),
-        ({"scope": "email", "roles": ["DICOM Data Owner"]}, NOTHING),
-        ({"wids": ["DICOM Data Owner"], "groups": ["DICOM Data Owner"]}, NOTHING),
+        ({"scp": "Other", "roles": ["Dicom.Owner"]}, NOTHING),
+        ({"scope": "email", "roles": ["Dicom.Owner"]}, NOTHING),
+        ({"wids": ["Dicom.Owner"], "groups": ["Dicom.Owner"]}, NOTHING),
     ],
 )
 def test_what_claims_permit(claims: dict[str, Any], permitted: Permission) -> None:
@@ -43,5 +44,11 @@ def test_what_claims_permit(claims: dict[str, Any], permitted: Permission) -> No
 
 
 def test_the_roles_and_scopes_that_permit_are_named() -> None:
-    assert permitting(WRITE, ROLES) == ["DICOM Data Owner"]
+    assert permitting(WRITE, ROLES) == ["Dicom.Owner"]
     assert permitting(READ, SCOPES) == ["Dicom.Read", "Dicom.ReadWrite"]
+
+
+@pytest.mark.parametrize("name", [*ROLES, *SCOPES])
+def test_entra_can_issue_them(name: str) -> None:
+    """Microsoft Graph, `appRole.value`, `permissionScope.value`: at most 120 of these characters, no dot in front."""
+    assert re.fullmatch(r"(?!\.)[\w!#$%&'()*+,\-./:;<=>?@\[\]^`{|}~]{1,120}", name, re.ASCII)
