@@ -99,6 +99,17 @@ param alertEmail string = ''
 @maxValue(1800)
 param alertLatencySeconds int = 30
 
+@description('GiB that the archive may hold before there is an alert. 0: no alert.')
+@minValue(0)
+param alertCapacityGiB int = 0
+
+@description('GiB that may be read from the archive in a day before there is an alert. 0: no alert.')
+@minValue(0)
+param alertEgressGiB int = 0
+
+@description('Ask for /health from three places every 15 minutes, and alert when two get no good answer. Needs alertEmail.')
+param availabilityTest bool = false
+
 @description('What the storage accounts and the app log beside telemetry: changes are the writes and deletes of files; all adds reads, tables and the host.')
 @allowed([
   'changes'
@@ -307,8 +318,24 @@ module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
   scope: group
   params: {
     workspaceId: monitoring.outputs.workspaceId
+    archiveAccountName: archiveStorage.outputs.name
     email: alertEmail
     latencySeconds: alertLatencySeconds
+    maxRequestSeconds: int(moreSettings.?MAX_REQUEST_SECONDS ?? 1800)
+    capacityGiB: alertCapacityGiB
+    egressGiB: alertEgressGiB
+    location: location
+    tags: tags
+  }
+}
+
+module availability 'modules/availability.bicep' = if (availabilityTest && !empty(alertEmail)) {
+  name: 'availability'
+  scope: group
+  params: {
+    componentName: monitoring.outputs.componentName
+    receiversId: alerts!.outputs.receiversId
+    healthUrl: '${empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl}/health'
     location: location
     tags: tags
   }
