@@ -16,7 +16,9 @@ _TIMER_RUNS_A_MONTH: Final = _HOURS_A_MONTH * 6
 _BLOCK_MEGABYTES: Final = 4
 _PRIVATE_ENDPOINTS: Final = 5
 _PRIVATE_ZONES: Final = 3
-_ALERTS: Final = 2
+LOG_ALERTS: Final = 6
+TEST_PLACES: Final = 3
+TEST_MINUTES: Final = 15
 
 
 def _input(default: float, meaning: str) -> Any:
@@ -39,6 +41,8 @@ class Prices:
     executions: float = _input(0.40, "a million executions")
     log: float = _input(2.30, "a GB of logs and telemetry")
     alert: float = _input(0.50, "an alert rule that asks the logs each 15 minutes, a month")
+    metric_alert: float = _input(0.10, "an alert on a metric, a month")
+    web_test: float = _input(0.0006, "a question of the availability test from one place")
     endpoint: float = _input(0.01, "a private endpoint, an hour")
     zone: float = _input(0.50, "a private DNS zone, a month")
 
@@ -110,7 +114,11 @@ def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
     yield "rows of a million instances", _MILLION * use.row_kilobytes / _MILLION * prices.table
     seconds = _TIMER_RUNS_A_MONTH * use.instance_gigabytes
     yield "the timer, before the free grant", seconds * prices.gigabyte_second
-    yield f"alerts, {_ALERTS} rules", _ALERTS * prices.alert
+    yield f"alerts, {LOG_ALERTS} rules that ask the logs", LOG_ALERTS * prices.alert
+    yield "an alert on capacity or egress", prices.metric_alert
+    questions = TEST_PLACES * _HOURS_A_MONTH * 60 / TEST_MINUTES
+    tested = f"the availability test, {TEST_PLACES} places each {TEST_MINUTES} minutes, and its alert"
+    yield tested, questions * prices.web_test + prices.metric_alert
     endpoints = _PRIVATE_ENDPOINTS * prices.endpoint * _HOURS_A_MONTH
     yield "a private network", endpoints + _PRIVATE_ZONES * prices.zone
     ready = use.instance_gigabytes * _HOURS_A_MONTH * 3600 * prices.ready_gigabyte_second

@@ -177,7 +177,7 @@ param inboundPrivateEndpoint bool = false
 ])
 param publicNetworkAccess string = 'Enabled'
 
-@description('Addresses from which the app is used, such as 203.0.113.0/24, separated by commas. Empty: any.')
+@description('Where the app may be used from, separated by commas: addresses such as 203.0.113.0/24, service tags such as AzureFrontDoor.Backend. Empty: anywhere.')
 param allowedAddresses string = ''
 
 @description('Where alerts are sent. Empty: no alerts.')
@@ -187,6 +187,17 @@ param alertEmail string = ''
 @minValue(1)
 @maxValue(1800)
 param alertLatencySeconds int = 30
+
+@description('GiB that the archive may hold before there is an alert. 0: no alert.')
+@minValue(0)
+param alertCapacityGiB int = 0
+
+@description('GiB that may be read from the archive in a day before there is an alert. 0: no alert.')
+@minValue(0)
+param alertEgressGiB int = 0
+
+@description('Ask for /health from three places every 15 minutes, and alert when two get no good answer. Needs alertEmail.')
+param availabilityTest bool = false
 
 @description('What the storage accounts and the app log beside telemetry: changes are the writes and deletes of files; all adds reads, tables and the host.')
 @allowed([
@@ -230,6 +241,10 @@ var contradictions = filter(
     inboundPrivateEndpoint && !privateNetwork ? 'inboundPrivateEndpoint needs privateNetwork.' : ''
     publicNetworkAccess == 'Disabled' && !inboundPrivateEndpoint
       ? 'A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.'
+      : ''
+    availabilityTest && empty(alertEmail) ? 'availabilityTest needs alertEmail.' : ''
+    availabilityTest && publicNetworkAccess == 'Disabled'
+      ? 'availabilityTest asks from the Internet: it cannot be with a publicNetworkAccess of Disabled.'
       : ''
     parseCidr(addressPrefix).cidr < 16 || parseCidr(addressPrefix).cidr > 24
       ? 'addressPrefix must be from /16 to /24.'
@@ -446,7 +461,12 @@ module functionApp 'modules/function-app.bicep' = {
     componentName: names.resources
     subnetId: privateNetwork ? privateParts!.outputs.appSubnetId : ''
     publicNetworkAccess: publicNetworkAccess
-    allowedAddresses: filter(map(split(allowedAddresses, ','), one => trim(one)), one => !empty(one))
+    allowedSources: empty(allowedAddresses)
+      ? []
+      : concat(
+          map(split(allowedAddresses, ','), one => trim(one)),
+          availabilityTest ? ['ApplicationInsightsAvailability'] : []
+        )
     zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     requestsPerInstance: requestsPerInstance
@@ -505,8 +525,28 @@ module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
   scope: resourceGroup(names.group)
   params: {
     workspaceId: workspaceId
+    archiveAccountName: names.archiveAccount
     email: alertEmail
     latencySeconds: alertLatencySeconds
+    maxRequestSeconds: int(moreSettings.?MAX_REQUEST_SECONDS ?? '1800')
+    capacityGiB: alertCapacityGiB
+    egressGiB: alertEgressGiB
+    location: location
+    tags: allTags
+  }
+  dependsOn: [
+    monitoring
+    archiveStorage
+  ]
+}
+
+module availability 'modules/availability.bicep' = if (availabilityTest) {
+  name: 'availability'
+  scope: resourceGroup(names.group)
+  params: {
+    componentName: names.resources
+    receiversId: alerts!.outputs.receiversId
+    healthUrl: '${empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl}/health'
     location: location
     tags: allTags
   }

@@ -48,7 +48,8 @@ class ApplicationInsights:
         self._settled = meter.create_counter("dicomweb.maintenance.settled_entries")
         self._removed = meter.create_counter("dicomweb.maintenance.removed_blobs")
         self._failures = meter.create_counter("dicomweb.maintenance.failures")
-        self._oldest_entry = meter.create_gauge("dicomweb.journal.oldest_entry", "s")
+        # Not a gauge: the exporter sends its last value again and again, as if there were new runs.
+        self._oldest_entry = meter.create_histogram("dicomweb.journal.oldest_entry", "s")
         self._received = meter.create_counter("dicomweb.request.bytes_received")
         self._sent = meter.create_counter("dicomweb.request.bytes_sent")
         self._stall = meter.create_histogram("dicomweb.loop_stall_seconds", "s")
@@ -69,7 +70,9 @@ class ApplicationInsights:
         resource = Resource.create({"service.name": os.environ.get("WEBSITE_SITE_NAME", _NAME)})
         # A client does not choose what is recorded: the sampled flag of its traceparent is ignored.
         tracer_provider = TracerProvider(ALWAYS_ON, resource)
-        tracer_provider.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(**options)))
+        tracer_provider.add_span_processor(
+            BatchSpanProcessor(AzureMonitorTraceExporter(**options, tracer_provider=tracer_provider))
+        )
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options))
         return cls(tracer_provider, MeterProvider([reader], resource))
 
@@ -113,7 +116,7 @@ class ApplicationInsights:
         self._settled.add(replay.settled_entries)
         self._removed.add(replay.removed_blobs)
         self._failures.add(replay.failures)
-        self._oldest_entry.set(replay.oldest_entry_seconds)
+        self._oldest_entry.record(replay.oldest_entry_seconds)
         self._totals(storage)
 
     def _operations(self, parent: Span, storage: StorageUse) -> None:

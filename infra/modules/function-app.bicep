@@ -10,7 +10,10 @@ param archiveAccountName string
 param componentName string
 param subnetId string
 param publicNetworkAccess 'Enabled' | 'Disabled'
-param allowedAddresses string[]
+
+@description('Addresses with a slash, or service tags. Empty: everyone may use the app.')
+param allowedSources string[]
+
 param zoneRedundant bool
 param instanceMemoryMB int
 param requestsPerInstance int
@@ -77,12 +80,13 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ipSecurityRestrictionsDefaultAction: empty(allowedAddresses) ? 'Allow' : 'Deny'
-      ipSecurityRestrictions: map(range(0, length(allowedAddresses)), index => {
+      ipSecurityRestrictionsDefaultAction: empty(allowedSources) ? 'Allow' : 'Deny'
+      ipSecurityRestrictions: map(range(0, length(allowedSources)), index => {
         name: 'allowed-${index}'
         priority: 100 + index
         action: 'Allow'
-        ipAddress: allowedAddresses[index]
+        tag: contains(allowedSources[index], '/') ? 'Default' : 'ServiceTag'
+        ipAddress: allowedSources[index]
       })
     }
     functionAppConfig: {

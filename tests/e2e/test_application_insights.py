@@ -104,6 +104,7 @@ def test_requests_and_metrics_arrive_without_patients_values(ingestion: Ingestio
         ) as response:
             next(response.iter_raw())
         ingestion.wait_for("RemoteDependencyData", "MetricData", requests=6)
+        assert "Traceback" not in server.log.read_text()
     requests = {item["name"]: item for item in ingestion.of("RequestData")}
     store = requests["POST {version}/studies"]
     assert (store["responseCode"], store["success"]) == ("200", True)

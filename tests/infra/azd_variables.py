@@ -8,8 +8,8 @@ _AZD: Final = {"environmentName": "AZURE_ENV_NAME", "location": "AZURE_LOCATION"
 
 
 def variable_of(parameter: str) -> str:
-    """The variable that sets a parameter: ``softDeleteDays`` is ``SOFT_DELETE_DAYS``."""
-    return _AZD.get(parameter) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", parameter).upper()
+    """The variable that sets a parameter: ``alertEgressGiB`` is ``ALERT_EGRESS_GIB``."""
+    return _AZD.get(parameter) or re.sub(r"(?<=[a-z])(?<!Gi)(?=[A-Z])", "_", parameter).upper()
 
 
 def default_of(parameter: dict[str, Any]) -> str | None:

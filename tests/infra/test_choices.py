@@ -223,8 +223,12 @@ def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
 def test_only_the_hospitals_addresses_are_let_in() -> None:
     config = at(app("restricted"), "properties.siteConfig")
     assert config["ipSecurityRestrictionsDefaultAction"] == "Deny"
-    allowed = [(one["ipAddress"], one["action"], one["priority"]) for one in config["ipSecurityRestrictions"]]
-    assert allowed == [("203.0.113.0/24", "Allow", 100), ("198.51.100.7/32", "Allow", 101)]
+    allowed = [(one["priority"], one["action"], one["tag"], one["ipAddress"]) for one in config["ipSecurityRestrictions"]]
+    assert allowed == [
+        (100, "Allow", "Default", "203.0.113.0/24"),
+        (101, "Allow", "Default", "198.51.100.7/32"),
+        (102, "Allow", "ServiceTag", "ApplicationInsightsAvailability"),  # which asks for /health
+    ]
     assert at(app("least"), "properties.siteConfig.ipSecurityRestrictionsDefaultAction") == "Allow"
 
 
@@ -286,6 +290,7 @@ param encryptionKeyUrl = 'https://hospital.vault.azure.net'
 param existingAppSubnetId = '/x'
 param existingDnsZonesGroupId = '/x'
 param inboundPrivateEndpoint = true
+param availabilityTest = true
 param addressPrefix = '10.0.0.0/25'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
@@ -304,6 +309,7 @@ param moreSettings = {
                 "existingAppSubnetId and existingEndpointSubnetId need each other.",
                 "existingAppSubnetId and existingDnsZonesGroupId need privateNetwork.",
                 "inboundPrivateEndpoint needs privateNetwork.",
+                "availabilityTest needs alertEmail.",
                 "addressPrefix must be from /16 to /24.",
                 "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
             ],
@@ -314,10 +320,13 @@ param alwaysReadyInstances = 1
 param zoneRedundant = true
 param archiveRedundancy = 'Standard_ZRS'
 param publicNetworkAccess = 'Disabled'
+param availabilityTest = true
+param alertEmail = 'operator@example.org'
 """,
             [
                 "zoneRedundant needs alwaysReadyInstances of 0, or of 2 and more.",
                 "A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.",
+                "availabilityTest asks from the Internet: it cannot be with a publicNetworkAccess of Disabled.",
             ],
         ),
         (
