@@ -2,7 +2,7 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fuzz`,
 # `make fsck`, `make docs` and the benchmarks.
 
-.PHONY: help run viewer samples quick test test-worker fuzz check demo docs fsck azurite bench bench-start bench-multipart \
+.PHONY: help run viewer samples quick test test-worker fuzz check check-infra demo docs fsck azurite bench bench-start bench-multipart \
 	bench-search package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
 
 help:  ## list these targets
@@ -36,6 +36,10 @@ test-worker: setup-test setup-worker  ## what a server makes a difference to, on
 
 fuzz: setup-test setup-fuzz  ## try inputs that coverage leads to; ARGS="--times 30 --seed 7 file" are more, others, a target
 	@PYTHONHASHSEED=0 .venv/bin/python -m tests.fuzzing $(ARGS)
+
+check-infra: setup-test  ## compile infra/, and check what a deployment would make; needs the Bicep compiler
+	@.venv/bin/python -m tests.support.bicep_compiler
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile tests/infra $(ARGS)
 
 check: setup-test  ## lint, format and types
 	@.venv/bin/python -m ruff check .

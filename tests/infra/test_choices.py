@@ -223,7 +223,9 @@ def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
 def test_only_the_hospitals_addresses_are_let_in() -> None:
     config = at(app("restricted"), "properties.siteConfig")
     assert config["ipSecurityRestrictionsDefaultAction"] == "Deny"
-    allowed = [(one["priority"], one["action"], one["tag"], one["ipAddress"]) for one in config["ipSecurityRestrictions"]]
+    allowed = [
+        (one["priority"], one["action"], one["tag"], one["ipAddress"]) for one in config["ipSecurityRestrictions"]
+    ]
     assert allowed == [
         (100, "Allow", "Default", "203.0.113.0/24"),
         (101, "Allow", "Default", "198.51.100.7/32"),

@@ -23,8 +23,20 @@ def test_every_parameter_is_documented() -> None:
     for name, parameter in compiled(INFRA / "main.bicep")["parameters"].items():
         default = default_of(parameter) if "defaultValue" in parameter else "required"
         expected.append([name, variable_of(name), default or "", parameter["metadata"]["description"]])
-    documented = [row for heading in PARAMETER_TABLES for row in rows(DEPLOYMENT, heading)]
-    assert sorted(row[:4] for row in documented) == sorted(expected)
+    documented = [row[:4] for heading in ("parameter", "choice") for row in rows(DEPLOYMENT, heading)]
+    assert sorted(documented) == sorted(expected)
+
+
+def test_every_choice_says_what_it_costs_and_protects_from() -> None:
+    """Parameters that only go with another one are explained there."""
+    choices = rows(DEPLOYMENT, "choice")
+    assert len(choices) > 20
+    assert all(len(row) == 6 for row in choices)
+    assert {name for name, *_, costs, _ in choices if not costs} == {
+        "encryptionKeyIdentityId",
+        "addressPrefix",
+        "existingEndpointSubnetId",
+    }
 
 
 def test_every_module_is_documented() -> None:
@@ -35,9 +47,8 @@ def test_every_module_is_documented() -> None:
 def test_the_documented_roles_are_those_assigned() -> None:
     on = {"host account": "host", "archive account": "archive", "Application Insights": "dicom"}
     documented = [(role, on[where]) for role, where, _ in rows(DEPLOYMENT, "role")]
-    assigned = [(role, re.match("host|archive|dicom", where)) for role, where in roles(made("everything"))]
-    assert sorted(documented) == sorted((role, found[0]) for role, found in assigned if found)
-    assert len(documented) == len(assigned)
+    assigned = [(role, re.findall("/(host|archive|dicom)", where)) for role, where in roles(made("everything"))]
+    assert sorted(documented) == sorted((role, where) for role, (where,) in assigned)
 
 
 @pytest.mark.parametrize("heading", tables(Prices(), Use()))
