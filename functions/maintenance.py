@@ -43,3 +43,4 @@ async def replay_journal(timer: func.TimerRequest) -> None:
         )
         if (telemetry := await app.telemetry()) is not None:
             telemetry.maintenance(replay, storage)
+            await telemetry.send_metrics()

@@ -3,6 +3,7 @@
 Spans are made with the times noted before. They hold names of functions and stores, UIDs of studies and numbers.
 """
 
+import asyncio
 import os
 import re
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from shared.services.repair.maintenance import Replay
 
 _NAME: Final = "dicomweb"
+_SEND_MILLISECONDS: Final = 10_000
 _STORAGE_COUNTERS: Final = ("operations", "milliseconds", "retries", "bytes_sent", "bytes_received")
 _CLIENT_ID: Final = re.compile(r"(?:^|;)\s*ClientId\s*=\s*([^;\s]+)", re.IGNORECASE)
 
@@ -42,7 +44,7 @@ class ApplicationInsights:
     """Spans and metrics of two providers. docs/operations.md says what their names mean."""
 
     def __init__(self, tracer_provider: TracerProvider, meter_provider: MeterProvider) -> None:
-        self._tracers = tracer_provider
+        self._tracers, self._meters = tracer_provider, meter_provider
         meter = meter_provider.get_meter(_NAME)
         self._storage = {name: meter.create_counter(f"dicomweb.storage.{name}") for name in _STORAGE_COUNTERS}
         self._settled = meter.create_counter("dicomweb.maintenance.settled_entries")
@@ -118,6 +120,10 @@ class ApplicationInsights:
         self._failures.add(replay.failures)
         self._oldest_entry.record(replay.oldest_entry_seconds)
         self._totals(storage)
+
+    async def send_metrics(self) -> None:
+        """Send what was measured, now: a process may be stopped before the minute is over in which they are sent."""
+        await asyncio.to_thread(self._meters.force_flush, _SEND_MILLISECONDS)
 
     def _operations(self, parent: Span, storage: StorageUse) -> None:
         tracer = self._tracers.get_tracer(_NAME)

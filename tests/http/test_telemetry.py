@@ -13,7 +13,13 @@ import pytest
 import pytest_asyncio
 from azure.functions.decorators.function_app import Function
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -235,6 +241,36 @@ async def test_maintenance(client: httpx.AsyncClient, exported: Exported) -> Non
         "dicomweb.journal.oldest_entry",
     }
     assert metrics["dicomweb.storage.operations"]["GET journal 200"] >= 1
+
+
+class KeptMetrics(MetricExporter):
+    """The names of the metrics that were sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
+        scopes = (scope for resource in metrics_data.resource_metrics for scope in resource.scope_metrics)
+        self.names |= {metric.name for scope in scopes for metric in scope.metrics}
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        pass
+
+
+async def test_maintenance_sends_its_metrics_before_the_process_may_be_stopped(
+    functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = KeptMetrics()
+    meters = MeterProvider([PeriodicExportingMetricReader(sent, export_interval_millis=3_600_000)])
+    async with app_client(functions, archive, monkeypatch, ApplicationInsights(TracerProvider(), meters)):
+        await replay_journal.build(None).get_user_function()(None)
+        assert "dicomweb.journal.oldest_entry" in sent.names
+    meters.shutdown()
 
 
 def test_telemetry_is_not_imported_where_it_is_not_configured() -> None:
