@@ -132,6 +132,14 @@ param coolAfterDays int = 0
 @maxValue(36500)
 param coldAfterDays int = 0
 
+@description('Resource ID of a storage account in another resource group, to which the archive is backed up each night. Empty: no backup.')
+param backupAccountId string = ''
+
+@description('Days for which the backup keeps what the archive no longer has.')
+@minValue(1)
+@maxValue(36500)
+param backupRetentionDays int = 30
+
 @description('Days in which what is overwritten or deleted cannot be removed for good, by anyone. 0: none. Needs keepVersions; only when the archive is made.')
 @minValue(0)
 @maxValue(146000)
@@ -245,6 +253,9 @@ var contradictions = filter(
     availabilityTest && empty(alertEmail) ? 'availabilityTest needs alertEmail.' : ''
     availabilityTest && publicNetworkAccess == 'Disabled'
       ? 'availabilityTest asks from the Internet: it cannot be with a publicNetworkAccess of Disabled.'
+      : ''
+    !empty(backupAccountId) && length(split(backupAccountId, '/')) != 9
+      ? 'backupAccountId must be such as /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Storage/storageAccounts/NAME.'
       : ''
     parseCidr(addressPrefix).cidr < 16 || parseCidr(addressPrefix).cidr > 24
       ? 'addressPrefix must be from /16 to /24.'
@@ -434,6 +445,25 @@ module privateParts 'modules/private-network.bicep' = if (privateNetwork) {
   ]
 }
 
+var backupAccount = split('${backupAccountId}/////////', '/') // '', subscriptions, ID, resourceGroups, GROUP …
+
+module backup 'modules/backup-container.bicep' = if (!empty(backupAccountId)) {
+  name: 'backup-container'
+  scope: resourceGroup(backupAccount[2], backupAccount[4])
+  params: {
+    accountName: backupAccount[8]
+    container: 'dicom-backup'
+    identityName: names.resources
+    identityGroup: {
+      subscriptionId: subscription().subscriptionId
+      name: names.group
+    }
+  }
+  dependsOn: [
+    identity
+  ]
+}
+
 module viewerSite 'modules/viewer.bicep' = if (viewer) {
   name: 'viewer'
   scope: resourceGroup(names.group)
@@ -477,6 +507,9 @@ module functionApp 'modules/function-app.bicep' = {
     publicBaseUrl: publicBaseUrl
     corsOrigins: viewer ? '${corsOrigins},${viewerSite!.outputs.origin}' : corsOrigins
     viewerUrl: viewer ? viewerSite!.outputs.origin : ''
+    backupBlobEndpoint: empty(backupAccountId) ? '' : backup!.outputs.blobEndpoint
+    backupContainer: 'dicom-backup'
+    backupRetentionDays: backupRetentionDays
     moreSettings: moreSettings
   }
   dependsOn: [

@@ -24,6 +24,9 @@ param audience string
 param publicBaseUrl string
 param corsOrigins string
 param viewerUrl string
+param backupBlobEndpoint string
+param backupContainer string
+param backupRetentionDays int
 param moreSettings { *: string }
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
@@ -142,6 +145,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     STORAGE_BLOB_ENDPOINT: archiveAccount.properties.primaryEndpoints.blob
     STORAGE_TABLE_ENDPOINT: archiveAccount.properties.primaryEndpoints.table
     IDENTITY_CLIENT_ID: identity.properties.clientId
+    BACKUP_BLOB_ENDPOINT: backupBlobEndpoint
+    BACKUP_CONTAINER: backupContainer
+    BACKUP_RETENTION_DAYS: string(backupRetentionDays)
     AUTHORITY: authority
     AUDIENCE: audience
     CORS_ORIGINS: corsOrigins

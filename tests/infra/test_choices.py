@@ -220,6 +220,24 @@ def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
     }
 
 
+def test_a_backup_goes_to_one_container_of_another_account() -> None:
+    account = f"{HOSPITAL}/backups/providers/{ACCOUNT}/hospitalbackup"
+    elsewhere = {one["id"]: one for one in made("backup") if one["id"].startswith(HOSPITAL)}
+    container = f"{account}/blobServices/default/containers/dicom-backup"
+    access = [
+        one for one in elsewhere if one.startswith(f"{container}/providers/Microsoft.Authorization/roleAssignments/")
+    ]
+    assert elsewhere.keys() == {container, *access}
+    assert len(access) == 1
+    assert elsewhere[container]["properties"]["publicAccess"] == "None"
+    (config,) = of_type(made("backup"), "Microsoft.Web/sites/config")
+    assert "hospitalbackup" in config["properties"]["BACKUP_BLOB_ENDPOINT"]
+    assert config["properties"]["BACKUP_CONTAINER"] == "dicom-backup"
+    assert config["properties"]["BACKUP_RETENTION_DAYS"] == "90"
+    (config,) = of_type(made("least"), "Microsoft.Web/sites/config")
+    assert config["properties"]["BACKUP_BLOB_ENDPOINT"] == ""
+
+
 def test_only_the_hospitals_addresses_are_let_in() -> None:
     config = at(app("restricted"), "properties.siteConfig")
     assert config["ipSecurityRestrictionsDefaultAction"] == "Deny"
@@ -235,10 +253,11 @@ def test_only_the_hospitals_addresses_are_let_in() -> None:
 
 
 def test_tags_are_on_everything_that_has_tags() -> None:
-    tagged = [resource for resource in made("restricted") if "tags" in resource]
-    assert len(tagged) == len([resource for resource in made("least") if "tags" in resource]) > 6
-    for resource in tagged:
-        assert resource["tags"].items() >= {"department": "radiology", "azd-env-name": "prod"}.items()
+    tags = {"department": "radiology", "azd-env-name": "prod"}
+    tagged = {one["id"] for one in made("restricted") if one.get("tags", {}).items() >= tags.items()}
+    assert tagged == {one["id"] for one in made("restricted") if "tags" in one}
+    assert tagged >= {one["id"] for one in made("least") if "tags" in one}
+    assert len(tagged) > 10
 
 
 def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
@@ -293,6 +312,7 @@ param existingAppSubnetId = '/x'
 param existingDnsZonesGroupId = '/x'
 param inboundPrivateEndpoint = true
 param availabilityTest = true
+param backupAccountId = 'hospitalbackup'
 param addressPrefix = '10.0.0.0/25'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
@@ -312,6 +332,7 @@ param moreSettings = {
                 "existingAppSubnetId and existingDnsZonesGroupId need privateNetwork.",
                 "inboundPrivateEndpoint needs privateNetwork.",
                 "availabilityTest needs alertEmail.",
+                "backupAccountId must be such as /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Storage/",
                 "addressPrefix must be from /16 to /24.",
                 "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
             ],

@@ -45,10 +45,18 @@ def test_every_module_is_documented() -> None:
 
 
 def test_the_documented_roles_are_those_assigned() -> None:
-    on = {"host account": "host", "archive account": "archive", "Application Insights": "dicom"}
-    documented = [(role, on[where]) for role, where, _ in rows(DEPLOYMENT, "role")]
-    assigned = [(role, re.findall("/(host|archive|dicom)", where)) for role, where in roles(made("everything"))]
-    assert sorted(documented) == sorted((role, where) for role, (where,) in assigned)
+    places = {
+        "host account": "storageAccounts/host",
+        "archive account": "storageAccounts/archive",
+        "backup container": "containers/dicom-backup",
+        "Application Insights": "components/dicom",
+    }
+    documented = sorted((role, places[on]) for role, on, _ in rows(DEPLOYMENT, "role"))
+    assigned = roles(made("backup"))
+    assert len(documented) == len(assigned)
+    for (role, place), (assigned_role, on) in zip(documented, assigned, strict=True):
+        assert role == assigned_role
+        assert on.startswith(place)
 
 
 @pytest.mark.parametrize("heading", tables(Prices(), Use()))

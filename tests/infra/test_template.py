@@ -91,13 +91,15 @@ def test_a_mistake_is_found(kind: str, path: str, value: Any, said: str) -> None
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_the_identity_has_the_roles_that_the_app_needs_and_no_other(deployment: str) -> None:
-    """Each client that the host and the app open: blobs and tables of both accounts, telemetry."""
+    """Each client that the host and the app open: blobs and tables of both accounts, telemetry, a backup's blobs."""
     host, archive_account, component = (
         next(name for name in names(made(deployment)) if name.startswith(prefix))
         for prefix in ("storageAccounts/host", "storageAccounts/archive", "components/dicom")
     )
+    backup = [("Storage Blob Data Contributor", "containers/dicom-backup")] if deployment == "backup" else []
     assert roles(made(deployment)) == sorted(
         [
+            *backup,
             ("Storage Blob Data Owner", host),
             ("Storage Table Data Contributor", host),
             ("Storage Blob Data Contributor", archive_account),
