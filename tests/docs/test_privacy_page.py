@@ -7,7 +7,8 @@ from tests.support.documents import rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/privacy.md").read_text()
-PARAMETERS = {row[0]: row[2] for row in rows((ROOT / "docs/deployment.md").read_text(), "parameter")}
+DEPLOYMENT = (ROOT / "docs/deployment.md").read_text()
+PARAMETERS = {row[0]: row[2] for heading in ("parameter", "choice") for row in rows(DEPLOYMENT, heading)}
 TEMPLATE = "".join(path.read_text() for path in ROOT.glob("infra/**/*.bicep"))
 
 
@@ -25,5 +26,5 @@ def test_the_days_are_the_defaults() -> None:
 
 def test_what_the_template_does_not_turn_on() -> None:
     assert "deleteRetentionPolicy" in TEMPLATE
-    for name in ("restorePolicy", "changeFeed", "keyType", "immutab", "DisableIpMasking", "Microsoft.RecoveryServices"):
+    for name in ("restorePolicy", "changeFeed", "DisableIpMasking", "Microsoft.RecoveryServices"):
         assert name not in TEMPLATE
