@@ -73,8 +73,8 @@ def register(
     if audience and application is None:
         raise CannotRegister(
             f"AUDIENCE is {audience}, but the tenant {principal.tenant} has no app registration {name}. Sign in to the "
-            "tenant that has it (azd auth login --tenant-id), or set AUDIENCE and REGISTRATION_NAME to nothing (azd env "
-            'set AUDIENCE ""), to have another one made.'
+            "tenant that has it (azd auth login --tenant-id), or set AUDIENCE and REGISTRATION_NAME to nothing, for "
+            'another one (azd env set AUDIENCE "").'
         )
     if audience and application and application["appId"] not in audience.split(","):
         say(f"AUDIENCE is {audience}, which is not that of the app registration {name}: nothing is changed.")
