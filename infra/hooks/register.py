@@ -52,12 +52,14 @@ def register(
     """Make what is missing of the registration, and set AUDIENCE.
 
     The registration is found by a unique name, REGISTRATION_NAME, which is kept before anything is made: display names
-    are not unique, and the client ID is known only afterwards. An AUDIENCE without that name is somebody else's.
+    are not unique, and the client ID is known only afterwards. An AUDIENCE or AUTHORITY without that name is somebody
+    else's.
     """
     values = environment.values()
     audience, name = values.get("AUDIENCE", ""), values.get("REGISTRATION_NAME", "")
-    if audience and not name:
-        say(f"AUDIENCE is {audience}, which was not registered from here: nothing is changed.")
+    others = [f"{one} is {values[one]}" for one in ("AUTHORITY", "AUDIENCE") if values.get(one)]
+    if others and not name:
+        say(f"{' and '.join(others)}, which was not registered from here: nothing is changed.")
         return
     if name and not re.fullmatch(r"[A-Za-z0-9._-]{1,120}", name):
         raise CannotRegister(
