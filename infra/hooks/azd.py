@@ -35,7 +35,12 @@ def _said(*arguments: str) -> str:
     command = f"azd {' '.join(arguments[:2])}"
     try:
         done = subprocess.run(  # noqa: S603 -- our own arguments
-            [executable, *arguments], capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False
+            [executable, *arguments, "--no-prompt"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise AzdError(f"{command} does not answer within {_LONGEST_SECONDS} seconds.") from None

@@ -52,12 +52,14 @@ def register(
     """Make what is missing of the registration, and set AUDIENCE.
 
     The registration is found by a unique name, REGISTRATION_NAME, which is kept before anything is made: display names
-    are not unique, and the client ID is known only afterwards. An AUDIENCE without that name is somebody else's.
+    are not unique, and the client ID is known only afterwards. An AUDIENCE or AUTHORITY without that name is somebody
+    else's.
     """
     values = environment.values()
     audience, name = values.get("AUDIENCE", ""), values.get("REGISTRATION_NAME", "")
-    if audience and not name:
-        say(f"AUDIENCE is {audience}, which was not registered from here: nothing is changed.")
+    others = [f"{one} is {values[one]}" for one in ("AUTHORITY", "AUDIENCE") if values.get(one)]
+    if others and not name:
+        say(f"{' and '.join(others)}, which was not registered from here: nothing is changed.")
         return
     if name and not re.fullmatch(r"[A-Za-z0-9._-]{1,120}", name):
         raise CannotRegister(
@@ -73,8 +75,8 @@ def register(
     if audience and application is None:
         raise CannotRegister(
             f"AUDIENCE is {audience}, but the tenant {principal.tenant} has no app registration {name}. Sign in to the "
-            "tenant that has it (azd auth login --tenant-id), or set AUDIENCE and REGISTRATION_NAME to nothing (azd env "
-            'set AUDIENCE ""), to have another one made.'
+            "tenant that has it (azd auth login --tenant-id), or set AUDIENCE and REGISTRATION_NAME to nothing, for "
+            'another one (azd env set AUDIENCE "").'
         )
     if audience and application and application["appId"] not in audience.split(","):
         say(f"AUDIENCE is {audience}, which is not that of the app registration {name}: nothing is changed.")

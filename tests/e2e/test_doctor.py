@@ -81,8 +81,8 @@ def test_a_refused_token_is_explained_and_not_shown(doctor: Cli, name: str) -> N
     [
         (
             {"iss": "https://sts.windows.net/x/", "ver": "1.0", **OWNER},
-            "another issuer than the service accepts. It is of version 1 (its issuer is https://sts.windows.net/x/), and "
-            "the service's AUTHORITY is another. Have the app registration issue version 2",
+            "another issuer than the service accepts. It is of version 1 (its issuer is https://sts.windows.net/x/), "
+            "and the service's AUTHORITY is another. Have the app registration issue version 2",
         ),
         (
             {"aud": "an-id", **OWNER},

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from infra.hooks.register import CannotRegister
 from infra.hooks.registration import AZURE_CLI, MEANINGS, OWNER
 from shared.web.permissions import ROLES, SCOPES, Permission
+from tests.support.documents import rows
 from tests.support.graph_stand_in import Directory, graph_token, served
 from tests.support.registration_runs import ANNA, NAMED, Runs, check_complete, values_of
 
+SECURITY = Path(__file__).parents[2] / "docs/security.md"
 PIPELINE = graph_token(oid="a-pipeline", idtyp="app", upn=None, app_displayname="pipeline")
 
 
@@ -24,6 +27,14 @@ def runs() -> Iterator[Runs]:
 def test_the_roles_and_scopes_are_those_of_the_service() -> None:
     assert list(MEANINGS) == [*ROLES, *SCOPES]
     assert ROLES[OWNER] == Permission.READ | Permission.WRITE
+
+
+def test_the_document_lists_what_is_made() -> None:
+    made = {what: value for what, value, _ in rows(SECURITY.read_text(), "in Entra")}
+    assert made["Expose an API: Scopes"] == ", ".join(SCOPES)
+    assert made["App roles"] == f"{', '.join(ROLES)}, for users and applications"
+    assert made["Expose an API: Authorized client applications"] == f"{AZURE_CLI}, with both scopes"
+    assert made["Enterprise applications: Users and groups"] == f"you, as {OWNER}"
 
 
 def test_the_first_run_makes_everything(runs: Runs) -> None:
@@ -196,10 +207,17 @@ def test_an_app_may_run_it_for_a_name_that_is_kept_elsewhere(runs: Runs) -> None
     check_complete(runs, owner="a-pipeline")
 
 
-@pytest.mark.parametrize("audience", ["api://dicom", f"api://{ANNA},{ANNA}"])
-def test_an_audience_of_another_registration_is_left_alone(runs: Runs, audience: str) -> None:
-    runs.kept.variables["AUDIENCE"] = audience
-    assert runs.run() == [f"AUDIENCE is {audience}, which was not registered from here: nothing is changed."]
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"AUDIENCE": "api://dicom"}, "AUDIENCE is api://dicom"),
+        ({"AUTHORITY": "https://sts.example.org"}, "AUTHORITY is https://sts.example.org"),
+        ({"AUTHORITY": "https://a.org", "AUDIENCE": "b"}, "AUTHORITY is https://a.org and AUDIENCE is b"),
+    ],
+)
+def test_what_others_have_registered_is_left_alone(runs: Runs, variables: dict[str, str], said: str) -> None:
+    runs.kept.variables |= variables
+    assert runs.run() == [f"{said}, which was not registered from here: nothing is changed."]
     assert runs.directory.requests == []
 
 

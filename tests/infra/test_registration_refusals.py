@@ -7,8 +7,9 @@ import pytest
 
 from infra.hooks.graph import GraphError, principal_of
 from tests.support.graph_rules import Refused, new_application, updated_application
-from tests.support.graph_stand_in import Directory, served
-from tests.support.registration_runs import NAMED, Runs, check_complete
+from tests.support.graph_stand_in import Directory, graph_token, served
+from tests.support.registration_runs import ANNA, NAMED, Runs, check_complete
+from tests.support.token_issuer import encoded
 
 
 @pytest.fixture
@@ -18,7 +19,10 @@ def runs() -> Iterator[Runs]:
         yield Runs(directory)
 
 
-def test_what_is_new_is_waited_for(runs: Runs) -> None:
+@pytest.mark.parametrize("claims", [{}, {"idtyp": "app"}])
+def test_what_is_new_is_waited_for(runs: Runs, claims: dict[str, str]) -> None:
+    runs.kept.variables = dict(NAMED)
+    runs.directory.token = graph_token(**claims)
     runs.directory.lag = 4
     runs.run()
     check_complete(runs)
@@ -148,6 +152,26 @@ def test_the_token_is_given_to_no_other_host(runs: Runs) -> None:
 def test_a_token_that_names_nobody_is_told(token: str) -> None:
     with pytest.raises(GraphError, match="does not say whose it is"):
         principal_of(token)
+
+
+@pytest.mark.parametrize(
+    ("claims", "name", "is_app"),
+    [
+        ({}, "anna@example.org", False),
+        ({"upn": None, "unique_name": "guest@example.org"}, "guest@example.org", False),
+        ({"upn": None, "idtyp": "app", "app_displayname": "pipeline"}, "pipeline", True),
+        ({"upn": None, "idtyp": "app"}, ANNA, True),
+    ],
+)
+def test_who_is_signed_in_follows_from_the_token(claims: dict[str, str | None], name: str, is_app: bool) -> None:
+    principal = principal_of(graph_token(**claims))
+    assert (principal.id, principal.name, principal.is_app) == (ANNA, name, is_app)
+
+
+@pytest.mark.parametrize(("scopes", "is_app"), [({"scp": "User.Read"}, False), ({}, True)])
+def test_a_token_without_its_type_is_of_a_user_if_it_has_scopes(scopes: dict[str, str], is_app: bool) -> None:
+    claims = encoded({"oid": ANNA, "tid": "tenant", **scopes})
+    assert principal_of(f"e30.{claims}.e30").is_app is is_app
 
 
 def role(value: str, identifier: str = "00000000-0000-0000-0000-000000000001", **changed: Any) -> dict[str, Any]:

@@ -21,9 +21,9 @@ match sys.argv[1:]:
     case ["auth", "token", *arguments] if state["token"]:
         assert "{scope}/.default" in arguments
         print(json.dumps({{"token": state["token"], "expiresOn": "2030-01-01T00:00:00Z"}}))
-    case ["env", "get-values", "--output", "json"]:
+    case ["env", "get-values", "--output", "json", "--no-prompt"]:
         print(json.dumps(state["values"]))
-    case ["env", "set", name, value]:
+    case ["env", "set", name, value, "--no-prompt"]:
         state["values"][name] = value
         path.write_text(json.dumps(state))
     case arguments:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +51,11 @@ class Directory:
         self.page_size = 2
         self.shows_assignments = True
         self._waits: Counter[str] = Counter()
+
+    @property
+    def _is_app(self) -> bool:
+        claims = json.loads(urlsafe_b64decode(f"{self.token.split('.')[1]}=="))
+        return bool(claims["idtyp"] == "app")
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -107,6 +112,9 @@ class Directory:
             one |= {"appId": str(uuid4()), "uniqueName": value, **new_application()}
         else:
             if not any(other["appId"] == value for other in self.applications) or self._is_unseen(f"backing {value}"):
+                if self._is_app:
+                    denied = "When using this permission, the backing application must in the local tenant"
+                    raise Refused(403, "Authorization_RequestDenied", denied)
                 raise bad(
                     f"The appId '{value}' of the service principal does not reference a valid application object."
                 )
