@@ -47,7 +47,7 @@ param environmentName string
 })
 param location string
 
-@description('Audiences of the tokens that are accepted, separated by commas: the application ID URI or client ID of the app registration.')
+@description('Audiences of the tokens that are accepted, separated by commas: the client ID of the app registration.')
 @minLength(1)
 param audience string
 
@@ -588,6 +588,8 @@ module availability 'modules/availability.bicep' = if (availabilityTest) {
   ]
 }
 
+// So that azd on another machine, after `azd env refresh`, does not register the service again.
+output AUDIENCE string = audience
 output AZURE_RESOURCE_GROUP string = names.group
 output SERVICE_API_NAME string = names.resources
 output SERVICE_URL string = empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl
