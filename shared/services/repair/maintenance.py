@@ -103,7 +103,7 @@ async def _times(
     study = await archive.catalog.read_study(study_key)
     posted = {one.created for one in postings if one.study == study_key}
     proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
-    return (dead | posted) - proposed | ({study.record.created} if study else set())
+    return dead | (posted - proposed) | ({study.record.created} if study else set())
 
 
 async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) -> Sequence[str]:
