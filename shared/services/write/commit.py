@@ -149,6 +149,11 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
             if await not_in_catalog(archive, instances, existing):
                 # No retry: the batch may still be carried out, or was, and the instances have been deleted since.
                 raise error.cause from None
+            if all(instance.facts.blob_version in existing for instance in instances):
+                # Others' instances made it fail, or have come since: the study may still need what is marked.
+                terms = written.union(mark.term for mark in marks)
+                await remove_needless_postings(archive, study_key, created={created}, terms=terms)
+                return existing
         except CommitRefused as error:
             refusals += 1
             if refusals == _REFUSALS:

@@ -4,9 +4,11 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import ServiceResponseError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.study import StudyRecord
@@ -20,8 +22,8 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyRevision
-from shared.web.failure_reasons import FailureReason
+from shared.storage.catalog import CommitUnanswered, InstanceExists, StudyChanged, StudyRevision
+from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
@@ -241,3 +243,25 @@ async def test_a_store_that_fails_holds_nothing_afterwards(
             await store(stores, *files)
         await asyncio.sleep(0.1)
     assert left == []
+
+
+async def test_a_duplicate_whose_batch_has_no_answer_takes_no_posting_that_the_study_needs(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = dataset(PatientName="Doe^Jane")
+    await store(stores, part10(image))
+    commit = archive.catalog.commit
+
+    async def refused_without_an_answer(*arguments: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        with pytest.raises(InstanceExists):
+            await commit(*arguments, **named)
+        raise CommitUnanswered(ServiceResponseError("Connection reset by peer"))
+
+    monkeypatch.setattr(archive.catalog, "commit", refused_without_an_answer)
+    image.PatientName = "Roe^Richard"
+    (outcome,) = await store(stores, part10(image))
+    assert isinstance(outcome, Failed)
+    assert outcome.duplicate is Duplicate.DIFFERENT
+    assert await check_study(archive, container, image.StudyInstanceUID) == 1
+    assert await requests_in_journal(archive) == 0
