@@ -73,6 +73,8 @@ class StudyCommits:
         except asyncio.CancelledError:
             if share in queue:
                 queue.remove(share)
+            # An error that comes for nobody would be logged by asyncio, and with its message.
+            share.done.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         finally:
             del share  # it has the error that is raised here, and that would keep the instances

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import random
 from collections.abc import AsyncIterator
@@ -265,3 +266,28 @@ async def test_a_duplicate_whose_batch_has_no_answer_takes_no_posting_that_the_s
     assert outcome.duplicate is Duplicate.DIFFERENT
     assert await check_study(archive, container, image.StudyInstanceUID) == 1
     assert await requests_in_journal(archive) == 0
+
+
+async def test_an_error_that_comes_after_its_request_was_cancelled_is_not_logged_with_its_message(
+    stores: StoreService, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_under_way, is_cancelled, said = asyncio.Event(), asyncio.Event(), []
+
+    async def failing(*_: Any, **__: Any) -> None:
+        is_under_way.set()
+        await is_cancelled.wait()
+        raise ServiceResponseError("Doe^Jane")
+
+    monkeypatch.setattr(archive.catalog, "commit", failing)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context["message"]))
+    storing = asyncio.create_task(store(stores, part10(dataset())))
+    await is_under_way.wait()
+    storing.cancel()
+    with suppress(asyncio.CancelledError):
+        await storing
+    is_cancelled.set()
+    await asyncio.gather(*stores.commits._workers)
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert said == []
