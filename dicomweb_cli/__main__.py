@@ -279,7 +279,7 @@ def _run_on_storage(work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     try:
         is_well = asyncio.run(work())
     except ModuleNotFoundError as error:
-        ERR.print(f"{error}. Run `pip install 'dicomweb-cli[backup]'` first.")
+        ERR.print(f"{error}. Run `pip install 'dicomweb-cli[backup]'` first.", soft_wrap=True)
         raise typer.Exit(IMPOSSIBLE) from None
     except CannotGoOn as error:
         ERR.print(str(error), soft_wrap=True)

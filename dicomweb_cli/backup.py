@@ -17,7 +17,7 @@ from dicomweb_cli.terminal import OUT, progress, size_text
 from shared.dicom.identifiers import StudyKey
 from shared.services.backup.backup import BackedUp, back_up
 from shared.services.backup.restore import Restored, restore, restore_study
-from shared.services.repair.consistency import examine
+from shared.services.repair.consistency import Difference, examine
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer
@@ -45,46 +45,55 @@ async def run_backup(settings: Settings, erased: Collection[StudyKey]) -> bool:
     try:
         async with _opened(settings) as (archive, backup), _shown("Backing up", done):
             await back_up(archive, backup, settings, done, erased=erased)
-    finally:
-        for label, count, comment in (
-            ("Studies", done.studies, ""),
-            ("Backed up", done.taken, f"{done.blobs} files, {size_text(done.bytes)}" if done.taken else ""),
-            ("Gone", done.gone, f"kept for {settings.backup_retention_days} days" if done.gone else ""),
-            ("Removed", done.removed, "older snapshots" if done.removed else ""),
-        ):
-            OUT.print(f"{label:<16} {count:>7}  {comment}".rstrip())
-        _show_failures([(study.path, why) for study, why in done.failures])
+    except BaseException:
+        if done.studies:
+            _show_backup(done, settings.backup_retention_days)
+        raise
+    _show_backup(done, settings.backup_retention_days)
     return not done.failures
 
 
 async def run_restore(settings: Settings, study: StudyKey | None, at: datetime | None, merges: bool) -> bool:
     """Restore, check a whole archive, print what was done and found; return whether all is well. Raises CannotGoOn."""
-    done = Restored()
-    differences = []
+    done, differences = Restored(), list[Difference]()
     try:
         async with _opened(replace(settings, create_storage=True)) as (archive, backup), _shown("Restoring", done):
             if study is not None:
                 await restore_study(archive, backup, settings, study, done, at=at)
             else:
                 await restore(archive, backup, settings, done, at=at, merges=merges)
-                differences = [f"{one.kind}: {one.concerns}" async for one in examine(archive, settings)]
-    finally:
-        for label, count, comment in (
-            ("Studies", done.studies, ""),
-            ("Restored", done.entered, f"instances, {size_text(done.bytes)}" if done.entered else ""),
-            (
-                "There before",
-                done.there,
-                f"{done.different} differ from the backup, and stay" if done.different else "",
-            ),
-        ):
-            OUT.print(f"{label:<16} {count:>7}  {comment}".rstrip())
-        _show_failures(done.failures)
+                differences = [one async for one in examine(archive, settings)]
+    except BaseException:
+        if done.studies:
+            _show_restore(done)
+        raise
+    _show_restore(done)
     for difference in differences:
-        OUT.print(difference, soft_wrap=True)
+        OUT.print(f"{difference.kind}: {difference.concerns}: {difference.sentence}", soft_wrap=True)
     if study is None:
         OUT.print(f"{len(differences)} differences in the archive.")
     return not done.failures and not differences
+
+
+def _show_backup(done: BackedUp, retention_days: int) -> None:
+    for label, count, comment in (
+        ("Studies", done.studies, ""),
+        ("Backed up", done.taken, f"{done.blobs} files, {size_text(done.bytes)}" if done.taken else ""),
+        ("Gone", done.gone, f"kept for {retention_days} days" if done.gone else ""),
+        ("Removed", done.removed, "older snapshots" if done.removed else ""),
+    ):
+        OUT.print(f"{label:<16} {count:>7}  {comment}".rstrip())
+    _show_failures([(study.path, why) for study, why in done.failures])
+
+
+def _show_restore(done: Restored) -> None:
+    for label, count, comment in (
+        ("Studies", done.studies, ""),
+        ("Restored", done.entered, f"instances, {size_text(done.bytes)}" if done.entered else ""),
+        ("There before", done.there, f"{done.different} differ from the backup, and stay" if done.different else ""),
+    ):
+        OUT.print(f"{label:<16} {count:>7}  {comment}".rstrip())
+    _show_failures(done.failures)
 
 
 def _show_failures(failures: list[tuple[str, str]]) -> None:

@@ -1,6 +1,5 @@
 """The timer that backs the archive up."""
 
-import asyncio
 import logging
 from typing import Final
 
@@ -8,9 +7,6 @@ import azure.functions as func
 
 from functions.edge.app import app_of_process
 from shared.failures import described
-from shared.services.backup.backup import BackedUp, back_up
-from shared.storage.backup_container import BackupContainer
-from shared.storage.backup_lock import BackupUnderWay
 from shared.storage.storage_use import StorageUse
 
 bp = func.Blueprint()
@@ -28,11 +24,14 @@ class BackupFailed(Exception):
 @bp.timer_trigger(arg_name="timer", schedule="0 30 1 * * *", run_on_startup=False)
 async def back_up_archive(timer: func.TimerRequest) -> None:
     """Each night, for 25 minutes at most: the next run goes on from there. Raises BackupFailed."""
-    done, storage = BackedUp(), StorageUse()
-    end = "failed"
+    from shared.services.backup.backup import BackedUp  # the storage SDKs
+    from shared.services.backup.bounded_backup import back_up_for  # the same
+
+    app = app_of_process()
+    done, storage, end = BackedUp(), StorageUse(), "failed"
     try:
         with storage.watching():
-            end = await _run(done)
+            end = await back_up_for(await app.archive(), app.settings, done, seconds=_RUN_SECONDS)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         _logger.error("The backup failed: %s", described(error))
         raise BackupFailed from None  # the host logs it with its message
@@ -54,22 +53,3 @@ async def back_up_archive(timer: func.TimerRequest) -> None:
         _logger.error("Study %s is not backed up: %s", study.study_instance_uid, why)
     if done.failures:
         raise BackupFailed
-
-
-async def _run(done: BackedUp) -> str:
-    """Back up until all is done, or the time is up; return how it ended."""
-    app = app_of_process()
-    archive = await app.archive()
-    container = await BackupContainer.open(app.settings)
-    try:
-        async with asyncio.timeout(_RUN_SECONDS) as limit:
-            await back_up(archive, container, app.settings, done)
-    except BackupUnderWay:
-        return "another"
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        return "late"
-    finally:
-        await container.close()
-    return "complete"

@@ -11,6 +11,8 @@ from azure.storage.blob.aio import BlobLeaseClient
 from shared.services.backup import backup as service
 from shared.services.backup import study_pairs
 from shared.services.backup.backup import OtherArchive
+from shared.services.backup.copies import copy
+from shared.services.repair.consistency import Kind
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
 from shared.services.write.delete import delete
 from shared.storage import backup_lock
@@ -18,7 +20,7 @@ from shared.storage.backup_lock import BackupUnderWay, LockLost
 from shared.storage.catalog import Catalog
 from shared.storage.storage_use import StorageUse
 from tests.support.backups import RETENTION, Backup
-from tests.support.damages import DAMAGES, Damage, Kind, no_study_row
+from tests.support.damages import DAMAGES, Damage, no_study_row
 from tests.support.default_partition import resource_of, study_key
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
@@ -156,7 +158,7 @@ Change = Callable[[], Awaitable[object]]
 
 def once_at_a_copy(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     """Do something before the first blob is copied, once the study's rows have been read."""
-    copy, changes = service.copy, [change]
+    changes = [change]
 
     async def changing(*arguments: Any) -> int:
         if changes:

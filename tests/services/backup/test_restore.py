@@ -8,6 +8,7 @@ import pytest
 
 from shared.dicom.attributes import Level
 from shared.services.backup import restore as service
+from shared.services.backup.copies import copy
 from shared.services.backup.restore import NotEmpty, NothingToRestore
 from shared.services.repair.consistency import repair
 from shared.services.repair.maintenance import replay_journal
@@ -92,7 +93,11 @@ async def test_a_study_that_was_deleted_comes_back_while_requests_are_at_work(ra
     await delete(raw.archive, resource_of(study))
     await backup.run()
     more = known_instances(study, new_uid(), 5)
-    done, *_ = await asyncio.gather(backup.restore_study(study_key(study)), *(stored(raw, one) for one in more))
+    async with asyncio.TaskGroup() as group:
+        restoring = group.create_task(backup.restore_study(study_key(study)))
+        for one in more:
+            group.create_task(stored(raw, one))
+    done = restoring.result()
     assert (done.studies, done.failures) == (1, [])
     for instance in [*instances, *more]:
         assert await retrieved(raw.archive, instance.identifiers) == instance.file
@@ -201,7 +206,7 @@ async def test_maintenance_and_repair_leave_a_restore_alone(
     await stored(raw, *instances)
     await backup.run()
     await delete(raw.archive, resource_of(study))
-    copy, count = service.copy, 0
+    count = 0
 
     async def meddled_with(*arguments: Any) -> int:
         nonlocal count
