@@ -43,6 +43,7 @@ HOST_SETTINGS: Final = {
 # Settings of the app that a deployment does not set.
 NOT_DEPLOYED: Final = {
     "STORAGE_CONNECTION_STRING": "the archive is reached by identity",
+    "BACKUP_CONNECTION_STRING": "so is its backup",
     "CREATE_STORAGE": "the template makes container and tables",
     "ANONYMOUS_ACCESS": "a service that others can reach requires sign-in",
 }
