@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from shared.dicom.attributes import Level
+from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers, StudyKey
 from shared.services.backup import restore as service
 from shared.services.backup.copies import copy
 from shared.services.backup.restore import NotEmpty, NothingToRestore
 from shared.services.repair.consistency import repair
 from shared.services.repair.maintenance import replay_journal
+from shared.services.write.commit import StudyCommits
 from shared.services.write.delete import delete
 from shared.storage.journal import JournalEntry
+from tests.support.answers import answer_work
 from tests.support.backups import Backup, rows_of
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_archive
@@ -27,7 +30,7 @@ from tests.support.stored_instances import (
     large_instance,
     retrieved,
 )
-from tests.support.stores import LATER, files_of, store
+from tests.support.stores import LATER, events, files_of, store
 
 
 async def stored(raw: RawArchive, *instances: KnownInstance) -> None:
@@ -230,6 +233,22 @@ async def test_maintenance_and_repair_leave_a_restore_alone(
     await check_archive(raw.archive, raw.settings)
 
 
+class Died(Exception):
+    pass
+
+
+async def die_before_the_commit(backup: Backup, study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore a study until its blobs are there, and no row."""
+
+    async def dying(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StudyCommits, "commit", dying)
+        with pytest.raises(Died):
+            await backup.restore_study(study_key(study))
+
+
 async def test_what_a_restore_that_died_has_left_is_removed(
     raw: RawArchive, backup: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,18 +256,48 @@ async def test_what_a_restore_that_died_has_left_is_removed(
     await store(raw.stores, *files_of(study, 2))
     await backup.run()
     await delete(raw.archive, resource_of(study))
-
-    class Died(Exception):
-        pass
-
-    async def dying(*_: object) -> None:
-        raise Died
-
-    with monkeypatch.context() as patched:
-        patched.setattr("shared.services.write.commit.StudyCommits.commit", dying)
-        with pytest.raises(Died):
-            await backup.restore_study(study_key(study))
+    await die_before_the_commit(backup, study, monkeypatch)
     assert len([name async for name in raw.archive.blobs.list("")]) == 2
     await replay_journal(raw.archive, raw.settings, now=datetime.now(UTC) + LATER)
     assert [name async for name in raw.archive.blobs.list("")] == []
     await check_archive(raw.archive, raw.settings)
+
+
+async def test_the_next_restore_removes_what_it_does_not_restore(
+    raw: RawArchive, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, series = new_uid(), new_uid()
+    await store(raw.stores, *files_of(study, 1, series=series))
+    await backup.run()
+    await asyncio.sleep(1.1)  # storage tells seconds apart
+    earlier = datetime.now(UTC)
+    await asyncio.sleep(1.1)
+    await store(raw.stores, *files_of(study, 1, series=series))
+    await backup.run()
+    await delete(raw.archive, resource_of(study))
+    await die_before_the_commit(backup, study, monkeypatch)
+    assert (await backup.restore_study(study_key(study), at=earlier)).entered == 1
+    await check_archive(raw.archive, raw.settings)
+
+
+async def test_studies_of_other_partitions_are_backed_up_as_well(raw: RawArchive, backup: Backup) -> None:
+    uid = new_uid()
+    partitions = (DEFAULT_PARTITION, "clinic-1", uid)  # the last one is called like a study
+    for partition in partitions:
+        await raw.stores.store(
+            events(files_of(uid, 2)),
+            answer_work(),
+            partition=partition,
+            study_instance_uid=None,
+            api_version="v2",
+        )
+    studies = sorted(StudyKey(partition, uid) for partition in partitions)
+    before = [await rows_of(raw.archive, study) for study in studies]
+    assert (await backup.run()).taken == 3
+    await raw.empty()
+    assert (await backup.restore()).entered == 6
+    assert [await rows_of(raw.archive, study) for study in studies] == before
+    await check_archive(raw.archive, raw.settings)
+    assert (await backup.run()).failures == []
+    await delete(raw.archive, ResourceIdentifiers(studies[-1]))
+    assert (await backup.run()).gone == 1
