@@ -41,7 +41,7 @@ from shared.storage.snapshot_rows import is_instance, is_study
 _BLOBS_AT_ONCE: Final = 4  # of each study, of up to 4 MiB each
 _UNREADABLE: Final = (DamagedSnapshot, KeyError, ValueError, zlib.error)
 
-_AT_WORK: Final = "Requests are changing it, or died in the last hour: restore again later."
+_AT_WORK: Final = "A delete of it is under way, or died in the last hour: restore again later."
 _DAMAGED: Final = "Its copy in the backup is missing, or not what was stored."
 _DAMAGED_SNAPSHOT: Final = "Its snapshot in the backup cannot be read; an older one may be, by --at."
 
@@ -181,7 +181,7 @@ class _Run:
         snapshot, study = chosen.snapshot, chosen.snapshot.study
         self._done.studies += 1
         entries = self._entries.get(study, [])
-        if any(entry.transaction != "restore" for entry in entries):
+        if any(entry.transaction == "delete" for entry in entries):
             # What a delete has left to be done would be done to what is restored.
             self._done.failures.append((study.path, _AT_WORK))
             return
@@ -192,7 +192,7 @@ class _Run:
             summary = await self._summary(snapshot)
             if present and (there := await self._archive.catalog.read_study(study)) is not None:
                 summary = summary.beside(there.record)
-            restoring = _Study(self._archive, summary.study, entries)
+            restoring = _Study(self._archive, summary.study, [one for one in entries if one.transaction == "restore"])
             async for batch in self._batches(snapshot, summary, present):
                 await self._enter(restoring, batch)
             self.is_left_to_maintenance |= await restoring.end()

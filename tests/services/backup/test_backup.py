@@ -20,7 +20,7 @@ from shared.storage.backup_lock import BackupUnderWay, LockLost
 from shared.storage.catalog import Catalog
 from shared.storage.storage_use import StorageUse
 from tests.support.backups import RETENTION, Backup
-from tests.support.damages import DAMAGES, Damage, no_study_row
+from tests.support.damages import DAMAGES, Damage, missing_blob, no_study_row
 from tests.support.default_partition import resource_of, study_key
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
@@ -255,6 +255,16 @@ async def test_damage_is_reported_and_does_not_replace_the_last_snapshot(
     assert [one.study_instance_uid for one, _ in done.failures] == [study]
     held = [one.number for one in await backup.snapshots() if one.study == study_key(study) and not one.is_gone]
     assert held == [1]
+
+
+async def test_what_has_been_copied_of_a_damaged_study_is_not_copied_again_and_again(
+    raw: RawArchive, backup: Backup
+) -> None:
+    study = await new_study(raw, 3)
+    await missing_blob(raw, study)
+    for after in (timedelta(), RETENTION + A_DAY):
+        assert len((await backup.run(after=after)).failures) == 1
+        assert len(await backup.names(f"files/{study}/")) == 2
 
 
 async def test_rubbish_in_a_metadata_blob_is_damage(raw: RawArchive, backup: Backup) -> None:

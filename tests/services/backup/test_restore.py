@@ -172,6 +172,38 @@ async def test_a_damaged_copy_is_left_out_and_named(raw: RawArchive, backup: Bac
     await check_archive(raw.archive, raw.settings)
 
 
+async def test_nothing_is_left_of_an_instance_of_which_a_blob_is_damaged(raw: RawArchive, backup: Backup) -> None:
+    instance = large_instance(new_uid(), 4 * 1024**2)
+    await stored(raw, instance, *known_instances(new_uid(), new_uid(), 1))
+    await backup.run()
+    (name,) = [name for name in await backup.names("files/") if name.endswith(".metadata")]
+    await backup.container.upload_blob(name, b"rubbish", overwrite=True)
+    await raw.empty()
+    done = await backup.restore()
+    assert (done.entered, done.failures) == (1, [(instance.identifiers.path, service._DAMAGED)])
+    await check_archive(raw.archive, raw.settings)
+
+
+async def test_an_instance_that_is_stored_meanwhile_stays(
+    raw: RawArchive, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = known_instance(new_uid(), new_uid(), new_uid())
+    await stored(raw, instance)
+    await backup.run()
+    await delete(raw.archive, instance.resource)
+
+    async def overtaken(*arguments: Any) -> int:
+        size_bytes = await copy(*arguments)
+        await stored(raw, instance)
+        return size_bytes
+
+    monkeypatch.setattr(service, "copy", overtaken)
+    done = await backup.restore_study(instance.identifiers.study)
+    assert (done.entered, done.there, done.different) == (0, 1, 0)
+    assert await retrieved(raw.archive, instance.identifiers) == instance.file
+    await check_archive(raw.archive, raw.settings)
+
+
 @pytest.mark.parametrize("content", [b"rubbish", None], ids=["rubbish", "cut"])
 async def test_a_damaged_snapshot_is_named(raw: RawArchive, backup: Backup, content: bytes | None) -> None:
     damaged, healthy = known_instances(new_uid(), new_uid(), 2), known_instances(new_uid(), new_uid(), 2)
