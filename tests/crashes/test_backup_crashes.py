@@ -11,6 +11,9 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
+from shared.services.backup import backup as backup_service
+from shared.services.backup import restore as restore_service
+from shared.services.backup import study_pairs
 from shared.services.backup.backup import BackedUp, back_up
 from shared.services.backup.restore import Restored, restore
 from shared.services.repair.maintenance import replay_journal
@@ -43,6 +46,14 @@ async def raw(settings: Settings) -> AsyncIterator[RawArchive]:
     async with opened(settings.storage_connection_string) as raw:
         yield raw
         await raw.empty()
+
+
+@pytest.fixture(autouse=True)
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on its way when another operation dies would reach storage at any time, even after maintenance."""
+    monkeypatch.setattr(study_pairs, "_STUDIES_AT_ONCE", 1)
+    for service in (backup_service, restore_service):
+        monkeypatch.setattr(service, "_BLOBS_AT_ONCE", 1)
 
 
 async def dies_backing_up(backup: Backup, stop: StopAt, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -81,6 +92,7 @@ async def test_a_backup_that_dies_anywhere(
             instances = known_instances(changed, new_uid(), 2)
             await store(raw.stores, *(one.file for one in [*known_instances(gone, new_uid(), 1), *instances]))
             await backup.run()
+            await backup.run(after=LONG_AFTER)  # nothing of the first run leads to copies any more
             await delete(raw.archive, resource_of(gone))
             await delete(raw.archive, instances[0].resource)
             await store(raw.stores, large_instance(new_uid(), MAX_BLOCK_BYTES).file)

@@ -5,17 +5,19 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from functions import backup as timer
 from functions.edge import app
+from local import azurite
 from local.azurite import ROOT
+from local.ports import free_ports
 from shared.services.backup import backup as service
-from shared.services.write.store import StoreService
 from shared.settings import Settings
-from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer
 from tests.support.damages import missing_blob
 from tests.support.raw_archive import RawArchive, opened
@@ -47,15 +49,29 @@ def test_it_is_there_where_a_backup_is_named(variable: str, timers: str) -> None
     assert imported == ("['functions.backup']" if variable else "[]")
 
 
+@pytest.fixture(scope="module")
+def own_azurite() -> Iterator[azurite.Azurite]:
+    with azurite.running(free_ports(3), None) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
+    """An empty archive, of which the backup has all."""
+    async with opened(own_azurite.connection_string) as raw:
+        yield raw
+        await raw.empty()
+
+
 @pytest.fixture
-def configured(settings: Settings, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def configured(raw: RawArchive, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The process's settings with a backup in a new container."""
     chosen = replace(
-        settings,
-        backup_connection_string=settings.storage_connection_string,
+        raw.settings,
+        backup_connection_string=raw.settings.storage_connection_string,
         backup_container=f"backup-{new_uid()[-12:].replace('.', '0')}",
     )
-    monkeypatch.setattr(app, "of_process", app.App(chosen, archive=archive))
+    monkeypatch.setattr(app, "of_process", app.App(chosen, archive=raw.archive))
     return chosen
 
 
@@ -75,9 +91,9 @@ def line(caplog: pytest.LogCaptureFixture) -> str:
     return message
 
 
-async def test_it_backs_up(configured: Settings, archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_backs_up(configured: Settings, raw: RawArchive, caplog: pytest.LogCaptureFixture) -> None:
     study = new_uid()
-    await store(StoreService(archive, configured), *files_of(study, 1))
+    await store(raw.stores, *files_of(study, 1))
     with caplog.at_level(logging.INFO):
         await fire()
     assert study in await held(configured)
@@ -85,16 +101,18 @@ async def test_it_backs_up(configured: Settings, archive: Archive, caplog: pytes
 
 
 async def test_the_next_run_goes_on_where_the_time_was_up(
-    configured: Settings, archive: Archive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    configured: Settings, raw: RawArchive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store(StoreService(archive, configured), *files_of(new_uid(), 1))
+    await store(raw.stores, *files_of(new_uid(), 1))
     with monkeypatch.context() as patched, caplog.at_level(logging.INFO):
         patched.setattr(timer, "_RUN_SECONDS", 1)
         patched.setattr(service, "copy", lambda *_: asyncio.sleep(10))
         await fire()
     assert "end=late" in line(caplog)
     await fire()
-    assert await held(configured) == [study.study_instance_uid async for study, _ in archive.catalog.read_revisions()]
+    assert await held(configured) == [
+        study.study_instance_uid async for study, _ in raw.archive.catalog.read_revisions()
+    ]
 
 
 async def test_it_leaves_another_backup_alone(configured: Settings, caplog: pytest.LogCaptureFixture) -> None:
@@ -107,26 +125,21 @@ async def test_it_leaves_another_backup_alone(configured: Settings, caplog: pyte
 
 
 async def test_a_failure_is_one_of_the_function(
-    configured: Settings, archive: Archive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    configured: Settings, raw: RawArchive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "of_process", app.App(replace(configured, create_storage=False), archive=archive))
+    monkeypatch.setattr(app, "of_process", app.App(replace(configured, create_storage=False), archive=raw.archive))
     with caplog.at_level(logging.INFO), pytest.raises(timer.BackupFailed):
         await fire()
     assert "end=failed" in line(caplog)
     assert "ContainerNotFound" in caplog.text
 
 
-async def test_a_study_that_is_not_backed_up_is_named(configured: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    async with opened(configured.storage_connection_string) as raw:
-        study = await damaged_study(raw)
-        with caplog.at_level(logging.INFO), pytest.raises(timer.BackupFailed):
-            await fire()
-        await raw.empty()
-    assert f"Study {study} is not backed up: A file is missing" in caplog.text
-
-
-async def damaged_study(raw: RawArchive) -> str:
+async def test_a_study_that_is_not_backed_up_is_named(
+    configured: Settings, raw: RawArchive, caplog: pytest.LogCaptureFixture
+) -> None:
     study = new_uid()
     await store(raw.stores, *files_of(study, 1))
     await missing_blob(raw, study)
-    return study
+    with caplog.at_level(logging.INFO), pytest.raises(timer.BackupFailed):
+        await fire()
+    assert f"Study {study} is not backed up: A file is missing" in caplog.text

@@ -15,12 +15,12 @@ from shared.services.backup.copies import copy
 from shared.services.repair.consistency import Kind
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
 from shared.services.write.delete import delete
-from shared.storage import backup_lock
+from shared.storage import backup_lock, blob_names
 from shared.storage.backup_lock import BackupUnderWay, LockLost
 from shared.storage.catalog import Catalog
 from shared.storage.storage_use import StorageUse
 from tests.support.backups import RETENTION, Backup
-from tests.support.damages import DAMAGES, Damage, missing_blob, no_study_row
+from tests.support.damages import DAMAGES, Damage, no_study_row
 from tests.support.default_partition import resource_of, study_key
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
@@ -258,13 +258,17 @@ async def test_damage_is_reported_and_does_not_replace_the_last_snapshot(
 
 
 async def test_what_has_been_copied_of_a_damaged_study_is_not_copied_again_and_again(
-    raw: RawArchive, backup: Backup
+    raw: RawArchive, backup: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = await new_study(raw, 3)
-    await missing_blob(raw, study)
-    for after in (timedelta(), RETENTION + A_DAY):
-        assert len((await backup.run(after=after)).failures) == 1
-        assert len(await backup.names(f"files/{study}/")) == 2
+    last = (await raw.instances(study))[-1]
+    await raw.archive.blobs.delete(blob_names.blobs_of(last))
+    monkeypatch.setattr(service, "_BLOBS_AT_ONCE", 1)
+    assert len((await backup.run()).failures) == 1
+    assert len(await backup.names(f"files/{study}/")) == 2
+    done = await backup.run(after=RETENTION + A_DAY)
+    assert (len(done.failures), done.blobs) == (1, 0)
+    assert len(await backup.names(f"files/{study}/")) == 2
 
 
 async def test_rubbish_in_a_metadata_blob_is_damage(raw: RawArchive, backup: Backup) -> None:
