@@ -116,11 +116,13 @@ def sent_to(deployment: str) -> list[tuple[str, str]]:
     return [(rule["properties"]["destinationAddressPrefix"], rule["properties"]["access"]) for rule in rules]
 
 
-def test_a_private_app_sends_to_storage_sign_in_and_telemetry_alone() -> None:
-    allowed = [(tag, "Allow") for tag in ("VirtualNetwork", "Storage", "AzureActiveDirectory", "AzureMonitor")]
-    assert sent_to("private") == [*allowed, ("Internet", "Deny")]
-    # An authority elsewhere must be reached.
-    assert sent_to("other-authority") == [*allowed, ("Internet", "Allow"), ("Internet", "Deny")]
+def test_a_private_app_that_is_built_sends_to_storage_sign_in_telemetry_and_itself_alone() -> None:
+    tags = ("VirtualNetwork", "Storage", "AzureActiveDirectory", "AzureMonitor", "AppService")
+    allowed = [(tag, "Allow") for tag in tags]
+    assert sent_to("closed") == [*allowed, ("Internet", "Deny")]
+    # The build, and an authority elsewhere, must be reached.
+    for deployment in ("private", "other-authority"):
+        assert sent_to(deployment) == [*allowed, ("Internet", "Allow"), ("Internet", "Deny")]
 
 
 def test_a_closed_app_is_reached_by_its_endpoint_alone() -> None:
@@ -223,16 +225,13 @@ def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
 def test_a_backup_goes_to_one_container_of_another_account() -> None:
     account = f"{HOSPITAL}/backups/providers/{ACCOUNT}/hospitalbackup"
     elsewhere = {one["id"]: one for one in made("backup") if one["id"].startswith(HOSPITAL)}
-    container = f"{account}/blobServices/default/containers/dicom-backup"
-    access = [
-        one for one in elsewhere if one.startswith(f"{container}/providers/Microsoft.Authorization/roleAssignments/")
-    ]
-    assert elsewhere.keys() == {container, *access}
-    assert len(access) == 1
+    name = archive("backup")["name"].replace("archive", "dicom-backup-")  # no other archive's
+    container = f"{account}/blobServices/default/containers/{name}"
+    assert list(elsewhere) == [container]
     assert elsewhere[container]["properties"]["publicAccess"] == "None"
     (config,) = of_type(made("backup"), "Microsoft.Web/sites/config")
     assert "hospitalbackup" in config["properties"]["BACKUP_BLOB_ENDPOINT"]
-    assert config["properties"]["BACKUP_CONTAINER"] == "dicom-backup"
+    assert config["properties"]["BACKUP_CONTAINER"] == name
     assert config["properties"]["BACKUP_RETENTION_DAYS"] == "90"
     (config,) = of_type(made("least"), "Microsoft.Web/sites/config")
     assert config["properties"]["BACKUP_BLOB_ENDPOINT"] == ""
@@ -314,6 +313,8 @@ param inboundPrivateEndpoint = true
 param availabilityTest = true
 param backupAccountId = 'hospitalbackup'
 param addressPrefix = '10.0.0.0/25'
+param allowedAddresses = '198.51.100.7, 2001:db8::1, AzureFrontDoor.Backend, 203.0.113.0/24'
+param publicBaseUrl = 'https://dicom.example.org/'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
   AzureWebJobsStorage__accountName: 'x'
@@ -334,6 +335,8 @@ param moreSettings = {
                 "availabilityTest needs alertEmail.",
                 "backupAccountId must be such as /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Storage/",
                 "addressPrefix must be from /16 to /24.",
+                "allowedAddresses has 198.51.100.7, 2001:db8::1: the length of the prefix is missing",
+                "publicBaseUrl must be such as https://dicom.example.org, without a slash at its end.",
                 "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
             ],
         ),
@@ -345,8 +348,12 @@ param archiveRedundancy = 'Standard_ZRS'
 param publicNetworkAccess = 'Disabled'
 param availabilityTest = true
 param alertEmail = 'operator@example.org'
+param allowedAddresses = ' , '
+param publicBaseUrl = 'http://dicom.example.org'
 """,
             [
+                "allowedAddresses names none.",
+                "publicBaseUrl must be such as https://dicom.example.org",
                 "zoneRedundant needs alwaysReadyInstances of 0, or of 2 and more.",
                 "A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.",
                 "availabilityTest asks from the Internet: it cannot be with a publicNetworkAccess of Disabled.",
