@@ -1,6 +1,5 @@
 """What each choice of a deployment makes, and which cannot be made together."""
 
-import re
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from tests.support.bicep_compiler import PARAMETERS, SUBSCRIPTION, BicepError, e
 
 HOSPITAL = "/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups"
 ACCOUNT = "Microsoft.Storage/storageAccounts"
+SERVICES = ("blobServices", "tableServices")
 
 
 def the(deployment: str, kind: str, beginning: str = "") -> Resource:
@@ -62,74 +62,6 @@ def test_a_region_is_written_in_one_way() -> None:
     for spelling in ("West Europe", "WestEurope", "west europe", "moon"):
         with pytest.raises(BicepError, match=f"'{spelling}'"):
             evaluated((PARAMETERS / "least.bicepparam").read_text().replace("'westeurope'", f"'{spelling}'"))
-
-
-def endpoints(deployment: str) -> dict[str, list[str]]:
-    """The services that have a private endpoint, by the resource that they are of."""
-    found: dict[str, list[str]] = {}
-    for endpoint in of_type(made(deployment), "Microsoft.Network/privateEndpoints"):
-        (connection,) = endpoint["properties"]["privateLinkServiceConnections"]
-        (service,) = connection["properties"]["groupIds"]
-        target = connection["properties"]["privateLinkServiceId"].rpartition("/")[2]
-        found.setdefault(re.match("host|archive|dicom", target)[0], []).append(service)  # type: ignore[index]
-    return found
-
-
-def test_private_storage_is_reached_through_endpoints_of_every_service_in_use() -> None:
-    assert endpoints("private") == {"host": ["blob", "queue", "table"], "archive": ["blob", "table"]}
-    (subnet,) = {
-        one["properties"]["subnet"]["id"] for one in of_type(made("private"), "Microsoft.Network/privateEndpoints")
-    }
-    network = the("private", "Microsoft.Network/virtualNetworks")["id"]
-    assert subnet == f"{network}/subnets/endpoints"
-    assert at(app("private"), "properties.virtualNetworkSubnetId") == f"{network}/subnets/app"
-    zones = [one["name"] for one in of_type(made("private"), "Microsoft.Network/privateDnsZones")]
-    assert [re.search("'(blob|queue|table)'", name)[1] for name in zones] == ["blob", "queue", "table"]  # type: ignore[index]
-    links = of_type(made("private"), "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-    assert {link["properties"]["virtualNetwork"]["id"] for link in links} == {network}
-    assert len(links) == 3
-
-
-def prefixes(deployment: str) -> dict[str, str]:
-    """Where the addresses of each subnet begin and how many they are."""
-    subnets = of_type(made(deployment), "Microsoft.Network/virtualNetworks/subnets")
-    return {one["name"].partition("/")[2]: one["properties"]["addressPrefix"] for one in subnets}
-
-
-def test_subnets_are_parts_of_the_network() -> None:
-    assert prefixes("private") == {"app": "10.0.0.0/24", "endpoints": "10.0.1.0/27"}
-    assert prefixes("other-authority") == {"app": "10.9.0.0/21", "endpoints": "10.9.8.0/24"}
-    subnet = the(
-        "private", "Microsoft.Network/virtualNetworks/subnets", the("private", "Microsoft.Web/sites")["name"] + "/app"
-    )
-    (delegation,) = subnet["properties"]["delegations"]
-    assert delegation["properties"]["serviceName"] == "Microsoft.App/environments"
-
-
-def sent_to(deployment: str) -> list[tuple[str, str]]:
-    """What leaves the app's subnet: the destination and whether it is allowed, by priority."""
-    group = the(deployment, "Microsoft.Network/networkSecurityGroups")
-    subnet = the(deployment, "Microsoft.Network/virtualNetworks/subnets", f"{app(deployment)['name']}/app")
-    assert subnet["properties"]["networkSecurityGroup"]["id"] == group["id"]
-    rules = sorted(group["properties"]["securityRules"], key=lambda rule: int(rule["properties"]["priority"]))
-    assert {rule["properties"]["direction"] for rule in rules} == {"Outbound"}
-    return [(rule["properties"]["destinationAddressPrefix"], rule["properties"]["access"]) for rule in rules]
-
-
-def test_a_private_app_that_is_built_sends_to_storage_sign_in_telemetry_and_itself_alone() -> None:
-    tags = ("VirtualNetwork", "Storage", "AzureActiveDirectory", "AzureMonitor", "AppService")
-    allowed = [(tag, "Allow") for tag in tags]
-    assert sent_to("closed") == [*allowed, ("Internet", "Deny")]
-    # The build, and an authority elsewhere, must be reached.
-    for deployment in ("private", "other-authority"):
-        assert sent_to(deployment) == [*allowed, ("Internet", "Allow"), ("Internet", "Deny")]
-
-
-def test_a_closed_app_is_reached_by_its_endpoint_alone() -> None:
-    assert at(app("private"), "properties.publicNetworkAccess") == "Enabled"
-    assert at(app("closed"), "properties.publicNetworkAccess") == "Disabled"
-    assert endpoints("closed") == {**endpoints("private"), "dicom": ["sites"]}
-    assert "privatelink.azurewebsites.net" in str(of_type(made("closed"), "Microsoft.Network/privateDnsZones"))
 
 
 def test_a_hospitals_own_group_network_zones_and_workspace_are_used_and_not_touched() -> None:
@@ -208,7 +140,8 @@ def actions(deployment: str) -> dict[str, Any]:
     """What the lifecycle policy does, by the name of the rule."""
     (policy,) = of_type(made(deployment), f"{ACCOUNT}/managementPolicies")
     for rule in policy["properties"]["policy"]["rules"]:
-        assert rule["definition"]["filters"]["prefixMatch"] == ["dicom/"]
+        assert rule["definition"]["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["dicom/"]}
+        assert (rule["enabled"], rule["type"]) == (True, "Lifecycle")
     return {rule["name"]: rule["definition"]["actions"] for rule in policy["properties"]["policy"]["rules"]}
 
 
@@ -257,6 +190,22 @@ def test_tags_are_on_everything_that_has_tags() -> None:
     assert tagged == {one["id"] for one in made("restricted") if "tags" in one}
     assert tagged >= {one["id"] for one in made("least") if "tags" in one}
     assert len(tagged) > 10
+    # What Azure gives no tags of its own: parts of others.
+    assert {one["type"].rpartition("/")[2] for one in made("everything") if "tags" not in one} == {
+        "basicPublishingCredentialsPolicies",
+        "blobServices",
+        "config",
+        "containers",
+        "diagnosticSettings",
+        "immutabilityPolicies",
+        "locks",
+        "managementPolicies",
+        "privateDnsZoneGroups",
+        "roleAssignments",
+        "subnets",
+        "tableServices",
+        "tables",
+    }
 
 
 def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
@@ -268,8 +217,15 @@ def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
 
 def test_telemetry_is_kept_as_long_as_logs() -> None:
     tables = of_type(made("everything"), "Microsoft.OperationalInsights/workspaces/tables")
-    assert {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces"} <= {
-        one["name"].partition("/")[2] for one in tables
+    assert {one["name"].partition("/")[2] for one in tables} == {
+        "AppAvailabilityResults",
+        "AppDependencies",
+        "AppExceptions",
+        "AppMetrics",
+        "AppPerformanceCounters",
+        "AppRequests",
+        "AppSystemEvents",
+        "AppTraces",
     }
     for table in tables:
         assert table["properties"] == {"retentionInDays": 730, "totalRetentionInDays": 730}
@@ -286,6 +242,12 @@ def test_reads_and_tables_are_logged_only_where_everything_is() -> None:
     assert not [
         one for one in of_type(made("least"), "Microsoft.Insights/diagnosticSettings") if "table" in one["name"]
     ]
+    scopes = [
+        one["id"].partition("/providers/Microsoft.Insights/")[0]
+        for one in of_type(made("everything"), "Microsoft.Insights/diagnosticSettings")
+    ]
+    services = [f"{one['id']}/{kind}/default" for one in of_type(made("everything"), ACCOUNT) for kind in SERVICES]
+    assert sorted(scopes) == sorted([*services, app("everything")["id"]])
 
 
 def test_the_viewers_origin_may_use_the_service() -> None:

@@ -176,41 +176,6 @@ def test_no_output_tells_a_secret() -> None:
         assert not re.search("key|secret|password|token|connectionstring", f"{name}{output['value']}", re.IGNORECASE)
 
 
-def depends(template: dict[str, Any], name: str) -> str:
-    """What a resource of a compiled template waits for."""
-    resources = template["resources"]
-    return str(resources[name].get("dependsOn", []))
-
-
-def test_what_azure_refuses_at_once_is_made_one_after_another() -> None:
-    """Endpoints on an account or subnet, subnets of a network, tables of a workspace."""
-    endpoints = compiled(INFRA / "modules/private-endpoints.bicep")["resources"]
-    tables = compiled(INFRA / "modules/monitoring.bicep")["resources"]["table"]
-    for resource in (endpoints["endpoint"], endpoints["names"], tables):
-        assert (resource["copy"]["mode"], resource["copy"]["batchSize"]) == ("serial", 1)
-    network = compiled(INFRA / "modules/network.bicep")
-    assert "appSubnet" in depends(network, "endpointSubnet")
-    assert "subnets" not in network["resources"]["network"]["properties"]  # a list would remove those of others
-    private = compiled(INFRA / "modules/private-network.bicep")
-    assert "hostEndpoints" in depends(private, "archiveEndpoints")
-    assert "network" in depends(private, "hostEndpoints")
-
-
-def test_the_app_starts_when_it_may_reach_its_storage() -> None:
-    main = compiled(INFRA / "main.bicep")
-    assert "access" in depends(main, "functionApp")
-    assert "privateParts" in depends(main, "functionApp")
-    for account in ("hostStorage", "archiveStorage"):
-        assert account in depends(main, "access")
-        assert account in depends(main, "privateParts")
-
-
-def test_no_module_has_a_scope_that_azure_cannot_read() -> None:
-    """Azure looks at the group of a module that is not deployed, too: an empty one is refused."""
-    group = compiled(INFRA / "main.bicep")["variables"]["backupAccount"]
-    assert re.match(r"\[split\(if\(empty\(parameters\('backupAccountId'\)\), ", group)
-
-
 def test_the_right_to_back_up_is_given_anew_to_an_identity_that_is_made_anew() -> None:
     """The container outlives `azd down`. Azure does not let an assignment of that name have another principal."""
     template = compiled(INFRA / "modules/backup-container.bicep")
