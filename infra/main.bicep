@@ -284,6 +284,8 @@ var unknownSettings = filter(
     startsWith(toLower(name), 'azurewebjobsstorage') || contains(
       [
         'anonymous_access'
+        'backup_connection_string'
+        'create_storage'
         'functions_extension_version'
         'functions_worker_runtime'
         'storage_connection_string'

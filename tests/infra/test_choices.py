@@ -279,6 +279,9 @@ param allowedAddresses = '198.51.100.7, 2001:db8::1, AzureFrontDoor.Backend, 203
 param publicBaseUrl = 'https://dicom.example.org/'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
+  BACKUP_CONNECTION_STRING: 'x'
+  CREATE_STORAGE: 'true'
+  STORAGE_CONNECTION_STRING: 'x'
   AzureWebJobsStorage__accountName: 'x'
   functions_worker_runtime: 'node'
   MAX_PARTS: '7'
@@ -299,7 +302,8 @@ param moreSettings = {
                 "addressPrefix must be from /16 to /24.",
                 "allowedAddresses has 198.51.100.7, 2001:db8::1: the length of the prefix is missing",
                 "publicBaseUrl must be such as https://dicom.example.org, without a slash at its end.",
-                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
+                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, BACKUP_CONNECTION_STRING, "
+                "CREATE_STORAGE, functions_worker_runtime, STORAGE_CONNECTION_STRING, which",
             ],
         ),
         (
