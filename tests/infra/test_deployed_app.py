@@ -70,6 +70,7 @@ def test_urls_begin_with_the_public_one_and_the_host_has_no_page_before_it() -> 
 
 def test_only_the_origins_that_were_named_and_the_viewers_may_use_the_service() -> None:
     assert settings("least")["CORS_ORIGINS"] == ""
+    assert settings("restricted")["CORS_ORIGINS"] == "https://viewer.example.org"
     assert settings("sized")["CORS_ORIGINS"].startswith("[format('{0},{1}', 'https://other.example.org', ")
     (site,) = of_type(made("sized"), "Microsoft.Web/staticSites")
     assert (site["location"], site["sku"]["name"], site["sku"]["tier"]) == ("westeurope", "Free", "Free")
