@@ -612,5 +612,7 @@ output SERVICE_API_NAME string = names.resources
 output SERVICE_URL string = empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl
 output ARCHIVE_ACCOUNT_NAME string = names.archiveAccount
 output HOST_ACCOUNT_NAME string = names.hostAccount
+output BACKUP_BLOB_ENDPOINT string = empty(backupAccountId) ? '' : backup!.outputs.blobEndpoint
+output BACKUP_CONTAINER string = empty(backupAccountId) ? '' : names.backupContainer
 output VIEWER_NAME string = viewer ? names.viewer : ''
 output VIEWER_URL string = viewer ? viewerSite!.outputs.origin : ''
