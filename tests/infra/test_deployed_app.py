@@ -106,6 +106,10 @@ def test_azd_is_told_what_its_hooks_and_the_documents_ask_it_for() -> None:
         "SERVICE_URL": f"[if(empty(parameters('publicBaseUrl')), {url}, parameters('publicBaseUrl'))]",
         "ARCHIVE_ACCOUNT_NAME": "[variables('names').archiveAccount]",
         "HOST_ACCOUNT_NAME": "[variables('names').hostAccount]",
+        "BACKUP_BLOB_ENDPOINT": (
+            "[if(empty(parameters('backupAccountId')), '', reference('backup').outputs.blobEndpoint.value)]"
+        ),
+        "BACKUP_CONTAINER": "[if(empty(parameters('backupAccountId')), '', variables('names').backupContainer)]",
         "VIEWER_NAME": "[if(parameters('viewer'), variables('names').viewer, '')]",
         "VIEWER_URL": f"[if(parameters('viewer'), {site}, '')]",
     }
