@@ -1,8 +1,8 @@
 # Each target first installs what it needs, where that is missing.
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fuzz`,
-# `make fsck`, `make docs` and the benchmarks.
+# `make simulate`, `make fsck`, `make docs` and the benchmarks.
 
-.PHONY: help run viewer samples quick test test-worker fuzz check check-infra demo docs fsck azurite bench bench-start bench-multipart \
+.PHONY: help run viewer samples quick test test-worker fuzz simulate check check-infra demo docs fsck azurite bench bench-start bench-multipart \
 	bench-search package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
 
 help:  ## list these targets
@@ -21,7 +21,8 @@ samples: setup  ## store synthetic studies, something to look at, in the archive
 
 quick: setup-test  ## the tests that need neither storage nor a server, in two minutes, and their coverage
 	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
-		tests/fuzzing tests/multipart tests/openapi tests/search tests/web tests/test_*.py $(ARGS)
+		tests/fuzzing tests/multipart tests/openapi tests/search tests/simulation/test_event_loop.py \
+		tests/simulation/test_history.py tests/simulation/test_schedules.py tests/web tests/test_*.py $(ARGS)
 
 test: setup-test setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
@@ -36,6 +37,9 @@ test-worker: setup-test setup-worker  ## what a server makes a difference to, on
 
 fuzz: setup-test setup-fuzz  ## try inputs that coverage leads to; ARGS="--times 30 --seed 7 file" are more, others, a target
 	@PYTHONHASHSEED=0 .venv/bin/python -m tests.fuzzing $(ARGS)
+
+simulate: setup-test  ## run requests, faults and crashes in many orders on simulated storage; ARGS="--seed 7 --times 100 deletes"
+	@.venv/bin/python -m tests.simulation $(ARGS)
 
 check-infra: setup-test  ## compile infra/, and check what a deployment would make; needs the Bicep compiler
 	@.venv/bin/python -m tests.support.bicep_compiler

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.property.archive_model import ArchiveModel, Attributes, Instance
+from tests.support.archive_model import ArchiveModel, Attributes, Instance
 from tests.support.messages import ANY_DICOM_PARTS, MULTIPART_DICOM, multipart, parts
 from tests.support.watched_server import WatchedServer, watched
 

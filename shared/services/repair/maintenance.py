@@ -74,7 +74,8 @@ async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[Journ
     For all requests together: what one left in the index, another's entry may name.
     """
     for entry in entries:
-        if entry.transaction == "delete":
+        # One that is over has removed its rows, and was answered: what has been committed since is not its to remove.
+        if entry.transaction == "delete" and not entry.is_over:
             await resume_delete(archive, entry)
     left = await _orphans(archive, study_key, last_alive)
     # Postings go first: the blobs' names say which postings to look for.
@@ -103,7 +104,7 @@ async def _times(
     study = await archive.catalog.read_study(study_key)
     posted = {one.created for one in postings if one.study == study_key}
     proposed = frozenset[datetime]().union(*(entry.created for entry in alive))
-    return (dead | posted) - proposed | ({study.record.created} if study else set())
+    return dead | (posted - proposed) | ({study.record.created} if study else set())
 
 
 async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) -> Sequence[str]:

@@ -73,6 +73,8 @@ class StudyCommits:
         except asyncio.CancelledError:
             if share in queue:
                 queue.remove(share)
+            # An error that comes for nobody would be logged by asyncio, and with its message.
+            share.done.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         finally:
             del share  # it has the error that is raised here, and that would keep the instances
@@ -149,6 +151,11 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
             if await not_in_catalog(archive, instances, existing):
                 # No retry: the batch may still be carried out, or was, and the instances have been deleted since.
                 raise error.cause from None
+            if all(instance.facts.blob_version in existing for instance in instances):
+                # Others' instances made it fail, or have come since: the study may still need what is marked.
+                terms = written.union(mark.term for mark in marks)
+                await remove_needless_postings(archive, study_key, created={created}, terms=terms)
+                return existing
         except CommitRefused as error:
             refusals += 1
             if refusals == _REFUSALS:

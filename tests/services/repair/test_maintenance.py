@@ -1,15 +1,19 @@
 """Maintenance while requests are alive and other runs are at work. How it handles crashes: test_crash_points."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
+from shared.archive.terms import Term
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from shared.storage.journal import JournalEntry
+from tests.support.default_partition import resource_of
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_policies import BATCH, StopAt, die_at
@@ -52,6 +56,22 @@ async def test_runs_that_meet_do_no_harm(
     assert await check_study(archive, container, study) == 2
     assert len(await blobs_of_study(container, study)) == 2
     assert await requests_in_journal(archive) == 0
+
+
+async def test_postings_of_a_study_that_another_request_is_deleting_are_removed(
+    archive: Archive, settings: Settings
+) -> None:
+    resource, created, term = resource_of(new_uid()), datetime.now(UTC), Term("PatientName", "roe^richard")
+    await archive.postings.add(resource.study, created, [term])
+    over = JournalEntry(
+        "0" * 32, "delete", created, resource.path, frozenset({created}), frozenset({term}), is_over=True
+    )
+    alive = replace(over, request_id="1" * 32, terms=frozenset(), is_over=False)
+    for entry in (over, alive):
+        await archive.journal.write(entry)
+    assert (await replay_journal(archive, settings)).settled_entries == 1
+    assert await archive.postings.existing(resource.study, created, [term]) == frozenset()
+    await archive.journal.remove(alive.request_id, [alive.resource])
 
 
 async def test_blobs_of_others_stay_and_stop_nothing(

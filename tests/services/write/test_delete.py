@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term, has_beginnings
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 from shared.errors import NotFound
+from shared.multipart import Event, MessageEnd
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.contention import StudyContended
 from shared.services.write.delete import delete
@@ -17,12 +19,13 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged, StudyRevision
 from shared.web.store_response import Stored
+from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import blobs_of_study, check_study, requests_in_journal
 from tests.support.served_instances import new_uid
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
-from tests.support.stores import files_of, store
+from tests.support.stores import events, files_of, store
 
 LATER = datetime.now(UTC) + timedelta(hours=2)
 
@@ -160,6 +163,34 @@ async def test_what_is_not_cleaned_up_in_time_is_left_to_the_next_maintenance(
     assert await requests_in_journal(archive) == 0
     terms = [term for instance in instances for term in terms_of_instance(instance.identifiers)]
     assert [posting for term in terms async for posting in archive.postings.read_term(DEFAULT_PARTITION, term)] == []
+
+
+async def test_what_arrived_before_a_delete_and_is_committed_after_its_answer_stays(
+    stores: StoreService, archive: Archive, container: ContainerClient, settings: Settings
+) -> None:
+    study, series = new_uid(), new_uid()
+    await stored(stores, study, (series, 1))
+    is_deleted = asyncio.Event()
+
+    async def arriving() -> AsyncIterator[Event]:
+        async for event in events(files_of(study, 1, series=series)):
+            if isinstance(event, MessageEnd):
+                await is_deleted.wait()
+            yield event
+
+    storing = asyncio.create_task(
+        stores.store(arriving(), answer_work(), partition=DEFAULT_PARTITION, study_instance_uid=None, api_version="v2")
+    )
+    async with asyncio.timeout(10):
+        while len(await blobs_of_study(container, study)) < 2:  # noqa: ASYNC110 -- storage tells, and nobody else
+            await asyncio.sleep(0.01)
+    await delete(archive, resource_of(study), answer_seconds=0)
+    is_deleted.set()
+    (outcome,) = await storing
+    assert isinstance(outcome, Stored)
+    assert (await replay_journal(archive, settings)).settled_entries == 1
+    assert await check_study(archive, container, study) == 1
+    assert await requests_in_journal(archive) == 0
 
 
 async def test_a_study_that_gains_an_instance_while_it_is_deleted_keeps_it(

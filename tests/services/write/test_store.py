@@ -1,12 +1,15 @@
 import asyncio
+import gc
 import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import ServiceResponseError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.study import StudyRecord
@@ -20,8 +23,8 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyRevision
-from shared.web.failure_reasons import FailureReason
+from shared.storage.catalog import CommitUnanswered, InstanceExists, StudyChanged, StudyRevision
+from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
@@ -241,3 +244,50 @@ async def test_a_store_that_fails_holds_nothing_afterwards(
             await store(stores, *files)
         await asyncio.sleep(0.1)
     assert left == []
+
+
+async def test_a_duplicate_whose_batch_has_no_answer_takes_no_posting_that_the_study_needs(
+    stores: StoreService, archive: Archive, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = dataset(PatientName="Doe^Jane")
+    await store(stores, part10(image))
+    commit = archive.catalog.commit
+
+    async def refused_without_an_answer(*arguments: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        with pytest.raises(InstanceExists):
+            await commit(*arguments, **named)
+        raise CommitUnanswered(ServiceResponseError("Connection reset by peer"))
+
+    monkeypatch.setattr(archive.catalog, "commit", refused_without_an_answer)
+    image.PatientName = "Roe^Richard"
+    (outcome,) = await store(stores, part10(image))
+    assert isinstance(outcome, Failed)
+    assert outcome.duplicate is Duplicate.DIFFERENT
+    assert await check_study(archive, container, image.StudyInstanceUID) == 1
+    assert await requests_in_journal(archive) == 0
+
+
+async def test_an_error_that_comes_after_its_request_was_cancelled_is_not_logged_with_its_message(
+    stores: StoreService, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_under_way, is_cancelled, said = asyncio.Event(), asyncio.Event(), []
+
+    async def failing(*_: Any, **__: Any) -> None:
+        is_under_way.set()
+        await is_cancelled.wait()
+        raise ServiceResponseError("Doe^Jane")
+
+    monkeypatch.setattr(archive.catalog, "commit", failing)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context["message"]))
+    storing = asyncio.create_task(store(stores, part10(dataset())))
+    await is_under_way.wait()
+    storing.cancel()
+    with suppress(asyncio.CancelledError):
+        await storing
+    is_cancelled.set()
+    await asyncio.gather(*stores.commits._workers)
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert said == []

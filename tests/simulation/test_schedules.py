@@ -1,0 +1,28 @@
+"""Scenarios on simulated storage, by the seeds of CI; and that the simulation finds what is wrong."""
+
+import subprocess
+import sys
+
+from tests.simulation.runs import run
+
+
+def simulated(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_every_answer_is_explained_and_everything_settles() -> None:
+    done = simulated()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_seed_decides_everything() -> None:
+    again = ["--seed", "4", "--times", "1", "--trace", "deletes"]
+    first, second = (simulated(*again).stdout.splitlines()[:-2] for _ in range(2))  # without its seconds
+    assert len(first) > 50
+    assert first == second
+
+
+def test_another_seed_is_another_run() -> None:
+    one, other = (run("one study", seed) for seed in (1, 2))
+    assert one.trace != other.trace
