@@ -1,4 +1,4 @@
-"""The Azure Functions app: a function for each route of the DICOMweb service, and a timer."""
+"""The Azure Functions app: a function for each route of the DICOMweb service, and timers."""
 
 import gc
 import logging
@@ -14,13 +14,13 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     delete,
     describe,
     health,
-    maintenance,
     other_paths,
     preflight,
     render,
     retrieve,
     search,
     store,
+    timers,
     wado_uri,
 )
 from functions.edge.function import register
@@ -32,7 +32,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 
 app = func.FunctionApp()
 register(app)
-app.register_functions(maintenance.bp)
+timers.register(app)
 
 gc.freeze()  # nor do the collections of requests look through it
 gc.enable()

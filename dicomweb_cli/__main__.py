@@ -4,11 +4,12 @@ Exit status: 0 done, 1 partly failed or nothing to do, 2 impossible (usage, conn
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 try:
     import typer
@@ -16,14 +17,14 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
 from dicomweb_cli.connection import CannotGoOn, Connection, NoService, Refused, connected
-from dicomweb_cli.options import Instance, Parallel, Scope, Series, Study, Token, Url, checked_url
+from dicomweb_cli.options import Archive, Container, Instance, Parallel, Scope, Series, Study, Token, Url, checked_url
 from dicomweb_cli.samples import write_samples
 from dicomweb_cli.service_url import meant_url
 from dicomweb_cli.terminal import ERR, OUT, sentence
 from shared.version import VERSION
 
 if TYPE_CHECKING:
-    from shared.dicom.identifiers import ResourceIdentifiers
+    from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 
 FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
 _NOWHERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)  # what servers answer beside their service
@@ -209,6 +210,94 @@ def delete(
         OUT.print("Nothing was deleted.")
         raise typer.Exit(FAILED)
     OUT.print("Deleted.")
+
+
+@app.command()
+def backup(
+    archive: Archive = "",
+    to: Annotated[
+        str, typer.Option("--to", envvar="BACKUP_BLOB_ENDPOINT", help="Blob endpoint of the backup's account.")
+    ] = "",
+    container: Container = "",
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="BACKUP_RETENTION_DAYS", help="Days for which to keep what the archive no longer has; 30."
+        ),
+    ] = None,
+    erase: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STUDY", help="Forget at once what the archive no longer has of this study."),
+    ] = None,
+) -> None:
+    """Back the archive up into a container of another storage account: what has changed since the last time.
+
+    Signs in by azure-identity, such as by `az login`. Ctrl-C ends it; the same command continues later.
+    """
+    options = {"STORAGE_BLOB_ENDPOINT": archive, "BACKUP_BLOB_ENDPOINT": to, "BACKUP_CONTAINER": container}
+    days = {"BACKUP_RETENTION_DAYS": str(keep_days)} if keep_days else {}
+
+    erased = {_study_key(uid) for uid in erase or []}
+
+    async def work() -> bool:
+        from dicomweb_cli.backup import run_backup, settings_of
+
+        return await run_backup(settings_of({**options, **days}), erased)
+
+    _run_on_storage(work)
+
+
+@app.command()
+def restore(
+    archive: Archive = "",
+    source: Annotated[
+        str, typer.Option("--from", envvar="BACKUP_BLOB_ENDPOINT", help="Blob endpoint of the backup's account.")
+    ] = "",
+    container: Container = "",
+    study: Annotated[str | None, typer.Option(help="Study Instance UID: only this study.")] = None,
+    at: Annotated[datetime | None, typer.Option(help="As the backup had it at this time, in UTC.")] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Also beside studies that the backup does not have.")] = False,
+) -> None:
+    """Restore the archive from its backup: what is there already stays as it is.
+
+    Signs in by azure-identity, such as by `az login`. Ctrl-C ends it; the same command continues later.
+    """
+    options = {"STORAGE_BLOB_ENDPOINT": archive, "BACKUP_BLOB_ENDPOINT": source, "BACKUP_CONTAINER": container}
+    study_key = _study_key(study) if study else None
+    time = at.replace(tzinfo=UTC) if at else None
+
+    async def work() -> bool:
+        from dicomweb_cli.backup import run_restore, settings_of
+
+        return await run_restore(settings_of(options), study_key, time, merge)
+
+    _run_on_storage(work)
+
+
+def _run_on_storage(work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    """Do work that goes past the service. Where it fails or is impossible, exits with a line that says why."""
+    try:
+        is_well = asyncio.run(work())
+    except ModuleNotFoundError as error:
+        ERR.print(f"{error}. Run `pip install 'dicomweb-cli[backup]'` first.", soft_wrap=True)
+        raise typer.Exit(IMPOSSIBLE) from None
+    except CannotGoOn as error:
+        ERR.print(str(error), soft_wrap=True)
+        raise typer.Exit(IMPOSSIBLE) from None
+    except KeyboardInterrupt:
+        ERR.print("Interrupted. Run the same command again to continue.")
+        raise typer.Exit(INTERRUPTED) from None
+    if not is_well:
+        raise typer.Exit(FAILED)
+
+
+def _study_key(uid: str) -> "StudyKey":
+    from dicomweb_cli.resources import resource_of
+
+    try:
+        return resource_of(uid, None, None).study
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @app.command()

@@ -48,3 +48,14 @@ Study = Annotated[str, typer.Argument(help="Study Instance UID.")]
 Series = Annotated[str | None, typer.Option("--series", help="Series Instance UID: only this series.")]
 Instance = Annotated[str | None, typer.Option("--instance", help="SOP Instance UID: only this instance of the series.")]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=64, help="Requests at once.")]
+Archive = Annotated[
+    str,
+    typer.Option(
+        "--archive",
+        envvar="STORAGE_BLOB_ENDPOINT",
+        help="Blob endpoint of the archive's account, such as https://name.blob.core.windows.net.",
+    ),
+]
+Container = Annotated[
+    str, typer.Option("--container", envvar="BACKUP_CONTAINER", help="Container of the backup; dicom-backup.")
+]

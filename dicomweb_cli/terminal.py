@@ -34,8 +34,11 @@ def sentence(text: str) -> str:
 
 
 @contextmanager
-def progress(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left and these columns, if there is a terminal; yields a setter for how much is done."""
+def progress(title: str, total: int | None, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left and these columns, if there is a terminal; yields a setter for how much is done.
+
+    `total` None: nobody knows how much there is to do.
+    """
     shown = (TextColumn(title), BarColumn(), *columns, TimeRemainingColumn())
     with Progress(*shown, console=ERR, disable=not ERR.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=total)

@@ -166,6 +166,9 @@ param privateNetwork bool = false
 @description('Addresses of the virtual network, from /16 to /24.')
 param addressPrefix string = '10.0.0.0/23'
 
+@description('Let the app send to any host by HTTPS, as the build of a deployment does.')
+param outboundInternet bool = true
+
 @description('Resource ID of a subnet that exists, for the app: empty, and delegated to Microsoft.App/environments.')
 param existingAppSubnetId string = ''
 
@@ -260,6 +263,13 @@ var contradictions = filter(
     parseCidr(addressPrefix).cidr < 16 || parseCidr(addressPrefix).cidr > 24
       ? 'addressPrefix must be from /16 to /24.'
       : ''
+    empty(withoutPrefix)
+      ? ''
+      : 'allowedAddresses has ${join(withoutPrefix, ', ')}: the length of the prefix is missing, such as /32 for one address.'
+    !empty(allowedAddresses) && empty(sources) ? 'allowedAddresses names none.' : ''
+    !empty(publicBaseUrl) && (!startsWith(publicBaseUrl, 'https://') || endsWith(publicBaseUrl, '/'))
+      ? 'publicBaseUrl must be such as https://dicom.example.org, without a slash at its end.'
+      : ''
     empty(unknownSettings)
       ? ''
       : 'moreSettings has ${join(unknownSettings, ', ')}, which the template or the host decides.'
@@ -274,12 +284,22 @@ var unknownSettings = filter(
     startsWith(toLower(name), 'azurewebjobsstorage') || contains(
       [
         'anonymous_access'
+        'backup_connection_string'
+        'create_storage'
         'functions_extension_version'
         'functions_worker_runtime'
         'storage_connection_string'
       ],
       toLower(name)
     )
+)
+
+var sources = filter(map(split(allowedAddresses, ','), one => trim(one)), one => !empty(one))
+
+// Addresses begin with a digit or have a colon; service tags, such as AzureFrontDoor.Backend, do not.
+var withoutPrefix = filter(
+  sources,
+  one => !contains(one, '/') && (contains(one, ':') || contains('0123456789', substring(one, 0, 1)))
 )
 
 // The same for each way to write the environment and the region: another name would be another, empty archive.
@@ -292,6 +312,7 @@ var names = {
   viewer: 'dicom-viewer-${suffix}'
   hostAccount: 'host${suffix}'
   archiveAccount: 'archive${suffix}'
+  backupContainer: 'dicom-backup-${suffix}' // its account may have the backups of several archives
   group: empty(existingResourceGroup) ? 'rg-${environmentName}' : existingResourceGroup
 }
 
@@ -433,7 +454,7 @@ module privateParts 'modules/private-network.bicep' = if (privateNetwork) {
     hostAccountName: names.hostAccount
     archiveAccountName: names.archiveAccount
     addressPrefix: addressPrefix
-    internetIsNeeded: !empty(authority)
+    internetIsNeeded: outboundInternet || !empty(authority)
     existingAppSubnetId: existingAppSubnetId
     existingEndpointSubnetId: existingEndpointSubnetId
     existingDnsZonesGroupId: existingDnsZonesGroupId
@@ -445,23 +466,21 @@ module privateParts 'modules/private-network.bicep' = if (privateNetwork) {
   ]
 }
 
-var backupAccount = split('${backupAccountId}/////////', '/') // '', subscriptions, ID, resourceGroups, GROUP …
+// '', subscriptions, ID, resourceGroups, GROUP … Azure looks at the scope of a module that is not deployed, too.
+var backupAccount = split(
+  empty(backupAccountId) ? idOf(names.group, 'Microsoft.Storage/storageAccounts', 'none') : backupAccountId,
+  '/'
+)
 
 module backup 'modules/backup-container.bicep' = if (!empty(backupAccountId)) {
   name: 'backup-container'
   scope: resourceGroup(backupAccount[2], backupAccount[4])
   params: {
     accountName: backupAccount[8]
-    container: 'dicom-backup'
-    identityName: names.resources
-    identityGroup: {
-      subscriptionId: subscription().subscriptionId
-      name: names.group
-    }
+    container: names.backupContainer
+    #disable-next-line what-if-short-circuiting // an assignment that outlives its identity has to have another name
+    principalId: identity.outputs.principalId
   }
-  dependsOn: [
-    identity
-  ]
 }
 
 module viewerSite 'modules/viewer.bicep' = if (viewer) {
@@ -491,12 +510,7 @@ module functionApp 'modules/function-app.bicep' = {
     componentName: names.resources
     subnetId: privateNetwork ? privateParts!.outputs.appSubnetId : ''
     publicNetworkAccess: publicNetworkAccess
-    allowedSources: empty(allowedAddresses)
-      ? []
-      : concat(
-          map(split(allowedAddresses, ','), one => trim(one)),
-          availabilityTest ? ['ApplicationInsightsAvailability'] : []
-        )
+    allowedSources: empty(sources) ? [] : concat(sources, availabilityTest ? ['ApplicationInsightsAvailability'] : [])
     zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     requestsPerInstance: requestsPerInstance
@@ -508,7 +522,7 @@ module functionApp 'modules/function-app.bicep' = {
     corsOrigins: viewer ? '${corsOrigins},${viewerSite!.outputs.origin}' : corsOrigins
     viewerUrl: viewer ? viewerSite!.outputs.origin : ''
     backupBlobEndpoint: empty(backupAccountId) ? '' : backup!.outputs.blobEndpoint
-    backupContainer: 'dicom-backup'
+    backupContainer: names.backupContainer
     backupRetentionDays: backupRetentionDays
     moreSettings: moreSettings
   }
@@ -557,7 +571,9 @@ module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
   name: 'alerts'
   scope: resourceGroup(names.group)
   params: {
+    environmentName: environmentName
     workspaceId: workspaceId
+    componentName: names.resources
     archiveAccountName: names.archiveAccount
     email: alertEmail
     latencySeconds: alertLatencySeconds
@@ -577,6 +593,7 @@ module availability 'modules/availability.bicep' = if (availabilityTest) {
   name: 'availability'
   scope: resourceGroup(names.group)
   params: {
+    environmentName: environmentName
     componentName: names.resources
     receiversId: alerts!.outputs.receiversId
     healthUrl: '${empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl}/health'
@@ -595,5 +612,7 @@ output SERVICE_API_NAME string = names.resources
 output SERVICE_URL string = empty(publicBaseUrl) ? functionApp.outputs.url : publicBaseUrl
 output ARCHIVE_ACCOUNT_NAME string = names.archiveAccount
 output HOST_ACCOUNT_NAME string = names.hostAccount
+output BACKUP_BLOB_ENDPOINT string = empty(backupAccountId) ? '' : backup!.outputs.blobEndpoint
+output BACKUP_CONTAINER string = empty(backupAccountId) ? '' : names.backupContainer
 output VIEWER_NAME string = viewer ? names.viewer : ''
 output VIEWER_URL string = viewer ? viewerSite!.outputs.origin : ''

@@ -109,6 +109,20 @@ class Settings:
         False,
         "Create the blob container and the tables when they are first used. A deployment makes them itself.",
     )
+    backup_blob_endpoint: str = _setting(
+        _text,
+        "",
+        "Blob endpoint of another storage account, to which a timer backs the archive up each night. Empty: no timer.",
+    )
+    backup_connection_string: str = _setting(
+        _text, "", "Connection string of that account, instead of BACKUP_BLOB_ENDPOINT: Azurite's when run locally."
+    )
+    backup_container: str = _setting(_text, "dicom-backup", "Container of the backup.")
+    backup_retention_days: int = _setting(
+        _number,
+        30,
+        "How long the backup keeps what the archive no longer has, in days from the backup that first found it gone.",
+    )
     public_base_url: str = _setting(
         _base_url,
         "",

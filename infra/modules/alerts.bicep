@@ -12,6 +12,8 @@ type LogRule = {
   @description('1: users see it. 2: they will, or it gets worse. 3: it costs.')
   severity: 1 | 2 | 3
   windowSize: 'PT30M' | 'PT1H'
+  table: 'AppRequests' | 'AppMetrics'
+  @description('What is asked of the service\'s own rows of the table.')
   query: string
 }
 
@@ -24,7 +26,14 @@ type StorageLimit = {
   gibibytes: int
 }
 
+@description('In the name of each alert: environments may share a resource group.')
+param environmentName string
+
 param workspaceId string
+
+@description('Whose telemetry counts: others may send to the workspace, too.')
+param componentName string
+
 param archiveAccountName string
 param email string
 param location string
@@ -49,8 +58,8 @@ var logRules LogRule[] = [
     severity: 1
     windowSize: 'PT1H'
     // A process that dies reports nothing: what the host answers for it counts where that is more.
+    table: 'AppRequests'
     query: '''
-AppRequests
 | extend IsOurs = isnotempty(Properties["dicomweb.function"]), Status = toint(ResultCode)
 | summarize
     Requests = countif(IsOurs),
@@ -68,9 +77,9 @@ AppRequests
     severity: 2
     windowSize: 'PT1H'
     // How long a large body takes is up to the client's network, and what a client left says nothing.
+    table: 'AppRequests'
     query: format(
       '''
-AppRequests
 | where isnotempty(Properties["dicomweb.function"]) and tostring(Properties["dicomweb.end"]) == "whole"
 | where tolong(Properties["dicomweb.bytes_in"]) + tolong(Properties["dicomweb.bytes_out"]) < 1048576
 | summarize Requests = count(), Slow = countif(DurationMs > {0} * 1000)
@@ -84,8 +93,8 @@ AppRequests
     description: 'Maintenance, which runs every ten minutes, has reported no run for half an hour.'
     severity: 2
     windowSize: 'PT30M'
+    table: 'AppMetrics'
     query: '''
-AppMetrics
 | where Name == "dicomweb.journal.oldest_entry"
 | summarize Runs = count()
 | where Runs == 0
@@ -96,8 +105,8 @@ AppMetrics
     description: 'The last three runs of maintenance failed, or left studies that they could not settle.'
     severity: 2
     windowSize: 'PT1H'
+    table: 'AppMetrics'
     query: '''
-AppMetrics
 | where Name == "dicomweb.maintenance.failures"
 | top 3 by TimeGenerated desc
 | summarize FailedRuns = countif(Sum > 0)
@@ -109,9 +118,9 @@ AppMetrics
     description: 'The last run of maintenance found a journal entry older than 2 × ${maxRequestSeconds} + 1200 seconds, which should have been settled before.'
     severity: 2
     windowSize: 'PT30M'
+    table: 'AppMetrics'
     query: format(
       '''
-AppMetrics
 | where Name == "dicomweb.journal.oldest_entry"
 | top 1 by TimeGenerated desc
 | where Max > 2 * {0} + 1200
@@ -124,8 +133,8 @@ AppMetrics
     description: 'In half an hour, more than 1 of 100 storage operations, and at least 10, failed or were refused.'
     severity: 2
     windowSize: 'PT30M'
+    table: 'AppMetrics'
     query: '''
-AppMetrics
 | where Name == "dicomweb.storage.operations"
 | extend Status = toint(Properties["status"])
 | summarize Operations = sum(Sum), Refused = sumif(Sum, Status in (0, 401, 403, 408, 429) or Status >= 500)
@@ -151,12 +160,16 @@ var storageLimits StorageLimit[] = [
   }
 ]
 
+resource component 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: componentName
+}
+
 resource archiveAccount 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: archiveAccountName
 }
 
 resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: 'dicom-alerts'
+  name: 'dicom-alerts-${environmentName}'
   location: 'Global'
   tags: tags
   properties: {
@@ -174,7 +187,7 @@ resource receivers 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in logRules: {
-    name: rule.name
+    name: '${rule.name}-${environmentName}'
     location: location
     tags: tags
     kind: 'LogAlert'
@@ -192,7 +205,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       criteria: {
         allOf: [
           {
-            query: rule.query
+            query: '${rule.table}\n| where _ResourceId =~ "${component.id}"\n${rule.query}'
             timeAggregation: 'Count'
             operator: 'GreaterThan'
             threshold: 0
@@ -215,7 +228,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
 // Azure measures capacity once a day.
 resource storageAlerts 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for limit in storageLimits: if (limit.gibibytes > 0) {
-    name: limit.name
+    name: '${limit.name}-${environmentName}'
     location: 'global'
     tags: tags
     properties: {

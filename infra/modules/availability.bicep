@@ -1,11 +1,14 @@
 // Asks /health from three places on three continents, and sends e-mail when two of them get no good answer: the alert for
 // when nothing works, since a process that is not reached reports nothing. Each question is billed.
 
+param environmentName string
 param componentName string
 param receiversId string
 param healthUrl string
 param location string
 param tags { *: string }
+
+var name = 'dicom-health-${environmentName}'
 
 // Virginia, Amsterdam and Singapore, by the names that tests have for them.
 var testLocations = [
@@ -19,15 +22,15 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
 }
 
 resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = {
-  name: 'dicom-health'
+  name: name
   location: location
   tags: union(tags, {
     'hidden-link:${component.id}': 'Resource'
   })
   kind: 'standard'
   properties: {
-    SyntheticMonitorId: 'dicom-health'
-    Name: 'dicom-health'
+    SyntheticMonitorId: name
+    Name: name
     Kind: 'standard'
     Enabled: true
     Frequency: 900
@@ -53,7 +56,7 @@ resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = {
 }
 
 resource healthAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = {
-  name: 'dicom-health'
+  name: name
   location: 'global'
   tags: tags
   properties: {

@@ -3,19 +3,8 @@
 param accountName string
 param container string
 
-@description('The app\'s identity, by its name and where it is.')
-param identityName string
-param identityGroup resourceGroupName
-
-type resourceGroupName = {
-  subscriptionId: string
-  name: string
-}
-
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
-  name: identityName
-  scope: resourceGroup(identityGroup.subscriptionId, identityGroup.name)
-}
+@description('Object ID of the app\'s identity. It is in the name of the assignment, which outlives a deployment: Azure refuses to give it to another.')
+param principalId string
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: accountName
@@ -35,14 +24,14 @@ resource backup 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-
 
 // Storage Blob Data Contributor.
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(backup.id, identity.id)
+  name: guid(backup.id, principalId)
   scope: backup
   properties: {
     roleDefinitionId: subscriptionResourceId(
       'Microsoft.Authorization/roleDefinitions',
       'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
     )
-    principalId: identity.properties.principalId
+    principalId: principalId
     principalType: 'ServicePrincipal'
   }
 }

@@ -7,20 +7,22 @@ param tags { *: string }
 @description('Addresses of the network, between /16 and /24: half of them for the app, a sixteenth for endpoints.')
 param addressPrefix string
 
-@description('Let the app reach any host by HTTPS: the authority of its tokens is not Entra.')
+@description('Let the app reach any host by HTTPS: for the build, or since the authority of its tokens is not Entra.')
 param internetIsNeeded bool
 
 var prefixLength = parseCidr(addressPrefix).cidr
 
-// What the app may send to: storage and whatever is in the network, sign-in, telemetry. A rule for each, by priority.
+// What the app may send to: storage and whatever is in the network, sign-in, telemetry, and itself: a deployment has it
+// read its triggers by its public name. A rule for each, by priority.
 var destinations = concat(
   [
     { name: 'network', tag: 'VirtualNetwork', ports: '*' }
     { name: 'storage', tag: 'Storage', ports: '443' }
     { name: 'sign-in', tag: 'AzureActiveDirectory', ports: '443' }
     { name: 'telemetry', tag: 'AzureMonitor', ports: '443' }
+    { name: 'itself', tag: 'AppService', ports: '443' }
   ],
-  internetIsNeeded ? [{ name: 'authority', tag: 'Internet', ports: '443' }] : []
+  internetIsNeeded ? [{ name: 'internet', tag: 'Internet', ports: '443' }] : []
 )
 
 resource securityGroup 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {

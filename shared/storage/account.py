@@ -1,5 +1,7 @@
-"""The storage account of an archive, reached with a connection string or by identity."""
+"""The storage accounts of an archive and of its backup, reached with a connection string or by identity."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -11,6 +13,8 @@ from shared.storage.transport import WatchedTransport
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    _Identity = DefaultAzureCredential | ManagedIdentityCredential
 
 # By default the SDK waits 15 seconds before it first retries a blob operation; a client would have given up by then.
 _CLIENT_OPTIONS: Final[dict[str, Any]] = {
@@ -39,7 +43,7 @@ class Account:
 
     blobs: BlobServiceClient
     tables: TableServiceClient
-    _identity: "DefaultAzureCredential | ManagedIdentityCredential | None"
+    _identity: "_Identity | None"
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -54,34 +58,14 @@ class Account:
                 "The storage account is named by STORAGE_CONNECTION_STRING, or by both of STORAGE_BLOB_ENDPOINT and "
                 "STORAGE_TABLE_ENDPOINT; set one or the other."
             )
-        return cls._by_connection_string(connection_string) if connection_string else cls._by_identity(settings)
-
-    @classmethod
-    def _by_connection_string(cls, text: str) -> Self:
-        try:
-            return cls(
-                BlobServiceClient.from_connection_string(text, **_client_options(), **_BLOB_OPTIONS),
-                TableServiceClient.from_connection_string(text, **_client_options()),
-                None,
-            )
-        except ValueError:  # which may quote the key
-            raise SettingsError("STORAGE_CONNECTION_STRING is not a connection string.") from None
-
-    @classmethod
-    def _by_identity(cls, settings: Settings) -> Self:
-        blob_endpoint, table_endpoint = settings.storage_blob_endpoint, settings.storage_table_endpoint
-        if not all(endpoint.startswith("https://") for endpoint in (blob_endpoint, table_endpoint)):
+        if connection_string:
+            with _a_connection_string("STORAGE_CONNECTION_STRING"):
+                return cls(_blobs_of(connection_string), _tables_of(connection_string), None)
+        if not all(map(_is_https, endpoints)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
-        # Not needed where a connection string is used, as it is locally.
-        from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # with MSAL
-
-        client_id = settings.identity_client_id
-        identity = ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
-        return cls(
-            BlobServiceClient(blob_endpoint, credential=identity, **_client_options(), **_BLOB_OPTIONS),
-            TableServiceClient(table_endpoint, credential=identity, **_client_options()),
-            identity,
-        )
+        identity = _identity_of(settings)
+        blob_endpoint, table_endpoint = endpoints
+        return cls(_blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity), identity)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -89,6 +73,76 @@ class Account:
         await self.tables.close()
         if self._identity is not None:
             await self._identity.close()
+
+
+@dataclass(frozen=True, slots=True)
+class BackupAccount:
+    """The client of the account of a backup, of which only blobs are used, and its identity, if any."""
+
+    blobs: BlobServiceClient
+    _identity: "_Identity | None"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The account that the settings name; no request is sent yet.
+
+        Raises SettingsError where they name none, or one in two ways.
+        """
+        connection_string, endpoint = settings.backup_connection_string, settings.backup_blob_endpoint
+        if bool(connection_string) == bool(endpoint):
+            raise SettingsError(
+                "The storage account of the backup is named by BACKUP_BLOB_ENDPOINT or by BACKUP_CONNECTION_STRING; "
+                "set one or the other."
+            )
+        if connection_string:
+            with _a_connection_string("BACKUP_CONNECTION_STRING"):
+                return cls(_blobs_of(connection_string), None)
+        if not _is_https(endpoint):
+            raise SettingsError("BACKUP_BLOB_ENDPOINT must be an https URL.")
+        identity = _identity_of(settings)
+        return cls(_blobs_at(endpoint, identity), identity)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.blobs.close()
+        if self._identity is not None:
+            await self._identity.close()
+
+
+def _identity_of(settings: Settings) -> "_Identity":
+    # Not needed where a connection string is used, as it is locally.
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # with MSAL
+
+    client_id = settings.identity_client_id
+    return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
+
+
+@contextmanager
+def _a_connection_string(variable: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError:  # which may quote the key
+        raise SettingsError(f"{variable} is not a connection string.") from None
+
+
+def _is_https(endpoint: str) -> bool:
+    return endpoint.startswith("https://")
+
+
+def _blobs_of(connection_string: str) -> BlobServiceClient:
+    return BlobServiceClient.from_connection_string(connection_string, **_client_options(), **_BLOB_OPTIONS)
+
+
+def _blobs_at(endpoint: str, identity: "_Identity") -> BlobServiceClient:
+    return BlobServiceClient(endpoint, credential=identity, **_client_options(), **_BLOB_OPTIONS)
+
+
+def _tables_of(connection_string: str) -> TableServiceClient:
+    return TableServiceClient.from_connection_string(connection_string, **_client_options())
+
+
+def _tables_at(endpoint: str, identity: "_Identity") -> TableServiceClient:
+    return TableServiceClient(endpoint, credential=identity, **_client_options())
 
 
 def _client_options() -> dict[str, Any]:

@@ -10,19 +10,19 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
 
-_CONTENT: Final = ContentSettings(content_type="application/dicom")
 _BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the SDK gives up on it
 
 
 class InstanceBlobs:
-    """The container of Part 10 files and of what is too large for a catalog row."""
+    """A container of Part 10 files and of what is too large for a catalog row: the archive's, or a backup's."""
 
-    def __init__(self, container: ContainerClient) -> None:
+    def __init__(self, container: ContainerClient, *, content_type: str = "application/dicom") -> None:
         self._container = container
+        self._content = ContentSettings(content_type=content_type)
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a whole blob in one operation."""
-        await self._container.upload_blob(name, content, overwrite=True, content_settings=_CONTENT)
+        await self._container.upload_blob(name, content, overwrite=True, content_settings=self._content)
 
     async def stage(self, name: str, index: int, block: bytes) -> None:
         """Stage block `index`, counted from 0, of a blob; it expires in a week unless `commit` makes it visible."""
@@ -31,7 +31,7 @@ class InstanceBlobs:
     async def commit(self, name: str, block_count: int) -> None:
         """Make the blob of the staged blocks 0 to `block_count` - 1, in that order."""
         blocks = [BlobBlock(_block_id(index)) for index in range(block_count)]
-        await self._container.get_blob_client(name).commit_block_list(blocks, content_settings=_CONTENT)
+        await self._container.get_blob_client(name).commit_block_list(blocks, content_settings=self._content)
 
     async def exists(self, name: str) -> bool:
         """Whether there is a visible blob of this name."""

@@ -78,6 +78,14 @@ class StudyRevision:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogRow:
+    """A row as it is stored, and its ETag."""
+
+    entity: Mapping[str, Any]
+    etag: str
+
+
 def fits_batch(instances: Sequence[NewInstance]) -> bool:
     """Whether one batch has room to enter all of these instances of one study."""
     rows = _rows_of([instance.facts.identifiers for instance in instances])
@@ -154,6 +162,21 @@ class Catalog:
             if entity["PartitionKey"] != last:
                 last = entity["PartitionKey"]
                 yield keys.study_of_partition(last)
+
+    async def read_revisions(self) -> AsyncIterator[tuple[StudyKey, str]]:
+        """Every study that has a study row, in key order, with its ETag, which every commit changes.
+
+        Storage looks through all rows and sends these: 1,000 an operation.
+        """
+        async for entity in self._table.query_entities(
+            "RowKey eq @row", parameters={"row": keys.STUDY_ROW}, select=["PartitionKey", "Timestamp"]
+        ):
+            yield keys.study_of_partition(entity["PartitionKey"]), str(entity.metadata["etag"])
+
+    async def read_rows(self, study_key: StudyKey) -> AsyncIterator[CatalogRow]:
+        """All rows of a study as they are, in key order, the study's own last; 1,000 an operation."""
+        async for entity in self._rows(study_key, *keys.every_row()):
+            yield CatalogRow(entity, entity.metadata["etag"])
 
     async def read_instance(self, identifiers: InstanceIdentifiers) -> InstanceFacts | None:
         """An instance; None when there is no such instance."""

@@ -5,7 +5,14 @@ from typing import Any, Final
 
 from azure.data.tables import EdmType, EntityProperty
 
-from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
+from shared.archive.instance import (
+    DicomJson,
+    Elsewhere,
+    InstanceFacts,
+    InstanceMetadata,
+    InstanceWithFrames,
+    NewInstance,
+)
 from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
@@ -127,6 +134,19 @@ def instance_facts_and_metadata(
     facts = instance_facts(study_key, entity)
     metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else joined(entity, "metadata")
     return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
+
+
+def instance_again(
+    study_key: StudyKey, entity: Mapping[str, Any], study_attributes: DicomJson, series_attributes: DicomJson
+) -> NewInstance:
+    """An instance of this study whose whole row this is, to be entered once more."""
+    return NewInstance(
+        instance_facts(study_key, entity),
+        joined(entity, "metadata"),
+        joined(entity, "frames"),
+        study_attributes,
+        series_attributes,
+    )
 
 
 def _row_key(study_key: StudyKey, row_key: str) -> dict[str, Any]:

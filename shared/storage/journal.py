@@ -16,16 +16,16 @@ from shared.storage.properties import packed, unpacked
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One resource that a request is changing: `resource` is its path below the service's URL; a store's is a study.
+    """One resource that a request is changing, by its path below the service's URL; a store's or restore's is a study.
 
     Every blob that a store writes has a blob version that begins with `request_id`, so its studies are enough to find
-    its blobs. `terms` are those whose postings may be left behind in the index, `created` the times when the study they
-    name was first stored, or was to be; terms of single instances follow from the blobs that are left. `is_over`: the
-    request has ended and left the rest to maintenance.
+    its blobs; a restore brings old blob versions back. `terms` are those whose postings may be left behind in the
+    index, `created` the times when the study they name was first stored, or was to be; terms of single instances follow
+    from the blobs that are left. `is_over`: the request has ended and left the rest to maintenance.
     """
 
     request_id: str
-    transaction: Literal["store", "delete"]
+    transaction: Literal["store", "delete", "restore"]
     started: datetime
     resource: str
     created: frozenset[datetime] = frozenset()

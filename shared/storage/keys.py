@@ -81,6 +81,11 @@ def summary_rows() -> tuple[str, str]:
     return "series:", f"{STUDY_ROW}~"
 
 
+def every_row() -> tuple[str, str]:
+    """First row key and the first one past the end of all rows of a study."""
+    return "", "~"
+
+
 def journal_shard(request_id: str) -> str:
     """Partition key of a request's journal row: one of a few shards, so that no table partition takes every store."""
     return f"{int(request_id[:8], 16) % _JOURNAL_SHARDS:02d}"

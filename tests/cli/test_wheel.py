@@ -60,15 +60,21 @@ def test_it_installs_one_name(wheel: Path) -> None:
     assert {path.name for path in ROOT.glob("dicomweb_cli/*.py")} == {
         name.partition("/")[2] for name in names if re.fullmatch(r"dicomweb_cli/\w+\.py", name)
     }
-    # Of shared/ what the command line imports, and nothing of storage.
+    # Of shared/ what the command line imports: nothing that answers requests.
     assert "dicomweb_cli/shared/multipart/encoder.py" in names
     assert {
         name.split("/")[2] for name in names if name.startswith("dicomweb_cli/shared/") and name.count("/") > 2
     } == {
+        "archive",
         "dicom",
         "multipart",
+        "services",
+        "storage",
         "web",
     }
+    assert not [
+        name for name in names if re.search("/services/(search|sign_in)/|/retrieve/(?!__|stored_metadata)", name)
+    ]
 
 
 def test_every_import_is_in_it_or_among_what_it_requires(wheel: Path) -> None:
@@ -87,8 +93,14 @@ def test_every_import_is_in_it_or_among_what_it_requires(wheel: Path) -> None:
                     outside.add(node.module)
             elif isinstance(node, ast.Import):
                 outside.update(alias.name for alias in node.names)
-    packages = {"azure": "azure-identity", "PIL": "pillow"}  # azure.core comes with the former
-    tops = {name.partition(".")[0] for name in outside} - sys.stdlib_module_names
+    packages = {
+        "azure.core": "azure-identity",  # comes with it
+        "azure.data": "azure-data-tables",
+        "azure.identity": "azure-identity",
+        "azure.storage": "azure-storage-blob",
+        "PIL": "pillow",
+    }
+    tops = {re.match(r"azure\.\w+|\w+", name)[0] for name in outside} - sys.stdlib_module_names  # type: ignore[index]
     assert {packages.get(name, name) for name in tops} == required
 
 
@@ -100,7 +112,7 @@ def test_it_runs_and_says_its_version(installed: Path, command: list[str]) -> No
 
 
 def test_it_is_what_runs(installed: Path) -> None:
-    code = "import dicomweb_cli.upload, dicomweb_cli.download, sys; print(*(m.__file__ for m in sys.modules.values() "
+    code = "import dicomweb_cli.upload, dicomweb_cli.backup, sys; print(*(m.__file__ for m in sys.modules.values() "
     code += "if m.__name__.startswith(('dicomweb_cli', 'shared'))), sep='\\n')"
     loaded = run(sys.executable, "-c", code, cwd=installed, PYTHONPATH=str(installed)).split()
     assert len(loaded) > 30

@@ -125,6 +125,9 @@ def roles(resources: Sequence[Resource]) -> list[tuple[str, str]]:
     found = []
     for resource in of_type(resources, "Microsoft.Authorization/roleAssignments"):
         guid = resource["properties"]["roleDefinitionId"].rpartition("/")[2]
-        scope = resource["id"].partition("/providers/Microsoft.Authorization/")[0]
+        # Of an assignment whose name Azure computes, the ID is an expression that begins with the scope.
+        scope = re.split(
+            "/providers/Microsoft.Authorization/|', ", resource["id"].partition("Id('")[2] or resource["id"]
+        )[0]
         found.append((ROLES.get(guid, guid), "/".join(scope.split("/")[-2:])))
     return sorted(found)

@@ -16,7 +16,8 @@ from benchmarks.costs import LOG_ALERTS, TEST_MINUTES, TEST_PLACES
 from functions.maintenance import replay_journal
 from shared.settings import Settings
 from shared.storage.storage_use import Operation, has_failed
-from tests.support.bicep_compiler import compiled, find_compiler
+from tests.infra.deployment_rules import of_type
+from tests.support.bicep_compiler import compiled, find_compiler, made
 from tests.support.documents import rows
 from tests.support.log_analytics import Workspace
 
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.skipif(find_compiler() is None, reason="There is no Bic
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()
 MODULES = ROOT / "infra/modules"
-VALUES: Final[Mapping[str, str]] = {"latencySeconds": "30", "maxRequestSeconds": str(Settings().max_request_seconds)}
 # What the page says in the place of a parameter.
 WORDS: Final[Mapping[str, str]] = {
     "latencySeconds": "alertLatencySeconds",
@@ -50,12 +50,18 @@ def log_rules() -> dict[str, dict[str, Any]]:
     return {rule["name"]: rule for rule in compiled(MODULES / "alerts.bicep")["variables"]["logRules"]}
 
 
+def deployed(kind: str, deployment: str = "everything") -> dict[str, dict[str, Any]]:
+    """The properties of the alerts of a kind that a deployment makes, by the name that they have on the page."""
+    rules = of_type(made(deployment), f"Microsoft.Insights/{kind}")
+    return {rule["name"].removesuffix("-prod"): rule["properties"] for rule in rules}
+
+
 def fired(workspace: Workspace) -> set[str]:
-    """The alerts that fire, but those that every silent workspace fires."""
+    """The alerts that fire."""
     return {
         name
-        for name, rule in log_rules().items()
-        if workspace.asked(substituted(rule["query"], VALUES), WINDOWS[rule["windowSize"]])
+        for name, rule in deployed("scheduledQueryRules").items()
+        if workspace.asked(rule["criteria"]["allOf"][0]["query"], WINDOWS[rule["windowSize"]])
     }
 
 
@@ -65,10 +71,16 @@ def exporters_that_ask_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"APPLICATIONINSIGHTS_{name}", "true")
 
 
+def our_workspace() -> Workspace:
+    """Where the telemetry of a deployment goes."""
+    (component,) = of_type(made("everything"), "Microsoft.Insights/components")
+    return Workspace(component["id"].lower())
+
+
 @pytest.fixture
 def workspace() -> Workspace:
     """Of a service with maintenance that finds nothing to do, and no requests."""
-    workspace = Workspace()
+    workspace = our_workspace()
     for minutes in (55, 45, 35, 25, 15, 5):
         workspace.host_run(minutes_ago=minutes)
         workspace.maintenance(minutes_ago=minutes)
@@ -80,7 +92,23 @@ def test_what_nobody_uses_fires_nothing(workspace: Workspace) -> None:
 
 
 def test_what_reports_nothing_at_all_has_no_maintenance() -> None:
-    assert fired(Workspace()) == {"dicom-maintenance-silent"}
+    assert fired(our_workspace()) == {"dicom-maintenance-silent"}
+
+
+def test_what_others_send_to_the_workspace_fires_nothing_and_hides_nothing(workspace: Workspace) -> None:
+    workspace.resource_id = (
+        "/subscriptions/1234/resourceGroups/rg-test/providers/microsoft.insights/components/dicom-test"
+    )
+    workspace.request(503, count=9, seconds=31)
+    workspace.host_request(503, count=9)
+    workspace.storage_operations(503, count=10)
+    for minutes in (24, 14, 4):
+        workspace.maintenance(failures=1, oldest_entry_seconds=9000, minutes_ago=minutes)
+    assert fired(workspace) == set()
+    silent = our_workspace()
+    silent.resource_id = workspace.resource_id
+    silent.maintenance(minutes_ago=5)
+    assert fired(silent) == {"dicom-maintenance-silent"}
 
 
 def test_healthy_requests_fire_nothing(workspace: Workspace) -> None:
@@ -157,14 +185,14 @@ def test_large_bodies_may_take_as_long_as_they_do(workspace: Workspace, moved: d
 
 
 def test_maintenance_that_stops_while_its_process_lives() -> None:
-    workspace = Workspace()
+    workspace = our_workspace()
     workspace.maintenance(minutes_ago=31, oldest_entry_seconds=20)
     workspace.metrics_are_sent_again()
     assert fired(workspace) == {"dicom-maintenance-silent"}
 
 
 def test_maintenance_of_which_every_run_fails() -> None:
-    workspace = Workspace()
+    workspace = our_workspace()
     for minutes in (25, 15, 5):
         workspace.host_run(has_failed=True, minutes_ago=minutes)
         workspace.maintenance(failures=1, minutes_ago=minutes)
@@ -176,7 +204,7 @@ def test_maintenance_of_which_every_run_fails() -> None:
     [([1, 1, 1], True), ([0, 0, 1, 3, 2], True), ([1, 1, 1, 0], False), ([1, 0, 1, 1], False), ([1, 1], False)],
 )
 def test_studies_that_three_runs_could_not_settle(failures: list[int], fires: bool) -> None:
-    workspace = Workspace()
+    workspace = our_workspace()
     for run, count in enumerate(reversed(failures)):
         workspace.maintenance(failures=count, minutes_ago=5 + 10 * run)
         workspace.metrics_are_sent_again()
@@ -187,7 +215,7 @@ def test_studies_that_three_runs_could_not_settle(failures: list[int], fires: bo
     ("ages", "fires"), [([0, 4801], True), ([4801, 4800], False), ([4200, 4200], False), ([9000, 0], False)]
 )
 def test_an_entry_that_should_have_been_settled(ages: list[int], fires: bool) -> None:
-    workspace = Workspace()
+    workspace = our_workspace()
     for run, age in enumerate(reversed(ages)):
         workspace.maintenance(oldest_entry_seconds=age, minutes_ago=5 + 10 * run)
     assert fired(workspace) == ({"dicom-journal-age"} if fires else set())
@@ -238,8 +266,7 @@ def test_each_alert_is_on_the_page_of_operations() -> None:
     template = compiled(MODULES / "alerts.bicep")
     severity = template["resources"]["storageAlerts"]["properties"]["severity"]
     limits = [{"severity": severity, **limit} for limit in template["variables"]["storageLimits"]]
-    health = compiled(MODULES / "availability.bicep")["resources"]["healthAlert"]
-    health = {"name": health["name"], **health["properties"]}
+    health = {"name": "dicom-health", **deployed("metricAlerts")["dicom-health"]}
     alerts = [health, *log_rules().values(), *limits]
     expected = {alert["name"]: [str(alert["severity"]), substituted(alert["description"], WORDS)] for alert in alerts}
     documented = {name: [severity, when] for name, severity, when, _ in rows(PAGE, "alert")}

@@ -1,6 +1,5 @@
 """What each choice of a deployment makes, and which cannot be made together."""
 
-import re
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from tests.support.bicep_compiler import PARAMETERS, SUBSCRIPTION, BicepError, e
 
 HOSPITAL = "/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups"
 ACCOUNT = "Microsoft.Storage/storageAccounts"
+SERVICES = ("blobServices", "tableServices")
 
 
 def the(deployment: str, kind: str, beginning: str = "") -> Resource:
@@ -62,72 +62,6 @@ def test_a_region_is_written_in_one_way() -> None:
     for spelling in ("West Europe", "WestEurope", "west europe", "moon"):
         with pytest.raises(BicepError, match=f"'{spelling}'"):
             evaluated((PARAMETERS / "least.bicepparam").read_text().replace("'westeurope'", f"'{spelling}'"))
-
-
-def endpoints(deployment: str) -> dict[str, list[str]]:
-    """The services that have a private endpoint, by the resource that they are of."""
-    found: dict[str, list[str]] = {}
-    for endpoint in of_type(made(deployment), "Microsoft.Network/privateEndpoints"):
-        (connection,) = endpoint["properties"]["privateLinkServiceConnections"]
-        (service,) = connection["properties"]["groupIds"]
-        target = connection["properties"]["privateLinkServiceId"].rpartition("/")[2]
-        found.setdefault(re.match("host|archive|dicom", target)[0], []).append(service)  # type: ignore[index]
-    return found
-
-
-def test_private_storage_is_reached_through_endpoints_of_every_service_in_use() -> None:
-    assert endpoints("private") == {"host": ["blob", "queue", "table"], "archive": ["blob", "table"]}
-    (subnet,) = {
-        one["properties"]["subnet"]["id"] for one in of_type(made("private"), "Microsoft.Network/privateEndpoints")
-    }
-    network = the("private", "Microsoft.Network/virtualNetworks")["id"]
-    assert subnet == f"{network}/subnets/endpoints"
-    assert at(app("private"), "properties.virtualNetworkSubnetId") == f"{network}/subnets/app"
-    zones = [one["name"] for one in of_type(made("private"), "Microsoft.Network/privateDnsZones")]
-    assert [re.search("'(blob|queue|table)'", name)[1] for name in zones] == ["blob", "queue", "table"]  # type: ignore[index]
-    links = of_type(made("private"), "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-    assert {link["properties"]["virtualNetwork"]["id"] for link in links} == {network}
-    assert len(links) == 3
-
-
-def prefixes(deployment: str) -> dict[str, str]:
-    """Where the addresses of each subnet begin and how many they are."""
-    subnets = of_type(made(deployment), "Microsoft.Network/virtualNetworks/subnets")
-    return {one["name"].partition("/")[2]: one["properties"]["addressPrefix"] for one in subnets}
-
-
-def test_subnets_are_parts_of_the_network() -> None:
-    assert prefixes("private") == {"app": "10.0.0.0/24", "endpoints": "10.0.1.0/27"}
-    assert prefixes("other-authority") == {"app": "10.9.0.0/21", "endpoints": "10.9.8.0/24"}
-    subnet = the(
-        "private", "Microsoft.Network/virtualNetworks/subnets", the("private", "Microsoft.Web/sites")["name"] + "/app"
-    )
-    (delegation,) = subnet["properties"]["delegations"]
-    assert delegation["properties"]["serviceName"] == "Microsoft.App/environments"
-
-
-def sent_to(deployment: str) -> list[tuple[str, str]]:
-    """What leaves the app's subnet: the destination and whether it is allowed, by priority."""
-    group = the(deployment, "Microsoft.Network/networkSecurityGroups")
-    subnet = the(deployment, "Microsoft.Network/virtualNetworks/subnets", f"{app(deployment)['name']}/app")
-    assert subnet["properties"]["networkSecurityGroup"]["id"] == group["id"]
-    rules = sorted(group["properties"]["securityRules"], key=lambda rule: int(rule["properties"]["priority"]))
-    assert {rule["properties"]["direction"] for rule in rules} == {"Outbound"}
-    return [(rule["properties"]["destinationAddressPrefix"], rule["properties"]["access"]) for rule in rules]
-
-
-def test_a_private_app_sends_to_storage_sign_in_and_telemetry_alone() -> None:
-    allowed = [(tag, "Allow") for tag in ("VirtualNetwork", "Storage", "AzureActiveDirectory", "AzureMonitor")]
-    assert sent_to("private") == [*allowed, ("Internet", "Deny")]
-    # An authority elsewhere must be reached.
-    assert sent_to("other-authority") == [*allowed, ("Internet", "Allow"), ("Internet", "Deny")]
-
-
-def test_a_closed_app_is_reached_by_its_endpoint_alone() -> None:
-    assert at(app("private"), "properties.publicNetworkAccess") == "Enabled"
-    assert at(app("closed"), "properties.publicNetworkAccess") == "Disabled"
-    assert endpoints("closed") == {**endpoints("private"), "dicom": ["sites"]}
-    assert "privatelink.azurewebsites.net" in str(of_type(made("closed"), "Microsoft.Network/privateDnsZones"))
 
 
 def test_a_hospitals_own_group_network_zones_and_workspace_are_used_and_not_touched() -> None:
@@ -206,7 +140,8 @@ def actions(deployment: str) -> dict[str, Any]:
     """What the lifecycle policy does, by the name of the rule."""
     (policy,) = of_type(made(deployment), f"{ACCOUNT}/managementPolicies")
     for rule in policy["properties"]["policy"]["rules"]:
-        assert rule["definition"]["filters"]["prefixMatch"] == ["dicom/"]
+        assert rule["definition"]["filters"] == {"blobTypes": ["blockBlob"], "prefixMatch": ["dicom/"]}
+        assert (rule["enabled"], rule["type"]) == (True, "Lifecycle")
     return {rule["name"]: rule["definition"]["actions"] for rule in policy["properties"]["policy"]["rules"]}
 
 
@@ -223,16 +158,13 @@ def test_old_files_move_to_cheaper_tiers_and_old_versions_go() -> None:
 def test_a_backup_goes_to_one_container_of_another_account() -> None:
     account = f"{HOSPITAL}/backups/providers/{ACCOUNT}/hospitalbackup"
     elsewhere = {one["id"]: one for one in made("backup") if one["id"].startswith(HOSPITAL)}
-    container = f"{account}/blobServices/default/containers/dicom-backup"
-    access = [
-        one for one in elsewhere if one.startswith(f"{container}/providers/Microsoft.Authorization/roleAssignments/")
-    ]
-    assert elsewhere.keys() == {container, *access}
-    assert len(access) == 1
+    name = archive("backup")["name"].replace("archive", "dicom-backup-")  # no other archive's
+    container = f"{account}/blobServices/default/containers/{name}"
+    assert list(elsewhere) == [container]
     assert elsewhere[container]["properties"]["publicAccess"] == "None"
     (config,) = of_type(made("backup"), "Microsoft.Web/sites/config")
     assert "hospitalbackup" in config["properties"]["BACKUP_BLOB_ENDPOINT"]
-    assert config["properties"]["BACKUP_CONTAINER"] == "dicom-backup"
+    assert config["properties"]["BACKUP_CONTAINER"] == name
     assert config["properties"]["BACKUP_RETENTION_DAYS"] == "90"
     (config,) = of_type(made("least"), "Microsoft.Web/sites/config")
     assert config["properties"]["BACKUP_BLOB_ENDPOINT"] == ""
@@ -258,6 +190,22 @@ def test_tags_are_on_everything_that_has_tags() -> None:
     assert tagged == {one["id"] for one in made("restricted") if "tags" in one}
     assert tagged >= {one["id"] for one in made("least") if "tags" in one}
     assert len(tagged) > 10
+    # What Azure gives no tags of its own: parts of others.
+    assert {one["type"].rpartition("/")[2] for one in made("everything") if "tags" not in one} == {
+        "basicPublishingCredentialsPolicies",
+        "blobServices",
+        "config",
+        "containers",
+        "diagnosticSettings",
+        "immutabilityPolicies",
+        "locks",
+        "managementPolicies",
+        "privateDnsZoneGroups",
+        "roleAssignments",
+        "subnets",
+        "tableServices",
+        "tables",
+    }
 
 
 def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
@@ -269,8 +217,15 @@ def test_more_settings_are_added_and_change_none_of_the_templates_own() -> None:
 
 def test_telemetry_is_kept_as_long_as_logs() -> None:
     tables = of_type(made("everything"), "Microsoft.OperationalInsights/workspaces/tables")
-    assert {"AppRequests", "AppDependencies", "AppMetrics", "AppTraces"} <= {
-        one["name"].partition("/")[2] for one in tables
+    assert {one["name"].partition("/")[2] for one in tables} == {
+        "AppAvailabilityResults",
+        "AppDependencies",
+        "AppExceptions",
+        "AppMetrics",
+        "AppPerformanceCounters",
+        "AppRequests",
+        "AppSystemEvents",
+        "AppTraces",
     }
     for table in tables:
         assert table["properties"] == {"retentionInDays": 730, "totalRetentionInDays": 730}
@@ -287,6 +242,12 @@ def test_reads_and_tables_are_logged_only_where_everything_is() -> None:
     assert not [
         one for one in of_type(made("least"), "Microsoft.Insights/diagnosticSettings") if "table" in one["name"]
     ]
+    scopes = [
+        one["id"].partition("/providers/Microsoft.Insights/")[0]
+        for one in of_type(made("everything"), "Microsoft.Insights/diagnosticSettings")
+    ]
+    services = [f"{one['id']}/{kind}/default" for one in of_type(made("everything"), ACCOUNT) for kind in SERVICES]
+    assert sorted(scopes) == sorted([*services, app("everything")["id"]])
 
 
 def test_the_viewers_origin_may_use_the_service() -> None:
@@ -314,8 +275,13 @@ param inboundPrivateEndpoint = true
 param availabilityTest = true
 param backupAccountId = 'hospitalbackup'
 param addressPrefix = '10.0.0.0/25'
+param allowedAddresses = '198.51.100.7, 2001:db8::1, AzureFrontDoor.Backend, 203.0.113.0/24'
+param publicBaseUrl = 'https://dicom.example.org/'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
+  BACKUP_CONNECTION_STRING: 'x'
+  CREATE_STORAGE: 'true'
+  STORAGE_CONNECTION_STRING: 'x'
   AzureWebJobsStorage__accountName: 'x'
   functions_worker_runtime: 'node'
   MAX_PARTS: '7'
@@ -334,7 +300,10 @@ param moreSettings = {
                 "availabilityTest needs alertEmail.",
                 "backupAccountId must be such as /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.Storage/",
                 "addressPrefix must be from /16 to /24.",
-                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, functions_worker_runtime, which",
+                "allowedAddresses has 198.51.100.7, 2001:db8::1: the length of the prefix is missing",
+                "publicBaseUrl must be such as https://dicom.example.org, without a slash at its end.",
+                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, BACKUP_CONNECTION_STRING, "
+                "CREATE_STORAGE, functions_worker_runtime, STORAGE_CONNECTION_STRING, which",
             ],
         ),
         (
@@ -345,8 +314,12 @@ param archiveRedundancy = 'Standard_ZRS'
 param publicNetworkAccess = 'Disabled'
 param availabilityTest = true
 param alertEmail = 'operator@example.org'
+param allowedAddresses = ' , '
+param publicBaseUrl = 'http://dicom.example.org'
 """,
             [
+                "allowedAddresses names none.",
+                "publicBaseUrl must be such as https://dicom.example.org",
                 "zoneRedundant needs alwaysReadyInstances of 0, or of 2 and more.",
                 "A publicNetworkAccess of Disabled needs inboundPrivateEndpoint: nobody could reach the app.",
                 "availabilityTest asks from the Internet: it cannot be with a publicNetworkAccess of Disabled.",

@@ -17,6 +17,7 @@ from tests.support.repository_files import ROOT
 
 FILES: Final = sorted(INFRA.glob("**/*.bicep"))
 DEPLOYMENTS: Final = sorted(path.stem for path in PARAMETERS.glob("*.bicepparam"))
+BACKUP: Final = "containers/hospitalbackup"
 PRIVATE: Final = {"private", "other-authority", "closed", "existing", "everything"}
 RELEASES: Final = ROOT / "tests/infra/releases"
 # Whose content nobody makes again.
@@ -92,14 +93,16 @@ def test_a_mistake_is_found(kind: str, path: str, value: Any, said: str) -> None
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_the_identity_has_the_roles_that_the_app_needs_and_no_other(deployment: str) -> None:
     """Each client that the host and the app open: blobs and tables of both accounts, telemetry, a backup's blobs."""
-    host, archive_account, component = (
-        next(name for name in names(made(deployment)) if name.startswith(prefix))
-        for prefix in ("storageAccounts/host", "storageAccounts/archive", "components/dicom")
+    host, archive_account, component, *backup = (
+        name
+        for prefix in ("storageAccounts/host", "storageAccounts/archive", "components/dicom", BACKUP)
+        for name in names(made(deployment))
+        if name.startswith(prefix)
     )
-    backup = [("Storage Blob Data Contributor", "containers/dicom-backup")] if deployment == "backup" else []
+    assert len(backup) == (deployment == "backup")
     assert roles(made(deployment)) == sorted(
         [
-            *backup,
+            *(("Storage Blob Data Contributor", name.replace(f"{BACKUP}/default/", "containers/")) for name in backup),
             ("Storage Blob Data Owner", host),
             ("Storage Table Data Contributor", host),
             ("Storage Blob Data Contributor", archive_account),
@@ -173,33 +176,13 @@ def test_no_output_tells_a_secret() -> None:
         assert not re.search("key|secret|password|token|connectionstring", f"{name}{output['value']}", re.IGNORECASE)
 
 
-def depends(template: dict[str, Any], name: str) -> str:
-    """What a resource of a compiled template waits for."""
-    resources = template["resources"]
-    return str(resources[name].get("dependsOn", []))
-
-
-def test_what_azure_refuses_at_once_is_made_one_after_another() -> None:
-    """Endpoints on an account or subnet, subnets of a network, tables of a workspace."""
-    endpoints = compiled(INFRA / "modules/private-endpoints.bicep")["resources"]
-    tables = compiled(INFRA / "modules/monitoring.bicep")["resources"]["table"]
-    for resource in (endpoints["endpoint"], endpoints["names"], tables):
-        assert (resource["copy"]["mode"], resource["copy"]["batchSize"]) == ("serial", 1)
-    network = compiled(INFRA / "modules/network.bicep")
-    assert "appSubnet" in depends(network, "endpointSubnet")
-    assert "subnets" not in network["resources"]["network"]["properties"]  # a list would remove those of others
-    private = compiled(INFRA / "modules/private-network.bicep")
-    assert "hostEndpoints" in depends(private, "archiveEndpoints")
-    assert "network" in depends(private, "hostEndpoints")
-
-
-def test_the_app_starts_when_it_may_reach_its_storage() -> None:
-    main = compiled(INFRA / "main.bicep")
-    assert "access" in depends(main, "functionApp")
-    assert "privateParts" in depends(main, "functionApp")
-    for account in ("hostStorage", "archiveStorage"):
-        assert account in depends(main, "access")
-        assert account in depends(main, "privateParts")
+def test_the_right_to_back_up_is_given_anew_to_an_identity_that_is_made_anew() -> None:
+    """The container outlives `azd down`. Azure does not let an assignment of that name have another principal."""
+    template = compiled(INFRA / "modules/backup-container.bicep")
+    (access,) = of_type(template["resources"], "Microsoft.Authorization/roleAssignments")
+    assert "parameters('principalId')" in access["name"]
+    parameters = compiled(INFRA / "main.bicep")["resources"]["backup"]["properties"]["parameters"]
+    assert parameters["principalId"]["value"] == "[reference('identity').outputs.principalId.value]"
 
 
 def holders(resources: list[Resource]) -> set[str]:

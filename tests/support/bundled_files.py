@@ -43,6 +43,11 @@ class BundledFrame:
     expected_photometric_interpretation: str
 
 
+def paths() -> list[Path]:
+    """All files."""
+    return _PATHS
+
+
 def path_of(name: str) -> Path:
     """The file with this name."""
     return next(path for path in _PATHS if path.name == name)

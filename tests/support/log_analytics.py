@@ -30,10 +30,12 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 _COLUMNS: Final = {
     "AppRequests": (
-        "TimeGenerated TIMESTAMP, Name VARCHAR, ResultCode VARCHAR, Success BOOLEAN, DurationMs DOUBLE, Properties JSON"
+        "TimeGenerated TIMESTAMP, Name VARCHAR, ResultCode VARCHAR, Success BOOLEAN, DurationMs DOUBLE, "
+        "Properties JSON, _ResourceId VARCHAR"
     ),
     "AppMetrics": (
-        "TimeGenerated TIMESTAMP, Name VARCHAR, Sum DOUBLE, Min DOUBLE, Max DOUBLE, ItemCount BIGINT, Properties JSON"
+        "TimeGenerated TIMESTAMP, Name VARCHAR, Sum DOUBLE, Min DOUBLE, Max DOUBLE, ItemCount BIGINT, Properties JSON, "
+        "_ResourceId VARCHAR"
     ),
 }
 
@@ -61,9 +63,13 @@ class _Metrics(AzureMonitorMetricExporter):
 
 
 class Workspace:
-    """The tables AppRequests and AppMetrics. What happened `minutes_ago` has that TimeGenerated."""
+    """The tables AppRequests and AppMetrics. What happened `minutes_ago` has that TimeGenerated.
 
-    def __init__(self) -> None:
+    `resource_id` is the Application Insights component that telemetry is sent to.
+    """
+
+    def __init__(self, resource_id: str) -> None:
+        self.resource_id = resource_id
         self._now = datetime.now(UTC).replace(tzinfo=None)
         self._connection = duckdb_kql.connect()
         self._connection.execute("CREATE SCHEMA kept")
@@ -150,12 +156,16 @@ class Workspace:
             properties = json.dumps(data.properties)
             if envelope.data.base_type == "RequestData":
                 duration = _milliseconds(data.duration)
-                rows["AppRequests"].append((time, data.name, data.response_code, data.success, duration, properties))
+                rows["AppRequests"].append(
+                    (time, data.name, data.response_code, data.success, duration, properties, self.resource_id)
+                )
             elif envelope.data.base_type == "MetricData":
                 for point in data.metrics:
                     # Ingestion takes the value where a measurement has no least and greatest one.
                     least, greatest = (point.value if one is None else one for one in (point.min, point.max))
-                    rows["AppMetrics"].append((time, point.name, point.value, least, greatest, point.count, properties))
+                    rows["AppMetrics"].append(
+                        (time, point.name, point.value, least, greatest, point.count, properties, self.resource_id)
+                    )
         self._sent.clear()
         for table, added in rows.items():
             if added:

@@ -6,8 +6,8 @@ reach neither the blob clients nor the clients of single tables.)
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
 from itertools import count
@@ -152,11 +152,11 @@ async def refusing_server() -> AsyncIterator[str]:
         yield url
 
 
-@asynccontextmanager
-async def archive_through(
-    transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch, settings: Settings, *, retries: int = 4
-) -> AsyncIterator[Archive]:
-    """A separate archive, whose operations all go through `transport`, retried without waiting."""
+@contextmanager
+def clients_through(
+    transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch, *, retries: int = 4
+) -> Iterator[None]:
+    """The operations of clients that are made meanwhile all go through `transport`, retried without waiting."""
     options = {
         "transport": transport,
         "retry_total": retries,
@@ -168,6 +168,15 @@ async def archive_through(
     with monkeypatch.context() as patched:
         for name, value in options.items():
             patched.setitem(account._CLIENT_OPTIONS, name, value)
+        yield
+
+
+@asynccontextmanager
+async def archive_through(
+    transport: AioHttpTransport, monkeypatch: pytest.MonkeyPatch, settings: Settings, *, retries: int = 4
+) -> AsyncIterator[Archive]:
+    """A separate archive, whose operations all go through `transport`, retried without waiting."""
+    with clients_through(transport, monkeypatch, retries=retries):
         opened = await Archive.open(replace(settings, create_storage=False))
     try:
         yield opened

@@ -40,10 +40,12 @@ async def lasting_orphans(archive: Archive, names: Sequence[str], last_alive: da
     """Those of the blobs, listed before, that belong to no instance and to no request that may be alive."""
     if not names:
         return []
-    # No request is overlooked: a store that ended before the first look has its rows in place; a delete without an
-    # entry at the second look has removed its blobs.
-    stores = [entry.request_id for entry in await _at_work(archive, last_alive)]
-    found = await orphans(archive, names, spared=stores)
+    # No request is overlooked: a store or restore that ended before the first look has its rows in place; a delete
+    # without an entry at the second look has removed its blobs.
+    at_work = await _at_work(archive, last_alive)
+    restored = {study_of(entry) for entry in at_work if entry.transaction == "restore"}
+    asked = [name for name in names if blob_names.instance_of_blob(name)[0].study not in restored]
+    found = await orphans(archive, asked, spared=[entry.request_id for entry in at_work])
     deletes = [entry for entry in await _at_work(archive, last_alive) if entry.transaction == "delete"]
     changing = {study_of(entry) for entry in deletes}
     return [

@@ -14,6 +14,7 @@ from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.failures import described
 from shared.services.repair.leftovers import last_alive_at, orphans, study_of
+from shared.services.write.contention import StudyContended
 from shared.services.write.delete import resume_delete
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
@@ -107,13 +108,15 @@ async def _times(
 
 
 async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) -> Sequence[str]:
-    """The blobs of a study that belong to no instance and to no store that may be alive."""
+    """The blobs of a study that belong to no instance and to no store that may be alive. Raises StudyContended."""
     # The order matters: a request that begins after the listing has no blob in it; one that ends before the journal is
     # read has its rows in place.
     folder = blob_names.blob_prefix(ResourceIdentifiers(study_key))
     # What another program has put there is not ours to judge.
     names = [name async for name in archive.blobs.list(folder) if blob_names.is_one_of_ours(name)]
-    alive = {entry.request_id async for entry in archive.journal.read() if entry.may_be_alive(last_alive)}
+    alive = [entry async for entry in archive.journal.read() if entry.may_be_alive(last_alive)]
+    if any(entry.transaction == "restore" and study_of(entry) == study_key for entry in alive):
+        raise StudyContended  # its blobs cannot be told from others: the next run settles the study
     blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_key)}
     unexpected = [name for name in names if blob_names.instance_of_blob(name)[1] not in blob_versions]
-    return await orphans(archive, unexpected, spared=alive)
+    return await orphans(archive, unexpected, spared=[entry.request_id for entry in alive])

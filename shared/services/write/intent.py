@@ -15,12 +15,20 @@ from shared.storage.journal import JournalEntry
 class Intent:
     """A request's journal entry for one resource; it is rewritten when more may be left behind."""
 
-    def __init__(self, archive: Archive, entry: JournalEntry, *, is_written: bool = False) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        entry: JournalEntry,
+        *,
+        is_written: bool = False,
+        first_stored: datetime | None = None,
+    ) -> None:
+        """`first_stored` is when the study was, for a restore, which brings that time back."""
         self._archive = archive
         self._entry = entry
         self._is_written = is_written
         self._writing = asyncio.Lock()
-        self._unused_time = None if is_written else entry.started
+        self._unused_time = None if is_written else first_stored or entry.started
 
     @classmethod
     def new(
@@ -44,7 +52,7 @@ class Intent:
         return self._entry.created
 
     def new_time(self) -> datetime:
-        """A time for a study to be first stored at, a new one with each call; no other request has it."""
+        """A time for a study to be first stored at, another one with each call; no request under way has it."""
         time, self._unused_time = self._unused_time or datetime.now(UTC), None
         return time
 

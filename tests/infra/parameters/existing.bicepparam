@@ -11,3 +11,4 @@ param existingAppSubnetId = '/subscriptions/33333333-3333-3333-3333-333333333333
 param existingEndpointSubnetId = '/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/hospital/subnets/endpoints'
 param existingDnsZonesGroupId = '/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups/dns'
 param existingWorkspaceId = '/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/hospital'
+param alertEmail = 'operator@example.org'

@@ -4,7 +4,8 @@ using '../../../infra/main.bicep'
 param environmentName = 'prod'
 param location = 'westeurope'
 param audience = 'api://11111111-2222-3333-4444-555555555555'
-param allowedAddresses = '203.0.113.0/24, 198.51.100.7/32'
+param allowedAddresses = '203.0.113.0/24, 198.51.100.7/32,'
+param corsOrigins = 'https://viewer.example.org'
 param alertEmail = 'operator@example.org'
 param availabilityTest = true
 param tags = {

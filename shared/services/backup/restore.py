@@ -1,0 +1,302 @@
+"""Restoring an archive from its backup, or a study of it: as stores whose instances come from there.
+
+Blobs are copied, and compared with what was stored; then the instances are entered as a store enters them, under the
+study's lock, with the index and the journal. So requests may be at work meanwhile, an instance is there wholly or not
+at all, and what the archive already has stays as it is. Wherever a restore ends, the next one goes on, under the same
+journal entries; if none comes, maintenance removes what was not entered.
+"""
+
+import hashlib
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
+from shared.archive.study import StudyRecord, with_instances
+from shared.archive.study_terms import terms_of
+from shared.archive.terms import Term
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
+from shared.errors import NotFound
+from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
+from shared.services.backup.study_pairs import StudyPair, settle_each, study_pairs
+from shared.services.repair.leftovers import orphans, study_of
+from shared.services.repair.maintenance import replay_journal
+from shared.services.write.back_pressure import BackPressure
+from shared.services.write.commit import StudyCommits
+from shared.services.write.intent import Intent
+from shared.settings import Settings
+from shared.storage import blob_names
+from shared.storage.archive import Archive
+from shared.storage.backup_container import BackupContainer, Snapshot, file_name
+from shared.storage.catalog import fills_batch
+from shared.storage.catalog_rows import instance_again, instance_facts, series_record, study_record
+from shared.storage.journal import JournalEntry
+from shared.storage.parallel import in_parallel
+from shared.storage.snapshot_file import DamagedSnapshot
+from shared.storage.snapshot_rows import is_instance, is_study
+
+_BLOBS_AT_ONCE: Final = 4  # of each study, of up to 4 MiB each
+_UNREADABLE: Final = (DamagedSnapshot, KeyError, ValueError, zlib.error)
+
+_AT_WORK: Final = "A delete of it is under way, or died in the last hour: restore again later."
+_DAMAGED: Final = "Its copy in the backup is missing, or not what was stored."
+_DAMAGED_SNAPSHOT: Final = "Its snapshot in the backup cannot be read; an older one may be, by --at."
+
+
+class NothingToRestore(Exception):
+    """The backup has no such study, or none at all, at that time."""
+
+
+class NotEmpty(Exception):
+    """The archive has studies that are not to be restored, so it may be another one."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What a restore did: studies looked at, instances `entered`, and those that were `there` already.
+
+    `different` of those have other content than the backup's. `failures`: why which instance, or study, was not
+    restored.
+    """
+
+    studies: int = 0
+    entered: int = 0
+    there: int = 0
+    different: int = 0
+    bytes: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+async def restore(
+    archive: Archive,
+    backup: BackupContainer,
+    settings: Settings,
+    done: Restored,
+    *,
+    at: datetime | None = None,
+    merges: bool = False,
+) -> None:
+    """Restore every study that the backup has, or had at a time. `done` counts as it goes.
+
+    Raises NothingToRestore, and NotEmpty, unless the restore `merges`, before anything is changed.
+    """
+    await _check(archive, backup, at, merges)
+    run = await _Run.begin(archive, backup, done)
+    await settle_each(_chosen(archive, backup, at), run.settle)
+    if run.is_left_to_maintenance:
+        await replay_journal(archive, settings)
+
+
+async def restore_study(
+    archive: Archive,
+    backup: BackupContainer,
+    settings: Settings,
+    study: StudyKey,
+    done: Restored,
+    *,
+    at: datetime | None = None,
+) -> None:
+    """Restore one study, as the backup last had it, or had it at a time. Raises NothingToRestore."""
+    snapshots = [snapshot async for found in backup.snapshots(study) for snapshot in found if not snapshot.is_gone]
+    known = [snapshot for snapshot in snapshots if at is None or snapshot.taken <= at]
+    if not known:
+        raise NothingToRestore
+    run = await _Run.begin(archive, backup, done)
+    await run.settle(_Chosen(known[-1], may_be_there=True))
+    if run.is_left_to_maintenance:
+        await replay_journal(archive, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A snapshot to restore, and whether the archive may have some of its study."""
+
+    snapshot: Snapshot
+    may_be_there: bool
+
+
+def _of_time(pair: StudyPair, at: datetime | None) -> Snapshot | None:
+    """The snapshot of a study at a time, by default the last one; None where the archive had no such study."""
+    known = [snapshot for snapshot in pair.snapshots if at is None or snapshot.taken <= at]
+    return known[-1] if known and not known[-1].is_gone else None
+
+
+async def _chosen(archive: Archive, backup: BackupContainer, at: datetime | None) -> AsyncGenerator[_Chosen, None]:
+    async with aclosing(study_pairs(archive, backup)) as pairs:
+        async for pair in pairs:
+            if (snapshot := _of_time(pair, at)) is not None:
+                yield _Chosen(snapshot, may_be_there=pair.etag is not None)
+
+
+async def _check(archive: Archive, backup: BackupContainer, at: datetime | None, merges: bool) -> None:
+    has_any = False
+    async with aclosing(study_pairs(archive, backup)) as pairs:
+        async for pair in pairs:
+            snapshot = _of_time(pair, at)
+            has_any = has_any or snapshot is not None
+            if pair.etag is not None and snapshot is None and not merges:
+                raise NotEmpty
+    if not has_any:
+        raise NothingToRestore
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """What a snapshot says of its study: the study's record, without its series, and the attributes of each series."""
+
+    study: StudyRecord
+    series: Mapping[str, DicomJson]
+
+    def beside(self, there: StudyRecord) -> Self:
+        """The same with the attributes that the study has in the archive, which stay."""
+        series = {uid: record.attributes for uid, record in there.series.items()}
+        return replace(self, study=replace(self.study, attributes=there.attributes), series={**self.series, **series})
+
+
+class _Run:
+    """One run: the studies that it restores, and what has been done."""
+
+    def __init__(
+        self, archive: Archive, backup: BackupContainer, done: Restored, entries: dict[StudyKey, list[JournalEntry]]
+    ) -> None:
+        self._archive = archive
+        self._backup = backup
+        self._done = done
+        self._entries = entries
+        self._commits = StudyCommits(archive, BackPressure())
+        self.is_left_to_maintenance = False
+
+    @classmethod
+    async def begin(cls, archive: Archive, backup: BackupContainer, done: Restored) -> Self:
+        entries: dict[StudyKey, list[JournalEntry]] = {}
+        async for entry in archive.journal.read():
+            entries.setdefault(study_of(entry), []).append(entry)
+        return cls(archive, backup, done, entries)
+
+    async def settle(self, chosen: _Chosen) -> None:
+        """Restore what the archive lacks of a study."""
+        snapshot, study = chosen.snapshot, chosen.snapshot.study
+        self._done.studies += 1
+        entries = self._entries.get(study, [])
+        if any(entry.transaction == "delete" for entry in entries):
+            # What a delete has left to be done would be done to what is restored.
+            self._done.failures.append((study.path, _AT_WORK))
+            return
+        present = {}
+        if chosen.may_be_there:
+            present = {row.identifiers: row async for row in self._archive.catalog.read_instances(study)}
+        try:
+            summary = await self._summary(snapshot)
+            if present and (there := await self._archive.catalog.read_study(study)) is not None:
+                summary = summary.beside(there.record)
+            restoring = _Study(self._archive, summary.study, [one for one in entries if one.transaction == "restore"])
+            async for batch in self._batches(snapshot, summary, present):
+                await self._enter(restoring, batch)
+            self.is_left_to_maintenance |= await restoring.end()
+        except _UNREADABLE:
+            self._done.failures.append((study.path, _DAMAGED_SNAPSHOT))
+
+    async def _summary(self, snapshot: Snapshot) -> _Summary:
+        study, series = None, {}
+        async for entity in self._backup.read_rows(snapshot):
+            if is_study(entity):
+                study = study_record(snapshot.study, entity, {}, frozenset())
+            elif not is_instance(entity):
+                record = series_record(entity)
+                series[record.series_instance_uid] = record.attributes
+        if study is None:
+            raise DamagedSnapshot
+        return _Summary(study, series)
+
+    async def _batches(
+        self, snapshot: Snapshot, summary: _Summary, present: dict[InstanceIdentifiers, InstanceFacts]
+    ) -> AsyncIterator[list[NewInstance]]:
+        """The instances that the archive lacks, as many at a time as one commit enters."""
+        batch: list[NewInstance] = []
+        async for entity in self._backup.read_rows(snapshot):
+            if not is_instance(entity):
+                continue
+            facts = instance_facts(snapshot.study, entity)
+            if facts.identifiers in present:
+                self._note_there(facts, present[facts.identifiers])
+                continue
+            series = summary.series.get(facts.identifiers.series_instance_uid, {})
+            batch.append(instance_again(snapshot.study, entity, summary.study.attributes, series))
+            if fills_batch(batch):
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def _enter(self, restoring: "_Study", batch: Sequence[NewInstance]) -> None:
+        """Copy the blobs of instances and enter them; one of which a blob is damaged is left out."""
+        intent = await restoring.begin(batch[0])
+        whole = await in_parallel((self._copy(instance.facts) for instance in batch), at_once=_BLOBS_AT_ONCE)
+        instances = [instance for instance, is_whole in zip(batch, whole, strict=True) if is_whole]
+        existing = await self._commits.commit(instances, intent) if instances else {}
+        needless = []
+        for instance in instances:
+            there = existing.get(instance.facts.blob_version)
+            if there is None:
+                self._done.entered += 1
+                continue
+            self._note_there(instance.facts, there)
+            needless += blob_names.blobs_of(instance.facts)
+        damaged = [instance.facts for instance, is_whole in zip(batch, whole, strict=True) if not is_whole]
+        needless += [name for facts in damaged for name in blob_names.blobs_of(facts)]
+        await self._archive.blobs.delete(await orphans(self._archive, needless))
+
+    async def _copy(self, facts: InstanceFacts) -> bool:
+        """Copy the blobs of an instance; False where one of them is damaged."""
+        try:
+            for blob in blobs_to_copy(facts):
+                source, target = (self._backup.files, file_name(blob.name)), (self._archive.blobs, blob.name)
+                size_bytes = await copy(blob, source, target)
+                self._done.bytes += size_bytes
+        except (DamagedBlob, NotFound):
+            self._done.failures.append((facts.identifiers.path, _DAMAGED))
+            return False
+        return True
+
+    def _note_there(self, ours: InstanceFacts, there: InstanceFacts) -> None:
+        self._done.there += 1
+        self._done.different += ours.sha256 != there.sha256
+
+
+class _Study:
+    """A study being restored, and its journal entry, which the next restore of the study would take over."""
+
+    def __init__(self, archive: Archive, record: StudyRecord, before: Sequence[JournalEntry]) -> None:
+        self._archive = archive
+        self._created = record.created
+        path = record.key.path
+        self._entry = JournalEntry(
+            hashlib.sha256(f"restore {path}".encode()).hexdigest()[:32],
+            "restore",
+            datetime.now(UTC),
+            path,
+            created=frozenset[datetime]().union(*(entry.created for entry in before)),
+            terms=frozenset[Term]().union(*(entry.terms for entry in before)),
+        )
+        self._is_resumed = bool(before)
+        self._intent: Intent | None = None
+
+    async def begin(self, first: NewInstance) -> Intent:
+        """Return once the journal says that instances are being restored, from now on; `first` is one of them."""
+        self._entry = replace(self._entry, started=datetime.now(UTC))
+        if self._intent is not None:
+            self._entry = replace(self._entry, created=self._intent.created, terms=self._intent.terms)
+        self._intent = Intent(self._archive, self._entry, first_stored=self._created)
+        await self._intent.declare(terms_of(with_instances(None, [first], self._created)), self._created)
+        return self._intent
+
+    async def end(self) -> bool:
+        """Remove the entry; return whether maintenance has to look for what an earlier restore has left."""
+        if self._is_resumed:
+            await (self._intent or Intent(self._archive, self._entry)).hand_over()
+        elif self._intent is not None:
+            await self._intent.withdraw()
+        return self._is_resumed
