@@ -11,7 +11,6 @@ from shared.storage import catalog
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import StudyRevision, _study_operation
 from shared.storage.journal import Journal
-from shared.storage.postings import Postings
 from tests.simulation.runs import run
 
 
@@ -52,7 +51,6 @@ def _unlocked(before: StudyRevision | None, after: StudyRecord | None) -> tuple[
     ("owner", "name", "broken"),
     [
         pytest.param(Journal, "write", _nothing, id="no journal"),
-        pytest.param(Postings, "add", _nothing, id="no postings"),
         pytest.param(InstanceBlobs, "delete", _nothing, id="blobs that stay"),
         pytest.param(catalog, "_study_operation", _unlocked, id="no lock of the study"),
     ],
