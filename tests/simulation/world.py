@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ async def _file_of(process: Process, uids: Uids) -> bytes:
 
 
 async def _found(process: Process, query: str) -> set[Uids]:
-    """The instances that a search finds. Raises AssertionError where it is not whole."""
+    """The instances that a search finds. Raises AssertionError where it is not whole, or has one twice."""
     work = process.work.answer()
     try:
         parsed = parse_search(query, Level.INSTANCE, SETTINGS)
@@ -214,10 +215,11 @@ async def _found(process: Process, query: str) -> set[Uids]:
     if found.has_more or found.is_cut:
         raise AssertionError("The page is too small for all that is stored.")
     texts = [json.loads(result.text) for result in found.results if isinstance(result, ShortResult)]
-    return {
-        (_uid(text, "StudyInstanceUID"), _uid(text, "SeriesInstanceUID"), _uid(text, "SOPInstanceUID"))
-        for text in texts
-    }
+    keywords = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    each = Counter(tuple(_uid(text, keyword) for keyword in keywords) for text in texts)
+    if each.total() > len(each):
+        raise AssertionError("An instance is found twice.")
+    return {(study, series, uid) for study, series, uid in each}
 
 
 def _uid(attributes: Mapping[str, Any], keyword: str) -> str:
