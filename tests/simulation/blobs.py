@@ -16,6 +16,7 @@ from tests.simulation.messages import Answer, Request, StorageError, batch_answe
 from tests.simulation.table_values import time_of
 
 MAX_PAGE_BLOBS: Final = 5000
+_BUSY: Final = StorageError(503, "ServerBusy")
 _RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -42,12 +43,14 @@ class Container:
 class BlobService:
     """The blob service of an account.
 
-    `now` is the time in ticks, `page_blobs` chooses how many blobs, of at most so many, a listing returns at once.
+    `now` is the time in ticks, `page_blobs` chooses how many blobs, of at most so many, a listing returns at once, and
+    `refuses` whether one request of a batch is refused.
     """
 
-    def __init__(self, now: Callable[[], int], page_blobs: Callable[[int], int]) -> None:
+    def __init__(self, now: Callable[[], int], page_blobs: Callable[[int], int], refuses: Callable[[], bool]) -> None:
         self._now = now
         self._page_blobs = page_blobs
+        self._refuses = refuses
         self._writes = 0
         self._containers: dict[str, Container] = {}
 
@@ -81,8 +84,9 @@ class BlobService:
                 most = min(int(request.query.get("maxresults", MAX_PAGE_BLOBS)), MAX_PAGE_BLOBS)
                 return listed(container.blobs, request.query, self._page_blobs(most))
             case "batch":
-                answers = [replace(self.answer(one), body=b"") for one in batched_requests(request)]
-                return batch_answer(answers, is_change_set=False)
+                requests = batched_requests(request)
+                answers = [_BUSY.as_xml() if self._refuses() else self.answer(one) for one in requests]
+                return batch_answer([replace(answer, body=b"") for answer in answers], is_change_set=False)
         return Answer(200, {"Last-Modified": _http_date(self._now()), "ETag": '"0x0"'})
 
     def _container(self, name: str) -> Container:

@@ -68,7 +68,8 @@ def run(name: str, seed: int) -> Run:
 def _run(scenario: Scenario, seed: str) -> Run:
     schedule = Schedule(seed)
     loop = SimulatedLoop(schedule.choose, processes.is_dead, schedule.thread_seconds)  # type: ignore[abstract] # no I/O
-    world = World(Surroundings(loop, schedule, SimulatedStorage(loop.time, schedule.page)), scenario.population())
+    storage = SimulatedStorage(loop.time, schedule.page, schedule.refuses)
+    world = World(Surroundings(loop, schedule, storage), scenario.population())
     failure = None
     with _small_limits(schedule), simulated(processes.now, loop.time, schedule.random):
         try:

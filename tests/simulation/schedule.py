@@ -106,6 +106,10 @@ class Schedule:
         """How many entries, of at most so many, storage returns at once; it may be none."""
         return self.random.randint(0, 2) if self.random.random() < self._short_pages else most
 
+    def refuses(self) -> bool:
+        """Whether storage refuses one request of a batch of blobs."""
+        return not self.is_calm and self.random.random() < self._fault_rate
+
     def note(self, seconds: float, who: str, *what: object) -> None:
         """Add a line to the trace; its words are made when it is read."""
         self._noted.append((seconds, who, what))

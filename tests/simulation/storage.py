@@ -19,17 +19,20 @@ CONNECTION_STRING: Final = (
 class SimulatedStorage:
     """The services of one account.
 
-    `seconds` is the time that has passed, `page` chooses how many entries, of at most so many, a list returns at once.
+    `seconds` is the time that has passed, `page` chooses how many entries, of at most so many, a list returns at once,
+    `refuses` whether one request of a batch is refused.
     """
 
-    def __init__(self, seconds: Callable[[], float], page: Callable[[int], int]) -> None:
+    def __init__(
+        self, seconds: Callable[[], float], page: Callable[[int], int], refuses: Callable[[], bool] = lambda: False
+    ) -> None:
         start = ticks_of(START)
 
         def now() -> int:
             return start + int(seconds() * 10_000_000)
 
         self._services: Mapping[str, Callable[[Request], Answer]] = {
-            "blob": BlobService(now, page).answer,
+            "blob": BlobService(now, page, refuses).answer,
             "queue": QueueService(now).answer,
             "table": TableService(now, page).answer,
         }
