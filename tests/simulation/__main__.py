@@ -18,7 +18,7 @@ from typing import Final
 from tests.simulation.runs import Run, run
 from tests.simulation.scenarios import SCENARIOS
 
-_SEEDS: Final = 8
+_SEEDS: Final = 5
 
 
 def main() -> int:

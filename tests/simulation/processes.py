@@ -13,11 +13,14 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage import account
 from shared.storage.archive import Archive
+from shared.storage.backup_container import BackupContainer
 from tests.simulation.connection import Connection, SimulatedTransport, Surroundings
 from tests.simulation.storage import CONNECTION_STRING
 from tests.simulation.virtual_clock import START
 
-SETTINGS = Settings(storage_connection_string=CONNECTION_STRING)
+SETTINGS = Settings(
+    storage_connection_string=CONNECTION_STRING, backup_connection_string=CONNECTION_STRING, backup_container="backup"
+)
 
 _CLOCK_STEP_SECONDS = 0.000001  # reading a clock takes time, so no two readings are the same
 _MAX_SKEW_SECONDS = 3.0
@@ -29,6 +32,7 @@ class Process:
     """A process; once it `is_dead`, nothing of it runs any more, not even what cleans up."""
 
     archive: Archive
+    backup: BackupContainer
     stores: StoreService
     work: ProcessWork
 
@@ -50,7 +54,9 @@ class Process:
             return SimulatedTransport(connection, **options)
 
         with patch.object(account, "WatchedTransport", transport):
-            self.archive = await Archive.open(replace(SETTINGS, create_storage=create_storage))
+            settings = replace(SETTINGS, create_storage=create_storage)
+            self.archive = await Archive.open(settings)
+            self.backup = await BackupContainer.open(settings)
         self.stores = StoreService(self.archive, SETTINGS)
         self.work = ProcessWork(SETTINGS.max_decoded_bytes, SETTINGS.max_frames, SETTINGS.max_caller_requests)
 

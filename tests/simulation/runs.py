@@ -14,6 +14,7 @@ from unittest.mock import patch
 from shared.services.write import back_pressure, store, upload
 from shared.storage import blobs, catalog
 from tests.simulation import processes
+from tests.simulation.backups import check_backup
 from tests.simulation.connection import Surroundings
 from tests.simulation.event_loop import SimulatedLoop
 from tests.simulation.history import half_done, unexplained
@@ -85,9 +86,11 @@ async def _played(world: World, scenario: Scenario) -> None:
     for _ in range(schedule.random.randint(1, 3)):
         await world.start_process()
     schedule.is_calm = False
-    await _all(world, [_client(world, scenario, scenario.requests) for _ in range(scenario.clients)])
+    backups = [_backup(world) for _ in range(scenario.backups)]
+    await _all(world, [*(_client(world, scenario, scenario.requests) for _ in range(scenario.clients)), *backups])
     await sleep(_DEAD_SECONDS)
-    await _all(world, [*(_client(world, scenario, 1) for _ in range(2)), *(_maintainer(world) for _ in range(2))])
+    others = [_maintainer(world), _maintainer(world), *(_backup(world) for _ in range(scenario.backups))]
+    await _all(world, [*(_client(world, scenario, 1) for _ in range(2)), *others])
     schedule.is_calm = True
     await sleep(_DEAD_SECONDS)
     judge = await world.start_process()
@@ -100,6 +103,8 @@ async def _played(world: World, scenario: Scenario) -> None:
     if wrong:
         raise AssertionError("\n\n".join(wrong))
     await judge.start(_check(judge, world))
+    if scenario.backups:
+        await judge.start(check_backup(judge.backup, present, await world.back_up()))
 
 
 async def _client(world: World, scenario: Scenario, requests: int) -> None:
@@ -112,6 +117,11 @@ async def _client(world: World, scenario: Scenario, requests: int) -> None:
 async def _maintainer(world: World) -> None:
     await sleep(world.shared.schedule.random.random())
     await (world.repair() if world.shared.schedule.random.random() < 0.3 else world.maintain())
+
+
+async def _backup(world: World) -> None:
+    await sleep(world.shared.schedule.random.random())
+    await world.back_up()
 
 
 async def _all(world: World, work: Sequence[Coroutine[Any, Any, None]]) -> None:

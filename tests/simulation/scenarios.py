@@ -16,7 +16,7 @@ class Scenario:
     """Who does what.
 
     Clients ask for so many things one after another, a request of a kind as often as its weight says, of so many
-    studies, series of each, instances of each, and contents of each.
+    studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile.
     """
 
     kinds: Mapping[str, int]
@@ -26,6 +26,7 @@ class Scenario:
     contents: int = 1
     clients: int = 3
     requests: int = 2
+    backups: int = 0
 
     def population(self) -> list[Instance]:
         """All that clients may store."""
@@ -63,6 +64,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         contents=2,
         clients=4,
         requests=3,
+    ),
+    "backups": Scenario(
+        {"store": 2, "store several": 3, "delete study": 1, "delete instance": 1}, studies=2, series=1, backups=2
     ),
     "readers": Scenario({"store several": 3, "delete instance": 1, "search": 3, "retrieve": 3}, clients=4),
 }

@@ -5,6 +5,7 @@ from typing import Final
 
 from tests.simulation.blobs import BlobService
 from tests.simulation.messages import Answer, Request
+from tests.simulation.queues import QueueService
 from tests.simulation.table_values import ticks_of
 from tests.simulation.tables import TableService
 from tests.simulation.virtual_clock import START
@@ -29,6 +30,7 @@ class SimulatedStorage:
 
         self._services: Mapping[str, Callable[[Request], Answer]] = {
             "blob": BlobService(now, page).answer,
+            "queue": QueueService(now).answer,
             "table": TableService(now, page).answer,
         }
 

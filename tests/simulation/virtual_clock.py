@@ -20,11 +20,16 @@ from azure.storage.blob._shared import policies_async
 START: Final = datetimes.datetime(2030, 1, 1, tzinfo=datetimes.UTC)
 
 
+class _LikeDatetime(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetimes.datetime)
+
+
 @contextmanager
 def simulated(now: Callable[[], datetimes.datetime], monotonic: Callable[[], float], chance: Random) -> Iterator[None]:
     """Have all modules of `shared` read these clocks, and take what they call random from `chance`."""
 
-    class VirtualDatetime(datetimes.datetime):
+    class VirtualDatetime(datetimes.datetime, metaclass=_LikeDatetime):
         @classmethod
         def now(cls, tz: datetimes.tzinfo | None = None) -> datetimes.datetime:  # type: ignore[override]
             return now().astimezone(tz)

@@ -12,6 +12,7 @@ from shared.dicom.attributes import TAG, Level
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.errors import NotFound, Unavailable
 from shared.search.query import parse_search
+from shared.services.backup.backup import BackedUp, OtherArchive, back_up
 from shared.services.repair.consistency import examine, repair
 from shared.services.repair.maintenance import Replay, replay_journal
 from shared.services.retrieve.instances import retrieve_instance
@@ -19,6 +20,7 @@ from shared.services.search.results import ShortResult
 from shared.services.search.search import search
 from shared.services.write.delete import delete
 from shared.storage.availability import unavailable_storage
+from shared.storage.backup_lock import BackupUnderWay, LockLost
 from shared.web.content import Content
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
@@ -143,6 +145,15 @@ class World:
         with suppress(Unanswered):
             repaired = await self.ask(process, _repaired(process))
             self._say(f"repair of {repaired}")
+
+    async def back_up(self) -> BackedUp | None:
+        """Bring the backup up to date; None where that does not end."""
+        process, done = await self.a_process(), BackedUp()
+        with suppress(Unanswered, BackupUnderWay, LockLost, OtherArchive):
+            await self.ask(process, back_up(process.archive, process.backup, SETTINGS, done))
+            self._say(f"backup: {done}")
+            return done
+        return None
 
     def present(self) -> frozenset[Uids]:
         """The instances that were there when they were last read."""
