@@ -28,6 +28,7 @@ class Fault(Enum):
 KILLS: Final = (Fault.KILL_BEFORE, Fault.KILL, Fault.KILL_AFTER)
 _OTHERS: Final = tuple(fault for fault in Fault if fault not in KILLS)
 
+_COMMITS_FAIL_MORE_OFTEN: Final = 6
 CLIENT_TIMEOUT_SECONDS: Final = 60.0
 LATEST_SECONDS: Final = 90.0
 """How long after it was sent storage may carry out an operation at the latest."""
@@ -70,7 +71,8 @@ class Schedule:
         if self._kills_left and self.random.random() < self._kill_rate:
             self._kills_left -= 1
             return self._meet(self.random.choice(KILLS))
-        if self.random.random() < self._fault_rate:
+        # Commits are few, and most hangs on what becomes of them.
+        if self.random.random() < self._fault_rate * (1 if is_repeated else _COMMITS_FAIL_MORE_OFTEN):
             fault = self.random.choice(self._faults)
             # Storage gives up on a request after 30 seconds. Of one that is sent once it is not relied upon.
             return self._meet(Fault.ANSWER_LATE if fault is Fault.LATE and is_repeated else fault)
