@@ -16,7 +16,10 @@ ROLES: Final = {
 
 _MUST: Final[dict[str, dict[str, str | int | bool | None]]] = {
     "Microsoft.Storage/storageAccounts": {
+        "kind": "StorageV2",  # the only one that has tables, tiers and versions
+        "properties.accessTier": "Hot",
         "properties.allowSharedKeyAccess": False,
+        "properties.defaultToOAuthAuthentication": True,
         "properties.allowBlobPublicAccess": False,
         "properties.allowCrossTenantReplication": False,
         "properties.minimumTlsVersion": "TLS1_2",

@@ -114,6 +114,8 @@ def test_what_is_deleted_stays_where_it_cannot_be_removed() -> None:
     assert at(blobs, "properties.isVersioningEnabled") is True
     assert at(blobs, "properties.deleteRetentionPolicy.days") == 90
     assert at(blobs, "properties.containerDeleteRetentionPolicy.days") == 90
+    package = the("protected", f"{ACCOUNT}/blobServices", "host")
+    assert at(package, "properties.deleteRetentionPolicy.days") == 7  # a deployment makes it again
 
 
 def test_a_key_of_the_hospital_encrypts_files_and_tables() -> None:

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final
 
 from tests.support.repository_files import ROOT
@@ -65,18 +66,34 @@ def evaluated(parameters: str) -> list[dict[str, Any]]:
     Expressions whose value only Azure knows stay text, such as ``[reference(…)]``. Raises BicepError, also for what is
     but a warning.
     """
-    with TemporaryDirectory() as folder:  # the compiler writes beside the file
-        shutil.copytree(INFRA, Path(folder, "infra"), ignore=shutil.ignore_patterns("hooks"))
-        file = Path(folder, PARAMETERS.relative_to(ROOT), "parameters.bicepparam")
-        file.parent.mkdir(parents=True)
-        file.write_text(parameters, "utf-8")
-        identity = ("--tenant-id", "11111111-1111-1111-1111-111111111111", "--subscription-id", SUBSCRIPTION)
-        done = run("snapshot", file, "--mode", "overwrite", *identity, "--location", "westeurope")
-        snapshot = file.with_suffix(".snapshot.json")
-        if done.returncode or done.stderr:
-            raise BicepError(done.stderr)
-        resources: list[dict[str, Any]] = json.loads(snapshot.read_text("utf-8"))["predictedResources"]
-        return resources
+    # Evaluating takes seconds, and each process that runs tests wants the same.
+    kept = Path(gettempdir(), f"bicep-snapshot-{_digest(parameters)}.json")
+    if not kept.exists():
+        with TemporaryDirectory() as folder:
+            _evaluate(parameters, Path(folder)).replace(kept)
+    resources: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))["predictedResources"]
+    return resources
+
+
+def _evaluate(parameters: str, folder: Path) -> Path:
+    """The file that the compiler writes, in a folder: it writes beside the parameters. Raises BicepError."""
+    shutil.copytree(INFRA, folder / "infra", ignore=shutil.ignore_patterns("hooks"))
+    file = folder / PARAMETERS.relative_to(ROOT) / "parameters.bicepparam"
+    file.parent.mkdir(parents=True)
+    file.write_text(parameters, "utf-8")
+    identity = ("--tenant-id", "11111111-1111-1111-1111-111111111111", "--subscription-id", SUBSCRIPTION)
+    done = run("snapshot", file, "--mode", "overwrite", *identity, "--location", "westeurope")
+    if done.returncode or done.stderr:
+        raise BicepError(done.stderr)
+    return file.with_suffix(".snapshot.json")
+
+
+def _digest(parameters: str) -> str:
+    """Of all that decides what a deployment makes."""
+    compiler = Path(str(find_compiler()))
+    texts = [str(compiler), str(compiler.stat().st_mtime_ns), parameters]
+    texts += [path.read_text("utf-8") for path in sorted(INFRA.glob("**/*.bicep*"))]
+    return sha256("\0".join(texts).encode()).hexdigest()
 
 
 if __name__ == "__main__" and not find_compiler():
