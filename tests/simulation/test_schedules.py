@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.archive.study import StudyRecord
-from shared.storage import catalog
 from shared.storage.blobs import InstanceBlobs
-from shared.storage.catalog import StudyRevision, _study_operation
 from shared.storage.journal import Journal
 from tests.simulation.runs import run
 
@@ -40,19 +37,11 @@ async def _nothing(*_: Any) -> None:
     """In place of what is to be left out."""
 
 
-def _unlocked(before: StudyRevision | None, after: StudyRecord | None) -> tuple[Any, ...]:
-    """The study's row changed or removed whatever its ETag is."""
-    operation = _study_operation(before, after)
-    options = operation[2] if len(operation) > 2 else {}
-    return *operation[:2], {name: value for name, value in options.items() if name == "mode"}
-
-
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
         pytest.param(Journal, "write", _nothing, id="no journal"),
         pytest.param(InstanceBlobs, "delete", _nothing, id="blobs that stay"),
-        pytest.param(catalog, "_study_operation", _unlocked, id="no lock of the study"),
     ],
 )
 def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, broken: object) -> None:
