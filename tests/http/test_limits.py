@@ -88,7 +88,9 @@ def client(functions: list[Function], archive: Archive, monkeypatch: pytest.Monk
 def test_every_limit_has_a_test() -> None:
     limits = {setting.name for setting in fields(Settings) if isinstance(setting.default, int)}
     limits -= {setting.name for setting in fields(Settings) if isinstance(setting.default, bool)}
-    assert limits - NO_LIMITS == EDGES.keys() | OTHERWISE, "Add the limit to EDGES; or its name to OTHERWISE, and a test below."
+    assert limits - NO_LIMITS == EDGES.keys() | OTHERWISE, (
+        "Add the limit to EDGES; or its name to OTHERWISE, and a test below."
+    )
 
 
 @pytest.mark.parametrize("name", EDGES)
