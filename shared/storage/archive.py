@@ -14,6 +14,7 @@ from shared.storage.account import Account
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
 from shared.storage.journal import Journal
+from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 
 _CONTAINER: Final = "dicom"
@@ -28,6 +29,7 @@ class Archive:
     catalog: Catalog
     postings: Postings
     journal: Journal
+    outbox: Outbox
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
@@ -46,7 +48,8 @@ class Archive:
                     await create()
                 except ResourceExistsError:
                     continue
-        return cls(InstanceBlobs(container), Catalog(catalog), Postings(terms), Journal(journal), account)
+        stores = InstanceBlobs(container), Catalog(catalog), Postings(terms), Journal(journal), Outbox(catalog)
+        return cls(*stores, account)
 
     def study_lock(self, study_key: StudyKey) -> asyncio.Lock:
         """A lock of this process for changes to a study, so that its requests queue up instead of racing.

@@ -1,10 +1,17 @@
-"""The requests in flight that change the archive: where maintenance looks for what a dead process left behind."""
+"""The requests that change the archive: where maintenance looks for what a dead process left behind.
 
-from collections.abc import AsyncIterator, Iterable
+An entry for which nothing is left to be done is `done`: it stays until the changes of its study, to which it leads,
+are in the change feed. One that has committed something and goes on is `changed`. Neither mark is ever taken back, and
+an entry is inserted once: a write that storage carries out late brings none back to life.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
@@ -37,29 +44,42 @@ class JournalEntry:
         return not self.is_over and self.started >= last_alive
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyEntry:
+    """A request whose changes are to be drained: one that is done, or else has marked that it has changed something."""
+
+    request_id: str
+    resource: str
+    is_done: bool
+
+
 class Journal:
-    """The table of requests in flight; a request has an entry for each resource."""
+    """The table of requests; a request has an entry for each resource."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def write(self, entry: JournalEntry) -> None:
-        """Write an entry. Returns once it is durable."""
-        await self._table.upsert_entity(
-            {
-                **_key(entry.request_id, entry.resource),
-                "transaction": entry.transaction,
-                "started": entry.started,
-                "is_over": entry.is_over,
-                **packed("created", sorted(time.isoformat() for time in entry.created)),
-                **packed("terms", sorted(entry.terms)),
-            },
-            mode=UpdateMode.REPLACE,
-        )
+    async def insert(self, entry: JournalEntry) -> None:
+        """Write an entry that is new. Returns once it is durable."""
+        with suppress(ResourceExistsError):  # the answer to a first attempt was lost
+            await self._table.create_entity({**_entity(entry), "changed": False, "done": False})
+
+    async def update(self, entry: JournalEntry) -> None:
+        """Write what has changed of an entry; its marks stay. Raises ResourceNotFoundError where it has gone."""
+        await self._table.update_entity(_entity(entry), mode=UpdateMode.MERGE)
+
+    async def mark_changed(self, entry: JournalEntry) -> None:
+        """Note that the request has committed something, and goes on."""
+        await self._mark(entry, {"changed": True})
+
+    async def mark_done(self, entry: JournalEntry) -> None:
+        """Note that nothing is left to be done for this entry, unless it has gone because it was noted before."""
+        with suppress(ResourceNotFoundError):
+            await self._mark(entry, {"done": True})
 
     async def read(self) -> AsyncIterator[JournalEntry]:
-        """Every entry: those of requests in flight, and those left behind by dead processes."""
-        async for entity in self._table.list_entities():
+        """The entries that are not done: of requests in flight, and what dead processes have left behind."""
+        async for entity in self._table.query_entities("done eq false"):
             request_id, resource = keys.entry_of_journal_row(entity["RowKey"])
             yield JournalEntry(
                 request_id,
@@ -71,10 +91,40 @@ class Journal:
                 entity.get("is_over", False),
             )
 
-    async def remove(self, request_id: str, resources: Iterable[str]) -> None:
-        """Remove entries of a request: all that it began with these resources is done."""
-        keys_of_entries = (_key(request_id, resource) for resource in resources)
+    async def read_ready(self) -> AsyncIterator[ReadyEntry]:
+        """The entries that are done or changed, 1,000 an operation."""
+        async for entity in self._table.query_entities(
+            "done eq true or changed eq true", select=["PartitionKey", "RowKey", "done"]
+        ):
+            yield ReadyEntry(*keys.entry_of_journal_row(entity["RowKey"]), is_done=entity["done"])
+
+    async def remove(self, entries: Iterable[ReadyEntry]) -> None:
+        """Remove entries that are done, wherever they still are."""
+        keys_of_entries = (_key(entry.request_id, entry.resource) for entry in entries)
         await in_parallel(self._table.delete_entity(key["PartitionKey"], key["RowKey"]) for key in keys_of_entries)
+
+    async def give_marks(self) -> None:
+        """Give the marks to entries of releases that had none, which nothing else reads; looks through all entries."""
+        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey", "done"]):
+            if entity.get("done") is None:
+                key = {"PartitionKey": entity["PartitionKey"], "RowKey": entity["RowKey"]}
+                with suppress(ResourceNotFoundError):
+                    await self._table.update_entity({**key, "changed": False, "done": False}, mode=UpdateMode.MERGE)
+
+    async def _mark(self, entry: JournalEntry, marks: Mapping[str, bool]) -> None:
+        key = _key(entry.request_id, entry.resource)
+        await self._table.update_entity({**key, **marks}, mode=UpdateMode.MERGE)
+
+
+def _entity(entry: JournalEntry) -> dict[str, Any]:
+    return {
+        **_key(entry.request_id, entry.resource),
+        "transaction": entry.transaction,
+        "started": entry.started,
+        "is_over": entry.is_over,
+        **packed("created", sorted(time.isoformat() for time in entry.created)),
+        **packed("terms", sorted(entry.terms)),
+    }
 
 
 def _key(request_id: str, resource: str) -> dict[str, str]:

@@ -76,6 +76,21 @@ def instance_rows(series_instance_uid: str | None = None) -> tuple[str, str]:
     return f"{prefix}:", f"{prefix};"
 
 
+def change_row(revision: int) -> str:
+    """Row key, beside its study's rows, of the changes of the commit that led to a revision."""
+    return f"change:{revision:016x}"
+
+
+def revision_of_change_row(row_key: str) -> int:
+    """The revision that the row key of a commit's changes holds."""
+    return int(row_key.partition(":")[2], 16)
+
+
+def change_rows() -> tuple[str, str]:
+    """First row key and the first one past the end of a study's changes."""
+    return "change:", "change;"
+
+
 def summary_rows() -> tuple[str, str]:
     """First row key and the first one past the end of a study's series rows and its study row, which sort together."""
     return "series:", f"{STUDY_ROW}~"
