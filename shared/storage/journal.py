@@ -17,8 +17,8 @@ from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Term
 from shared.storage import keys
-from shared.storage.parallel import in_parallel
 from shared.storage.properties import packed, unpacked
+from shared.storage.removal import remove_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Journal:
     async def remove(self, entries: Iterable[ReadyEntry]) -> None:
         """Remove entries that are done, wherever they still are."""
         keys_of_entries = (_key(entry.request_id, entry.resource) for entry in entries)
-        await in_parallel(self._table.delete_entity(key["PartitionKey"], key["RowKey"]) for key in keys_of_entries)
+        await remove_rows(self._table, ((key["PartitionKey"], key["RowKey"]) for key in keys_of_entries))
 
     async def give_marks(self) -> None:
         """Give the marks to entries of releases that had none, which nothing else reads; looks through all entries."""
