@@ -41,6 +41,8 @@ class Archive:
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     drain_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Keeps the requests of this process from draining side by side. It only saves work."""
+    filling_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The same for the first filling of the change feed."""
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

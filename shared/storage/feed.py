@@ -5,7 +5,7 @@ append at once only one succeeds, and no change ever appears before one that is 
 head's floor keeps later changes out of a window of time in the same way.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -116,7 +116,7 @@ class Feed:
         """Note that the feed has all that the archive held before. Raises HeadMoved as `close` does."""
         await self._merge(head, {"is_whole": True})
 
-    async def read_blocks(self, sequence: int, last: int, changes: int) -> AsyncIterator[Block]:
+    async def read_blocks(self, sequence: int, last: int, changes: int) -> AsyncGenerator[Block, None]:
         """The blocks that hold what follows a sequence number, up to `last`, in their order.
 
         An operation reads what so many `changes` need, and little more. `last` is the head's.
