@@ -173,6 +173,27 @@ class Catalog:
         ):
             yield keys.study_of_partition(entity["PartitionKey"]), str(entity.metadata["etag"])
 
+    async def read_unannounced_page(self, after: str) -> tuple[list[StudyKey], str | None]:
+        """A page of the studies whose row a release before the change feed wrote, in key order; one operation.
+
+        Looks at up to 1,000 studies whose partition keys are greater than `after`; also returns what is `after` for the
+        next page, None at the end.
+        """
+        pages = self._table.query_entities(
+            "RowKey eq @row and PartitionKey gt @after",
+            parameters={"row": keys.STUDY_ROW, "after": after},
+            select=["PartitionKey", "revision", "gone"],
+            results_per_page=PAGE_ROWS,
+        ).by_page()
+        async for page in pages:
+            rows = [entity async for entity in page]
+            unannounced = [row for row in rows if row.get("revision") is None and not row.get("gone")]
+            if rows:  # storage may send a page without rows, where it has looked for long
+                is_last = pages.continuation_token is None
+                studies = [keys.study_of_partition(row["PartitionKey"]) for row in unannounced]
+                return studies, None if is_last else rows[-1]["PartitionKey"]
+        return [], None
+
     async def read_rows(self, study_key: StudyKey) -> AsyncIterator[CatalogRow]:
         """All rows of a study as they are, in key order, the study's own last; 1,000 an operation."""
         async for entity in self._rows(study_key, *keys.every_row()):
