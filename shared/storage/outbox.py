@@ -23,18 +23,27 @@ class Outbox:
 
     async def read(self, study: StudyKey) -> AsyncIterator[StudyChanges]:
         """A study's changes that are not known to be in the feed, by revision; 1,000 commits an operation."""
-        first, end = keys.change_rows()
-        async for entity in self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": keys.study_partition(study), "first": first, "end": end},
-            results_per_page=PAGE_ROWS,
-        ):
+        async for entity in self._rows(study):
             yield study_changes(study, keys.revision_of_change_row(entity["RowKey"]), unpacked(entity, "changes"))
+
+    async def read_revisions(self, study: StudyKey) -> list[int]:
+        """The revisions of those changes, readable or not."""
+        rows = self._rows(study, ["RowKey"])
+        return [keys.revision_of_change_row(entity["RowKey"]) async for entity in rows]
 
     async def remove(self, study: StudyKey, revisions: Iterable[int]) -> None:
         """Remove the changes of these commits, wherever they still are: they are in the feed."""
         partition = keys.study_partition(study)
         await in_parallel(self._table.delete_entity(partition, keys.change_row(revision)) for revision in revisions)
+
+    def _rows(self, study: StudyKey, select: list[str] | None = None) -> AsyncIterator[Any]:
+        first, end = keys.change_rows()
+        return self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": keys.study_partition(study), "first": first, "end": end},
+            select=select,
+            results_per_page=PAGE_ROWS,
+        )
 
 
 def change_entity(changes: StudyChanges) -> Mapping[str, Any]:
