@@ -6,7 +6,6 @@ like any change. Whoever needs the feed begins, or goes on with, this; several a
 
 import asyncio
 import logging
-import zlib
 from typing import Final
 
 from shared.dicom.identifiers import StudyKey
@@ -16,10 +15,10 @@ from shared.services.write.announce import announce_study
 from shared.storage.archive import Archive
 from shared.storage.availability import is_unavailable
 from shared.storage.feed import HeadMoved
+from shared.storage.feed_rows import UNREADABLE
 from shared.storage.parallel import in_parallel
 
 _AT_ONCE: Final = 4
-_UNREADABLE: Final = (KeyError, TypeError, ValueError, zlib.error)
 
 _logger = logging.getLogger(__name__)
 
@@ -64,5 +63,5 @@ async def _prepare(archive: Archive) -> None:
 async def _announce(archive: Archive, study: StudyKey) -> None:
     try:
         await announce_study(archive, study)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         _logger.error("Study %s is missing from the change feed: %s", study.study_instance_uid, described(error))

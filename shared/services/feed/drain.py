@@ -27,7 +27,7 @@ from shared.failures import described
 from shared.storage.archive import Archive
 from shared.storage.availability import is_unavailable
 from shared.storage.feed import MAX_APPENDED_CHANGES, HeadMoved
-from shared.storage.feed_rows import Head
+from shared.storage.feed_rows import UNREADABLE, Head
 from shared.storage.journal import ReadyEntry
 from shared.storage.parallel import in_parallel
 
@@ -51,81 +51,91 @@ class _Found:
     """What the outbox has of some studies.
 
     `in_feed` are commits that the feed has already, `commits` those that it lacks, in order of revision within a study;
-    of the studies in `cut` there may be more.
+    of the studies in `cut` there may be more, and of those in `unreadable` there is more.
     """
 
     in_feed: list[tuple[StudyKey, int]] = field(default_factory=list)
     commits: list[StudyChanges] = field(default_factory=list)
     cut: set[StudyKey] = field(default_factory=set)
+    unreadable: set[StudyKey] = field(default_factory=set)
 
 
 async def drain(archive: Archive, *, seconds: float, drained: Drained | None = None) -> bool:
     """Append to the feed what is ready when this begins; whether all of that is in the feed now.
 
-    It is not where `seconds` did not suffice, waiting for other requests of the process included, or storage did not
-    answer. `drained` counts as it goes.
+    It is not where `seconds` did not suffice, waiting for other requests of the process included, where storage did not
+    answer, and where the changes of a study cannot be read, which is logged. `drained` counts as it goes.
     """
-    counts = drained or Drained()
+    run = _Run(archive, drained or Drained())
     try:
         async with asyncio.timeout(seconds), archive.drain_lock:
-            await _drain(archive, counts)
+            await run.drain()
     except Exception as error:
         if not is_unavailable(error):  # as a timeout is
             raise
         _logger.warning("Changes wait to be drained: %s", described(error))
         return False
-    return True
+    return not run.unreadable
 
 
-async def _drain(archive: Archive, drained: Drained) -> None:
-    entries: list[ReadyEntry] = []
-    studies: set[StudyKey] = set()
-    async for entry in archive.journal.read_ready():
-        entries.append(entry)
-        studies.add(_study_of(entry))
-        if len(studies) == _STUDIES or len(entries) == _ENTRIES:
-            await _drain_entries(archive, entries, studies, drained)
-            entries, studies = [], set()
-    if entries:
-        await _drain_entries(archive, entries, studies, drained)
+class _Run:
+    """A run of draining. `unreadable` are studies whose next change cannot be read."""
+
+    def __init__(self, archive: Archive, drained: Drained) -> None:
+        self._archive = archive
+        self._drained = drained
+        self.unreadable: set[StudyKey] = set()
+
+    async def drain(self) -> None:
+        """Append what is ready, the changes of some studies at a time."""
+        entries: list[ReadyEntry] = []
+        studies: set[StudyKey] = set()
+        async for entry in self._archive.journal.read_ready():
+            entries.append(entry)
+            studies.add(_study_of(entry))
+            if len(studies) == _STUDIES or len(entries) == _ENTRIES:
+                await self._drain_entries(entries, studies)
+                entries, studies = [], set()
+        if entries:
+            await self._drain_entries(entries, studies)
+
+    async def _drain_entries(self, entries: Iterable[ReadyEntry], studies: set[StudyKey]) -> None:
+        """Append all changes of some studies, then remove the entries that led to them and were done."""
+        left, failures = studies, 0
+        while left:
+            try:
+                left = await self._append_some(left) - self.unreadable
+                failures = 0
+            except HeadMoved:
+                failures += 1
+                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** min(failures, 6)))  # noqa: S311 -- no secret
+        await self._archive.journal.remove(
+            entry for entry in entries if entry.is_done and _study_of(entry) not in self.unreadable
+        )
+
+    async def _append_some(self, studies: set[StudyKey]) -> set[StudyKey]:
+        """Append what one batch takes of some studies' changes; return those of which there may be more.
+
+        Raises HeadMoved where nothing was appended, or it is not known.
+        """
+        feed = self._archive.feed
+        head = await feed.read_open_head()
+        known = await feed.read_commits(head.cleaned, head.last)
+        found = await _read(self._archive, studies | {study for study, _ in known}, known)
+        self.unreadable |= found.unreadable
+        appended = _fitting(found.commits, head.room)
+        if found.commits and not appended:
+            await feed.close(head)
+            return studies
+        if appended:
+            head = await feed.append(head, appended, datetime.now(UTC))
+            self._drained.changes += sum(len(commit.changes) for commit in appended)
+        await _clean(self._archive, head, [*found.in_feed, *((commit.study, commit.revision) for commit in appended)])
+        return found.cut | {commit.study for commit in found.commits[len(appended) :]}
 
 
 def _study_of(entry: ReadyEntry) -> StudyKey:
     return ResourceIdentifiers.of_path(entry.resource).study
-
-
-async def _drain_entries(
-    archive: Archive, entries: Iterable[ReadyEntry], studies: set[StudyKey], drained: Drained
-) -> None:
-    """Append all changes of some studies, then remove the entries that led to them and were done."""
-    left, failures = studies, 0
-    while left:
-        try:
-            left = await _drain_once(archive, left, drained)
-            failures = 0
-        except HeadMoved:
-            failures += 1
-            await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** min(failures, 6)))  # noqa: S311 -- no secret
-    await archive.journal.remove(entry for entry in entries if entry.is_done)
-
-
-async def _drain_once(archive: Archive, studies: set[StudyKey], drained: Drained) -> set[StudyKey]:
-    """Append what one batch takes of some studies' changes; return those of which there may be more.
-
-    Raises HeadMoved where nothing was appended, or it is not known.
-    """
-    head = await archive.feed.read_open_head()
-    known = await archive.feed.read_commits(head.cleaned, head.last)
-    found = await _read(archive, studies | {study for study, _ in known}, known)
-    appended = _fitting(found.commits, head.room)
-    if found.commits and not appended:
-        await archive.feed.close(head)
-        return studies
-    if appended:
-        head = await archive.feed.append(head, appended, datetime.now(UTC))
-        drained.changes += sum(len(commit.changes) for commit in appended)
-    await _clean(archive, head, [*found.in_feed, *((commit.study, commit.revision) for commit in appended)])
-    return found.cut | {commit.study for commit in found.commits[len(appended) :]}
 
 
 async def _read(archive: Archive, studies: Collection[StudyKey], known: Collection[tuple[StudyKey, int]]) -> _Found:
@@ -134,16 +144,20 @@ async def _read(archive: Archive, studies: Collection[StudyKey], known: Collecti
 
     async def read(study: StudyKey) -> None:
         nonlocal room
-        async with aclosing(archive.outbox.read(study)) as commits:
-            async for commit in commits:
-                if (study, commit.revision) in known:
-                    found.in_feed.append((study, commit.revision))
-                elif len(commit.changes) > room:
-                    found.cut.add(study)
-                    return
-                else:
-                    room -= len(commit.changes)
-                    found.commits.append(commit)
+        try:
+            async with aclosing(archive.outbox.read(study)) as commits:
+                async for commit in commits:
+                    if (study, commit.revision) in known:
+                        found.in_feed.append((study, commit.revision))
+                    elif len(commit.changes) > room:
+                        found.cut.add(study)
+                        return
+                    else:
+                        room -= len(commit.changes)
+                        found.commits.append(commit)
+        except UNREADABLE as error:
+            found.unreadable.add(study)
+            _logger.error("A change of study %s cannot be read: %s", study.study_instance_uid, described(error))
 
     await in_parallel(map(read, sorted(studies)), at_once=_READS)
     return found
