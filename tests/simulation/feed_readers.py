@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from shared.archive.change import Action
+from shared.archive.change import Action, StudyChanges
+from shared.dicom.identifiers import StudyKey
+from shared.storage.archive import Archive
 from shared.storage.feed_rows import FeedEntry
 from tests.simulation.history import Delete, Event, Store, Told
 from tests.simulation.virtual_clock import START
 from tests.support.archive_model import Uids
+from tests.support.changes import changes_in_outbox, check_changes
 
 
 @dataclass
@@ -55,31 +58,26 @@ def check_fresh(seen: Iterable[FeedEntry], events: Sequence[Event]) -> None:
                     assert counts[Action.DELETE][uids], f"Deleted, and the feed does not say so: {uids}"
 
 
-def check_order(feed: Sequence[FeedEntry]) -> None:
-    """Check that sequence numbers and stamps rise."""
+async def check_feed(
+    archive: Archive, by_sequence: Iterable[SequenceReader], by_window: Iterable[WindowReader]
+) -> None:
+    """Check that the feed has all that was done, once and in order, and that its readers have seen it so."""
+    assert [entry async for entry in archive.journal.read_ready()] == []
+    assert await changes_in_outbox(archive) == {}
+    head = await archive.feed.read_head()
+    assert head is not None
+    assert head.is_whole
+    feed: list[FeedEntry] = []
+    changes: dict[StudyKey, list[StudyChanges]] = {}
+    async for block in archive.feed.read_blocks(0, head.last, 100):
+        feed += block.entries()
+        for commit in block.commits:
+            changes.setdefault(commit.study, []).append(commit)
     for earlier, later in pairwise(feed):
         assert earlier.sequence < later.sequence, (earlier, later)
         assert earlier.stamp < later.stamp, (earlier, later)
-
-
-def check_sequence_reader(reader: SequenceReader, feed: Sequence[FeedEntry]) -> None:
-    """Check that a reader has seen the beginning of the feed, all of it, and nothing else."""
-    assert reader.seen == [entry for entry in feed if entry.sequence <= reader.last]
-
-
-def check_window_reader(reader: WindowReader, feed: Sequence[FeedEntry]) -> None:
-    """Check that a reader has seen all changes before the end of its last window, and nothing else."""
-    assert reader.seen == [entry for entry in feed if entry.stamp < reader.end]
-
-
-def check_present(feed: Iterable[FeedEntry], versions: dict[Uids, str]) -> None:
-    """Check that the feed leads to what is there: the blob version of each instance."""
-    there: dict[Uids, str] = {}
-    for entry in feed:
-        uids, version = uids_of(entry), entry.change.blob_version
-        if entry.change.action is Action.CREATE:
-            assert uids not in there, f"Created twice: {entry}"
-            there[uids] = version
-        else:
-            assert there.pop(uids, None) == version, f"Deleted without being there: {entry}"
-    assert there == versions
+    await check_changes(archive, changes)
+    for reader in by_sequence:
+        assert reader.seen == [entry for entry in feed if entry.sequence <= reader.last]
+    for window in by_window:
+        assert window.seen == [entry for entry in feed if entry.stamp < window.end]

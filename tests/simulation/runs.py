@@ -5,19 +5,22 @@ import sys
 import traceback
 import warnings
 from asyncio import sleep
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
+from shared.services.feed import drain
 from shared.services.write import back_pressure, store, upload
-from shared.storage import blobs, catalog_batches
+from shared.storage import blobs, catalog_batches, feed, feed_keys, feed_rows
 from tests.simulation import processes
 from tests.simulation.backups import check_backup
 from tests.simulation.connection import Surroundings
 from tests.simulation.event_loop import SimulatedLoop
+from tests.simulation.feed_readers import SequenceReader, WindowReader, check_feed
 from tests.simulation.history import half_done, unexplained
+from tests.simulation.older_archive import make_old, store_all
 from tests.simulation.processes import SETTINGS, Process
 from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all
 from tests.simulation.schedule import LATEST_SECONDS, Schedule
@@ -25,6 +28,8 @@ from tests.simulation.storage import SimulatedStorage
 from tests.simulation.virtual_clock import simulated
 from tests.simulation.world import World
 from tests.support.invariants import check_archive, check_study
+
+Reader = TypeVar("Reader")
 
 _DEAD_SECONDS: Final = 2 * SETTINGS.max_request_seconds + 2 * LATEST_SECONDS
 _RUNS_OF_MAINTENANCE: Final = 5
@@ -35,6 +40,11 @@ _LIMITS: Final = (
     ((catalog_batches, "_BATCH_ROWS", 6),),  # commits and deletes take several batches
     ((back_pressure, "_BLOCK_BYTES", ((8 * 1024**2, 128),)), (upload, "MAX_BLOCK_BYTES", 256)),  # files go in blocks
     ((blobs, "_BATCH", 2),),
+    ((catalog_batches, "_CHANGES_OF_A_ROW", 1),),  # studies are announced in several batches
+    ((feed_keys, "PARTITION_BITS", 3),),
+    ((feed_rows, "MAX_BLOCK_CHANGES", 4), (feed, "MAX_BLOCK_CHANGES", 4)),
+    ((feed, "MAX_APPENDED_CHANGES", 5), (drain, "MAX_APPENDED_CHANGES", 5)),
+    ((drain, "_STUDIES", 1),),
 )
 
 
@@ -86,12 +96,25 @@ async def _played(world: World, scenario: Scenario) -> None:
     schedule.is_calm = True
     for _ in range(schedule.random.randint(1, 3)):
         await world.start_process()
+    if scenario.is_old:
+        await store_all(world)
+        await make_old(world.processes[0].archive)
     schedule.is_calm = False
-    backups = [_backup(world) for _ in range(scenario.backups)]
-    await _all(world, [*(_client(world, scenario, scenario.requests) for _ in range(scenario.clients)), *backups])
+    by_sequence = [SequenceReader() for _ in range(scenario.readers)]
+    by_window = [WindowReader() for _ in range(scenario.readers)]
+    await _all(
+        world,
+        [
+            *(_client(world, scenario, scenario.requests) for _ in range(scenario.clients)),
+            *(_backup(world) for _ in range(scenario.backups)),
+            *(_reader(world, world.follow, reader) for reader in by_sequence),
+            *(_reader(world, world.read_window, reader) for reader in by_window),
+        ],
+    )
     await sleep(_DEAD_SECONDS)
     others = [_maintainer(world), _maintainer(world), *(_backup(world) for _ in range(scenario.backups))]
-    await _all(world, [*(_client(world, scenario, 1) for _ in range(2)), *others])
+    readers = [_reader(world, world.follow, by_sequence[0])] if by_sequence else []
+    await _all(world, [*(_client(world, scenario, 1) for _ in range(2)), *others, *readers])
     schedule.is_calm = True
     await sleep(_DEAD_SECONDS)
     judge = await world.start_process()
@@ -104,6 +127,7 @@ async def _played(world: World, scenario: Scenario) -> None:
     if wrong:
         raise AssertionError("\n\n".join(wrong))
     await judge.start(_check(judge, world))
+    await judge.start(check_feed(judge.archive, by_sequence, by_window))
     if scenario.backups:
         await judge.start(check_backup(judge.backup, present, await world.back_up()))
 
@@ -113,6 +137,13 @@ async def _client(world: World, scenario: Scenario, requests: int) -> None:
     for _ in range(requests):
         await sleep(chance.choice((0, 0.05, 1)) * chance.random())
         await ask(world, scenario, chance)
+
+
+async def _reader(world: World, read: Callable[[Reader], Awaitable[None]], reader: Reader) -> None:
+    chance = world.shared.schedule.random
+    for _ in range(chance.randint(2, 6)):
+        await sleep(chance.choice((0, 0.05, 1, 3)) * chance.random())
+        await read(reader)
 
 
 async def _maintainer(world: World) -> None:

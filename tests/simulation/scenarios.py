@@ -16,7 +16,8 @@ class Scenario:
     """Who does what.
 
     Clients ask for so many things one after another, a request of a kind as often as its weight says, of so many
-    studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile.
+    studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile, and the
+    change feed has so many readers of each kind. `is_old`: the archive is of a release without a change feed.
     """
 
     kinds: Mapping[str, int]
@@ -27,6 +28,8 @@ class Scenario:
     clients: int = 3
     requests: int = 2
     backups: int = 0
+    readers: int = 0
+    is_old: bool = False
 
     def population(self) -> list[Instance]:
         """All that clients may store."""
@@ -67,6 +70,28 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "backups": Scenario(
         {"store": 2, "store several": 3, "delete study": 1, "delete instance": 1}, studies=2, series=1, backups=2
+    ),
+    "change feed": Scenario(
+        {"store": 4, "store several": 3, "delete study": 1, "delete series": 1, "delete instance": 2},
+        studies=2,
+        series=1,
+        contents=2,
+        readers=2,
+    ),
+    "last change": Scenario(
+        {"store": 3, "delete study": 2, "delete instance": 2},
+        series=1,
+        instances=1,
+        contents=2,
+        clients=4,
+        requests=3,
+        readers=1,
+    ),
+    "older archive": Scenario(
+        {"store": 3, "store several": 3, "delete study": 1, "delete instance": 1},
+        studies=2,
+        readers=1,
+        is_old=True,
     ),
     "readers": Scenario({"store several": 3, "delete instance": 1, "search": 3, "retrieve": 3}, clients=4),
 }

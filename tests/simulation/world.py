@@ -5,7 +5,8 @@ import json
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.errors import NotFound, Unavailable
 from shared.search.query import parse_search
 from shared.services.backup.backup import BackedUp, OtherArchive, back_up
+from shared.services.feed.backfill import prepare
+from shared.services.feed.drain import drain
+from shared.services.feed.read import read_page
 from shared.services.repair.consistency import examine, repair
 from shared.services.repair.maintenance import Replay, replay_journal
 from shared.services.retrieve.instances import retrieve_instance
@@ -22,12 +26,16 @@ from shared.services.search.search import search
 from shared.services.write.delete import delete
 from shared.storage.availability import unavailable_storage
 from shared.storage.backup_lock import BackupUnderWay, LockLost
+from shared.storage.feed_rows import FeedEntry
+from shared.web.change_feed_query import ChangeFeedQuery
 from shared.web.content import Content
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
 from tests.simulation.connection import Surroundings
+from tests.simulation.feed_readers import SequenceReader, WindowReader, check_fresh
 from tests.simulation.history import Delete, Event, Read, Store, Told
 from tests.simulation.processes import SETTINGS, Process
+from tests.simulation.virtual_clock import START
 from tests.support.archive_model import Instance, Uids
 from tests.support.default_partition import identifiers_of, resource_of
 from tests.support.stores import store
@@ -135,10 +143,40 @@ class World:
         """Run maintenance; None where it does not end."""
         process = await self.a_process()
         with suppress(Unanswered):
-            replay = await self.ask(process, replay_journal(process.archive, SETTINGS))
+            replay = await self.ask(process, _maintained(process))
             self._say(f"maintenance: {replay}")
             return replay
         return None
+
+    async def follow(self, reader: SequenceReader) -> None:
+        """Read the changes after the last one that a reader has seen."""
+        process, answered = await self.a_process(), tuple(self.events)
+        query = ChangeFeedQuery(self.shared.schedule.random.randint(1, 5), after=reader.last)
+        with suppress(Unanswered):
+            page = await self.ask(process, read_page(process.archive, query))
+            reader.seen += page.entries
+            if page.is_complete and page.after is None:
+                check_fresh(reader.seen, answered)
+            self._say(f"changes after {query.after}: {len(page.entries)}")
+
+    async def read_window(self, reader: WindowReader) -> None:
+        """Read the changes of the time since a reader's last window, page by page."""
+        chance = self.shared.schedule.random
+        until = START + timedelta(seconds=self._now() - chance.choice((0, 0, 3)))
+        query = ChangeFeedQuery(chance.randint(1, 5), since=reader.end, until=until)
+        if until <= reader.end:
+            return
+        seen: list[FeedEntry] = []
+        with suppress(Unanswered):
+            while True:
+                process = await self.a_process()
+                page = await self.ask(process, read_page(process.archive, query))
+                seen += page.entries
+                if page.after is None:
+                    break
+                query = replace(query, **chance.choice(({"offset": len(seen), "after": None}, {"after": page.after})))
+            reader.seen, reader.end = [*reader.seen, *seen], until
+            self._say(f"changes until {until}: {len(seen)}")
 
     async def repair(self) -> None:
         """Examine the archive and repair what differs, whoever is at work."""
@@ -175,6 +213,13 @@ class World:
 async def _as_at_the_edge(work: Coroutine[Any, Any, Result]) -> Result:
     with unavailable_storage():
         return await work
+
+
+async def _maintained(process: Process) -> Replay:
+    replay = await replay_journal(process.archive, SETTINGS)
+    await prepare(process.archive, seconds=SETTINGS.max_request_seconds)
+    await drain(process.archive, seconds=SETTINGS.max_request_seconds)
+    return replay
 
 
 async def _repaired(process: Process) -> list[str]:
