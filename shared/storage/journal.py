@@ -17,6 +17,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Term
 from shared.storage import keys
+from shared.storage.insertion import insert_row
 from shared.storage.properties import packed, unpacked
 from shared.storage.removal import remove_rows
 
@@ -59,10 +60,10 @@ class Journal:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def insert(self, entry: JournalEntry) -> None:
-        """Write an entry that is new. Returns once it is durable."""
+    async def insert(self, entry: JournalEntry, *, is_changed: bool = False) -> None:
+        """Write an entry that is new, perhaps `changed` from its beginning. Returns once it is durable."""
         with suppress(ResourceExistsError):  # the answer to a first attempt was lost
-            await self._table.create_entity({**_entity(entry), "changed": False, "done": False})
+            await insert_row(self._table, {**_entity(entry), "changed": is_changed, "done": False})
 
     async def update(self, entry: JournalEntry) -> None:
         """Write what has changed of an entry; its marks stay. Raises ResourceNotFoundError where it has gone."""

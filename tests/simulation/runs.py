@@ -20,9 +20,8 @@ from tests.simulation.connection import Surroundings
 from tests.simulation.event_loop import SimulatedLoop
 from tests.simulation.feed_readers import SequenceReader, WindowReader, check_feed
 from tests.simulation.history import half_done, unexplained
-from tests.simulation.older_archive import make_old, store_all
 from tests.simulation.processes import SETTINGS, Process
-from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all
+from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all, store_before_the_feed
 from tests.simulation.schedule import LATEST_SECONDS, Schedule
 from tests.simulation.storage import SimulatedStorage
 from tests.simulation.virtual_clock import simulated
@@ -38,12 +37,12 @@ _RUNS_OF_MAINTENANCE: Final = 5
 _LIMITS: Final = (
     ((store, "MAX_ROW_VALUE_BYTES", 64),),  # metadata goes to blobs
     ((catalog_batches, "_BATCH_ROWS", 6),),  # commits and deletes take several batches
+    ((catalog_batches, "_BATCH_ROWS", 4), (catalog_batches, "_CHANGES_OF_A_ROW", 1)),  # announcements, too
     ((back_pressure, "_BLOCK_BYTES", ((8 * 1024**2, 128),)), (upload, "MAX_BLOCK_BYTES", 256)),  # files go in blocks
     ((blobs, "_BATCH", 2),),
-    ((catalog_batches, "_CHANGES_OF_A_ROW", 1),),  # studies are announced in several batches
     ((feed_keys, "PARTITION_BITS", 3),),
-    ((feed_rows, "MAX_BLOCK_CHANGES", 4), (feed, "MAX_BLOCK_CHANGES", 4)),
-    ((feed, "MAX_APPENDED_CHANGES", 5), (drain, "MAX_APPENDED_CHANGES", 5)),
+    ((feed_rows, "MAX_BLOCK_CHANGES", 6), (feed, "MAX_BLOCK_CHANGES", 6)),
+    ((feed, "MAX_APPENDED_CHANGES", 7), (drain, "MAX_APPENDED_CHANGES", 7)),
     ((drain, "_STUDIES", 1),),
 )
 
@@ -97,8 +96,7 @@ async def _played(world: World, scenario: Scenario) -> None:
     for _ in range(schedule.random.randint(1, 3)):
         await world.start_process()
     if scenario.is_old:
-        await store_all(world)
-        await make_old(world.processes[0].archive)
+        await store_before_the_feed(world)
     schedule.is_calm = False
     by_sequence = [SequenceReader() for _ in range(scenario.readers)]
     by_window = [WindowReader() for _ in range(scenario.readers)]

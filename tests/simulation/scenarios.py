@@ -17,7 +17,8 @@ class Scenario:
 
     Clients ask for so many things one after another, a request of a kind as often as its weight says, of so many
     studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile, and the
-    change feed has so many readers of each kind. `is_old`: the archive is of a release without a change feed.
+    change feed has so many readers of each kind. `is_old`: a release before the change feed has stored all of these
+    instances, with one content each.
     """
 
     kinds: Mapping[str, int]
@@ -87,9 +88,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         requests=3,
         readers=1,
     ),
-    "older archive": Scenario(
-        {"store": 3, "store several": 3, "delete study": 1, "delete instance": 1},
-        studies=2,
+    "before the feed": Scenario(
+        {"store": 2, "store several": 2, "delete study": 1, "delete instance": 2, "announce": 3},
+        instances=3,
         readers=1,
         is_old=True,
     ),
@@ -110,9 +111,18 @@ async def ask(world: World, scenario: Scenario, chance: Random) -> None:
             await world.retrieve(instance)
         case "search":
             await world.search(*_searched(world.known, instance, chance))
+        case "announce":
+            await world.announce(instance.study)
         case _:
             level = ("delete study", "delete series", "delete instance").index(kind) + 1
             await world.delete(*instance.uids[:level], answer_seconds=chance.choice(_ANSWER_SECONDS))
+
+
+async def store_before_the_feed(world: World) -> None:
+    """Store one content of each instance, as a release before the change feed did."""
+    await world.store(*{instance.uids: instance for instance in world.known}.values())
+    for study in sorted({instance.study for instance in world.known}):
+        await world.forget_changes(study)
 
 
 async def read_all(world: World) -> frozenset[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from typing import Final
 from shared.dicom.identifiers import StudyKey
 from shared.errors import Unavailable
 from shared.failures import described
-from shared.services.write.announce import announce_study
+from shared.services.write.announce import announce
 from shared.storage.archive import Archive
 from shared.storage.availability import is_unavailable
 from shared.storage.feed import HeadMoved
@@ -62,6 +62,6 @@ async def _prepare(archive: Archive) -> None:
 
 async def _announce(archive: Archive, study: StudyKey) -> None:
     try:
-        await announce_study(archive, study)
+        await announce(archive, study)
     except UNREADABLE as error:
         _logger.error("Study %s is missing from the change feed: %s", study.study_instance_uid, described(error))

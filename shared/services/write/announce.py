@@ -17,27 +17,21 @@ from shared.storage.catalog_rows import StudyRevision
 from shared.storage.journal import JournalEntry
 
 
-async def announce_study(archive: Archive, study_key: StudyKey) -> None:
-    """Announce a study, with a journal entry that leads to its changes. Raises StudyContended."""
-    resource = ResourceIdentifiers(study_key)
-    entry = JournalEntry(secrets.token_hex(16), "announce", datetime.now(UTC), resource.path)
-    await archive.journal.insert(entry)
-    async with archive.study_lock(study_key):
-        await announce(archive, study_key)
-    await archive.journal.mark_done(entry)
-
-
 async def announce(archive: Archive, study_key: StudyKey) -> None:
-    """Announce a study, unless it is announced or gone; a journal entry of the caller's leads to it.
+    """Announce a study, unless it is announced or gone. Raises StudyContended.
 
-    In batches of some 9,000 instances, each after those of the one before, whoever wrote that. Raises StudyContended.
+    In batches of some 9,000 instances, each after those of the one before, whoever wrote that. An entry of its own
+    leads to them from the first one on: the feed gets all of a study that is announced, even if its announcer has died.
     """
+    entry = JournalEntry(secrets.token_hex(16), "announce", datetime.now(UTC), ResourceIdentifiers(study_key).path)
+    await archive.journal.insert(entry, is_changed=True)
     async for _ in attempts():
         # A batch without an answer is under the study's lock, too: once that has moved on, it comes too late.
         with suppress(StudyChanged):
             while (study := await archive.catalog.read_study(study_key)) and study.revision is None:
                 instances = await _next(archive, study)
                 await archive.catalog.announce(study, instances, is_last=len(instances) < announced_at_once())
+            await archive.journal.mark_done(entry)
             return
 
 
