@@ -273,7 +273,11 @@ LATE_IMPORTS: Final = {"functions/edge/app.py": 3, "functions/backup.py": 2, "sh
 
 _READING = ", ".join(
     f"shared.services.{name}"
-    for name in ("search.search", *(f"retrieve.{name}" for name in ("instances", "metadata", "frames", "stored_file")))
+    for name in (
+        "search.search",
+        "feed.change_feed",
+        *(f"retrieve.{name}" for name in ("instances", "metadata", "frames", "stored_file")),
+    )
 )
 
 

@@ -136,10 +136,10 @@ class Feed:
     ) -> AsyncIterator[Block]:
         """The blocks of a head's partition, up to the sequence number `last`, that have changes of a window of time.
 
-        From `since` on, before `until`; None: without an end. `page_rows` blocks an operation, after one for the mark
-        of the hour.
+        From `since` to `until`; None: without an end. `page_rows` blocks an operation, after one for the mark of the
+        hour. There may be others within the same millisecond, which is what Azurite compares.
         """
-        condition = "last_stamp ge @since" if until is None else "last_stamp ge @since and first_stamp lt @until"
+        condition = "last_stamp ge @since" if until is None else "last_stamp ge @since and first_stamp le @until"
         parameters = {"since": since} if until is None else {"since": since, "until": until}
         begin = await self._read_mark(head.partition, feed_keys.hour_of(since))
         async for block in self._blocks(head.partition, begin - 1, last, condition, parameters, page_rows):
