@@ -137,10 +137,10 @@ class Feed:
     ) -> AsyncIterator[Block]:
         """The blocks of a head's partition, up to the sequence number `last`, that have changes of a window of time.
 
-        From `since` on, before `until`; None: without an end. `page_rows` blocks an operation, after one for the mark
-        of the hour.
+        From `since` to `until`; None: without an end. `page_rows` blocks an operation, after one for the mark of the
+        hour. There may be others within the same millisecond, which is what Azurite compares.
         """
-        condition = "last_stamp ge @since" if until is None else "last_stamp ge @since and first_stamp lt @until"
+        condition = "last_stamp ge @since" if until is None else "last_stamp ge @since and first_stamp le @until"
         parameters = {"since": since} if until is None else {"since": since, "until": until}
         begin = await self._read_mark(head.partition, feed_keys.hour_of(since))
         async for block in self._blocks(head.partition, begin - 1, last, condition, parameters, page_rows):
@@ -154,9 +154,10 @@ class Feed:
             for commit in block.commits
         }
 
-    async def read_rows(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Every row as it is, newest partition first; 1,000 an operation."""
-        async for entity in self._table.list_entities(results_per_page=PAGE_ROWS):
+    async def read_rows(self, partition: int) -> AsyncIterator[Mapping[str, Any]]:
+        """Every row of a partition as it is: its head, marks and blocks; 1,000 an operation."""
+        query, parameters = "PartitionKey eq @partition", {"partition": feed_keys.partition_key(partition)}
+        async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS):
             yield entity
 
     async def read_cursor(self) -> str:

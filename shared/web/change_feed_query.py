@@ -48,6 +48,13 @@ class ChangeFeedQuery:
         return (self.action, self.sop_class_uid, self.partition_name) != (None, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class LatestQuery:
+    """The latest change is asked for."""
+
+    has_metadata: bool = True
+
+
 def parse_change_feed(query_string: str, version: ApiVersion) -> ChangeFeedQuery:
     """Parse the query of a request for the feed; names are read without regard to case.
 
@@ -76,9 +83,9 @@ def parse_change_feed(query_string: str, version: ApiVersion) -> ChangeFeedQuery
     return query
 
 
-def parse_latest(query_string: str) -> bool:
-    """Parse the query of a request for the latest change: whether it comes with metadata. Raises BadRequest."""
-    return _has_metadata(_parameters(query_string, (_METADATA,)))
+def parse_latest(query_string: str) -> LatestQuery:
+    """Parse the query of a request for the latest change. Raises BadRequest."""
+    return LatestQuery(_has_metadata(_parameters(query_string, (_METADATA,))))
 
 
 def following_query(query: ChangeFeedQuery, after: int) -> str:

@@ -119,7 +119,7 @@ class RawArchive:
 async def opened(connection_string: str) -> AsyncIterator[RawArchive]:
     settings = Settings(storage_connection_string=connection_string, create_storage=True)
     archive, other = await Archive.open(settings), await Archive.open(settings)
-    names = ("catalog", "terms", "journal")
+    names = ("catalog", "terms", "journal", "feed")
     tables = {name: TableClient.from_connection_string(connection_string, name) for name in names}
     container = ContainerClient.from_connection_string(connection_string, "dicom")
     yield RawArchive(archive, other, settings, StoreService(archive, settings), container, tables)
