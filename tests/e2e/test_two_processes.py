@@ -110,3 +110,51 @@ async def test_stores_against_deletes_of_a_study(raw: RawArchive, processes: lis
         assert (stored.status_code, deleted.status_code) == (200, 204)
         await check_study(raw.archive, raw.container, study)
         assert await raw.differences() == [], f"after round {number}"
+
+
+async def test_a_request_for_changes_has_those_of_every_answer_before_it(
+    raw: RawArchive, processes: list[httpx.AsyncClient]
+) -> None:
+    """Stores, deletes and readers on both processes: each reader is told everything once, in one order."""
+    await raw.empty()
+    stored: list[str] = []
+    orders: list[list[int]] = []
+
+    async def write(client: httpx.AsyncClient) -> None:
+        for _ in range(8):
+            study = new_uid()
+            files = files_of(study, 3)
+            assert (await post(client, files)).status_code == 200
+            stored.append(study)
+            if random.random() < 0.3:
+                assert (await client.delete(f"/studies/{study}")).status_code == 204
+                deleted.append(study)
+
+    async def follow(client: httpx.AsyncClient) -> None:
+        after, order = 0, list[int]()
+        told: Counter[tuple[str, str]] = Counter()
+        while writing or not order:
+            before, gone = list(stored), list(deleted)
+            while True:
+                response = await client.get("/changefeed", params={"after": after, "includeMetadata": "false"})
+                assert response.status_code == 200, response.text
+                changes = response.json()
+                if not changes:
+                    break
+                order += [change["sequence"] for change in changes]
+                told.update((change["studyInstanceUid"], change["action"]) for change in changes)
+                after = order[-1]
+            if "Warning" not in response.headers:
+                assert {told[study, "create"] for study in before} <= {3}
+                assert {told[study, "delete"] for study in gone} <= {3}
+        orders.append(order)
+
+    deleted: list[str] = []
+    writing = {asyncio.create_task(write(client)) for client in (*processes, *processes)}
+    for task in writing:
+        task.add_done_callback(writing.discard)
+    tasks = list(writing)
+    await asyncio.gather(*tasks, *(follow(client) for client in (*processes, *processes)))
+    longest = max(orders, key=len)
+    assert len(longest) == 3 * (len(stored) + len(deleted))
+    assert all(order == longest[: len(order)] for order in orders)

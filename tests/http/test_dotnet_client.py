@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -182,3 +183,46 @@ def test_the_tutorial_of_the_clients(client: Client) -> None:
         assert client.send("DELETE", path).status == 204
         missing = client.get(path, ANY_PARTS if path != instance else ANY_DICOM)
         assert (missing.status, missing.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)")
+INT64 = range(-(2**63), 2**63)
+
+
+def check_change(change: dict[str, Any]) -> None:
+    """A change as ChangeFeedEntry takes it: members by name, words of known enumerations, a moment with an offset."""
+    assert change["sequence"] in INT64
+    assert all(change[name] for name in ("studyInstanceUid", "seriesInstanceUid", "sopInstanceUid", "partitionName"))
+    assert change["action"] in ("create", "delete", "update")
+    assert change["state"] in ("current", "replaced", "deleted")
+    assert TIMESTAMP.fullmatch(change["timestamp"])
+    assert None not in change.values()
+    check_data_set(change.get("metadata", {}))
+
+
+def changes(client: Client, path: str) -> Any:
+    answer = client.send("GET", path)  # without an Accept header
+    assert answer.status == 200, answer.body
+    assert answer.headers["Content-Type"].startswith("application/json")
+    return json.loads(answer.body)
+
+
+def test_the_change_feed_of_the_clients(client: Client) -> None:
+    first = changes(client, "/changefeed/latest?includeMetadata=false")
+    after = first["sequence"] if first else 0
+    client.store("/studies/", FILES["red-triangle"], FILES["green-square"])
+    client.send("DELETE", f"/studies/{STUDY}")
+    latest = changes(client, "/changefeed/latest")
+    check_change(latest)
+    assert (latest["sequence"], latest["action"], latest["state"]) == (after + 4, "delete", "deleted")
+    start = latest["timestamp"].replace("Z", "0+00:00")  # seven digits
+    window = f"startTime={quote(start)}&endTime={quote('2100-01-01T00:00:00.0000000+00:00')}"
+    for query in (
+        f"?offset={after}&limit=4&includeMetadata=False",
+        f"?offset={after}&limit=100",
+        f"?{window}&offset=0&limit=100&includeMetadata=True",
+        "?startTime=2024-02-29T10%3a11%3a12.0000000%2b01%3a00&endTime=2024-02-29T10%3a11%3a13.0000000%2b01%3a00"
+        "&offset=2&limit=100&includeMetadata=True",
+    ):
+        for change in changes(client, f"/changefeed{query}"):
+            check_change(change)
