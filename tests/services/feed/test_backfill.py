@@ -14,7 +14,7 @@ from shared.services.feed import backfill
 from shared.services.feed.backfill import prepare
 from shared.services.feed.drain import drain
 from shared.services.feed.read import read_page
-from shared.services.write.announce import announce_study
+from shared.services.write.announce import announce
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
@@ -78,7 +78,7 @@ async def test_readers_wait_until_the_feed_is_whole(
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(backfill, "announce_study", wait)
+        patch.setattr(backfill, "announce", wait)
         patch.setattr("shared.services.feed.read._DRAIN_SECONDS", 0.1)
         with pytest.raises(Unavailable, match="still being filled"):
             await read_page(archive, ALL)
@@ -137,14 +137,14 @@ async def test_preparing_beside_drains_that_move_the_head(
 async def test_a_study_that_cannot_be_read_is_left_out(
     archive: Archive, old: list[KnownInstance], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    announce, damaged = announce_study, old[0].identifiers.study
+    damaged = old[0].identifiers.study
 
     async def announce_others(_: Archive, study: StudyKey) -> None:
         if study == damaged:
             raise KeyError("posted")
         await announce(archive, study)
 
-    monkeypatch.setattr(backfill, "announce_study", announce_others)
+    monkeypatch.setattr(backfill, "announce", announce_others)
     assert len((await read_page(archive, ALL)).entries) == 4
     assert f"Study {damaged.study_instance_uid} is missing from the change feed" in caplog.text
 

@@ -8,7 +8,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
 from shared.services.repair.maintenance import replay_journal
-from shared.services.write.announce import announce_study
+from shared.services.write.announce import announce
 from shared.services.write.contention import StudyContended
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
@@ -56,7 +56,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_study_is_announced_once(stores: StoreService, archive: Archive) -> None:
     study = await old_study(stores, 3)
     for _ in range(2):
-        await announce_study(archive, study_key(study))
+        await announce(archive, study_key(study))
         assert await changes_of(archive, study) == [(1, ["create"] * 3)]
     found = [change for one in [one async for one in archive.outbox.read(study_key(study))] for change in one.changes]
     assert {change.modality for change in found} == {"OT"}
@@ -67,11 +67,11 @@ async def test_a_study_is_announced_once(stores: StoreService, archive: Archive)
 
 async def test_what_there_is_not_need_not_be_announced(stores: StoreService, archive: Archive) -> None:
     study = new_uid()
-    await announce_study(archive, study_key(study))
+    await announce(archive, study_key(study))
     assert await changes_of(archive, study) == []
     await store(stores, *files_of(study, 1))
     await delete(archive, resource_of(study))
-    await announce_study(archive, study_key(study))
+    await announce(archive, study_key(study))
     assert await changes_of(archive, study) == [(1, ["create"]), (2, ["delete"])]
 
 
@@ -106,10 +106,10 @@ async def test_a_large_study_is_announced_in_several_batches(
     study = await old_study(stores, 10)
     counting = Counting()
     async with archive_through(counting, monkeypatch, settings) as counted:
-        await announce_study(counted, study_key(study))
+        await announce(counted, study_key(study))
     assert await changes_of(archive, study) == [(revision, ["create"]) for revision in range(1, 11)]
     # For each batch the study and its next instances, and at last the study once more.
-    assert counting.operations == {"POST journal": 1, "PATCH journal": 1, "POST catalog": 3, "GET catalog": 3 * 2 + 1}
+    assert counting.operations == {"POST journal": 1, "PUT journal": 1, "POST catalog": 3, "GET catalog": 3 * 2 + 1}
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -121,8 +121,8 @@ async def test_an_announcement_meets_stores_and_deletes(
     for _ in range(3):
         study = await old_study(stores, 6, series, new_uid())
         await asyncio.gather(
-            announce_study(archive, study_key(study)),
-            announce_study(other, study_key(study)),
+            announce(archive, study_key(study)),
+            announce(other, study_key(study)),
             store(stores, *files_of(study, 2)),
             store(StoreService(other, settings), *files_of(study, 1)),
             delete(other, resource_of(study, series)),
@@ -145,7 +145,7 @@ async def test_a_contended_announcement_is_left_to_others(
         patched.setattr(type(archive.catalog), "announce", changed)
         patched.setattr("shared.services.write.contention._BACKOFF_SECONDS", 0)
         with pytest.raises(StudyContended):
-            await announce_study(archive, study_key(study))
+            await announce(archive, study_key(study))
         with pytest.raises(StudyContended):
             await delete(archive, resource_of(study))
     assert await requests_in_journal(archive) == 2
