@@ -139,8 +139,9 @@ async def _client(world: World, scenario: Scenario, requests: int) -> None:
 
 async def _reader(world: World, read: Callable[[Reader], Awaitable[None]], reader: Reader) -> None:
     chance = world.shared.schedule.random
-    for _ in range(chance.randint(2, 6)):
-        await sleep(chance.choice((0, 0.05, 1, 3)) * chance.random())
+    pauses, times = chance.choice((((0, 0.05, 1, 3), 5), ((0, 0, 0.05), 12)))
+    for _ in range(chance.randint(2, times)):
+        await sleep(chance.choice(pauses) * chance.random())
         await read(reader)
 
 
