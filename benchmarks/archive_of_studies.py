@@ -21,6 +21,7 @@ from shared.archive.study import StudyRecord, split_by_level, with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.dicom.attributes import BY_KEYWORD, TAG
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
+from shared.storage import keys
 from shared.storage.catalog import Catalog
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import Postings
@@ -105,7 +106,7 @@ def made_study(number: int) -> MadeStudy:
 
 
 async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[Entity], list[Entity]]]:
-    """What storing each study writes into the catalog, and into the table of terms."""
+    """What each study leaves in the catalog, once its changes are in the feed, and in the table of terms."""
     for number in numbers:
         made = made_study(number)
         record = made.record
@@ -113,7 +114,8 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
         single = {term for instance in made.instances for term in terms_of_instance(instance.facts.identifiers)}
         await Postings(cast(TableClient, terms)).add(record.key, record.created, {*record.posted, *single})
         await Catalog(cast(TableClient, catalog)).commit(None, record, added=made.instances)
-        yield catalog.entities, terms.entities
+        kept = [entity for entity in catalog.entities if not keys.is_change_row(entity["RowKey"])]
+        yield kept, terms.entities
 
 
 async def write_studies(numbers: Iterable[int], connection_string: str) -> None:

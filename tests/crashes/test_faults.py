@@ -34,6 +34,7 @@ from shared.storage.archive import Archive
 from shared.storage.availability import unavailable_storage
 from shared.web.failure_reasons import FailureReason
 from shared.web.store_response import Failed, Stored
+from tests.support.changes import changes_in_outbox, check_changes, drop_changes
 from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive
 from tests.support.served_instances import new_uid
@@ -152,10 +153,11 @@ async def refusing_url() -> AsyncIterator[str]:
 
 
 async def forget(archive: Archive, instances: Iterable[KnownInstance]) -> None:
-    """Leave the archive empty, so that examining all of it stays quick."""
+    """Leave the archive empty but for tombstones, so that examining all of it stays quick."""
     for study_instance_uid in {instance.identifiers.study_instance_uid for instance in instances}:
         with suppress(NotFound):
             await delete(archive, resource_of(study_instance_uid))
+    await drop_changes(archive)
 
 
 async def check_known(
@@ -164,6 +166,7 @@ async def check_known(
     """Run maintenance, then check that the archive is whole and agrees with what clients know."""
     await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)
     await check_archive(archive, settings)
+    await check_changes(archive, await changes_in_outbox(archive))
     for instance, state in states.items():
         there = await is_wholly_there(archive, settings, container, instance)
         assert state is State.UNKNOWN or there == (state is State.THERE)
@@ -229,6 +232,7 @@ class World:
     async def check(self, instances: Sequence[KnownInstance], state: State) -> None:
         """Check that nothing is left to be done, and that the instances are all there or all gone."""
         await check_archive(self.stores.archive, self.settings)
+        await check_changes(self.stores.archive, await changes_in_outbox(self.stores.archive))
         there = {
             await is_wholly_there(self.stores.archive, self.settings, self.container, instance)
             for instance in instances

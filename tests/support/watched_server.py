@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import ContainerClient
 
 from local.azurite import connection_string
@@ -30,11 +29,8 @@ class WatchedServer(Server):
         async def run() -> dict[str, int]:
             archive = await Archive.open(Settings(storage_connection_string=connection))
             try:
-                async with (
-                    ContainerClient.from_connection_string(connection, "dicom") as container,
-                    TableServiceClient.from_connection_string(connection) as tables,
-                ):
-                    return await _check(archive, container, tables)
+                async with ContainerClient.from_connection_string(connection, "dicom") as container:
+                    return await _check(archive, container)
             finally:
                 await archive.close()
 
@@ -50,9 +46,8 @@ def watched(log: Path, **environment: str) -> Iterator[WatchedServer]:
         yield WatchedServer(server.base_url, server.log)
 
 
-async def _check(archive: Archive, container: ContainerClient, tables: TableServiceClient) -> dict[str, int]:
-    rows = tables.get_table_client("catalog").list_entities(select=["PartitionKey"])
-    studies = {str(row["PartitionKey"]) async for row in rows}
+async def _check(archive: Archive, container: ContainerClient) -> dict[str, int]:
+    studies = {rows.study.study_instance_uid async for rows in archive.catalog.read_study_rows() if rows.is_there}
     studies |= {name.partition("/")[0] async for name in container.list_blob_names()}
     counts = {uid: await check_study(archive, container, uid) for uid in sorted(studies)}
     assert await requests_in_journal(archive) == 0
