@@ -59,8 +59,3 @@ def hour_rows_end() -> str:
 def block_row(last: int) -> str:
     """Row key of the block of changes whose last sequence number this is."""
     return f"sequence:{last:019d}"
-
-
-def last_of_block_row(row_key: str) -> int:
-    """The last sequence number of a block, from its row key."""
-    return int(row_key.partition(":")[2])

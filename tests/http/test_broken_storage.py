@@ -44,6 +44,10 @@ READS = {
     "search for studies": (f"/studies?StudyInstanceUID={IMAGE.StudyInstanceUID}", "*/*"),
     "search by name": ("/studies?PatientName=Test*", "*/*"),
     "search for instances": (f"{STUDY}/instances", "*/*"),
+    "change feed": ("/changefeed?limit=2", "*/*"),
+    "change feed without metadata": ("/changefeed?limit=2&includeMetadata=false", "*/*"),
+    "window of time": ("/changefeed?limit=2&startTime=2026-01-01T00:00:00Z&endTime=2100-01-01T00:00:00Z", "*/*"),
+    "latest change": ("/changefeed/latest", "*/*"),
 }
 
 

@@ -116,7 +116,7 @@ class Workspace:
 
     def maintenance(self, *, minutes_ago: float = 1, **replay: Any) -> None:
         """A run of maintenance of ours. `replay` are the fields of its Replay."""
-        self._telemetry.maintenance(Replay(**replay), StorageUse())
+        self._telemetry.maintenance(Replay(**replay), 0, StorageUse())
         self._keep(minutes_ago)
 
     def storage_operations(self, status: int, *, count: int, minutes_ago: float = 1) -> None:

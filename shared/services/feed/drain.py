@@ -108,7 +108,7 @@ class _Run:
                 failures = 0
             except HeadMoved:
                 failures += 1
-                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** min(failures, 6)))  # noqa: S311 -- no secret
+                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** min(failures, 3)))  # noqa: S311 -- no secret
         await self._archive.journal.remove(
             entry for entry in entries if entry.is_done and _study_of(entry) not in self.unreadable
         )

@@ -15,7 +15,7 @@
 | missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
 | surplus posting | a posting that no study needs; it may hold a patient's name | removed |
 | stranded changes | changes of a study to which no journal entry leads, so they never reach the feed | one is written |
-| broken feed | changes in the feed that are missing, out of order or there twice, or unreadable | none: a person must decide |
+| broken feed | changes that the feed lacks, has twice or out of order, or unreadable | none: a person must decide |
 | busy study | requests kept changing the study, so it could not be looked at | none: examine again |
 """
 
