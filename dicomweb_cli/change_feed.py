@@ -52,7 +52,7 @@ class ChangeFeed:
     async def latest(self) -> int:
         """The greatest sequence number; 0 for an empty feed. Raises Refused and CannotGoOn."""
         response = await self._get("changefeed/latest")
-        if response.status_code == HTTPStatus.NO_CONTENT or (entry := _document(response)) is None:
+        if not response.content or (entry := _document(response)) is None:
             return 0
         return sequence_of(_entries(response, [entry])[0])
 

@@ -33,7 +33,6 @@ class FeedCursor:
             part.write_bytes(content)
             os.replace(part, self._path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise CannotGoOn(f"{self._path} cannot be written: {error.strerror}") from None
         self._content, self.position = content, position
 
