@@ -11,6 +11,7 @@ import azure.functions as func
 import functions.edge.streaming  # noqa: F401 -- importing it turns HTTP streaming on
 from functions import (  # noqa: F401 -- importing them defines the functions of the table of routes
     all_bulk_data,
+    change_feed,
     delete,
     describe,
     health,

@@ -17,7 +17,8 @@ from dicomweb_cli.terminal import OUT, progress, size_text
 from shared.dicom.identifiers import StudyKey
 from shared.services.backup.backup import BackedUp, back_up
 from shared.services.backup.restore import Restored, restore, restore_study
-from shared.services.repair.consistency import Difference, examine
+from shared.services.repair.consistency import examine
+from shared.services.repair.differences import Difference
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer

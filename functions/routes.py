@@ -76,6 +76,9 @@ _ROWS: Final = (
     HttpFunction("DeleteStudy", _STUDY, _DELETE, Permission.WRITE, Answers.DELETE),
     HttpFunction("DeleteSeries", _SERIES, _DELETE, Permission.WRITE, Answers.DELETE),
     HttpFunction("DeleteInstance", _INSTANCE, _DELETE, Permission.WRITE, Answers.DELETE),
+    # The change feed, as Microsoft's service has it
+    HttpFunction("GetChangeFeed", "{version}/changefeed", _READ, Permission.READ, Answers.CHANGES),
+    HttpFunction("GetLatestChange", "{version}/changefeed/latest", _READ, Permission.READ, Answers.LATEST_CHANGE),
     # The service itself
     HttpFunction("AnswerPreflight", _ANY_PATH, ("OPTIONS",), NOTHING, Answers.PREFLIGHT),
     HttpFunction("DescribeApi", "{version}/api.yaml", _READ, NOTHING, Answers.DESCRIPTION_YAML),

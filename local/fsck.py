@@ -24,7 +24,8 @@ from local.app_settings import app_settings
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
 from shared.errors import Unavailable
-from shared.services.repair.consistency import Difference, Examined, examine, repair
+from shared.services.repair.consistency import Examined, examine, repair
+from shared.services.repair.differences import Difference
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 

@@ -29,7 +29,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "shared/web": ("shared", "shared/dicom"),
     "shared/archive": ("shared/dicom",),
     "shared/search": ("shared", "shared/dicom", "shared/archive"),
-    "shared/openapi": ("shared", "shared/dicom", "shared/web", "shared/search"),
+    "shared/openapi": ("shared", "shared/dicom", "shared/web", "shared/archive", "shared/search"),
     "shared/imaging": ("shared", "shared/dicom", "shared/web"),
     "shared/storage": ("shared", "shared/dicom", "shared/archive"),
     "shared/services": ("shared", "shared/storage"),
@@ -57,6 +57,16 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/dicom",
         "shared/archive",
         "shared/storage",
+        "shared/services/retrieve",
+        "shared/services/write",
+    ),
+    "shared/services/feed": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/storage",
+        "shared/services",
         "shared/services/retrieve",
         "shared/services/write",
     ),
@@ -263,7 +273,11 @@ LATE_IMPORTS: Final = {"functions/edge/app.py": 3, "functions/backup.py": 2, "sh
 
 _READING = ", ".join(
     f"shared.services.{name}"
-    for name in ("search.search", *(f"retrieve.{name}" for name in ("instances", "metadata", "frames", "stored_file")))
+    for name in (
+        "search.search",
+        "feed.change_feed",
+        *(f"retrieve.{name}" for name in ("instances", "metadata", "frames", "stored_file")),
+    )
 )
 
 

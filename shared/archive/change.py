@@ -31,3 +31,19 @@ class StudyChanges:
     study: StudyKey
     revision: int
     changes: tuple[Change, ...]
+
+
+class State(StrEnum):
+    """What has become of the instance of a change since, in the words of Microsoft's change feed."""
+
+    CURRENT = "current"
+    REPLACED = "replaced"
+    DELETED = "deleted"
+
+
+def state_of(change: Change, blob_version: str | None) -> State:
+    """The state of a change whose instance has this blob version now; None: it is not there."""
+    if blob_version is None:
+        return State.DELETED
+    is_current = change.action is Action.CREATE and change.blob_version == blob_version
+    return State.CURRENT if is_current else State.REPLACED

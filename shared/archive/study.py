@@ -18,6 +18,7 @@ from shared.dicom.dicom_json_text import DeflatedValues
 from shared.dicom.identifiers import StudyKey
 
 _MAX_SHARED_ATTRIBUTE_LENGTH: Final = 4096
+_MAX_MODALITY_BYTES: Final = 16  # of a CS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,22 @@ class StudyRecord:
     @property
     def modalities(self) -> list[str]:
         """The distinct modalities of the series, sorted."""
-        found = {
-            str(value)
-            for series in self.series.values()
-            for value in series.attributes.get(TAG["Modality"], {}).get("Value", ())
-            if value
-        }
-        return sorted(found)
+        return sorted({value for series in self.series.values() for value in _modalities(series.attributes)})
 
     @property
     def sop_classes(self) -> list[str]:
         """The distinct SOP classes of the instances, sorted."""
         return sorted({uid for series in self.series.values() for uid in series.sop_classes})
+
+
+def modality_of(series_attributes: DicomJson) -> str:
+    """The modality of a series with these attributes; "" where there is none, or none of up to 16 bytes (PS3.5 6.2)."""
+    found = [value for value in _modalities(series_attributes) if len(value.encode()) <= _MAX_MODALITY_BYTES]
+    return found[0] if found else ""
+
+
+def _modalities(series_attributes: DicomJson) -> list[str]:
+    return [str(value) for value in series_attributes.get(TAG["Modality"], {}).get("Value", ()) if value]
 
 
 def split_by_level(metadata: DicomJson) -> tuple[DicomJson, DicomJson]:

@@ -1,6 +1,7 @@
 """The archive's stores, opened on one storage account and shared by everything a process serves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -13,12 +14,16 @@ from shared.settings import Settings
 from shared.storage.account import Account
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
+from shared.storage.feed import Feed
+from shared.storage.instance_versions import InstanceVersions
 from shared.storage.journal import Journal
 from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 
 _CONTAINER: Final = "dicom"
-_TABLES: Final = ("catalog", "terms", "journal")
+_TABLES: Final = ("catalog", "terms", "journal", "feed")
+
+_Creation = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,14 @@ class Archive:
     postings: Postings
     journal: Journal
     outbox: Outbox
+    feed: Feed
+    versions: InstanceVersions
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    drain_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Keeps the requests of this process from draining side by side. It only saves work."""
+    filling_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The same for the first filling of the change feed."""
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -41,15 +52,24 @@ class Archive:
         """
         account = Account.of(settings)
         container = account.blobs.get_container_client(_CONTAINER)
-        catalog, terms, journal = map(account.tables.get_table_client, _TABLES)
+        catalog, terms, journal, feed = tables = [account.tables.get_table_client(name) for name in _TABLES]
         if settings.create_storage:
-            for create in (container.create_container, catalog.create_table, terms.create_table, journal.create_table):
+            creations: list[_Creation] = [container.create_container, *(table.create_table for table in tables)]
+            for create in creations:
                 try:
                     await create()
                 except ResourceExistsError:
                     continue
-        stores = InstanceBlobs(container), Catalog(catalog), Postings(terms), Journal(journal), Outbox(catalog)
-        return cls(*stores, account)
+        return cls(
+            InstanceBlobs(container),
+            Catalog(catalog),
+            Postings(terms),
+            Journal(journal),
+            Outbox(catalog),
+            Feed(feed),
+            InstanceVersions(catalog),
+            account,
+        )
 
     def study_lock(self, study_key: StudyKey) -> asyncio.Lock:
         """A lock of this process for changes to a study, so that its requests queue up instead of racing.

@@ -5,45 +5,47 @@ The lock is the study row's ETag: every batch (an entity group transaction) repl
 only in such a batch.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import TableTransactionError
 from azure.data.tables.aio import TableClient
 
 from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames, NewInstance
 from shared.archive.study import SeriesRecord, StudyRecord
-from shared.archive.terms import Term
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.storage import keys
 from shared.storage.availability import is_unavailable, was_refused
+from shared.storage.catalog_batches import (
+    Operation,
+    announced_with,
+    announcement_operations,
+    commit_operations,
+    next_revision,
+)
 from shared.storage.catalog_rows import (
     FACTS,
     FACTS_AND_FRAMES,
     FACTS_AND_METADATA,
     METADATA,
+    NOTHING_ANNOUNCED,
     OUTLINE,
-    instance_entity,
+    StudyRevision,
+    Tombstone,
     instance_facts,
     instance_facts_and_metadata,
     instance_metadata,
     instance_row_key,
     instance_with_frames,
-    series_entity,
+    is_tombstone,
     series_record,
-    series_row_key,
-    study_entity,
+    study_or_tombstone,
     study_record,
-    study_row_key,
 )
-from shared.storage.properties import PAGE_ROWS, unpacked
-
-_BATCH_ROWS: Final = 100
-_BATCH_VALUE_BYTES: Final = 2 * 1024**2  # a batch holds 4 MiB, with values in base64
+from shared.storage.properties import PAGE_ROWS
 
 
 class StudyChanged(Exception):
@@ -71,14 +73,6 @@ class InstanceExists(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StudyRevision:
-    """A study's record as it stood under the lock `etag`."""
-
-    record: StudyRecord
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
 class CatalogRow:
     """A row as it is stored, and its ETag."""
 
@@ -86,32 +80,13 @@ class CatalogRow:
     etag: str
 
 
-def fits_batch(instances: Sequence[NewInstance]) -> bool:
-    """Whether one batch has room to enter all of these instances of one study."""
-    rows = _rows_of([instance.facts.identifiers for instance in instances])
-    return rows <= _BATCH_ROWS and value_bytes(instances) <= _BATCH_VALUE_BYTES
+@dataclass(frozen=True, slots=True)
+class StudyRows:
+    """What there is of a study: whether it `is_there`, and the revisions of changes that wait for the feed."""
 
-
-def fills_batch(instances: Sequence[NewInstance]) -> bool:
-    """Whether one batch might have no room to enter another instance besides these, all of one study."""
-    identifiers = [instance.facts.identifiers for instance in instances]
-    return fills_removal_batch(identifiers) or value_bytes(instances) > _BATCH_VALUE_BYTES
-
-
-def fills_removal_batch(instances: Sequence[InstanceIdentifiers]) -> bool:
-    """Whether one batch might have no room to remove another instance besides these, all of one study."""
-    # The next instance may bring its series' row.
-    return _rows_of(instances) + 2 > _BATCH_ROWS
-
-
-def value_bytes(instances: Iterable[NewInstance]) -> int:
-    """Size of what the rows of these instances hold besides the facts."""
-    return sum(len(instance.metadata) + len(instance.frames) for instance in instances)
-
-
-def _rows_of(instances: Sequence[InstanceIdentifiers]) -> int:
-    """How many rows change with these instances of one study, including the study's and their series' rows."""
-    return 1 + len({identifiers.series_instance_uid for identifiers in instances}) + len(instances)
+    study: StudyKey
+    is_there: bool
+    changes: Sequence[int]
 
 
 class Catalog:
@@ -125,58 +100,97 @@ class Catalog:
         study, _ = await self.read_summary(study_key)
         return study
 
+    async def read_before(self, study_key: StudyKey) -> StudyRevision | Tombstone | None:
+        """What a commit goes on from: a study as `read_study` returns it, or what is left of one that has gone."""
+        before, _ = await self._read_before(study_key)
+        return before
+
     async def read_outline(self, study_key: StudyKey) -> StudyRecord | None:
         """A study with all its series as searches need it: without `posted`, which is longer than all the rest."""
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_key, *keys.summary_rows(), OUTLINE):
             if entity["RowKey"] == keys.STUDY_ROW:
-                return study_record(study_key, entity, series, frozenset())
+                return None if is_tombstone(entity) else study_record(study_key, entity, series, frozenset())
             record = series_record(entity)
             series[record.series_instance_uid] = record
         return None
 
     async def read_summary(self, study_key: StudyKey) -> tuple[StudyRevision | None, Mapping[str, SeriesRecord]]:
         """A study as `read_study` returns it, and the series that have a row, even where the study has none."""
+        before, series = await self._read_before(study_key)
+        return before if isinstance(before, StudyRevision) else None, series
+
+    async def _read_before(
+        self, study_key: StudyKey
+    ) -> tuple[StudyRevision | Tombstone | None, Mapping[str, SeriesRecord]]:
         first, end = keys.summary_rows()
         series: dict[str, SeriesRecord] = {}
         async for entity in self._rows(study_key, first, end):
             if entity["RowKey"] == keys.STUDY_ROW:
-                posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
-                record = study_record(study_key, entity, series, posted)
-                return StudyRevision(record, entity.metadata["etag"]), series
+                return study_or_tombstone(study_key, entity, entity.metadata["etag"], series), series
             one = series_record(entity)
             series[one.series_instance_uid] = one
         return None, series
 
     async def has_rows(self, study_key: StudyKey) -> bool:
-        """Whether there is a row of any kind of the study, readable or not."""
-        query, parameters = "PartitionKey eq @partition", {"partition": keys.study_partition(study_key)}
-        async for _ in self._table.query_entities(query, parameters=parameters, select=["RowKey"], results_per_page=1):
-            return True
+        """Whether there is a row of any kind of the study, readable or not; changes and a tombstone are none."""
+        first, end = keys.study_rows()
+        async for entity in self._rows(study_key, first, end, ["RowKey", "gone"], page_rows=1):
+            return not is_tombstone(entity)
         return False
 
-    async def read_study_keys(self) -> AsyncIterator[StudyKey]:
-        """Every study that has a row of any kind, once each, in key order; reads all rows, 1,000 an operation."""
-        last = None
-        async for entity in self._table.list_entities(select=["PartitionKey"]):
-            if entity["PartitionKey"] != last:
-                last = entity["PartitionKey"]
-                yield keys.study_of_partition(last)
+    async def read_study_rows(self) -> AsyncIterator[StudyRows]:
+        """What there is of every study that has a row of any kind, in key order; reads all rows, 1,000 an operation."""
+        partition, is_there, changes = None, False, list[int]()
+        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey", "gone"]):
+            if entity["PartitionKey"] != partition:
+                if partition is not None:
+                    yield StudyRows(keys.study_of_partition(partition), is_there, changes)
+                partition, is_there, changes = entity["PartitionKey"], False, []
+            if keys.is_change_row(entity["RowKey"]):
+                changes.append(keys.revision_of_change_row(entity["RowKey"]))
+            else:
+                is_there = is_there or not is_tombstone(entity)
+        if partition is not None:
+            yield StudyRows(keys.study_of_partition(partition), is_there, changes)
 
     async def read_revisions(self) -> AsyncIterator[tuple[StudyKey, str]]:
-        """Every study that has a study row, in key order, with its ETag, which every commit changes.
+        """Every study that has a row of its own, in key order, with its ETag, which every commit changes.
 
         Storage looks through all rows and sends these: 1,000 an operation.
         """
         async for entity in self._table.query_entities(
-            "RowKey eq @row", parameters={"row": keys.STUDY_ROW}, select=["PartitionKey", "Timestamp"]
+            "RowKey eq @row", parameters={"row": keys.STUDY_ROW}, select=["PartitionKey", "Timestamp", "gone"]
         ):
-            yield keys.study_of_partition(entity["PartitionKey"]), str(entity.metadata["etag"])
+            if not is_tombstone(entity):
+                yield keys.study_of_partition(entity["PartitionKey"]), str(entity.metadata["etag"])
+
+    async def read_unannounced_page(self, after: str) -> tuple[list[StudyKey], str | None]:
+        """A page of the studies whose row a release before the change feed wrote, in key order; one operation.
+
+        Looks at up to 1,000 studies whose partition keys are greater than `after`; also returns what is `after` for the
+        next page, None at the end.
+        """
+        pages: Any = self._table.query_entities(
+            "RowKey eq @row and PartitionKey gt @after",
+            parameters={"row": keys.STUDY_ROW, "after": after},
+            select=["PartitionKey", "revision"],
+            results_per_page=PAGE_ROWS,
+        ).by_page()
+        async for page in pages:
+            rows = [entity async for entity in page]
+            unannounced = [row for row in rows if row.get("revision") is None]
+            if rows:  # storage may send a page without rows, where it has looked for long
+                is_last = pages.continuation_token is None
+                studies = [keys.study_of_partition(row["PartitionKey"]) for row in unannounced]
+                return studies, None if is_last else rows[-1]["PartitionKey"]
+        return [], None
 
     async def read_rows(self, study_key: StudyKey) -> AsyncIterator[CatalogRow]:
-        """All rows of a study as they are, in key order, the study's own last; 1,000 an operation."""
-        async for entity in self._rows(study_key, *keys.every_row()):
-            yield CatalogRow(entity, entity.metadata["etag"])
+        """All rows of a study as they are, in key order, its own last, without its changes; 1,000 an operation."""
+        async for entity in self._rows(study_key, *keys.study_rows()):
+            if not is_tombstone(entity):
+                yield CatalogRow(entity, entity.metadata["etag"])
 
     async def read_instance(self, identifiers: InstanceIdentifiers) -> InstanceFacts | None:
         """An instance; None when there is no such instance."""
@@ -199,16 +213,22 @@ class Catalog:
         row_key = keys.STUDY_ROW if series is None else keys.series_row(series)
         try:
             partition_key = keys.study_partition(resource.study)
-            entity = await self._table.get_entity(partition_key, row_key, select=["RowKey"])
+            entity = await self._table.get_entity(partition_key, row_key, select=["RowKey", "gone"])
         except ResourceNotFoundError:
             return None
-        return str(entity.metadata["etag"])
+        return None if is_tombstone(entity) else str(entity.metadata["etag"])
 
     async def read_instances(
         self, study_key: StudyKey, series_instance_uid: str | None = None
     ) -> AsyncIterator[InstanceFacts]:
         """The instances of a study or of one series, by series and instance UID, 1,000 an operation."""
         async for entity in self._instances(study_key, series_instance_uid, FACTS):
+            yield instance_facts(study_key, entity)
+
+    async def read_instances_after(self, study_key: StudyKey, row_key: str) -> AsyncGenerator[InstanceFacts, None]:
+        """The instances of a study whose row keys are greater than an instance's, "" for all, 1,000 an operation."""
+        first, end = keys.instance_rows()
+        async for entity in self._rows(study_key, keys.first_row_after(row_key) if row_key else first, end, FACTS):
             yield instance_facts(study_key, entity)
 
     async def read_instances_with_frames(
@@ -234,36 +254,45 @@ class Catalog:
 
     async def commit(
         self,
-        before: StudyRevision | None,
+        before: StudyRevision | Tombstone | None,
         after: StudyRecord | None,
         *,
-        added: Iterable[NewInstance] = (),
-        removed: Iterable[InstanceFacts] = (),
+        added: Sequence[NewInstance] = (),
+        removed: Sequence[InstanceFacts] = (),
+        first_revision: int = 1,
     ) -> StudyRevision | None:
-        """Take a study from one revision to the next, all or nothing, in one batch.
+        """Take a study from one revision to the next, all or nothing, in one batch, with what the feed has to know.
 
-        `before` None: the study is new; `after` None: its last instances go. Returns the new revision, None if it goes.
-        Raises StudyChanged or InstanceExists; then nothing has changed, except perhaps after CommitUnanswered.
+        `before` None: the study is new, and begins at `first_revision`; `after` None: its last instances go. Returns
+        the new revision, None if it goes. Raises StudyChanged or InstanceExists; then nothing has changed, except
+        perhaps after CommitUnanswered. Raises ValueError where `before` is unannounced and instances come or go.
         """
-        study_key = (after or _record_of(before)).key
-        operations = [
-            _study_operation(before, after),
-            *_series_operations(study_key, before.record.series if before else {}, after.series if after else {}),
-            *(("create", instance_entity(instance)) for instance in added),
-            *(("delete", instance_row_key(instance.identifiers)) for instance in removed),
-        ]
+        revision = next_revision(before, first_revision)
+        results = await self._submit(commit_operations(before, after, revision, added, removed))
+        announced = before.announced if isinstance(before, StudyRevision) else NOTHING_ANNOUNCED
+        return StudyRevision(after, results[0]["etag"], revision, announced) if after else None
+
+    async def announce(self, before: StudyRevision, instances: Sequence[InstanceFacts], *, is_last: bool) -> None:
+        """Let changes say that an unannounced study holds the instances that come next; `is_last`: these are all.
+
+        In one batch, which also notes how far this leads. Raises StudyChanged as `commit` does.
+        """
+        announced = announced_with(before, instances)
+        await self._submit(announcement_operations(before, instances, announced, is_last=is_last))
+
+    async def _submit(self, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
         try:
             # Without the SDK's retries: a batch that was carried out, and undone by another, must not be sent again.
-            results = await self._table.submit_transaction(operations, retry_total=0)
+            results: Sequence[Mapping[str, Any]] = await self._table.submit_transaction(operations, retry_total=0)
         except TableTransactionError as error:
-            if error.status_code == HTTPStatus.CONFLICT and error.index > 0:
+            if error.status_code == HTTPStatus.CONFLICT and _is_of_instance(operations[error.index]):
                 raise InstanceExists from error
             if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
                 raise StudyChanged from error
             raise _unavailable(error) from error
         except AzureError as error:
             raise _unavailable(error) from error
-        return StudyRevision(after, results[0]["etag"]) if after else None
+        return results
 
     async def check(self) -> None:
         """Ask for a row that does not exist; raises the SDK's error when storage does not answer."""
@@ -301,27 +330,5 @@ def _unavailable(error: AzureError) -> Exception:
     return CommitUnanswered(error) if is_unavailable(error) else error
 
 
-def _record_of(revision: StudyRevision | None) -> StudyRecord:
-    if revision is None:
-        raise ValueError("a commit needs the study before or after it")
-    return revision.record
-
-
-def _study_operation(before: StudyRevision | None, after: StudyRecord | None) -> tuple[Any, ...]:
-    if before is None:
-        return "create", study_entity(_record_of(StudyRevision(after, "") if after else None))
-    lock = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
-    if after is None:
-        return "delete", study_row_key(before.record.key), lock
-    return "update", study_entity(after), {"mode": UpdateMode.REPLACE, **lock}
-
-
-def _series_operations(
-    study_key: StudyKey, before: Mapping[str, SeriesRecord], after: Mapping[str, SeriesRecord]
-) -> list[tuple[Any, ...]]:
-    changed = [series for uid, series in after.items() if before.get(uid) != series]
-    gone = [uid for uid in before if uid not in after]
-    return [
-        *(("upsert", series_entity(study_key, series), {"mode": UpdateMode.REPLACE}) for series in changed),
-        *(("delete", series_row_key(study_key, uid)) for uid in gone),
-    ]
+def _is_of_instance(operation: Operation) -> bool:
+    return keys.is_instance_row(operation[1]["RowKey"])

@@ -1,6 +1,7 @@
 """Rows of the catalog as table entities: their properties' names and values, and which of them each reader selects."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from azure.data.tables import EdmType, EntityProperty
@@ -25,7 +26,7 @@ MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 _ROW_PROPERTIES: Final = MAX_ROW_VALUE_BYTES // PROPERTY_BYTES
 _METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
 
-OUTLINE: Final = ["RowKey", "created", *names_of("attributes", "sop_classes", "transfer_syntaxes")]
+OUTLINE: Final = ["RowKey", "created", "gone", *names_of("attributes", "sop_classes", "transfer_syntaxes")]
 """What a search reads from the rows of a study and its series."""
 
 FACTS: Final = [
@@ -38,19 +39,85 @@ FACTS_AND_METADATA: Final = [*FACTS, *_METADATA]
 FACTS_AND_FRAMES: Final = [*FACTS, *(f"frames{index}" for index in range(_ROW_PROPERTIES))]
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """How far the announcement of a study has come: to which instance's row, and to which revision of changes."""
+
+    row_key: str
+    revision: int
+
+
+NOTHING_ANNOUNCED: Final = Announced("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRevision:
+    """A study's record as it stood under the lock `etag`, at a `revision`: every commit raises it by one.
+
+    `revision` is None where a release before the change feed wrote the row: then the study is unannounced, the changes
+    do not say yet which instances it holds, and none may be added or removed. `announced` is how far they do.
+    """
+
+    record: StudyRecord
+    etag: str
+    revision: int | None
+    announced: Announced = NOTHING_ANNOUNCED
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a study that has gone: its last revision, from which one stored again goes on; `etag`: its lock.
+
+    Otherwise such a study would begin again at a revision whose changes may still wait for the feed.
+    """
+
+    revision: int
+    etag: str
+
+
 def study_row_key(study_key: StudyKey) -> dict[str, Any]:
     """The keys of a study's row."""
     return _row_key(study_key, keys.STUDY_ROW)
 
 
-def study_entity(study: StudyRecord) -> dict[str, Any]:
-    """All of a study's row."""
+def study_entity(study: StudyRecord, revision: int | None, announced: Announced) -> dict[str, Any]:
+    """All of a study's row; `announced` is kept as long as there is no `revision`."""
+    marks: dict[str, Any] = {}
+    if revision is not None:
+        marks = {"revision": _int64(revision)}
+    elif announced.revision:
+        marks = {"announced": announced.row_key, "announced_revision": _int64(announced.revision)}
     return {
         **study_row_key(study.key),
         "created": study.created,
         **packed("attributes", study.attributes),
         **packed("posted", sorted(study.posted)),
+        **marks,
     }
+
+
+def tombstone_entity(study_key: StudyKey, revision: int) -> dict[str, Any]:
+    """All of the row of a study that has gone."""
+    return {**study_row_key(study_key), "revision": _int64(revision), "gone": True}
+
+
+def is_tombstone(entity: Mapping[str, Any]) -> bool:
+    """Whether a row, read with "gone" or whole, is what a study has left that has gone."""
+    return bool(entity.get("gone"))
+
+
+def study_or_tombstone(
+    study_key: StudyKey, entity: Mapping[str, Any], etag: str, series: Mapping[str, SeriesRecord]
+) -> StudyRevision | Tombstone:
+    """What this whole row of a study stands for, with the study's series, which are read separately."""
+    revision = entity["revision"].value if "revision" in entity else None
+    if is_tombstone(entity):
+        return Tombstone(entity["revision"].value, etag)
+    posted = frozenset(Term(*term) for term in unpacked(entity, "posted"))
+    announced = NOTHING_ANNOUNCED
+    if "announced" in entity:
+        announced = Announced(entity["announced"], entity["announced_revision"].value)
+    return StudyRevision(study_record(study_key, entity, series, posted), etag, revision, announced)
 
 
 def study_record(
@@ -99,8 +166,8 @@ def instance_entity(instance: NewInstance) -> dict[str, Any]:
         "version": facts.blob_version,
         "sop_class": facts.sop_class_uid,
         "transfer_syntax": facts.transfer_syntax_uid,
-        "size": EntityProperty(facts.size_bytes, EdmType.INT64),
-        "header": EntityProperty(facts.header_bytes, EdmType.INT64),
+        "size": _int64(facts.size_bytes),
+        "header": _int64(facts.header_bytes),
         "sha256": facts.sha256,
         "stored": facts.stored,
         "metadata_blob": facts.has_metadata_blob,
@@ -147,6 +214,10 @@ def instance_again(
         study_attributes,
         series_attributes,
     )
+
+
+def _int64(number: int) -> EntityProperty:
+    return EntityProperty(number, EdmType.INT64)
 
 
 def _row_key(study_key: StudyKey, row_key: str) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Term
 from shared.storage import keys
-from shared.storage.parallel import in_parallel
 from shared.storage.properties import packed, unpacked
+from shared.storage.removal import remove_rows
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One resource that a request is changing, by its path below the service's URL; a store's or restore's is a study.
+    """One resource that a request is changing, by its path below the service's URL: a study, or what a delete removes.
 
     Every blob that a store writes has a blob version that begins with `request_id`, so its studies are enough to find
     its blobs; a restore brings old blob versions back. `terms` are those whose postings may be left behind in the
@@ -32,7 +32,7 @@ class JournalEntry:
     """
 
     request_id: str
-    transaction: Literal["store", "delete", "restore"]
+    transaction: Literal["store", "delete", "restore", "announce"]
     started: datetime
     resource: str
     created: frozenset[datetime] = frozenset()
@@ -72,6 +72,11 @@ class Journal:
         """Note that the request has committed something, and goes on."""
         await self._mark(entry, {"changed": True})
 
+    async def mark_over(self, entry: JournalEntry) -> None:
+        """Note that the request has ended and left the rest to maintenance, unless the entry has gone since."""
+        with suppress(ResourceNotFoundError):
+            await self._mark(entry, {"is_over": True})
+
     async def mark_done(self, entry: JournalEntry) -> None:
         """Note that nothing is left to be done for this entry, unless it has gone because it was noted before."""
         with suppress(ResourceNotFoundError):
@@ -91,6 +96,11 @@ class Journal:
                 entity.get("is_over", False),
             )
 
+    async def read_resources(self) -> AsyncIterator[str]:
+        """The resource of every entry, done or not, 1,000 an operation."""
+        async for entity in self._table.list_entities(select=["RowKey"]):
+            yield keys.entry_of_journal_row(entity["RowKey"])[1]
+
     async def read_ready(self) -> AsyncIterator[ReadyEntry]:
         """The entries that are done or changed, 1,000 an operation."""
         async for entity in self._table.query_entities(
@@ -101,7 +111,7 @@ class Journal:
     async def remove(self, entries: Iterable[ReadyEntry]) -> None:
         """Remove entries that are done, wherever they still are."""
         keys_of_entries = (_key(entry.request_id, entry.resource) for entry in entries)
-        await in_parallel(self._table.delete_entity(key["PartitionKey"], key["RowKey"]) for key in keys_of_entries)
+        await remove_rows(self._table, ((key["PartitionKey"], key["RowKey"]) for key in keys_of_entries))
 
     async def give_marks(self) -> None:
         """Give the marks to entries of releases that had none, which nothing else reads; looks through all entries."""

@@ -76,6 +76,23 @@ def instance_rows(series_instance_uid: str | None = None) -> tuple[str, str]:
     return f"{prefix}:", f"{prefix};"
 
 
+def first_row_after(instance_row_key: str) -> str:
+    """A row key that is greater than an instance's, and than no other instance's that follows."""
+    return f"{instance_row_key}!"
+
+
+def is_instance_row(row_key: str) -> bool:
+    """Whether a row key of the catalog is an instance's."""
+    first, end = instance_rows()
+    return first <= row_key < end
+
+
+def is_change_row(row_key: str) -> bool:
+    """Whether a row key of the catalog is that of a commit's changes."""
+    first, end = change_rows()
+    return first <= row_key < end
+
+
 def change_row(revision: int) -> str:
     """Row key, beside its study's rows, of the changes of the commit that led to a revision."""
     return f"change:{revision:016x}"
@@ -96,9 +113,9 @@ def summary_rows() -> tuple[str, str]:
     return "series:", f"{STUDY_ROW}~"
 
 
-def every_row() -> tuple[str, str]:
-    """First row key and the first one past the end of all rows of a study."""
-    return "", "~"
+def study_rows() -> tuple[str, str]:
+    """First row key and the first one past the end of a study's instances, series and own row, not of its changes."""
+    return "instance:", "~"
 
 
 def journal_shard(request_id: str) -> str:

@@ -3,16 +3,18 @@
 The rows stand beside those of their study, in the catalog. Whoever has appended them to the feed removes them.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
 from shared.archive.change import Action, Change, StudyChanges
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.storage import keys
-from shared.storage.parallel import in_parallel
 from shared.storage.properties import PAGE_ROWS, packed, unpacked
+from shared.storage.removal import remove_rows
+
+_PAGE_ROWS: Final = 100  # each of up to a hundred changes
 
 
 class Outbox:
@@ -21,20 +23,31 @@ class Outbox:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def read(self, study: StudyKey) -> AsyncIterator[StudyChanges]:
-        """A study's changes that are not known to be in the feed, by revision; 1,000 commits an operation."""
-        first, end = keys.change_rows()
-        async for entity in self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": keys.study_partition(study), "first": first, "end": end},
-            results_per_page=PAGE_ROWS,
-        ):
+    async def read(self, study: StudyKey) -> AsyncGenerator[StudyChanges, None]:
+        """A study's changes that are not known to be in the feed, by revision; 100 commits an operation."""
+        async for entity in self._rows(study, page_rows=_PAGE_ROWS):
             yield study_changes(study, keys.revision_of_change_row(entity["RowKey"]), unpacked(entity, "changes"))
+
+    async def read_revisions(self, study: StudyKey) -> list[int]:
+        """The revisions of those changes, readable or not."""
+        rows = self._rows(study, ["RowKey"])
+        return [keys.revision_of_change_row(entity["RowKey"]) async for entity in rows]
 
     async def remove(self, study: StudyKey, revisions: Iterable[int]) -> None:
         """Remove the changes of these commits, wherever they still are: they are in the feed."""
         partition = keys.study_partition(study)
-        await in_parallel(self._table.delete_entity(partition, keys.change_row(revision)) for revision in revisions)
+        await remove_rows(self._table, ((partition, keys.change_row(revision)) for revision in revisions))
+
+    def _rows(
+        self, study: StudyKey, select: list[str] | None = None, *, page_rows: int = PAGE_ROWS
+    ) -> AsyncIterator[Any]:
+        first, end = keys.change_rows()
+        return self._table.query_entities(
+            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
+            parameters={"partition": keys.study_partition(study), "first": first, "end": end},
+            select=select,
+            results_per_page=page_rows,
+        )
 
 
 def change_entity(changes: StudyChanges) -> Mapping[str, Any]:

@@ -27,8 +27,7 @@ def entity_of(line: bytes) -> dict[str, Any]:
 
 def is_instance(entity: Mapping[str, Any]) -> bool:
     """Whether a row is an instance's."""
-    first, end = keys.instance_rows()
-    return first <= str(entity["RowKey"]) < end
+    return keys.is_instance_row(str(entity["RowKey"]))
 
 
 def is_study(entity: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ _EXPOSED: Final = ", ".join(
         "Content-Location",
         "Content-Range",
         "ETag",
+        "Link",
         "Location",
         "Retry-After",
         "Warning",

@@ -25,6 +25,8 @@ class Answers(Enum):
     SERIES_FOUND = auto()
     INSTANCES_FOUND = auto()
     DELETE = auto()
+    CHANGES = auto()
+    LATEST_CHANGE = auto()
     PREFLIGHT = auto()
     DESCRIPTION_YAML = auto()
     DESCRIPTION_JSON = auto()

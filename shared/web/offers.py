@@ -28,6 +28,9 @@ STORE_RESPONSE: Final = (*_JSON, Offer(DICOM_XML, False))
 METADATA: Final = (*_JSON, Offer(DICOM_XML, True))
 """Offers of metadata: an array of all instances, or a part for each."""
 
+CHANGES: Final = (Offer("application/json", False),)
+"""The offer of the change feed."""
+
 DOCUMENTS: Final = {
     "1.2.840.10008.5.1.4.1.1.104.1": "application/pdf",
     "1.2.840.10008.5.1.4.1.1.104.2": "text/xml",

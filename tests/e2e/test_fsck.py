@@ -13,7 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from local import azurite
 from local.azurite import ROOT
 from local.ports import free_ports
-from shared.services.repair.consistency import Kind
+from shared.services.repair.differences import Kind
 from tests.support.damages import DAMAGES
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid

@@ -218,7 +218,7 @@ async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Sea
     for started, is_over, posted in ((now, False, [uid]), (now, True, []), (dead, False, [])):
         entry = JournalEntry("0" * 32, "store", started, f"studies/{uid}", is_over=is_over)
         await searched.archive.postings.add(study_key(uid), study.created, [term])
-        await searched.archive.journal.write(entry)
+        await searched.archive.journal.insert(entry)
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
         assert await studies_posted(searched, term) == posted
-        await searched.archive.journal.remove(entry.request_id, [entry.resource])
+        await searched.archive.journal.mark_done(entry)

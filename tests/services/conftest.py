@@ -23,7 +23,7 @@ async def stores(archive: Archive, settings: Settings) -> StoreService:
 
 @pytest_asyncio.fixture(autouse=True)
 async def clean_journal(archive: Archive) -> AsyncIterator[None]:
-    """Leave no journal entry for the next test."""
+    """Leave no open journal entry for the next test."""
     yield
     async for entry in archive.journal.read():
-        await archive.journal.remove(entry.request_id, [entry.resource])
+        await archive.journal.mark_done(entry)

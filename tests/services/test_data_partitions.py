@@ -12,7 +12,8 @@ from local.ports import free_ports
 from shared.dicom.attributes import TAG, Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers, StudyKey
 from shared.search.query import parse_search
-from shared.services.repair.consistency import Kind, repair
+from shared.services.repair.consistency import repair
+from shared.services.repair.differences import Kind
 from shared.services.search.search import search
 from shared.services.write.delete import delete
 from shared.storage import blob_names
@@ -66,7 +67,7 @@ async def test_a_search_finds_only_what_its_partition_holds(raw: RawArchive) -> 
 async def test_a_delete_leaves_the_other_partition_alone(raw: RawArchive) -> None:
     await delete(raw.archive, ResourceIdentifiers(DEFAULT))
     assert await raw.archive.catalog.read_study(DEFAULT) is None
-    assert [study async for study in raw.archive.catalog.read_study_keys()] == [OTHER]
+    assert [rows.study async for rows in raw.archive.catalog.read_study_rows() if rows.is_there] == [OTHER]
     assert {posting.study async for _, posting in raw.archive.postings.read_every_term()} == {OTHER}
     rows = [row async for row in raw.archive.catalog.read_instances(OTHER)]
     blobs = {name async for name in raw.container.list_blob_names()}
@@ -84,7 +85,7 @@ async def test_differences_are_reported_and_repaired_in_their_partition(raw: Raw
     foreign = "=hospital-1=/notes.txt"
     for name in (orphan, without_rows, foreign):
         await raw.container.upload_blob(name, b"no instance")
-    await raw.archive.journal.write(JournalEntry("ab" * 16, "store", datetime.now(UTC) - LONG_AGO, OTHER.path))
+    await raw.archive.journal.insert(JournalEntry("ab" * 16, "store", datetime.now(UTC) - LONG_AGO, OTHER.path))
     found = await raw.differences()
     assert {(one.kind, one.study, one.concerns) for one in found} == {
         (Kind.ABANDONED_REQUEST, OTHER, OTHER.path),

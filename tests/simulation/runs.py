@@ -12,7 +12,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from shared.services.write import back_pressure, store, upload
-from shared.storage import blobs, catalog
+from shared.storage import blobs, catalog_batches
 from tests.simulation import processes
 from tests.simulation.backups import check_backup
 from tests.simulation.connection import Surroundings
@@ -32,7 +32,7 @@ _RUNS_OF_MAINTENANCE: Final = 5
 # Limits that are made small in some runs, so that few and small instances reach what lies beyond them.
 _LIMITS: Final = (
     ((store, "MAX_ROW_VALUE_BYTES", 64),),  # metadata goes to blobs
-    ((catalog, "_BATCH_ROWS", 5),),  # commits and deletes take several batches
+    ((catalog_batches, "_BATCH_ROWS", 6),),  # commits and deletes take several batches
     ((back_pressure, "_BLOCK_BYTES", ((8 * 1024**2, 128),)), (upload, "MAX_BLOCK_BYTES", 256)),  # files go in blocks
     ((blobs, "_BATCH", 2),),
 )

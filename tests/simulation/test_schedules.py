@@ -40,7 +40,7 @@ async def _nothing(*_: Any) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        pytest.param(Journal, "write", _nothing, id="no journal"),
+        pytest.param(Journal, "insert", _nothing, id="no journal"),
         pytest.param(InstanceBlobs, "delete", _nothing, id="blobs that stay"),
     ],
 )

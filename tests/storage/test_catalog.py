@@ -5,7 +5,9 @@ import pytest
 from shared.archive.instance import Elsewhere, InstanceMetadata, NewInstance
 from shared.archive.study import with_instances, without_instances
 from shared.storage.archive import Archive
-from shared.storage.catalog import InstanceExists, StudyChanged, StudyRevision, fills_batch
+from shared.storage.catalog import InstanceExists, StudyChanged
+from shared.storage.catalog_batches import fills_batch
+from shared.storage.catalog_rows import StudyRevision
 from tests.support.default_partition import identifiers_of, study_key
 from tests.support.instance_rows import new_instance, new_uid, study_of
 

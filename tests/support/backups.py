@@ -85,5 +85,7 @@ async def backup_of(raw: RawArchive, connection_string: str) -> AsyncIterator[Ba
 
 
 async def rows_of(archive: Archive, study: StudyKey) -> list[dict[str, object]]:
-    """All rows of a study, with all their properties."""
-    return [dict(row.entity) async for row in archive.catalog.read_rows(study)]
+    """All rows of a study, with all their properties but its revision, which a restore brings to another."""
+    rows = [dict(row.entity) async for row in archive.catalog.read_rows(study)]
+    del rows[-1]["revision"]
+    return rows

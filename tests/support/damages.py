@@ -9,7 +9,7 @@ from typing import Final
 from shared.archive.instance import InstanceFacts
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
-from shared.services.repair.consistency import Kind
+from shared.services.repair.differences import Kind
 from shared.storage import blob_names, keys
 from shared.storage.journal import JournalEntry
 from tests.support.raw_archive import RawArchive
@@ -42,7 +42,7 @@ async def first_series(raw: RawArchive, study: str) -> str:
 
 async def abandoned_request(raw: RawArchive, study: str) -> None:
     entry = JournalEntry("ab" * 16, "store", datetime.now(UTC) - LONG_AGO, f"studies/{study}")
-    await raw.archive.journal.write(entry)
+    await raw.archive.journal.insert(entry)
 
 
 async def orphan_file(raw: RawArchive, study: str) -> None:
@@ -181,6 +181,10 @@ async def surplus_posting_of_an_instance(raw: RawArchive, study: str) -> None:
     await raw.posting(Term("SOPInstanceUID", "1.2.3", series), study, await raw.created(study))
 
 
+async def changes_without_an_entry(raw: RawArchive, study: str) -> None:
+    await raw.remove_entries(study)
+
+
 DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {
     Kind.ABANDONED_REQUEST: (abandoned_request,),
     Kind.ORPHAN_BLOB: (orphan_file, orphan_of_an_instance_that_is_not_there, orphan_metadata),
@@ -212,4 +216,5 @@ DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {
         surplus_posting_of_another_time,
         surplus_posting_of_an_instance,
     ),
+    Kind.STRANDED_CHANGES: (changes_without_an_entry,),
 }

@@ -14,10 +14,13 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.instance import InstanceFacts
 from shared.archive.terms import Term
-from shared.services.repair.consistency import Difference, Kind, examine
+from shared.services.repair.consistency import examine
+from shared.services.repair.differences import Difference, Kind
 from shared.services.write.store import StoreService
 from shared.settings import Settings
+from shared.storage import keys
 from shared.storage.archive import Archive
+from shared.storage.catalog_rows import Tombstone
 from tests.support.default_partition import study_key
 
 Entity = dict[str, Any]
@@ -68,7 +71,7 @@ class RawArchive:
         return [(one.kind, one.study.study_instance_uid if one.study else None) for one in found]
 
     async def everything_of(self, study: str) -> dict[str, Any]:
-        """Every row, posting and blob of a study, with its ETag."""
+        """Every row, posting, journal entry and blob of a study, with its ETag."""
         found: dict[str, Any] = {}
         for name, table in self.tables.items():
             async for entity in table.list_entities():
@@ -77,6 +80,40 @@ class RawArchive:
         async for blob in self.container.list_blobs(name_starts_with=f"{study}/"):
             found[blob.name] = blob.etag
         return found
+
+    async def left_of(self, study: str) -> list[str]:
+        """The same of a study that has gone, but for what stays: its tombstone, changes and requests that are done."""
+        found = set(await self.everything_of(study))
+        tombstone = isinstance(await self.archive.catalog.read_before(study_key(study)), Tombstone)
+        stays = {f"catalog {study} study"} if tombstone else set()
+        stays |= {f"catalog {study} {keys.change_row(one)}" for one in await self.revisions(study)}
+        stays |= {
+            f"journal {keys.journal_shard(entry.request_id)} {keys.journal_row(entry.request_id, entry.resource)}"
+            async for entry in self.archive.journal.read_ready()
+            if entry.is_done
+        }
+        return sorted(found - stays)
+
+    async def revisions(self, study: str) -> list[int]:
+        """The revisions of a study whose changes wait for the feed."""
+        return await self.archive.outbox.read_revisions(study_key(study))
+
+    async def remove_entries(self, study: str) -> None:
+        """Remove every journal entry of a study."""
+        async for entity in self.tables["journal"].list_entities():
+            if study in entity["RowKey"]:
+                await self.tables["journal"].delete_entity(entity)
+
+    async def as_before_the_feed(self, study: str) -> None:
+        """Leave a study, and the entries of its requests, as a release before the change feed has left them."""
+        entity = await self.row(study, "study")
+        del entity["revision"]
+        await self.replace_row(entity)
+        await self.archive.outbox.remove(study_key(study), await self.revisions(study))
+        async for entry in self.tables["journal"].list_entities():
+            if study in entry["RowKey"]:
+                kept = {name: value for name, value in entry.items() if name not in ("changed", "done")}
+                await self.tables["journal"].upsert_entity(kept, mode=UpdateMode.REPLACE)
 
     async def empty(self) -> None:
         for table in self.tables.values():

@@ -2,11 +2,11 @@
 
 Blobs are copied, and compared with what was stored; then the instances are entered as a store enters them, under the
 study's lock, with the index and the journal. So requests may be at work meanwhile, an instance is there wholly or not
-at all, and what the archive already has stays as it is. Wherever a restore ends, the next one goes on, under the same
-journal entries; if none comes, maintenance removes what was not entered.
+at all, and what the archive already has stays as it is. Wherever a restore ends, the next one goes on, and hands what
+the earlier one has left over to maintenance; if none comes, maintenance removes what was not entered.
 """
 
-import hashlib
+import secrets
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -17,7 +17,6 @@ from typing import Final, Self
 from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.archive.study_terms import terms_of
-from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
@@ -31,7 +30,7 @@ from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer, Snapshot, file_name
-from shared.storage.catalog import fills_batch
+from shared.storage.catalog_batches import fills_batch
 from shared.storage.catalog_rows import instance_again, instance_facts, series_record, study_record
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
@@ -166,6 +165,7 @@ class _Run:
         self._backup = backup
         self._done = done
         self._entries = entries
+        self._request_id = secrets.token_hex(16)
         self._commits = StudyCommits(archive, BackPressure())
         self.is_left_to_maintenance = False
 
@@ -192,10 +192,14 @@ class _Run:
             summary = await self._summary(snapshot)
             if present and (there := await self._archive.catalog.read_study(study)) is not None:
                 summary = summary.beside(there.record)
-            restoring = _Study(self._archive, summary.study, [one for one in entries if one.transaction == "restore"])
+            restoring = _Study(self._archive, summary.study, self._request_id)
             async for batch in self._batches(snapshot, summary, present):
                 await self._enter(restoring, batch)
-            self.is_left_to_maintenance |= await restoring.end()
+            await restoring.end()
+            # Not before: until now, maintenance could not tell their blobs from those that are being restored.
+            for earlier in (entry for entry in entries if entry.transaction == "restore"):
+                await self._archive.journal.mark_over(earlier)
+                self.is_left_to_maintenance = True
         except _UNREADABLE:
             self._done.failures.append((study.path, _DAMAGED_SNAPSHOT))
 
@@ -267,36 +271,26 @@ class _Run:
 
 
 class _Study:
-    """A study being restored, and its journal entry, which the next restore of the study would take over."""
+    """A study being restored, and its journal entry."""
 
-    def __init__(self, archive: Archive, record: StudyRecord, before: Sequence[JournalEntry]) -> None:
+    def __init__(self, archive: Archive, record: StudyRecord, request_id: str) -> None:
         self._archive = archive
         self._created = record.created
-        path = record.key.path
-        self._entry = JournalEntry(
-            hashlib.sha256(f"restore {path}".encode()).hexdigest()[:32],
-            "restore",
-            datetime.now(UTC),
-            path,
-            created=frozenset[datetime]().union(*(entry.created for entry in before)),
-            terms=frozenset[Term]().union(*(entry.terms for entry in before)),
-        )
-        self._is_resumed = bool(before)
+        self._path = record.key.path
+        self._request_id = request_id
         self._intent: Intent | None = None
 
     async def begin(self, first: NewInstance) -> Intent:
         """Return once the journal says that instances are being restored, from now on; `first` is one of them."""
-        self._entry = replace(self._entry, started=datetime.now(UTC))
-        if self._intent is not None:
-            self._entry = replace(self._entry, created=self._intent.created, terms=self._intent.terms)
-        self._intent = Intent(self._archive, self._entry, first_stored=self._created)
+        if self._intent is None:
+            entry = JournalEntry(self._request_id, "restore", datetime.now(UTC), self._path)
+            self._intent = Intent(self._archive, entry, first_stored=self._created)
+        else:
+            await self._intent.renew()
         await self._intent.declare(terms_of(with_instances(None, [first], self._created)), self._created)
         return self._intent
 
-    async def end(self) -> bool:
-        """Remove the entry; return whether maintenance has to look for what an earlier restore has left."""
-        if self._is_resumed:
-            await (self._intent or Intent(self._archive, self._entry)).hand_over()
-        elif self._intent is not None:
-            await self._intent.withdraw()
-        return self._is_resumed
+    async def end(self) -> None:
+        """Note in the journal that nothing is left to be done."""
+        if self._intent is not None:
+            await self._intent.finish()

@@ -1,20 +1,4 @@
-"""Whether an archive is as it always should be, and repairing it where it is not.
-
-| kind | what differs | repair |
-| --- | --- | --- |
-| abandoned request | a journal entry of a request that must be dead | the journal is replayed |
-| orphan blob | a blob that belongs to no instance row and to no request that may be alive | it is removed |
-| foreign blob | a blob with a name that this service does not give | none: a person must decide |
-| missing blob, wrong size, wrong hash | an instance row whose file is not what was stored | none: the data is lost |
-| wrong metadata | metadata that is not JSON, or of another instance | none: the data is lost |
-| unreadable row | a study whose rows cannot be read | none: a person must look |
-| no study row, no series row | instances without the rows above them | rebuilt from the instances |
-| empty study, empty series | a row with no instance below it | removed |
-| wrong counts | counts of a series that differ from its instances | counted again |
-| unlisted term | a term of the study that its row does not list as posted | posted and listed |
-| missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
-| surplus posting | a posting that no study needs; it may hold a patient's name | removed |
-| busy study | requests kept changing the study, so it could not be looked at | none: examine again |
+"""Whether an archive is as it always should be, and repairing it where it is not: `differences` lists what may differ.
 
 All of it may run while requests are at work, and several times at once: a difference is reported only if the study did
 not change while it was examined, and a repair looks again and acts under the study's lock, the ETag of its row.
@@ -23,7 +7,8 @@ Storage operations: 1 for each 1,000 rows of the catalog and of the index and fo
 for each study 1 for its summary, 1 for each 1,000 instances, 1 for each 5,000 blobs, 1 for each posting it needs or
 lists (including one for each instance), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
 at most 1 for its study, if that is not among the 1,000 used last, and 1 if it is an instance's. What looks wrong costs
-up to 5 more. Memory holds the names of one study's instances and blobs at a time.
+up to 5 more. Where changes wait for the change feed, 1 for each 1,000 journal entries. Memory holds the names of one
+study's instances and blobs at a time, and those of the studies whose changes wait.
 """
 
 import asyncio
@@ -32,9 +17,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from shared.archive.instance import InstanceFacts, InstanceMetadata
@@ -44,65 +28,23 @@ from shared.archive.terms import EVERY_STUDY, Term
 from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.errors import NotFound
+from shared.services.repair.differences import Difference, Kind
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
+from shared.services.repair.stranded_changes import lead_to_changes, stranded
 from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import StudyContended
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyRevision
+from shared.storage.catalog_rows import StudyRevision
 from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
 
 _LOOKS: Final = 6
 _CACHED_STUDIES: Final = 1000
 _UNREADABLE: Final = (KeyError, ValueError, zlib.error)
 _IDENTIFYING: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-
-
-class Kind(StrEnum):
-    """What is wrong; the module's table says what each means."""
-
-    ABANDONED_REQUEST = "abandoned request"
-    ORPHAN_BLOB = "orphan blob"
-    FOREIGN_BLOB = "foreign blob"
-    MISSING_BLOB = "missing blob"
-    WRONG_SIZE = "wrong size"
-    WRONG_HASH = "wrong hash"
-    WRONG_METADATA = "wrong metadata"
-    UNREADABLE_ROW = "unreadable row"
-    NO_STUDY_ROW = "no study row"
-    NO_SERIES_ROW = "no series row"
-    EMPTY_STUDY = "empty study"
-    EMPTY_SERIES = "empty series"
-    WRONG_COUNTS = "wrong counts"
-    UNLISTED_TERM = "unlisted term"
-    MISSING_POSTING = "missing posting"
-    SURPLUS_POSTING = "surplus posting"
-    BUSY_STUDY = "busy study"
-
-
-_LOST: Final = "The data is lost: delete the instance and store it again."
-_SENTENCES: Final = {
-    Kind.ABANDONED_REQUEST: "A request began to change it, and its process died.",
-    Kind.ORPHAN_BLOB: "The blob belongs to no instance and to no request at work.",
-    Kind.FOREIGN_BLOB: "This service does not give blobs such a name: move the blob elsewhere or delete it.",
-    Kind.MISSING_BLOB: f"The instance has a row, but this blob of it is missing. {_LOST}",
-    Kind.WRONG_SIZE: f"The blob is not as long as the instance's row says. {_LOST}",
-    Kind.WRONG_HASH: f"The blob's content is not what was stored. {_LOST}",
-    Kind.WRONG_METADATA: f"The stored metadata cannot be read, or is another instance's. {_LOST}",
-    Kind.UNREADABLE_ROW: "A row of the study cannot be read: restore it from a backup, or delete the study's rows.",
-    Kind.NO_STUDY_ROW: "The study has rows of series or instances, but none of its own.",
-    Kind.NO_SERIES_ROW: "The series has instances and no row.",
-    Kind.EMPTY_STUDY: "The study has a row and no instances.",
-    Kind.EMPTY_SERIES: "The series has a row and no instances.",
-    Kind.WRONG_COUNTS: "The series' counts by SOP class and transfer syntax differ from its instances.",
-    Kind.UNLISTED_TERM: "The study's row does not list the term of a value that the study has.",
-    Kind.MISSING_POSTING: "The index lacks a posting of the study.",
-    Kind.SURPLUS_POSTING: "The index holds a posting of a value that the study does not have.",
-    Kind.BUSY_STUDY: "Requests kept changing the study while it was looked at: examine it again.",
-}
 _MENDED_BY_STUDY: Final = frozenset(
     {
         Kind.NO_STUDY_ROW,
@@ -114,24 +56,6 @@ _MENDED_BY_STUDY: Final = frozenset(
         Kind.MISSING_POSTING,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something that is not as it should be: `concerns` names it, by UIDs and keywords, never by a patient's value.
-
-    `posting` is for `repair` alone and may hold such a value: it must not be shown.
-    """
-
-    kind: Kind
-    study: StudyKey | None
-    concerns: str
-    posting: tuple[Term, Posting] | None = field(default=None, repr=False)
-
-    @property
-    def sentence(self) -> str:
-        """What differs, and what a person can do where there is no repair."""
-        return _SENTENCES[self.kind]
 
 
 @dataclass(slots=True)
@@ -158,10 +82,16 @@ async def examine(
     async for entry in archive.journal.read():
         if not entry.may_be_alive(last_alive):
             yield Difference(Kind.ABANDONED_REQUEST, study_of(entry), entry.resource)
-    async for study_key in archive.catalog.read_study_keys():
-        counts.studies += 1
-        for difference in await _Study(archive, study_key, last_alive, deep).examine(counts):
-            yield difference
+    waiting: dict[StudyKey, Sequence[int]] = {}
+    async for rows in archive.catalog.read_study_rows():
+        if rows.changes:
+            waiting[rows.study] = rows.changes
+        if rows.is_there:
+            counts.studies += 1
+            for difference in await _Study(archive, rows.study, last_alive, deep).examine(counts):
+                yield difference
+    for study_key in await stranded(archive, waiting):
+        yield Difference(Kind.STRANDED_CHANGES, study_key, study_key.path)
     async for folder in _folders(archive):
         study_key = blob_names.study_of_folder(folder)
         if not folder.endswith("/"):
@@ -187,6 +117,8 @@ async def repair(archive: Archive, settings: Settings, difference: Difference, *
             await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
         elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
             await remove_surplus(archive, *difference.posting, last_alive)
+        elif difference.kind is Kind.STRANDED_CHANGES and difference.study is not None:
+            await lead_to_changes(archive, difference.study)
         elif difference.kind in _MENDED_BY_STUDY and difference.study is not None:
             await rebuild_study(archive, difference.study)
 

@@ -88,7 +88,7 @@ async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[Journ
         instances=instances,
     )
     await archive.blobs.delete(left)
-    await in_parallel(archive.journal.remove(entry.request_id, [entry.resource]) for entry in entries)
+    await in_parallel(archive.journal.mark_done(entry) for entry in entries)
     return len(left)
 
 

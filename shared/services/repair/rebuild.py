@@ -18,6 +18,7 @@ from shared.services.retrieve.stored_metadata import short_attributes, stored_me
 from shared.services.write.contention import attempts
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
+from shared.storage.catalog_rows import StudyRevision
 
 _SERIES_OF_A_BATCH: Final = 90  # of the 100 rows that it may hold
 
@@ -58,7 +59,13 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
         if not rows and not strays:
             return True
         # First the row that is the lock; the other rows are brought into line under it.
-        await archive.catalog.commit(None, StudyRecord(study_key, await _created(archive, rows), {}, {}))
+        tombstone = await archive.catalog.read_before(study_key)
+        if isinstance(tombstone, StudyRevision):
+            raise StudyChanged
+        study = StudyRecord(study_key, await _created(archive, rows), {}, {})
+        # Changes from before the row was lost may still stand: a study has not come so far, with a commit a second.
+        first_revision = int(datetime.now(UTC).timestamp())
+        await archive.catalog.commit(tombstone, study, first_revision=first_revision)
         return False
     record = before.record
     if not rows and len(record.series) <= _SERIES_OF_A_BATCH:

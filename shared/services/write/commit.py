@@ -13,6 +13,7 @@ from typing import Final
 from shared.archive.instance import NewInstance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
+from shared.services.write.announce import announce
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit_plan import CommitPlan, commit_plan, terms_of_new
 from shared.services.write.contention import attempts
@@ -20,14 +21,10 @@ from shared.services.write.duplicates import Existing, not_in_catalog
 from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage.archive import Archive
-from shared.storage.catalog import (
-    CommitRefused,
-    CommitUnanswered,
-    InstanceExists,
-    StudyChanged,
-    fits_batch,
-    value_bytes,
-)
+from shared.storage.catalog import CommitRefused, CommitUnanswered, InstanceExists, StudyChanged
+from shared.storage.catalog_batches import fits_batch, value_bytes
+from shared.storage.catalog_rows import StudyRevision
+from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
 
 _REFUSALS: Final = 5  # while storage is overloaded or unreachable
@@ -135,14 +132,19 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     created = None
     written: frozenset[Term] = frozenset()
     refusals = 0
+    await in_parallel(share.intent.go_on() for share in group)
     async for _ in attempts():
-        before = await archive.catalog.read_study(study_key)
-        if created is not None and (before is None or before.record.created != created):
+        before = await archive.catalog.read_before(study_key)
+        if isinstance(before, StudyRevision) and before.revision is None:
+            await announce(archive, study_key)
+            continue
+        study = before.record if isinstance(before, StudyRevision) else None
+        if created is not None and (study is None or study.created != created):
             # The study of that time never came to be, or is gone: nobody else writes its postings.
             await archive.postings.remove(study_key, created, written | terms_of_new(instances))
             written = frozenset()
-        created = before.record.created if before else intent.new_time()
-        plan = commit_plan(before.record if before else None, instances, created, written, is_shared=len(group) > 1)
+        created = study.created if study else intent.new_time()
+        plan = commit_plan(study, instances, created, written, is_shared=len(group) > 1)
         marks = await _write_postings(archive, intent, plan)
         written |= plan.new
         try:
@@ -169,6 +171,8 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
                 continue
             await remove_needless_postings(archive, study_key, created={created}, terms=written)
             return existing
+        for share in group:
+            share.intent.note_commit()
         await archive.postings.remove_marked(study_key, created, marks)
         return existing
     raise AssertionError("attempts() ends by raising")

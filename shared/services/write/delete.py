@@ -13,12 +13,15 @@ from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
+from shared.services.write.announce import announce
 from shared.services.write.contention import attempts
 from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyRevision, fills_removal_batch
+from shared.storage.catalog import StudyChanged
+from shared.storage.catalog_batches import fills_removal_batch
+from shared.storage.catalog_rows import StudyRevision
 from shared.storage.journal import JournalEntry
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
@@ -42,13 +45,14 @@ async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seco
         raise NotFound(f"There is no such {resource.level.word}.")
     intent = Intent.new(archive, secrets.token_hex(16), "delete", resource)
     removed = await _remove_rows(archive, intent, study, instances)
+    await intent.go_on()
     try:
         async with asyncio.timeout_at(answer_at):
             await _clean_up(archive, intent, removed)
     except TimeoutError:
         await intent.hand_over()
     else:
-        await intent.withdraw()
+        await intent.finish()
 
 
 async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
@@ -57,7 +61,9 @@ async def resume_delete(archive: Archive, entry: JournalEntry) -> None:
     study, found = await _found(archive, resource)
     instances = [instance for instance in found if instance.stored < entry.started]
     intent = Intent(archive, entry, is_written=True)
-    await _clean_up(archive, intent, await _remove_rows(archive, intent, study, instances))
+    removed = await _remove_rows(archive, intent, study, instances)
+    await intent.go_on()
+    await _clean_up(archive, intent, removed)
 
 
 async def _found(
@@ -100,6 +106,7 @@ async def _remove_rows(
     goes = study is not None and len(instances) == study.record.instance_count
     removed = []
     for batch in _batches(instances):
+        await intent.go_on()
         async with archive.study_lock(batch[0].identifiers.study):
             study, one = await _remove(archive, intent, study, batch, with_marks=not goes)
         removed.append(one)
@@ -133,6 +140,9 @@ async def _remove(
         kept = terms_of(after) if after else frozenset()
         terms = (posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
         await intent.declare(posted, created)
+        if study.revision is None:
+            await announce(archive, study.record.key)
+            continue
         marks = None
         if after is not None:
             if with_marks:
@@ -142,6 +152,7 @@ async def _remove(
             study = await archive.catalog.commit(study, after, removed=batch)
         except StudyChanged:
             continue
+        intent.note_commit()
         return study, _Removed(batch, gone, created, terms, marks, is_last=after is None)
     raise AssertionError("attempts() ends by raising")
 

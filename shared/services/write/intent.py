@@ -28,7 +28,10 @@ class Intent:
         self._entry = entry
         self._is_written = is_written
         self._writing = asyncio.Lock()
+        self._first_stored = first_stored
         self._unused_time = None if is_written else first_stored or entry.started
+        self._has_committed = False
+        self._is_marked = False
 
     @classmethod
     def new(
@@ -72,19 +75,42 @@ class Intent:
                 created=self._entry.created | {created or self._entry.started},
                 terms=self._entry.terms.union(terms),
             )
-            if not self._is_written or declared != self._entry:
-                await self._archive.journal.write(declared)
-                self._entry, self._is_written = declared, True
+            if not self._is_written:
+                await self._archive.journal.insert(declared)
+            elif declared != self._entry:
+                await self._archive.journal.update(declared)
+            self._entry, self._is_written = declared, True
+
+    async def renew(self) -> None:
+        """Note that the request, which has declared something, is still at work: its age counts from now."""
+        async with self._writing:
+            self._entry = replace(self._entry, started=datetime.now(UTC))
+            await self._archive.journal.update(self._entry)
+            self._unused_time = self._first_stored or self._entry.started
+
+    def note_commit(self) -> None:
+        """The request has added or removed instances."""
+        self._has_committed = True
+
+    async def go_on(self) -> None:
+        """Return once the journal leads to what the request has committed, if anything: what comes next may take long.
+
+        The request's end does so, too: one that commits once and ends need not call it.
+        """
+        async with self._writing:
+            if self._has_committed and not self._is_marked:
+                await self._archive.journal.mark_changed(self._entry)
+                self._is_marked = True
 
     async def hand_over(self) -> None:
-        """Leave the rest to maintenance, which need not wait until this request must be dead."""
-        async with self._writing:
-            self._entry = replace(self._entry, is_over=True)
-            await self._archive.journal.write(self._entry)
-
-    async def withdraw(self) -> None:
-        """Remove the entry: nothing is left to be done."""
+        """Leave the rest, if there is any, to maintenance, which need not wait until this request must be dead."""
         async with self._writing:
             if self._is_written:
-                await self._archive.journal.remove(self._entry.request_id, [self._entry.resource])
+                await self._archive.journal.mark_over(self._entry)
+
+    async def finish(self) -> None:
+        """Note that nothing is left to be done, if anything was declared."""
+        async with self._writing:
+            if self._is_written:
+                await self._archive.journal.mark_done(self._entry)
                 self._is_written = False

@@ -35,7 +35,7 @@ from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.catalog import fills_batch
+from shared.storage.catalog_batches import fills_batch
 from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
 from shared.web.api_versions import ApiVersion
@@ -162,27 +162,27 @@ class _StoreRequest:
         await asyncio.gather(*self._tasks)
         async with self._work.at_work():
             await in_parallel(map(self._commit, list(self._pending)))
-            await self._withdraw()
+            await self._finish_intents()
         if self._outcomes and self._other_types == len(self._outcomes):
             raise UnsupportedMediaType(_OTHER_TYPE)
         return list(self._outcomes.values())
 
     async def abandon(self) -> None:
-        """Remove what is not committed. Where even that fails, the journal entry stays and maintenance removes it."""
+        """Remove what is not committed. Where even that fails, the entry stays open and maintenance removes it."""
         if self._upload is not None:
             await self._upload.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()  # their errors would keep this request, and be kept by it
         await self._remove_blobs(list(self._uncommitted.values()))
         try:
-            await self._withdraw()
+            await self._finish_intents()
         except Exception as error:  # noqa: BLE001 -- it is logged, without its message
             _logger.error("Store %s is left to maintenance, its entry stays: %s", self._request_id, described(error))
 
-    async def _withdraw(self) -> None:
-        """Remove the journal entries, except for studies of which something may be left."""
+    async def _finish_intents(self) -> None:
+        """Note in the journal that nothing is left to be done, except for studies of which something may be."""
         finished = [intent for study, intent in self._intents.items() if not self._unfinished[study]]
-        await in_parallel(intent.withdraw() for intent in finished)
+        await in_parallel(intent.finish() for intent in finished)
 
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
         async with self._work.at_work():

@@ -12,7 +12,7 @@ from shared.services.backup import backup as service
 from shared.services.backup import study_pairs
 from shared.services.backup.backup import OtherArchive
 from shared.services.backup.copies import copy
-from shared.services.repair.consistency import Kind
+from shared.services.repair.differences import Kind
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
 from shared.services.write.delete import delete
 from shared.storage import backup_lock, blob_names

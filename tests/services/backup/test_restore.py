@@ -225,7 +225,7 @@ async def test_what_a_delete_may_yet_remove_is_not_restored(raw: RawArchive, bac
     await backup.run()
     await delete(raw.archive, resource_of(study))
     entry = JournalEntry("ab" * 16, "delete", datetime.now(UTC), f"studies/{study}")
-    await raw.archive.journal.write(entry)
+    await raw.archive.journal.insert(entry)
     done = await backup.restore_study(study_key(study))
     assert (done.entered, done.failures) == (0, [(f"studies/{study}", service._AT_WORK)])
     await replay_journal(raw.archive, raw.settings, now=datetime.now(UTC) + LATER)
@@ -249,7 +249,7 @@ async def test_maintenance_and_repair_leave_a_restore_alone(
         count += 1
         if count == len(instances):  # all blobs are there, and no row
             abandoned = JournalEntry("cd" * 16, "store", datetime.now(UTC) - LATER, f"studies/{study}")
-            await raw.archive.journal.write(abandoned)
+            await raw.archive.journal.insert(abandoned)
             replay = await replay_journal(raw.other, raw.settings)
             assert (replay.failures, replay.removed_blobs) == (1, 0)
             for difference in await raw.differences():

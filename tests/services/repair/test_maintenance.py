@@ -68,10 +68,10 @@ async def test_postings_of_a_study_that_another_request_is_deleting_are_removed(
     )
     alive = replace(over, request_id="1" * 32, terms=frozenset(), is_over=False)
     for entry in (over, alive):
-        await archive.journal.write(entry)
+        await archive.journal.insert(entry)
     assert (await replay_journal(archive, settings)).settled_entries == 1
     assert await archive.postings.existing(resource.study, created, [term]) == frozenset()
-    await archive.journal.remove(alive.request_id, [alive.resource])
+    await archive.journal.mark_done(alive)
 
 
 async def test_blobs_of_others_stay_and_stop_nothing(

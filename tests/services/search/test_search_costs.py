@@ -21,7 +21,7 @@ from benchmarks.searches import searches
 from local import azurite
 from local.ports import free_ports
 from shared.search.query import parse_search
-from shared.services.repair.consistency import Kind
+from shared.services.repair.differences import Kind
 from shared.services.search import candidates
 from shared.settings import Settings
 from tests.support.raw_archive import Entity, RawArchive, opened

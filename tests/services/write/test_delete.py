@@ -17,7 +17,8 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import StudyChanged, StudyRevision
+from shared.storage.catalog import StudyChanged
+from shared.storage.catalog_rows import StudyRevision
 from shared.web.store_response import Stored
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
@@ -229,10 +230,10 @@ async def test_deleting_a_study_takes_an_operation_for_each_table_partition_and_
     listed = [term for term in before.record.posted if has_beginnings(term.keyword)]
     assert counting.operations == {
         "GET catalog": 2,  # the study, its instances
-        "PUT journal": 1,
-        "POST catalog": 4,  # batches of 97
+        "POST journal": 1,
+        "POST catalog": 4,  # batches of 96
         "DELETE terms": len(before.record.posted) - len(listed),
         "POST terms": len(listed) + 4,  # the instances are numbered: one for those of each batch
         "POST dicom": 7,  # batches of 50, for the instances of each batch
-        "DELETE journal": 1,
+        "PATCH journal": 2,  # changed, done
     }

@@ -23,7 +23,8 @@ from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.catalog import CommitUnanswered, InstanceExists, StudyChanged, StudyRevision
+from shared.storage.catalog import CommitUnanswered, InstanceExists, StudyChanged
+from shared.storage.catalog_rows import StudyRevision
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Stored
 from tests.support.answers import answer_work
@@ -194,7 +195,7 @@ async def test_a_commit_that_ends_without_an_answer_keeps_its_blobs_and_its_jour
     assert await check_study(archive, container, study) == 2
     entries = [entry async for entry in archive.journal.read()]
     assert [entry.resource for entry in entries] == [f"studies/{study}"]
-    await archive.journal.remove(entries[0].request_id, [entries[0].resource])
+    await archive.journal.mark_done(entries[0])
 
 
 async def test_a_store_into_a_contended_study_fails_and_can_be_sent_again(
