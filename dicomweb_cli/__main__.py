@@ -1,4 +1,4 @@
-"""`dicomweb`, or `python -m dicomweb_cli`: upload to, download from, search, delete on and check any DICOMweb server.
+"""`dicomweb`, or `python -m dicomweb_cli`: what can be done with any DICOMweb server, and some things with this one.
 
 Exit status: 0 done, 1 partly failed or nothing to do, 2 impossible (usage, connection, sign-in), 130 interrupted.
 """
@@ -61,7 +61,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Upload to, download from, search, delete on and check any DICOMweb server."""
+    """Upload to, download from, search, follow, delete on and check any DICOMweb server."""
 
 
 @app.command()
@@ -186,7 +186,10 @@ def changes(
     token: Token = None,
     scope: Scope = None,
 ) -> None:
-    """Print what was stored and deleted, in order, from the server's change feed: all so far, unless told otherwise."""
+    """Print what was stored and deleted, from the server's change feed: all so far, unless told otherwise.
+
+    With --cursor, whatever ends it, the same command continues later: it may repeat changes, and omits none.
+    """
     from dicomweb_cli.change_feed import Filters
     from dicomweb_cli.changes import Reading, print_changes, start_of
     from dicomweb_cli.resources import checked_uid

@@ -30,6 +30,14 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """The greatest sequence number, 0 for an empty feed, and the server's warning that it may be too small, or ""."""
+
+    sequence: int
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The wanted entries that follow a position, in order, and the position up to which there are no others."""
 
@@ -49,12 +57,12 @@ class ChangeFeed:
         self._is_v1 = is_v1
         self._filters = filters
 
-    async def latest(self) -> int:
-        """The greatest sequence number; 0 for an empty feed. Raises Refused and CannotGoOn."""
+    async def latest(self) -> Latest:
+        """Up to where the feed goes. Raises Refused and CannotGoOn."""
         response = await self._get("changefeed/latest")
-        if not response.content or (entry := _document(response)) is None:
-            return 0
-        return sequence_of(_entries(response, [entry])[0])
+        entry = _document(response) if response.content else None
+        sequence = 0 if entry is None else sequence_of(_entries(response, [entry])[0])
+        return Latest(sequence, plain(response.headers.get("Warning", "")))
 
     async def page(self, position: int, latest: int) -> Page:
         """The next page. `latest` was the greatest sequence number before, beyond `position`.

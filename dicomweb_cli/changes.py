@@ -63,25 +63,30 @@ async def print_changes(connection: Connection, reading: Reading) -> None:
     ask = _at_once if reading.every is None else _once_available
     cursor = FeedCursor(reading.cursor_file, connection.url) if reading.cursor_file else None
     latest = await ask(feed.latest)
-    position = await _first_position(feed, cursor, reading, latest)
+    position = await _first_position(feed, cursor, reading, latest.sequence)
     count = 0
     while True:
-        if latest < position:
+        begin, end = position, latest.sequence
+        if end < begin:
             raise CannotGoOn(
-                f"The feed of {connection.url} ends at {latest}, before {position}: it is not the feed "
-                "that this number is from."
+                f"The feed of {connection.url} ends at {end}, before {begin}: it is not the feed that this number is "
+                "from."
             )
-        while position < latest:
-            page = await ask(partial(feed.page, position, latest))
+        while position < end:
+            page = await ask(partial(feed.page, position, end))
             _write(page.entries, reading.form, is_first=not count)
             count += len(page.entries)
             position = page.position
             if cursor:
                 cursor.save(position)
-        if reading.every is None:
-            break
-        await asyncio.sleep(reading.every)
+        may_have_more = latest.warning and position > begin
+        if not may_have_more:
+            if reading.every is None:
+                break
+            await asyncio.sleep(reading.every)
         latest = await ask(feed.latest)
+    if latest.warning:
+        ERR.print(f"The server warns: {latest.warning}", soft_wrap=True)
     if reading.form is FeedForm.TABLE:
         ERR.print(f"Changes: {count}")
 
@@ -120,11 +125,11 @@ async def _once_available(ask: Callable[[], Awaitable[Asked]]) -> Asked:
 
 
 def _write(entries: list[Entry], form: FeedForm, *, is_first: bool) -> None:
-    """Write entries out, and a heading before the first ones, and see them leave this process."""
+    """Write entries out, at once, and a heading before the first ones; see them leave this process."""
     lines = [json.dumps(entry) if form is FeedForm.JSON else _line(entry) for entry in entries]
     if form is FeedForm.TABLE and is_first and lines:
         lines.insert(0, _HEADING)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from dicomweb_cli.change_feed import ChangeFeed, Filters, change_feed, sequence_of, time_of
+from dicomweb_cli.change_feed import ChangeFeed, Filters, Latest, change_feed, sequence_of, time_of
 from dicomweb_cli.connection import CannotGoOn, NoService
 from tests.support.feed_servers import CT, MR, FeedServer, Kind, entry
 
@@ -15,7 +15,7 @@ ALL = Filters()
 
 async def read(feed: ChangeFeed, position: int = 0) -> list[int]:
     """The sequence numbers of what follows a position; positions rise from page to page, to the latest at least."""
-    latest, found = await feed.latest(), []
+    latest, found = (await feed.latest()).sequence, []
     while position < latest:
         page = await feed.page(position, latest)
         assert page.position > position
@@ -36,14 +36,14 @@ async def test_all_that_follows_is_read_whatever_the_gaps(kind: Kind, after: int
 async def test_an_empty_feed_ends_at_0(kind: Kind, answer: httpx.Response) -> None:
     server = FeedServer(kind)
     server.faults = [answer]
-    assert await (await change_feed(server.connection, ALL)).latest() == 0
+    assert await (await change_feed(server.connection, ALL)).latest() == Latest(0, "")
 
 
 async def test_what_comes_while_a_window_is_read_is_not_passed_over() -> None:
     """A window that is empty when it is read may be full when the next one is."""
     server = FeedServer("v1", [entry(1)])
     feed = await change_feed(server.connection, ALL)
-    latest = await feed.latest()
+    latest = (await feed.latest()).sequence
     page = await feed.page(0, latest)
     server.entries += map(entry, range(2, 300))
     assert await read(feed, page.position) == list(range(2, 300))
@@ -60,12 +60,12 @@ async def test_what_comes_between_two_requests_is_read_once(kind: Kind) -> None:
             server.entries += map(entry, range(last + 1, last + 80))
 
     server.after_page = grow
-    latest = await feed.latest()
+    latest = (await feed.latest()).sequence
     found, position = [], 0
     while position < latest:
         page = await feed.page(position, latest)
         found += [sequence_of(one) for one in page.entries]
-        position, latest = page.position, max(latest, await feed.latest())
+        position, latest = page.position, (await feed.latest()).sequence
     assert found == [one["sequence"] for one in server.entries]
 
 
@@ -103,7 +103,7 @@ async def test_a_time_becomes_a_position(kind: Kind) -> None:
     feed = await change_feed(server.connection, ALL)
 
     async def before(day: int, hour: int) -> int:
-        return await feed.position_before(datetime(2026, 11, day, hour, tzinfo=UTC), await feed.latest())
+        return await feed.position_before(datetime(2026, 11, day, hour, tzinfo=UTC), (await feed.latest()).sequence)
 
     assert await read(feed, await before(1, 0)) == [one["sequence"] for one in server.entries]
     assert await before(3, 0) == await before(2, 13) == 199

@@ -123,6 +123,23 @@ async def test_it_begins_at_the_start(start: Start, expected: list[int], capsys:
     assert printed(capsys) == expected
 
 
+async def test_what_the_server_has_not_all_yet_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that says that changes may be missing has them later, but may also say so for ever."""
+    server = FeedServer("v2", map(entry, range(1, 4)))
+    server.warning = '299 https://dicom.example.org/v2 "Changes may be missing"'
+
+    def grow() -> None:
+        if len(server.entries) < 6:
+            server.entries.append(entry(len(server.entries) + 1))
+
+    server.after_page = grow
+    await print_changes(server.connection, reading())
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 6
+    assert captured.err == f"The server warns: {server.warning}\n"
+    assert len(server.requests) == 9
+
+
 async def test_a_cursor_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     server, cursor = FeedServer("v2", map(entry, range(1, 301))), tmp_path / "cursor"
     for since, added, expected in ((250, 0, range(251, 301)), (0, 10, range(301, 311)), (None, 10, range(311, 321))):

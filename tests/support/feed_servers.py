@@ -32,7 +32,7 @@ def entry(sequence: int, action: str = "create", sop_class: str | None = CT, day
 class FeedServer:
     """A feed with these entries at `url`; `requests` are those it got, `faults` are given instead of the next answers.
 
-    `after_page` is called once the answer with a page is made.
+    Its answers to what is the latest have a `warning`; `after_page` is called once the answer with a page is made.
 
     "v1" pages by windows of sequence numbers and knows no filters. "v2" pages by entries after a sequence number,
     filters, and links to what follows. "v2 of Microsoft" knows neither `after` nor filters, but time.
@@ -44,6 +44,7 @@ class FeedServer:
         self.url = url or f"https://dicom.example.org/{kind[:2]}"
         self.faults: list[httpx.Response | Exception] = []
         self.requests: list[httpx.Request] = []
+        self.warning = ""
         self.after_page: Callable[[], None] = lambda: None
         self.connection = Connection(httpx.AsyncClient(transport=httpx.MockTransport(self._answer)), self.url)
 
@@ -62,7 +63,8 @@ class FeedServer:
         query = request.url.params
         assert query["includeMetadata"] == "false"
         if request.url.path.endswith("/changefeed/latest"):
-            return httpx.Response(200, content=json.dumps(self.entries[-1] if self.entries else None))
+            latest = json.dumps(self.entries[-1] if self.entries else None)
+            return httpx.Response(200, content=latest, headers={"Warning": self.warning} if self.warning else {})
         assert request.url.path.endswith("/changefeed")
         answer = self._page(query)
         self.after_page()
