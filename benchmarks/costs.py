@@ -81,7 +81,7 @@ def store(instances: int, terms: int) -> Operations:
 
     Their UIDs are random, which costs more: postings of numbered ones share batches of up to a hundred.
     """
-    batches = math.ceil(instances / 97)
+    batches = math.ceil(instances / 96)
     return Operations(table=instances + terms + 2 + 2 * batches, blob_writes=instances)
 
 
@@ -102,8 +102,8 @@ def search(studies: int) -> Operations:
 
 def delete(instances: int, terms: int) -> Operations:
     """The delete of a study."""
-    listings, batches = math.ceil(instances / 1000), math.ceil(instances / 97)
-    return Operations(table=1 + listings + 2 + batches + instances + terms)
+    listings, batches = math.ceil(instances / 1000), math.ceil(instances / 96)
+    return Operations(table=1 + listings + 3 + batches + instances + terms)
 
 
 def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:

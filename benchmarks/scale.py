@@ -54,7 +54,7 @@ class Archive:
 
     def requests(self) -> list[tuple[Request, float]]:
         """The kinds of requests, and how many of each a study brings."""
-        batches = math.ceil(self.instances / 97)
+        batches = math.ceil(self.instances / 96)
         store = Request("store a study", 0.1 * self.instances, 2 * self.instances + 23 + 2 * batches, 15)
         return [
             (store, 1),

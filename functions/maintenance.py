@@ -1,6 +1,7 @@
-"""The timer that finishes what dead processes left behind."""
+"""The timer that finishes what dead processes left behind, and drains the changes that nobody has asked for."""
 
 import logging
+from typing import Final
 
 import azure.functions as func
 
@@ -9,6 +10,8 @@ from shared.failures import described
 from shared.storage.storage_use import StorageUse
 
 bp = func.Blueprint()
+
+_FEED_SECONDS: Final = 240  # for each step of the change feed; the next run goes on
 
 _logger = logging.getLogger(__name__)
 
@@ -21,26 +24,34 @@ class MaintenanceFailed(Exception):
 @bp.timer_trigger(arg_name="timer", schedule="0 */10 * * * *", run_on_startup=False)
 async def replay_journal(timer: func.TimerRequest) -> None:
     """Every ten minutes; the host allows one run at a time across all instances. Raises MaintenanceFailed."""
+    from shared.services.feed.backfill import prepare  # the storage SDKs
+    from shared.services.feed.drain import Drained, drain  # the storage SDKs
     from shared.services.repair import maintenance  # the storage SDKs
 
     app = app_of_process()
-    storage, replay = StorageUse(), maintenance.Replay(failures=1)
+    storage, replay, drained = StorageUse(), maintenance.Replay(failures=1), Drained()
     try:
         with storage.watching():
-            replay = await maintenance.replay_journal(await app.archive(), app.settings)
+            archive = await app.archive()
+            replay = await maintenance.replay_journal(archive, app.settings)
+            await prepare(archive, seconds=_FEED_SECONDS)
+            await drain(archive, seconds=_FEED_SECONDS, drained=drained)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
+        replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))
         raise MaintenanceFailed from None  # the host logs it with its message
     finally:
         _logger.info(
-            "transaction=ReplayJournal settled=%d blobs=%d failures=%d oldest_seconds=%.0f storage=%d retries=%d",
+            "transaction=ReplayJournal settled=%d blobs=%d drained=%d failures=%d oldest_seconds=%.0f storage=%d "
+            "retries=%d",
             replay.settled_entries,
             replay.removed_blobs,
+            drained.changes,
             replay.failures,
             replay.oldest_entry_seconds,
             storage.operations.total(),
             storage.retries.total(),
         )
         if (telemetry := await app.telemetry()) is not None:
-            telemetry.maintenance(replay, storage)
+            telemetry.maintenance(replay, drained.changes, storage)
             await telemetry.send_metrics()

@@ -397,6 +397,7 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'catalog'
       'terms'
       'journal'
+      'feed'
     ]
     softDeleteDays: softDeleteDays
     keepVersions: keepVersions

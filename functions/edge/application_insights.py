@@ -49,6 +49,7 @@ class ApplicationInsights:
         self._storage = {name: meter.create_counter(f"dicomweb.storage.{name}") for name in _STORAGE_COUNTERS}
         self._settled = meter.create_counter("dicomweb.maintenance.settled_entries")
         self._removed = meter.create_counter("dicomweb.maintenance.removed_blobs")
+        self._drained = meter.create_counter("dicomweb.maintenance.drained_changes")
         self._failures = meter.create_counter("dicomweb.maintenance.failures")
         # Not a gauge: the exporter sends its last value again and again, as if there were new runs.
         self._oldest_entry = meter.create_histogram("dicomweb.journal.oldest_entry", "s")
@@ -113,10 +114,11 @@ class ApplicationInsights:
         self._sent.add(record.bytes_out, {"function": function.name})
         self._stall.record(record.stalls.longest_seconds)
 
-    def maintenance(self, replay: "Replay", storage: StorageUse) -> None:
-        """The metrics of a run of maintenance."""
+    def maintenance(self, replay: "Replay", drained_changes: int, storage: StorageUse) -> None:
+        """The metrics of a run of maintenance, and how many changes it appended to the change feed."""
         self._settled.add(replay.settled_entries)
         self._removed.add(replay.removed_blobs)
+        self._drained.add(drained_changes)
         self._failures.add(replay.failures)
         self._oldest_entry.record(replay.oldest_entry_seconds)
         self._totals(storage)

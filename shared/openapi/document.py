@@ -18,6 +18,7 @@ from shared.openapi.resources import RESOURCES, Resource
 from shared.openapi.schemas import schemas
 from shared.settings import Settings
 from shared.version import VERSION
+from shared.web.api_versions import API_NAMES, ApiVersion
 from shared.web.content_negotiation import Offer
 from shared.web.http_function import HttpFunction
 from shared.web.offers import DICOM
@@ -27,6 +28,12 @@ from shared.web.problem_document import PROBLEM
 _SCHEME: Final = "token"
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form that generators recognize
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+_OPTIONAL_HEADERS: Final = (
+    (statuses.SEARCH, ["Warning"]),
+    (statuses.CHANGES, ["Link", "Warning"]),
+    (statuses.LATEST_CHANGE, ["Warning"]),
+)
 
 
 def document(
@@ -39,11 +46,10 @@ def document(
     """
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Parameter] = {}
-    described = (function for function in functions if function.answers in RESOURCES)
-    for function in sorted(described, key=lambda function: function.name):
+    for function in (function for function in functions if function.answers in RESOURCES):
         route = function.route.replace("{version}", api_name).removeprefix("/")
         path = "/" + route.replace("{*", "{")
-        for method, operation in _operations(function, summaries[function.name], settings):
+        for method, operation in _operations(function, summaries[function.name], settings, API_NAMES[api_name]):
             operation["parameters"] = [_reference(parameter, parameters) for parameter in operation["parameters"]]
             paths.setdefault(path, {})[method] = operation
     components: dict[str, Any] = {"schemas": schemas(), "parameters": parameters}
@@ -64,9 +70,11 @@ def _reference(parameter: Parameter, known: dict[str, Parameter]) -> Parameter:
     return {"$ref": f"#/components/parameters/{name}"} if known.setdefault(name, parameter) == parameter else parameter
 
 
-def _operations(function: HttpFunction, summary: str, settings: Settings) -> Iterable[tuple[str, dict[str, Any]]]:
+def _operations(
+    function: HttpFunction, summary: str, settings: Settings, version: ApiVersion
+) -> Iterable[tuple[str, dict[str, Any]]]:
     resource = RESOURCES[function.answers]
-    parameters = [*_path_parameters(function.route, settings), *resource.parameters(settings)]
+    parameters = [*_path_parameters(function.route, settings), *resource.parameters(settings, version)]
     if resource.is_negotiated:
         parameters += representation_parameters(name for name in resource.media_types if "*" not in name)
     for method in function.methods:
@@ -135,11 +143,11 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     }.get(status, [])
     if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:
         named = ["Retry-After"]
-    if resource.statuses is statuses.SEARCH and status is HTTPStatus.OK:
-        named = ["Warning"]
+    if status is HTTPStatus.OK:
+        named = next((names for table, names in _OPTIONAL_HEADERS if resource.statuses is table), named)
     if resource.statuses is statuses.PREFLIGHT and status is HTTPStatus.NO_CONTENT:
         named = ["Allow"]
-    is_certain = named != ["Warning"]
+    is_certain = not {"Link", "Warning"} & {*named}
     return {name: {"schema": {"type": "string"}, **({"required": True} if is_certain else {})} for name in named}
 
 

@@ -8,6 +8,8 @@ from shared.dicom.identifiers import MAX_UID_LENGTH
 from shared.search.query import FUZZY
 from shared.search.query_values import matched_by
 from shared.settings import Settings
+from shared.web.api_versions import ApiVersion
+from shared.web.change_feed_query import ACTIONS, DEFAULT_LIMIT, MAX_LIMIT, MAX_NUMBER
 from shared.web.content_negotiation import Offer
 from shared.web.media_types import format_media_type
 from shared.web.rendering_parameters import DEFAULT_QUALITY, MAX_VIEWPORT_PIXELS, IccProfile, WindowFunction
@@ -114,6 +116,45 @@ def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
         _query("emptyvaluematching", 'The value "" matches what is absent or empty.', _boolean()),
         _query("multiplevaluematching", "Values joined by backslashes all have to match.", _boolean()),
     ]
+
+
+def change_feed_parameters(version: ApiVersion) -> list[Parameter]:
+    """The parameters of a request for the change feed, in a version of the API."""
+    number = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
+    limit = {"minimum": 1, "maximum": MAX_LIMIT[version], "default": DEFAULT_LIMIT[version]}
+    moment = {"type": "string", "format": "date-time"}
+    is_v1 = version == "v1"
+    ignored = " Ignored in v1." if is_v1 else ""
+    parameters = [
+        _query(
+            "offset",
+            "The sequence number after which to begin." if is_v1 else "How many changes of the window to skip.",
+            {**number, "default": 0},
+        ),
+        _query(
+            "limit",
+            "How many sequence numbers to look at." if is_v1 else "The most changes to return.",
+            {"type": "integer", **limit},
+        ),
+        _query("startTime", f"The beginning of the window of time, with a time zone.{ignored}", moment),
+        _query("endTime", f"The end of the window, which it does not include, with a time zone.{ignored}", moment),
+        *latest_change_parameters(),
+    ]
+    if is_v1:
+        return parameters
+    return [
+        *parameters,
+        _query("after", "The sequence number after which to begin: instead of offset and startTime.", number),
+        _query("action", "Only changes of this kind; not with offset.", {"enum": list(ACTIONS)}),
+        _query("sopClassUid", "Only instances of this SOP class; not with offset.", _UID),
+        _query("partitionName", "Only instances of this partition; not with offset.", {"type": "string"}),
+    ]
+
+
+def latest_change_parameters() -> list[Parameter]:
+    """The parameter of a request for the latest change."""
+    metadata = {"type": "boolean", "default": True}
+    return [_query("includeMetadata", "Whether to return the instance's metadata as it is now.", metadata)]
 
 
 def rendering_parameters() -> list[Parameter]:

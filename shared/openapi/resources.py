@@ -13,6 +13,8 @@ from shared.openapi.parameters import (
     ETAG_HEADERS,
     RANGE_HEADERS,
     Parameter,
+    change_feed_parameters,
+    latest_change_parameters,
     media_type_of,
     rendering_parameters,
     search_parameters,
@@ -20,9 +22,11 @@ from shared.openapi.parameters import (
 )
 from shared.openapi.statuses import Statuses
 from shared.settings import Settings
+from shared.web.api_versions import ApiVersion
 from shared.web.content_negotiation import Offer
 from shared.web.http_function import Answers
 from shared.web.offers import (
+    CHANGES,
     DICOM,
     DOCUMENTS,
     METADATA,
@@ -39,7 +43,7 @@ _TAGS: Final = frozenset({HTTPStatus.NOT_MODIFIED})
 _SHOWN_AS_THEY_ARE: Final = (*DOCUMENTS.values(), *(name for name in FRAME_MEDIA_TYPES if name.startswith("video/")))
 
 
-def _no_parameters(_settings: Settings) -> Sequence[Parameter]:
+def _no_parameters(_settings: Settings, _version: ApiVersion) -> Sequence[Parameter]:
     return ()
 
 
@@ -56,7 +60,7 @@ class Resource:
     media_types: tuple[str, ...] = ()
     schema: str = ""
     bodies: frozenset[HTTPStatus] = frozenset()
-    parameters: Callable[[Settings], Sequence[Parameter]] = _no_parameters
+    parameters: Callable[[Settings, ApiVersion], Sequence[Parameter]] = _no_parameters
     is_negotiated: bool = True
 
     @property
@@ -86,7 +90,7 @@ def _retrieved(
         statuses={status: when for status, when in table.items() if status not in without},
         media_types=_media_types(offers),
         schema=schema,
-        parameters=lambda _settings: [*parameters, *headers],
+        parameters=lambda _settings, _version: [*parameters, *headers],
         is_negotiated=is_negotiated,
     )
 
@@ -97,7 +101,7 @@ def _searched(level: Level) -> Resource:
         statuses=statuses.SEARCH,
         media_types=_media_types(METADATA),
         schema="DataSets",
-        parameters=lambda settings: search_parameters(level, settings),
+        parameters=lambda settings, _version: search_parameters(level, settings),
     )
 
 
@@ -162,6 +166,20 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
         Answers.SERIES_FOUND: _searched(Level.SERIES),
         Answers.INSTANCES_FOUND: _searched(Level.INSTANCE),
         Answers.DELETE: Resource(tag="Delete", statuses=statuses.DELETE, is_negotiated=False),
+        Answers.CHANGES: Resource(
+            tag="Change feed",
+            statuses=statuses.CHANGES,
+            media_types=_media_types(CHANGES),
+            schema="Changes",
+            parameters=lambda _settings, version: change_feed_parameters(version),
+        ),
+        Answers.LATEST_CHANGE: Resource(
+            tag="Change feed",
+            statuses=statuses.LATEST_CHANGE,
+            media_types=_media_types(CHANGES),
+            schema="LatestChange",
+            parameters=lambda _settings, _version: latest_change_parameters(),
+        ),
         Answers.PREFLIGHT: Resource(tag="Service", statuses=statuses.PREFLIGHT, is_negotiated=False),
         Answers.DESCRIPTION_YAML: _described("application/yaml"),
         Answers.DESCRIPTION_JSON: _described("application/json"),

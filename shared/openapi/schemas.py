@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydicom.valuerep import STANDARD_VR
 
+from shared.archive.change import Action, State
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.web.failure_reasons import Duplicate, FailureReason, WarningReason
 from shared.web.store_response import ATTRIBUTES
@@ -44,6 +45,9 @@ def schemas() -> dict[str, Schema]:
             "minProperties": 1,
         },
         "StoreInstancesResponse": _store_instances_response(),
+        "Change": _change(),
+        "Changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+        "LatestChange": {"anyOf": [{"$ref": "#/components/schemas/Change"}, {"type": "null"}]},
         "Problem": _object(
             {
                 "type": {"type": "string"},
@@ -104,6 +108,27 @@ def _store_instances_response() -> Schema:
         "required": [],
         "anyOf": [{"required": list(failed)}, {"required": list(stored)}],
     }
+
+
+def _change() -> Schema:
+    uid: Schema = {"type": "string"}
+    required: dict[str, Schema] = {
+        "sequence": {"type": "integer", "minimum": 1, "description": "Rises from change to change."},
+        "partitionName": {"type": "string"},
+        "studyInstanceUid": uid,
+        "seriesInstanceUid": uid,
+        "sopInstanceUid": uid,
+        "action": {"enum": list(Action)},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "state": {"enum": list(State), "description": "What has become of the instance by now."},
+    }
+    optional: dict[str, Schema] = {
+        "sopClassUid": uid,
+        "modality": {"type": "string"},
+        "metadata": {"$ref": "#/components/schemas/DataSet"},
+    }
+    described = _object({**required, **optional}, "What was done to an instance; its metadata is as of now.")
+    return {**described, "required": list(required)}
 
 
 def _codes(codes: type[IntEnum]) -> Schema:

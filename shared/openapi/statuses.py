@@ -76,6 +76,20 @@ DELETE: Final[Statuses] = MappingProxyType(
     }
 )
 
+CHANGES: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the changes, or none; Link names what follows, and a Warning says where some may be missing",
+        HTTPStatus.BAD_REQUEST: "a parameter is not valid, or not known",
+        HTTPStatus.NOT_ACCEPTABLE: "the changes are asked for in another form",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the feed is still being filled with what the "
+        "archive held before; with Retry-After",
+    }
+)
+
+LATEST_CHANGE: Final[Statuses] = MappingProxyType(
+    {**CHANGES, HTTPStatus.OK: "the change, or null; a Warning says where there may be a later one"}
+)
+
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
@@ -61,8 +61,14 @@ class Journal:
 
     async def insert(self, entry: JournalEntry) -> None:
         """Write an entry that is new. Returns once it is durable."""
-        with suppress(ResourceExistsError):  # the answer to a first attempt was lost
+        try:
             await self._table.create_entity({**_entity(entry), "changed": False, "done": False})
+        except ResourceExistsError:  # the answer to a first attempt was lost
+            return
+        except AttributeError as error:  # the SDK's own, of this operation alone: over an answer that broke off
+            if isinstance(error.__context__, HttpResponseError):
+                raise error.__context__ from None
+            raise
 
     async def update(self, entry: JournalEntry) -> None:
         """Write what has changed of an entry; its marks stay. Raises ResourceNotFoundError where it has gone."""

@@ -12,6 +12,7 @@ from local.ports import free_ports
 from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from tests.crashes.world import World
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,13 @@ async def container(archive: Archive, settings: Settings) -> AsyncIterator[Conta
 @pytest_asyncio.fixture(scope="session")
 async def stores(archive: Archive, settings: Settings) -> StoreService:
     return StoreService(archive, settings)
+
+
+@pytest.fixture
+def world(
+    stores: StoreService, container: ContainerClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    return World(stores, container, settings, monkeypatch)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,40 +3,32 @@
 Each request dies before or after its first operation, then its second, and so on, until it lives to its end.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from itertools import count
 
 import pytest
-from azure.storage.blob.aio import ContainerClient
 
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.errors import NotFound
-from shared.services.repair.maintenance import replay_journal
 from shared.services.write.back_pressure import MAX_BLOCK_BYTES
 from shared.services.write.delete import delete
-from shared.services.write.store import StoreService
-from shared.settings import Settings
-from shared.storage.archive import Archive
 from shared.web.failure_reasons import FailureReason
-from shared.web.store_response import Failed, Outcome, Stored
+from shared.web.store_response import Failed, Outcome
+from tests.crashes.world import World
 from tests.support.default_partition import resource_of
-from tests.support.invariants import check_archive, requests_in_journal
+from tests.support.invariants import requests_in_journal
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import BATCH, StopAt, die_at
+from tests.support.storage_policies import BATCH, StopAt
 from tests.support.stored_instances import (
     KnownInstance,
     is_there,
-    is_wholly_there,
     known_instance,
     known_instances,
     large_instance,
 )
-from tests.support.stores import LATER, store
+from tests.support.stores import store
 
 RecordProperty = Callable[[str, object], None]
 
@@ -80,75 +72,6 @@ def store_that_fails_in_part() -> Storing:
 
 def store_of_blocks() -> Storing:
     return Storing([], [large_instance(new_uid(), MAX_BLOCK_BYTES)])
-
-
-@dataclass(frozen=True)
-class World:
-    """What every test of this file needs: a healthy process and a way to start one that dies."""
-
-    stores: StoreService
-    container: ContainerClient
-    settings: Settings
-    monkeypatch: pytest.MonkeyPatch
-
-    @property
-    def archive(self) -> Archive:
-        return self.stores.archive
-
-    async def store(self, *instances: KnownInstance) -> None:
-        """Store, in the healthy process, instances that are not there yet."""
-        outcomes = await store(self.stores, *(instance.file for instance in instances))
-        assert [type(outcome) for outcome in outcomes] == [Stored] * len(instances)
-
-    async def dies_storing(self, files: Sequence[bytes], stop: StopAt) -> bool:
-        return await die_at(stop, self.monkeypatch, self.settings, partial(self._store, files))
-
-    async def _store(self, files: Sequence[bytes], archive: Archive) -> list[Outcome]:
-        return await store(StoreService(archive, self.settings), *files)
-
-    async def dies_storing_at_once(self, requests: Sequence[Sequence[KnownInstance]], stop: StopAt) -> bool:
-        async def request(archive: Archive) -> None:
-            stores = StoreService(archive, self.settings)
-            await asyncio.gather(*(store(stores, *(part.file for part in request)) for request in requests))
-
-        return await die_at(stop, self.monkeypatch, self.settings, request)
-
-    async def dies_deleting(self, resource: ResourceIdentifiers, stop: StopAt) -> bool:
-        return await die_at(stop, self.monkeypatch, self.settings, lambda archive: delete(archive, resource))
-
-    async def dies_maintaining(self, stop: StopAt) -> bool:
-        return await die_at(stop, self.monkeypatch, self.settings, self._maintain)
-
-    async def maintain(self) -> None:
-        await self._maintain(self.archive)
-
-    async def _maintain(self, archive: Archive) -> None:
-        await replay_journal(archive, self.settings, now=datetime.now(UTC) + LATER)
-
-    async def forget(self, study: str) -> None:
-        """Leave the archive empty, so that examining all of it stays quick."""
-        with suppress(NotFound):
-            await delete(self.archive, resource_of(study))
-
-    async def has(self, instance: KnownInstance) -> bool:
-        return await is_wholly_there(self.archive, self.settings, self.container, instance)
-
-    async def which(self, instances: Sequence[KnownInstance]) -> list[KnownInstance]:
-        """Those of the instances that are there; of the others, nothing is."""
-        found = await asyncio.gather(*map(self.has, instances))
-        return [instance for instance, is_there in zip(instances, found, strict=True) if is_there]
-
-    async def check(self, there: Sequence[KnownInstance] = (), gone: Sequence[KnownInstance] = ()) -> None:
-        await check_archive(self.archive, self.settings)
-        assert await self.which(there) == list(there)
-        assert await self.which(gone) == []
-
-
-@pytest.fixture
-def world(
-    stores: StoreService, container: ContainerClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    return World(stores, container, settings, monkeypatch)
 
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
@@ -314,7 +237,7 @@ async def test_maintenance_that_dies_anywhere_after_a_store_can_be_run_again(
         assert await world.dies_storing(request.files, StopAt(BATCH, is_done=is_committed))
         died = await world.dies_maintaining(StopAt(operation, is_done=is_done))
         await world.maintain()
-        await check_archive(world.archive, world.settings)
+        await world.check()
         assert await world.which(request.new) == (request.new if is_committed else [])
         await world.forget(request.study)
         if not died:

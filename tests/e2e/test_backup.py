@@ -82,7 +82,7 @@ async def lose(connection_string: str) -> None:
     async with BlobServiceClient.from_connection_string(connection_string) as blobs:
         await blobs.delete_container("dicom")
     async with TableServiceClient.from_connection_string(connection_string) as tables:
-        for name in ("catalog", "terms", "journal"):
+        for name in ("catalog", "terms", "journal", "feed"):
             await tables.delete_table(name)
 
 

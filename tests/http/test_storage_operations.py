@@ -1,6 +1,8 @@
 """The storage operations of each retrieve and search, counted beneath the SDKs: as documented."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -195,6 +197,64 @@ async def test_instances_by_uid_are_read_where_the_index_has_them(
     assert {one["00080018"]["Value"][0] for one in response.json()} == set(uids)
     assert counting.operations == {"GET terms": count, ROW: 2 * count}
     await client.delete(f"/studies/{study}")
+
+
+FEED = {"GET journal": 1, "GET feed": 2}
+
+
+async def test_the_change_feed(client: httpx.AsyncClient, counting: Counting) -> None:
+    """Where nothing is to be drained: 3 by sequence number, 5 for a window of time, 1 for each study or instance."""
+    size, study = 3, new_uid()
+    after = (await client.get("/changefeed/latest")).json()["sequence"]
+    start = datetime.now(UTC).isoformat()
+    for uids in ({"StudyInstanceUID": study}, {"StudyInstanceUID": new_uid()}):
+        files = [part10(dataset(**uids)) for _ in range(size)]
+        await client.post("/studies", content=multipart(files), headers={"Content-Type": MULTIPART_DICOM})
+    await client.get("/changefeed/latest")
+    end = datetime.now(UTC).isoformat()
+    times = {"startTime": start, "endTime": end, "includeMetadata": "false"}
+    window = {"PATCH feed": 1, **FEED, "GET feed": 3}
+    asked: list[tuple[dict[str, Any], int, dict[str, int]]] = [
+        ({"after": after, "includeMetadata": "false"}, 2 * size, {**FEED, "GET catalog": 2}),
+        ({"after": after, "limit": size, "includeMetadata": "false"}, size, {**FEED, "GET catalog": 1}),
+        ({"after": after}, 2 * size, {**FEED, "GET catalog": 2 * size}),
+        ({"after": after + 2 * size}, 0, {"GET journal": 1, "GET feed": 1}),
+        (times, 2 * size, {**window, "GET catalog": 2}),
+        # the end of the window was passed by the first request
+        ({**times, "offset": 1}, 2 * size - 1, {**FEED, "GET feed": 4, "GET catalog": 2}),
+        ({"offset": after, "includeMetadata": "false", "limit": 1}, 1, {**FEED, "GET catalog": 1}),
+    ]
+    for query, count, expected in asked:
+        counting.operations.clear()
+        response = await client.get("/changefeed", params=query)
+        assert len(response.json()) == count
+        assert counting.operations == expected, query
+    counting.operations.clear()
+    await client.get("/changefeed/latest")
+    assert counting.operations == {**FEED, "GET catalog": 1}
+    counting.operations.clear()
+    await client.head("/changefeed", params={"after": after})
+    assert counting.operations == FEED
+
+
+async def test_what_is_drained_after_a_store(client: httpx.AsyncClient, counting: Counting) -> None:
+    """For a store, and for each of those that are drained together."""
+    await client.get("/changefeed/latest")
+    for stores in (1, 20):
+        for _ in range(stores):
+            await client.post("/studies", content=part10(dataset()), headers={"Content-Type": "application/dicom"})
+        counting.operations.clear()
+        await client.get("/changefeed/latest?includeMetadata=false")
+        shards = counting.operations.pop("DELETE journal", 0) + counting.operations.pop("POST journal", 0)
+        assert 1 <= shards <= 16
+        assert counting.operations == {
+            "GET journal": 1,
+            "GET feed": 2 + 1,  # before the append, and for the answer the head again and the block
+            "GET catalog": stores + 1,
+            "POST feed": 1,
+            "DELETE catalog": stores,
+            "PATCH feed": 1,
+        }
 
 
 def counted(counting: Counting) -> costs.Operations:

@@ -238,6 +238,7 @@ async def test_maintenance(client: httpx.AsyncClient, exported: Exported) -> Non
     assert set(metrics) >= {
         "dicomweb.maintenance.settled_entries",
         "dicomweb.maintenance.removed_blobs",
+        "dicomweb.maintenance.drained_changes",
         "dicomweb.journal.oldest_entry",
     }
     assert metrics["dicomweb.storage.operations"]["GET journal 200"] >= 1

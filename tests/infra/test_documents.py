@@ -85,8 +85,8 @@ def test_costs_follow_from_prices_and_use() -> None:
     assert rest["files of a million instances, 2,000 GB, hot"] == 2000
     assert rest["files of a million instances, 2,000 GB, cold"] == 0
     assert rest["rows of a million instances"] == 3
-    assert store(97, 10) == Operations(table=97 + 10 + 2 + 2, blob_writes=97)
-    assert store(98, 10).table == store(97, 10).table + 1 + 2
+    assert store(96, 10) == Operations(table=96 + 10 + 2 + 2, blob_writes=96)
+    assert store(97, 10).table == store(96, 10).table + 1 + 2
     assert retrieve(9).blob_reads == 3
     assert search(20) == Operations(table=21)
     assert delete(1001, 10).table == delete(1000, 10).table + 1 + 1

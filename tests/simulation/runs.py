@@ -12,6 +12,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from shared.services.write import back_pressure, store, upload
+from shared.services.write.announce import announce_study
 from shared.storage import blobs, catalog_batches
 from tests.simulation import processes
 from tests.simulation.backups import check_backup
@@ -19,11 +20,12 @@ from tests.simulation.connection import Surroundings
 from tests.simulation.event_loop import SimulatedLoop
 from tests.simulation.history import half_done, unexplained
 from tests.simulation.processes import SETTINGS, Process
-from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all
+from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all, store_before_the_feed
 from tests.simulation.schedule import LATEST_SECONDS, Schedule
 from tests.simulation.storage import SimulatedStorage
 from tests.simulation.virtual_clock import simulated
 from tests.simulation.world import World
+from tests.support.changes import changes_in_outbox, check_changes
 from tests.support.invariants import check_archive, check_study
 
 _DEAD_SECONDS: Final = 2 * SETTINGS.max_request_seconds + 2 * LATEST_SECONDS
@@ -33,6 +35,7 @@ _RUNS_OF_MAINTENANCE: Final = 5
 _LIMITS: Final = (
     ((store, "MAX_ROW_VALUE_BYTES", 64),),  # metadata goes to blobs
     ((catalog_batches, "_BATCH_ROWS", 6),),  # commits and deletes take several batches
+    ((catalog_batches, "_BATCH_ROWS", 4), (catalog_batches, "_CHANGES_OF_A_ROW", 1)),  # announcements, too
     ((back_pressure, "_BLOCK_BYTES", ((8 * 1024**2, 128),)), (upload, "MAX_BLOCK_BYTES", 256)),  # files go in blocks
     ((blobs, "_BATCH", 2),),
 )
@@ -86,6 +89,8 @@ async def _played(world: World, scenario: Scenario) -> None:
     schedule.is_calm = True
     for _ in range(schedule.random.randint(1, 3)):
         await world.start_process()
+    if scenario.is_old:
+        await store_before_the_feed(world)
     schedule.is_calm = False
     backups = [_backup(world) for _ in range(scenario.backups)]
     await _all(world, [*(_client(world, scenario, scenario.requests) for _ in range(scenario.clients)), *backups])
@@ -133,7 +138,12 @@ async def _all(world: World, work: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 async def _check(process: Process, world: World) -> None:
     """Check what holds for an archive at rest. Raises AssertionError."""
-    await check_archive(process.archive, SETTINGS)
+    archive = process.archive
+    await check_archive(archive, SETTINGS)
+    unannounced, _ = await archive.catalog.read_unannounced_page("")
+    for study_key in unannounced:
+        await announce_study(archive, study_key)
+    await check_changes(archive, await changes_in_outbox(archive))
     container = process.archive._account.blobs.get_container_client("dicom")
     for study in sorted({instance.study for instance in world.known}):
         await check_study(process.archive, container, study)

@@ -16,7 +16,8 @@ class Scenario:
     """Who does what.
 
     Clients ask for so many things one after another, a request of a kind as often as its weight says, of so many
-    studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile.
+    studies, series of each, instances of each, and contents of each. So many backups are taken meanwhile. `is_old`:
+    a release before the change feed has stored all of these instances, with one content each.
     """
 
     kinds: Mapping[str, int]
@@ -27,6 +28,7 @@ class Scenario:
     clients: int = 3
     requests: int = 2
     backups: int = 0
+    is_old: bool = False
 
     def population(self) -> list[Instance]:
         """All that clients may store."""
@@ -68,6 +70,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "backups": Scenario(
         {"store": 2, "store several": 3, "delete study": 1, "delete instance": 1}, studies=2, series=1, backups=2
     ),
+    "before the feed": Scenario(
+        {"store": 2, "store several": 2, "delete study": 1, "delete instance": 2, "announce": 3},
+        instances=3,
+        is_old=True,
+    ),
     "readers": Scenario({"store several": 3, "delete instance": 1, "search": 3, "retrieve": 3}, clients=4),
 }
 
@@ -85,9 +92,18 @@ async def ask(world: World, scenario: Scenario, chance: Random) -> None:
             await world.retrieve(instance)
         case "search":
             await world.search(*_searched(world.known, instance, chance))
+        case "announce":
+            await world.announce(instance.study)
         case _:
             level = ("delete study", "delete series", "delete instance").index(kind) + 1
             await world.delete(*instance.uids[:level], answer_seconds=chance.choice(_ANSWER_SECONDS))
+
+
+async def store_before_the_feed(world: World) -> None:
+    """Store one content of each instance, as a release before the change feed did."""
+    await world.store(*{instance.uids: instance for instance in world.known}.values())
+    for study in sorted({instance.study for instance in world.known}):
+        await world.forget_changes(study)
 
 
 async def read_all(world: World) -> frozenset[tuple[str, str, str]]:

@@ -19,6 +19,7 @@ from shared.services.repair.maintenance import Replay, replay_journal
 from shared.services.retrieve.instances import retrieve_instance
 from shared.services.search.results import ShortResult
 from shared.services.search.search import search
+from shared.services.write.announce import announce_study
 from shared.services.write.delete import delete
 from shared.storage.availability import unavailable_storage
 from shared.storage.backup_lock import BackupUnderWay, LockLost
@@ -29,7 +30,8 @@ from tests.simulation.connection import Surroundings
 from tests.simulation.history import Delete, Event, Read, Store, Told
 from tests.simulation.processes import SETTINGS, Process
 from tests.support.archive_model import Instance, Uids
-from tests.support.default_partition import identifiers_of, resource_of
+from tests.support.default_partition import identifiers_of, resource_of, study_key
+from tests.support.old_format import as_before_the_feed
 from tests.support.stores import store
 
 Result = TypeVar("Result")
@@ -108,6 +110,18 @@ class World:
                 told = Told.NOT_FOUND
         self.events.append(Delete(uids, began, self._now(), told))
         self._say(f"delete of {uids}: {told.value}")
+
+    async def announce(self, study: str) -> None:
+        """Announce a study, if it is not announced."""
+        process = await self.a_process()
+        with suppress(Unanswered):
+            await self.ask(process, announce_study(process.archive, study_key(study)))
+            self._say(f"announcement of {study}")
+
+    async def forget_changes(self, study: str) -> None:
+        """Leave a study, which is at rest, as a release before the change feed would have stored it."""
+        process = await self.a_process()
+        await self.ask(process, as_before_the_feed(process.archive, study_key(study)))
 
     async def retrieve(self, instance: Instance) -> None:
         """Retrieve an instance's file, and note which of its contents it has."""

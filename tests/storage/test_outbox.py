@@ -20,6 +20,7 @@ from shared.storage.catalog_rows import StudyRevision, Tombstone
 from shared.storage.outbox import change_entity
 from tests.support.default_partition import study_key
 from tests.support.instance_rows import new_instance, new_uid, study_of
+from tests.support.old_format import as_before_the_feed
 from tests.support.raw_archive import RawArchive
 
 
@@ -182,7 +183,7 @@ async def test_what_a_study_holds_is_seen_whatever_changes_wait(raw: RawArchive)
 async def unannounced(raw: RawArchive, *instances: NewInstance) -> StudyRevision:
     study = instances[0].facts.identifiers.study_instance_uid
     await add(raw.archive, study, *instances)
-    await raw.as_before_the_feed(study)
+    await as_before_the_feed(raw.archive, study_key(study))
     found = await raw.archive.catalog.read_study(study_key(study))
     assert found is not None
     assert found.revision is None

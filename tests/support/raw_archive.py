@@ -104,17 +104,6 @@ class RawArchive:
             if study in entity["RowKey"]:
                 await self.tables["journal"].delete_entity(entity)
 
-    async def as_before_the_feed(self, study: str) -> None:
-        """Leave a study, and the entries of its requests, as a release before the change feed has left them."""
-        entity = await self.row(study, "study")
-        del entity["revision"]
-        await self.replace_row(entity)
-        await self.archive.outbox.remove(study_key(study), await self.revisions(study))
-        async for entry in self.tables["journal"].list_entities():
-            if study in entry["RowKey"]:
-                kept = {name: value for name, value in entry.items() if name not in ("changed", "done")}
-                await self.tables["journal"].upsert_entity(kept, mode=UpdateMode.REPLACE)
-
     async def empty(self) -> None:
         for table in self.tables.values():
             partitions: dict[str, list[Entity]] = {}
@@ -130,7 +119,7 @@ class RawArchive:
 async def opened(connection_string: str) -> AsyncIterator[RawArchive]:
     settings = Settings(storage_connection_string=connection_string, create_storage=True)
     archive, other = await Archive.open(settings), await Archive.open(settings)
-    names = ("catalog", "terms", "journal")
+    names = ("catalog", "terms", "journal", "feed")
     tables = {name: TableClient.from_connection_string(connection_string, name) for name in names}
     container = ContainerClient.from_connection_string(connection_string, "dicom")
     yield RawArchive(archive, other, settings, StoreService(archive, settings), container, tables)

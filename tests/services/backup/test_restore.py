@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.archive.change import Action
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers, StudyKey
 from shared.services.backup import restore as service
@@ -18,6 +19,7 @@ from shared.services.write.delete import delete
 from shared.storage.journal import JournalEntry
 from tests.support.answers import answer_work
 from tests.support.backups import Backup, rows_of
+from tests.support.changes import changes_in_outbox, check_changes
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_archive
 from tests.support.raw_archive import RawArchive
@@ -310,6 +312,53 @@ async def test_the_next_restore_removes_what_it_does_not_restore(
     await die_before_the_commit(backup, study, monkeypatch)
     assert (await backup.restore_study(study_key(study), at=earlier)).entered == 1
     await check_archive(raw.archive, raw.settings)
+
+
+async def test_the_next_restore_goes_on_beside_one_that_died(
+    raw: RawArchive, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    await store(raw.stores, *files_of(study, 2))
+    await backup.run()
+    await delete(raw.archive, resource_of(study))
+    for _ in range(2):
+        await die_before_the_commit(backup, study, monkeypatch)
+    left = [entry async for entry in raw.archive.journal.read()]
+    assert [entry.transaction for entry in left] == ["restore", "restore"]
+    assert len({entry.request_id for entry in left}) == 2
+    assert (await backup.restore_study(study_key(study))).entered == 2
+    ended = [entry async for entry in raw.archive.journal.read_ready() if entry.is_done]
+    assert {entry.request_id for entry in left} < {entry.request_id for entry in ended}
+    await check_archive(raw.archive, raw.settings)
+
+
+async def test_restores_of_a_study_at_once_agree(raw: RawArchive, backup: Backup) -> None:
+    study = new_uid()
+    await store(raw.stores, *files_of(study, 5))
+    await backup.run()
+    await delete(raw.archive, resource_of(study))
+    done = await asyncio.gather(*(backup.restore_study(study_key(study)) for _ in range(3)))
+    assert [one.failures for one in done] == [[], [], []]
+    assert await raw.differences(deep=True) == []
+    await replay_journal(raw.archive, raw.settings, now=datetime.now(UTC) + LATER)
+    await check_archive(raw.archive, raw.settings)
+    assert len(await raw.instances(study)) == 5
+
+
+async def test_what_is_restored_is_created_again(raw: RawArchive, backup: Backup) -> None:
+    study, kept = new_uid(), new_uid()
+    await store(raw.stores, *files_of(study, 3), *files_of(kept, 1))
+    await backup.run()
+    await delete(raw.archive, resource_of(study))
+    assert (await backup.run()).gone == 1
+    await backup.restore_study(study_key(study))
+    changes = await changes_in_outbox(raw.archive)
+    await check_changes(raw.archive, changes)
+    actions = [[change.action for change in one.changes] for one in changes[study_key(study)]]
+    assert actions == [[Action.CREATE] * 3, [Action.DELETE] * 3, [Action.CREATE] * 3]
+    await raw.empty()
+    await backup.restore()
+    await check_changes(raw.archive, await changes_in_outbox(raw.archive))
 
 
 async def test_studies_of_other_partitions_are_backed_up_as_well(raw: RawArchive, backup: Backup) -> None:
