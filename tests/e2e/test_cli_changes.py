@@ -211,6 +211,17 @@ def test_a_reader_that_has_enough_ends_it_without_a_word(service: str) -> None:
         assert follower.process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("words", [("changes",), ("changes", "--format", "json"), ("search",), ("search", "--json")])
+def test_any_command_without_a_reader_ends_without_a_word(service: str, words: tuple[str, ...]) -> None:
+    store(service, *images(1))
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "dicomweb_cli", *words, "--url", f"{service}/v2"]
+    with os.fdopen(writes, "wb") as output:
+        done = subprocess.run(command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE, text=True)  # noqa: S603 -- ours
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_follower_that_is_killed_repeats_and_omits_nothing(
     service: str, tmp_path: Path, version: Literal["v1", "v2"]
