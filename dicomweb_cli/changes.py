@@ -59,11 +59,11 @@ async def print_changes(connection: Connection, reading: Reading) -> None:
 
     The cursor moves once entries are written out, so a run that dies may repeat some, and omits none.
     """
-    feed = await change_feed(connection, reading.filters)
     ask = _at_once if reading.every is None else _once_available
+    feed = await ask(partial(change_feed, connection, reading.filters))
     cursor = FeedCursor(reading.cursor_file, connection.url) if reading.cursor_file else None
     latest = await ask(feed.latest)
-    position = await _first_position(feed, cursor, reading, latest.sequence)
+    position = await ask(partial(_first_position, feed, cursor, reading, latest.sequence))
     count = 0
     while True:
         begin, end = position, latest.sequence
@@ -72,6 +72,8 @@ async def print_changes(connection: Connection, reading: Reading) -> None:
                 f"The feed of {connection.url} ends at {end}, before {begin}: it is not the feed that this number is "
                 "from."
             )
+        if cursor:
+            cursor.save(position)  # also where nothing follows
         while position < end:
             page = await ask(partial(feed.page, position, end))
             _write(page.entries, reading.form, is_first=not count)
@@ -92,15 +94,11 @@ async def print_changes(connection: Connection, reading: Reading) -> None:
 
 
 async def _first_position(feed: ChangeFeed, cursor: FeedCursor | None, reading: Reading, latest: int) -> int:
-    """Where to begin, which the cursor has from here on, even if nothing follows."""
+    """Where to begin: where the cursor is, else at the start."""
     if cursor and cursor.position is not None:
         return cursor.position
     position = latest if reading.start is None else reading.start
-    if isinstance(position, datetime):
-        position = await feed.position_before(position, latest)
-    if cursor:
-        cursor.save(position)
-    return position
+    return await feed.position_before(position, latest) if isinstance(position, datetime) else position
 
 
 async def _at_once(ask: Callable[[], Awaitable[Asked]]) -> Asked:

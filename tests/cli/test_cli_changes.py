@@ -159,10 +159,11 @@ async def test_now_is_kept_though_nothing_followed(tmp_path: Path, capsys: pytes
 async def test_a_position_beyond_the_feed_is_refused(tmp_path: Path) -> None:
     server, cursor = FeedServer("v2", [entry(1)]), tmp_path / "cursor"
     FeedCursor(cursor, server.url).save(4711)
-    for how in (reading(cursor=cursor), reading(4711), reading(4711, every=0.01)):
+    for how in (reading(cursor=cursor), reading(4711, cursor=tmp_path / "new"), reading(4711, every=0.01)):
         with pytest.raises(CannotGoOn, match="ends at 1, before 4711: it is not the feed"):
             await print_changes(server.connection, how)
     assert FeedCursor(cursor, server.url).position == 4711
+    assert FeedCursor(tmp_path / "new", server.url).position is None
 
 
 @pytest.mark.parametrize("fails", ["to print", "to save"])
