@@ -14,6 +14,7 @@ _MILLION: Final = 10**6
 _HOURS_A_MONTH: Final = 730
 _TIMER_RUNS_A_MONTH: Final = _HOURS_A_MONTH * 6
 _BLOCK_MEGABYTES: Final = 4
+_JOURNAL_SHARDS: Final = 16
 _PRIVATE_ENDPOINTS: Final = 5
 _PRIVATE_ZONES: Final = 3
 LOG_ALERTS: Final = 6
@@ -100,6 +101,16 @@ def search(studies: int) -> Operations:
     return Operations(table=1 + studies)
 
 
+def poll(studies: int) -> Operations:
+    """A request for changes by sequence number, without metadata, of so many studies; nothing is to be drained."""
+    return Operations(table=3 + studies if studies else 2)
+
+
+def drain(stores: int) -> Operations:
+    """What stores of a study each, at most a hundred, add to the poll that drains their changes."""
+    return Operations(table=2 * stores + 3 + min(stores, _JOURNAL_SHARDS))
+
+
 def delete(instances: int, terms: int) -> Operations:
     """The delete of a study."""
     listings, batches = math.ceil(instances / 1000), math.ceil(instances / 96)
@@ -158,12 +169,15 @@ def millions(use: Use) -> list[Million]:
     """The most frequent requests."""
     studies = _MILLION / use.study_instances
     size, terms = use.study_instances, use.study_terms
+    told = Operations(table=poll(1).table + drain(1).table)
     return [
         Million("instances stored", studies, store(size, terms), use.store_seconds),
         Million("instances retrieved", _MILLION, retrieve(use.instance_megabytes), use.read_seconds),
         Million("frames retrieved", _MILLION, retrieve(0.5), use.read_seconds),
         Million("studies' metadata", _MILLION, metadata(size), use.read_seconds),
         Million("searches", _MILLION, search(use.studies_found), use.read_seconds),
+        Million("polls of the change feed that find nothing", _MILLION, poll(0), use.read_seconds),
+        Million("studies told of by the change feed", _MILLION, told, use.read_seconds),
         Million("instances deleted", studies, delete(size, terms), use.delete_seconds),
     ]
 

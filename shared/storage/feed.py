@@ -153,9 +153,10 @@ class Feed:
             for commit in block.commits
         }
 
-    async def read_rows(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Every row as it is, newest partition first; 1,000 an operation."""
-        async for entity in self._table.list_entities(results_per_page=PAGE_ROWS):
+    async def read_rows(self, partition: int) -> AsyncIterator[Mapping[str, Any]]:
+        """Every row of a partition as it is: its head, marks and blocks; 1,000 an operation."""
+        query, parameters = "PartitionKey eq @partition", {"partition": feed_keys.partition_key(partition)}
+        async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=PAGE_ROWS):
             yield entity
 
     async def read_cursor(self) -> str:

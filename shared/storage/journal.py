@@ -1,8 +1,8 @@
 """The requests that change the archive: where maintenance looks for what a dead process left behind.
 
 An entry for which nothing is left to be done is `done`: it stays until the changes of its study, to which it leads,
-are in the change feed. One that has committed something and goes on is `changed`. Neither mark is ever taken back, and
-an entry is inserted once: a write that storage carries out late brings none back to life.
+are in the change feed. One that has committed something and goes on is `changed`. `done` is never taken back, `changed`
+only by `done`, and an entry is inserted once: a write that storage carries out late brings none back to life.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -84,9 +84,12 @@ class Journal:
             await self._mark(entry, {"is_over": True})
 
     async def mark_done(self, entry: JournalEntry) -> None:
-        """Note that nothing is left to be done for this entry, unless it has gone because it was noted before."""
+        """Note that nothing is left to be done for this entry, unless it has gone because it was noted before.
+
+        What it says goes, patients' values with it: it only leads to its study from now on.
+        """
         with suppress(ResourceNotFoundError):
-            await self._mark(entry, {"done": True})
+            await self._mark(entry, {"done": True}, UpdateMode.REPLACE)
 
     async def read(self) -> AsyncIterator[JournalEntry]:
         """The entries that are not done: of requests in flight, and what dead processes have left behind."""
@@ -127,9 +130,8 @@ class Journal:
                 with suppress(ResourceNotFoundError):
                     await self._table.update_entity({**key, "changed": False, "done": False}, mode=UpdateMode.MERGE)
 
-    async def _mark(self, entry: JournalEntry, marks: Mapping[str, bool]) -> None:
-        key = _key(entry.request_id, entry.resource)
-        await self._table.update_entity({**key, **marks}, mode=UpdateMode.MERGE)
+    async def _mark(self, entry: JournalEntry, marks: Mapping[str, bool], mode: UpdateMode = UpdateMode.MERGE) -> None:
+        await self._table.update_entity({**_key(entry.request_id, entry.resource), **marks}, mode=mode)
 
 
 def _entity(entry: JournalEntry) -> dict[str, Any]:

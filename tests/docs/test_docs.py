@@ -47,6 +47,7 @@ def test_the_conformance_statement_lists_every_reason(heading: str, reasons: typ
         ("Retrieve (WADO-RS)", statuses.RETRIEVE),
         ("Search (QIDO-RS)", statuses.SEARCH),
         ("Delete", statuses.DELETE),
+        ("Change feed", statuses.CHANGES),
     ],
 )
 def test_the_conformance_statement_lists_every_status(heading: str, table: Statuses) -> None:

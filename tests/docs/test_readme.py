@@ -14,7 +14,6 @@ README = (ROOT / "README.md").read_text()
 
 # What Microsoft's service has and this one lacks, and what stands in the route of each.
 LACKING = {
-    "change feed": "changefeed",
     "extended query tags": "extendedquerytags",
     "operations": "operations",
     "bulk update": "$bulkupdate",

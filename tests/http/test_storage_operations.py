@@ -230,6 +230,10 @@ async def test_the_change_feed(client: httpx.AsyncClient, counting: Counting) ->
         assert len(response.json()) == count
         assert counting.operations == expected, query
     counting.operations.clear()
+    await client.get("/changefeed", params={"after": after + 2 * size, "includeMetadata": "false"})
+    assert counted(counting) == costs.poll(0)
+    await client.get("/changefeed", params={"after": after, "includeMetadata": "false"})
+    assert counted(counting) == costs.poll(2)
     await client.get("/changefeed/latest")
     assert counting.operations == {**FEED, "GET catalog": 1}
     counting.operations.clear()
@@ -239,7 +243,11 @@ async def test_the_change_feed(client: httpx.AsyncClient, counting: Counting) ->
 
 async def test_what_is_drained_after_a_store(client: httpx.AsyncClient, counting: Counting) -> None:
     """For a store, and for each of those that are drained together."""
-    await client.get("/changefeed/latest")
+    latest = (await client.get("/changefeed/latest")).json()["sequence"]
+    await client.post("/studies", content=part10(dataset()), headers={"Content-Type": "application/dicom"})
+    counting.operations.clear()
+    await client.get("/changefeed", params={"after": latest, "includeMetadata": "false"})
+    assert counted(counting).table == costs.poll(1).table + costs.drain(1).table
     for stores in (1, 20):
         for _ in range(stores):
             await client.post("/studies", content=part10(dataset()), headers={"Content-Type": "application/dicom"})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.storage import catalog_batches
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.journal import Journal
 from tests.simulation.runs import run
@@ -42,6 +43,7 @@ async def _nothing(*_: Any) -> None:
     [
         pytest.param(Journal, "insert", _nothing, id="no journal"),
         pytest.param(InstanceBlobs, "delete", _nothing, id="blobs that stay"),
+        pytest.param(catalog_batches, "_change_operations", lambda *_: [], id="no changes"),
     ],
 )
 def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, broken: object) -> None:

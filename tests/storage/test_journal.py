@@ -5,6 +5,7 @@ import pytest
 from azure.core.exceptions import IncompleteReadError, ResourceNotFoundError
 
 from shared.archive.terms import Term
+from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry, ReadyEntry
 from tests.support.instance_rows import new_uid
@@ -84,6 +85,21 @@ async def test_an_answer_that_breaks_off_is_storages_error(archive: Archive, mon
     monkeypatch.setattr(archive.journal._table._client.table, "insert_entity", broken_off)
     with pytest.raises(IncompleteReadError):
         await archive.journal.insert(new_entry())
+
+
+async def test_an_entry_that_is_done_holds_no_values(raw: RawArchive) -> None:
+    entry = replace(new_entry(), created=frozenset({STARTED}), terms=frozenset({Term("PatientName", "roe^richard")}))
+    await raw.archive.journal.insert(entry)
+    await raw.archive.journal.mark_changed(entry)
+    await raw.archive.journal.mark_done(entry)
+    rows = raw.tables["journal"].query_entities(f"RowKey eq '{keys.journal_row(REQUEST_ID, entry.resource)}'")
+    assert [dict(row) async for row in rows] == [
+        {
+            "PartitionKey": keys.journal_shard(REQUEST_ID),
+            "RowKey": keys.journal_row(REQUEST_ID, entry.resource),
+            "done": True,
+        }
+    ]
 
 
 async def test_entries_of_releases_without_marks_are_given_them(raw: RawArchive) -> None:

@@ -24,12 +24,11 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 @asynccontextmanager
 async def archive_apart(settings: Settings, patch: pytest.MonkeyPatch) -> AsyncIterator[Archive]:
-    """An archive in tables and a container of its own, on the same account."""
-    with patch.context() as names:
-        mark = token_hex(4)
-        names.setattr(opening, "_TABLES", tuple(f"{name}{mark}" for name in opening._TABLES))
-        names.setattr(opening, "_CONTAINER", f"dicom{mark}")
-        archive = await Archive.open(settings)
+    """An archive in tables and a container of its own, on the same account; all that are opened later share them."""
+    mark = token_hex(4)
+    patch.setattr(opening, "_TABLES", tuple(f"{name}{mark}" for name in opening._TABLES))
+    patch.setattr(opening, "_CONTAINER", f"dicom{mark}")
+    archive = await Archive.open(settings)
     yield archive
     await archive.close()
 

@@ -9,7 +9,7 @@ from shared.storage.archive import Archive
 
 async def as_before_the_feed(archive: Archive, study: StudyKey) -> None:
     """Take from a study and its requests' entries what such a release does not write."""
-    catalog, journal = map(archive._account.tables.get_table_client, ("catalog", "journal"))
+    catalog, journal = archive.catalog._table, archive.journal._table
     entity = await catalog.get_entity(keys.study_partition(study), keys.STUDY_ROW)
     del entity["revision"]
     await catalog.upsert_entity(entity, mode=UpdateMode.REPLACE)

@@ -141,9 +141,13 @@ def _study_of(entry: ReadyEntry) -> StudyKey:
 async def _read(archive: Archive, studies: Collection[StudyKey], known: Collection[tuple[StudyKey, int]]) -> _Found:
     """What the outbox has of some studies, of the commits that are not `known` to be in the feed as one batch takes."""
     found, room = _Found(), MAX_APPENDED_CHANGES
+    to_clean = {study for study, _ in known}
 
     async def read(study: StudyKey) -> None:
         nonlocal room
+        if found.cut and study not in to_clean:  # the batch is full
+            found.cut.add(study)
+            return
         try:
             async with aclosing(archive.outbox.read(study)) as commits:
                 async for commit in commits:

@@ -7,8 +7,9 @@ Storage operations: 1 for each 1,000 rows of the catalog and of the index and fo
 for each study 1 for its summary, 1 for each 1,000 instances, 1 for each 5,000 blobs, 1 for each posting it needs or
 lists (including one for each instance), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
 at most 1 for its study, if that is not among the 1,000 used last, and 1 if it is an instance's. What looks wrong costs
-up to 5 more. Where changes wait for the change feed, 1 for each 1,000 journal entries. Memory holds the names of one
-study's instances and blobs at a time, and those of the studies whose changes wait.
+up to 5 more. Where changes wait for the change feed, 1 for each 1,000 journal entries; 1 for each 1,000 blocks of
+the feed. Memory holds the names of one study's instances and blobs at a time, those of the studies whose changes wait,
+and two numbers for each study in the feed.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from shared.dicom.attributes import TAG
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.repair.differences import Difference, Kind
+from shared.services.repair.feed_order import broken_places
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
@@ -92,6 +94,8 @@ async def examine(
                 yield difference
     for study_key in await stranded(archive, waiting):
         yield Difference(Kind.STRANDED_CHANGES, study_key, study_key.path)
+    async for place in broken_places(archive):
+        yield Difference(Kind.BROKEN_FEED, None, place)
     async for folder in _folders(archive):
         study_key = blob_names.study_of_folder(folder)
         if not folder.endswith("/"):
