@@ -1,33 +1,44 @@
-"""`dicomweb`, or `python -m dicomweb_cli`: upload to, download from, search, delete on and check any DICOMweb server.
+"""`dicomweb`, or `python -m dicomweb_cli`: what can be done with any DICOMweb server, and some things with this one.
 
 Exit status: 0 done, 1 partly failed or nothing to do, 2 impossible (usage, connection, sign-in), 130 interrupted.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 try:
     import typer
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
-from dicomweb_cli.connection import CannotGoOn, Connection, NoService, Refused, connected
-from dicomweb_cli.options import Archive, Container, Instance, Parallel, Scope, Series, Study, Token, Url, checked_url
+from dicomweb_cli.connection import CannotGoOn, Connection
+from dicomweb_cli.options import (
+    Archive,
+    Container,
+    CursorFile,
+    FeedAction,
+    FeedForm,
+    Instance,
+    Parallel,
+    Scope,
+    Series,
+    Since,
+    SopClass,
+    Study,
+    Token,
+    Url,
+    checked_url,
+)
+from dicomweb_cli.running import FAILED, IMPOSSIBLE, INTERRUPTED, run, run_on_storage
 from dicomweb_cli.samples import write_samples
-from dicomweb_cli.service_url import meant_url
-from dicomweb_cli.terminal import ERR, OUT, sentence
+from dicomweb_cli.terminal import ERR, OUT
 from shared.version import VERSION
 
 if TYPE_CHECKING:
     from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 
-FAILED, IMPOSSIBLE, INTERRUPTED = 1, 2, 130
-_NOWHERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)  # what servers answer beside their service
 _MEBIBYTE = 1024**2
 
 app = typer.Typer(
@@ -36,9 +47,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-Returned = TypeVar("Returned")
 
 
 def _show_version(is_asked: bool) -> None:
@@ -53,35 +61,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Upload to, download from, search, delete on and check any DICOMweb server."""
-
-
-def _run(url: str, token: str | None, scope: str | None, work: Callable[[Connection], Awaitable[Returned]]) -> Returned:
-    """Do the work on a connection. Where that is impossible, exits with a line that says why."""
-
-    async def connect() -> Returned:
-        async with connected(url, token, scope) as connection:
-            try:
-                return await work(connection)
-            except (Refused, NoService) as error:
-                may_be_elsewhere = isinstance(error, NoService) or error.status in _NOWHERE
-                if may_be_elsewhere and (meant := await meant_url(connection)):
-                    raise CannotGoOn(f"Not the service: {sentence(str(error))} Did you mean {meant}?") from None
-                raise
-
-    if token and scope:
-        raise typer.BadParameter("Give --token or --scope, not both.")
-    try:
-        return asyncio.run(connect())
-    except (CannotGoOn, OSError) as error:
-        ERR.print(str(error), soft_wrap=True)
-        raise typer.Exit(IMPOSSIBLE) from None
-    except Refused as error:
-        ERR.print(f"The server refuses: {error}", soft_wrap=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        ERR.print("Interrupted.")
-        raise typer.Exit(INTERRUPTED) from None
+    """Upload to, download from, search, follow, delete on and check any DICOMweb server."""
 
 
 @app.command()
@@ -104,7 +84,7 @@ def upload(
     from dicomweb_cli.upload import upload as send
 
     plan = Plan(batch_bytes=batch_size * _MEBIBYTE, batch_files=batch_files, parallel=parallel, sends_all=send_all)
-    report = _run(url, token, scope, lambda connection: send(connection, paths, plan))
+    report = run(url, token, scope, lambda connection: send(connection, paths, plan))
     report.show()
     if report_file:
         try:
@@ -152,7 +132,7 @@ def download(
             await fetch(connection, resource, to, parallel=parallel, done=done)
 
     try:
-        _run(url, token, scope, work)
+        run(url, token, scope, work)
     finally:
         if done.wanted:
             done.show()
@@ -188,7 +168,40 @@ def search(
         raise typer.BadParameter("Give --json or --csv, not both.")
     form = Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
     wanted = None if everything else limit
-    _run(url, token, scope, lambda connection: find(connection, level, pairs, wanted=wanted, form=form))
+    run(url, token, scope, lambda connection: find(connection, level, pairs, wanted=wanted, form=form))
+
+
+@app.command()
+def changes(
+    url: Url,
+    since: Since = "0",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between looks for more, with --follow.")] = 10,
+    cursor: CursorFile = None,
+    form: Annotated[
+        FeedForm, typer.Option("--format", help="Lines for people, or a JSON object a line.")
+    ] = FeedForm.TABLE,
+    action: Annotated[FeedAction | None, typer.Option(help="Only changes of this kind.")] = None,
+    sop_class: SopClass = None,
+    token: Token = None,
+    scope: Scope = None,
+) -> None:
+    """Print what was stored and deleted, from the server's change feed: all so far, unless told otherwise.
+
+    With --cursor, whatever ends it, the same command continues later: it may repeat changes, and omits none.
+    """
+    from dicomweb_cli.change_feed import Filters
+    from dicomweb_cli.changes import Reading, print_changes, start_of
+    from dicomweb_cli.resources import checked_uid
+
+    try:
+        start, uid = start_of(since), checked_uid(sop_class) if sop_class else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    filters = Filters(action=action.value if action else None, sop_class=uid)
+    pause = every if follow else None
+    reading = Reading(start=start, filters=filters, form=form, cursor_file=cursor, every=pause)
+    run(url, token, scope, lambda connection: print_changes(connection, reading))
 
 
 @app.command()
@@ -206,7 +219,7 @@ def delete(
 
     resource = _resource(study, series, instance)
     agrees = (lambda: True) if yes else (lambda: typer.confirm("Delete it for good?"))
-    if not _run(url, token, scope, lambda connection: remove(connection, resource, agrees)):
+    if not run(url, token, scope, lambda connection: remove(connection, resource, agrees)):
         OUT.print("Nothing was deleted.")
         raise typer.Exit(FAILED)
     OUT.print("Deleted.")
@@ -244,7 +257,7 @@ def backup(
 
         return await run_backup(settings_of({**options, **days}), erased)
 
-    _run_on_storage(work)
+    run_on_storage(work)
 
 
 @app.command()
@@ -271,24 +284,7 @@ def restore(
 
         return await run_restore(settings_of(options), study_key, time, merge)
 
-    _run_on_storage(work)
-
-
-def _run_on_storage(work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    """Do work that goes past the service. Where it fails or is impossible, exits with a line that says why."""
-    try:
-        is_well = asyncio.run(work())
-    except ModuleNotFoundError as error:
-        ERR.print(f"{error}. Run `pip install 'dicomweb-cli[backup]'` first.", soft_wrap=True)
-        raise typer.Exit(IMPOSSIBLE) from None
-    except CannotGoOn as error:
-        ERR.print(str(error), soft_wrap=True)
-        raise typer.Exit(IMPOSSIBLE) from None
-    except KeyboardInterrupt:
-        ERR.print("Interrupted. Run the same command again to continue.")
-        raise typer.Exit(INTERRUPTED) from None
-    if not is_well:
-        raise typer.Exit(FAILED)
+    run_on_storage(work)
 
 
 def _study_key(uid: str) -> "StudyKey":
@@ -323,7 +319,7 @@ def doctor(
 
     if not (service or url):
         raise typer.BadParameter("Give the URL of the service, or set DICOMWEB_URL.")
-    if not _run(checked_url(service or url), token, scope, examine):
+    if not run(checked_url(service or url), token, scope, examine):
         raise typer.Exit(FAILED)
 
 

@@ -40,6 +40,10 @@ class CannotGoOn(Exception):
         self.is_open = is_open
 
 
+class Unavailable(CannotGoOn):
+    """There is no connection at the moment, or the server stays busy: later it may answer."""
+
+
 class NoService(CannotGoOn):
     """What answers at the URL is not DICOMweb."""
 
@@ -76,7 +80,8 @@ class Connection:
         """Send a request and return its answer, whatever its status; a busy server (429, 502 to 504) is asked again.
 
         `body` makes a new request body for each attempt. After `stop` there are no further attempts. The caller reads
-        and closes a streamed answer. Raises CannotGoOn, and what `body` raises.
+        and closes a streamed answer. Raises CannotGoOn (Unavailable where the server is busy, or has answered before),
+        and what `body` raises.
         """
         is_open = False
         for attempt in range(_ATTEMPTS):
@@ -106,7 +111,7 @@ class Connection:
                 is_open |= response.status_code in _GATEWAY
             if attempt + 1 < _ATTEMPTS and await _is_over(stop, wait):
                 break
-        raise CannotGoOn(f"{trouble} (given up at attempt {attempt + 1} of {_ATTEMPTS})", is_open=is_open)
+        raise Unavailable(f"{trouble} (given up at attempt {attempt + 1} of {_ATTEMPTS})", is_open=is_open)
 
     async def probe(self, url: str, *, method: str = "GET", is_signed: bool = True) -> httpx.Response:
         """The answer to a single request, whatever its status; `url` is any of the server's.
@@ -192,7 +197,7 @@ class _Bearer(httpx.Auth):
 
 
 def _azure_token(scope: str) -> Callable[[], str]:
-    from azure.core.exceptions import ClientAuthenticationError
+    from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
     from azure.identity import DefaultAzureCredential, get_bearer_token_provider
 
     logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it would repeat each error
@@ -206,6 +211,8 @@ def _azure_token(scope: str) -> Callable[[], str]:
             of_azure_cli = (line.partition(": ")[2] for line in lines if line.startswith("AzureCliCredential: "))
             why = sentence(next(of_azure_cli, lines[0]))
             raise CannotGoOn(f"There is no sign-in for {scope}: {why} {how_to_get_a_token(scope, why)}") from None
+        except (ServiceRequestError, ServiceResponseError) as error:
+            raise Unavailable(f"What signs in for {scope} cannot be reached: {plain(error.message)}") from None
 
     return token
 

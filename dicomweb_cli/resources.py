@@ -12,9 +12,15 @@ def resource_of(study: str, series: str | None, instance: str | None) -> Resourc
     if instance and not series:
         raise ValueError("--instance needs the --series that contains it.")
     for uid in filter(None, (study, series, instance)):
-        if not is_uid(uid):
-            raise ValueError(f"{uid!r} is not a UID: digits and single dots, at most 64 characters.")
+        checked_uid(uid)
     return ResourceIdentifiers(StudyKey(DEFAULT_PARTITION, study), series or None, instance or None)
+
+
+def checked_uid(text: str) -> str:
+    """The text, if it is a UID. Raises ValueError, with a message for the user."""
+    if not is_uid(text):
+        raise ValueError(f"{text!r} is not a UID: digits and single dots, at most 64 characters.")
+    return text
 
 
 async def instances_of(connection: Connection, resource: ResourceIdentifiers) -> AsyncIterator[InstanceIdentifiers]:

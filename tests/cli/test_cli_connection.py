@@ -6,8 +6,10 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceRequestError
 
-from dicomweb_cli.connection import CannotGoOn, Connection, Refused, expect, reason_of
+from dicomweb_cli.connection import CannotGoOn, Connection, Refused, Unavailable, connected, expect, reason_of
 from dicomweb_cli.held import HeldInstances
 from dicomweb_cli.results import results
 from shared.dicom.identifiers import InstanceIdentifiers
@@ -48,7 +50,7 @@ async def test_a_busy_server_is_asked_again_when_it_says(after: str) -> None:
 @pytest.mark.parametrize(("status", "is_open"), [(503, False), (504, True)])
 async def test_a_server_that_stays_busy_is_given_up_on(status: int, is_open: bool) -> None:
     server = Server(httpx.Response(status, headers=NOW, text="later"))
-    with pytest.raises(CannotGoOn, match="busy") as caught:
+    with pytest.raises(Unavailable, match="busy") as caught:
         await server.asked()
     assert len(server.requests) == 6
     assert caught.value.is_open is is_open
@@ -59,7 +61,21 @@ async def test_a_server_that_was_never_there_is_not_waited_for() -> None:
     with pytest.raises(CannotGoOn, match="refused") as caught:
         await server.asked()
     assert len(server.requests) == 1
+    assert not isinstance(caught.value, Unavailable)
     assert not caught.value.is_open
+
+
+async def test_a_sign_in_that_cannot_be_reached_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Credential:
+        def get_token(self, *_: str, **__: object) -> AccessToken:
+            raise ServiceRequestError("Failed to resolve 'login.microsoftonline.com'")
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Credential)
+    async with connected(URL, None, "api://dicom/.default") as connection:
+        with pytest.raises(
+            Unavailable, match=r"signs in for api://dicom/\.default cannot be reached: Failed to resolve"
+        ):
+            await connection.send("GET", "studies", headers={})
 
 
 async def test_nothing_is_asked_again_after_a_stop() -> None:
