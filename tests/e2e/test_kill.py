@@ -1,20 +1,27 @@
-"""The app is killed during stores and deletes, again and again; no answer that a client got becomes untrue."""
+"""The app is killed during stores and deletes, again and again; no answer that a client got becomes untrue.
+
+It runs in two processes, which are killed in turn. Readers of the change feed ask both.
+"""
 
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from local import azurite
 from local.ports import free_ports
+from shared.services.feed.drain import drain
 from shared.services.repair.maintenance import replay_journal
-from tests.support.app_process import app_process
+from tests.support.app_process import AppProcess
+from tests.support.changes import changes_in_feed, check_changes
 from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10, path_of
@@ -40,13 +47,20 @@ class Clients:
         self._studies = [new_uid() for _ in range(3)]
         self._large = [self._random.randbytes(size) for size in LARGE_BYTES]
 
-    async def use(self, base_url: str) -> None:
+    async def use(self, base_urls: Sequence[str]) -> None:
         """Send a few stores at once, each of a new series of a shared study, beside a delete of an older series."""
-        async with httpx.AsyncClient(base_url=base_url, timeout=60) as client:
-            requests = [self._store_in_turn(client, *large) for large in ([[], self._large[:1]], [[], self._large[1:]])]
-            requests += [self._store_in_turn(client, [], []) for _ in range(2)]
+        async with (
+            httpx.AsyncClient(base_url=base_urls[0], timeout=60) as one,
+            httpx.AsyncClient(base_url=base_urls[1], timeout=60) as other,
+        ):
+            requests = [
+                self._store_in_turn(one, [], self._large[:1]),
+                self._store_in_turn(other, [], self._large[1:]),
+                *(self._store_in_turn(client, [], []) for client in (one, other)),
+            ]
             if self.told.stored:
                 path = self._random.choice(sorted(self.told.stored))
+                client = self._random.choice((one, other))
                 requests.append(self._delete(client, path.partition("/instances/")[0]))
             results = await asyncio.gather(*requests, return_exceptions=True)
         for result in results:
@@ -84,16 +98,98 @@ def own_azurite() -> Iterator[azurite.Azurite]:
         yield running
 
 
-async def kill_at(moment: float, clients: Clients, port: int, storage: str, log: Path) -> float:
-    """Serve the clients until that many seconds into their requests; return how long the requests took."""
-    with app_process(port, storage, log) as process:
-        await process.wait_until_healthy()
+Change = dict[str, Any]
+
+
+class Readers:
+    """A reader of the feed by sequence number, and one by windows of time that are over: what each has seen."""
+
+    def __init__(self) -> None:
+        self.by_sequence: list[Change] = []
+        self.by_window: list[Change] = []
+        self.end = datetime.now(UTC) - timedelta(hours=1)
+
+    async def read(self, base_urls: Sequence[str]) -> None:
+        """Read until cancelled, now from one process and now from the other."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            while True:
+                for url in base_urls:
+                    try:
+                        await self.follow(client, url)
+                        await self.read_window(client, url)
+                    except httpx.TransportError:  # it was killed
+                        pass
+                    await asyncio.sleep(0.05)
+
+    async def follow(self, client: httpx.AsyncClient, url: str) -> None:
+        """Read what comes after the last change seen."""
+        after = self.by_sequence[-1]["sequence"] if self.by_sequence else 0
+        self.by_sequence += (await _changes(client, url, after=after))[0]
+
+    async def read_window(self, client: httpx.AsyncClient, url: str) -> None:
+        """Read the time from the end of the last window until now."""
+        end = datetime.now(UTC)
+        changes, following = await _changes(client, url, startTime=self.end.isoformat(), endTime=end.isoformat())
+        while following:
+            more, following = await _changes(client, following)
+            changes += more
+        self.by_window += changes
+        self.end = end
+
+
+async def _changes(client: httpx.AsyncClient, url: str, **parameters: Any) -> tuple[list[Change], str]:
+    """A page of changes, and the URL of the next one."""
+    if parameters:
+        url, parameters = f"{url}/changefeed", {"includeMetadata": "false", **parameters}
+    response = await client.get(url, params=parameters or None)
+    assert response.status_code == 200, response.text
+    return response.json(), response.links.get("next", {}).get("url", "")
+
+
+@dataclass
+class Fleet:
+    """Processes that serve one archive."""
+
+    ports: list[int]
+    storage: str
+    log: Path
+    processes: list[AppProcess] = field(default_factory=list)
+
+    @property
+    def base_urls(self) -> list[str]:
+        return [process.base_url for process in self.processes]
+
+    async def start(self, number: int) -> None:
+        """Start a process, perhaps in place of one that was killed."""
+        self.processes[number : number + 1] = [AppProcess(self.ports[number], self.storage, self.log)]
+        await self.processes[number].wait_until_healthy()
+
+    async def serve(self, moment: float, clients: Clients, readers: Readers, killed: int | None = None) -> float:
+        """Serve, and kill a process that many seconds into the requests; return how long these took."""
         started = time.perf_counter()
-        using = asyncio.create_task(clients.use(process.base_url))
-        await asyncio.wait([using], timeout=moment)
-        process.kill()
+        using = asyncio.create_task(clients.use(self.base_urls))
+        reading = asyncio.create_task(readers.read(self.base_urls))
+        await asyncio.wait([using, reading], timeout=moment, return_when=asyncio.FIRST_COMPLETED)
+        if killed is not None:
+            self.processes[killed].kill()
         await using
-        return time.perf_counter() - started
+        took = time.perf_counter() - started
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return took
+
+
+@asynccontextmanager
+async def fleet_of_two(storage: str, log: Path) -> AsyncIterator[Fleet]:
+    fleet = Fleet([free_ports(1), free_ports(1)], storage, log)
+    try:
+        for number in range(2):
+            await fleet.start(number)
+        yield fleet
+    finally:
+        for process in fleet.processes:
+            process.kill()
 
 
 async def settle(raw: RawArchive) -> None:
@@ -104,24 +200,43 @@ async def settle(raw: RawArchive) -> None:
 
 
 async def test_nothing_is_lost_and_nothing_left(own_azurite: azurite.Azurite, tmp_path: Path) -> None:
-    clients, moments, log = Clients(seed=1), random.Random(2), tmp_path / "log"
-    port, storage = free_ports(1), own_azurite.connection_string
-    undisturbed = await kill_at(60, clients, port, storage, log)
-    stored_undisturbed = len(clients.told.stored)
-    assert stored_undisturbed == 26
-    for number in range(KILLS):
-        await kill_at((number + moments.random()) / KILLS * undisturbed, clients, port, storage, log)
-    async with opened(storage) as raw:
-        assert [entry async for entry in raw.archive.journal.read()]  # some died midway
-        await settle(raw)
-        assert [entry async for entry in raw.archive.journal.read()] == []
-    with app_process(port, storage, log) as process:
-        await process.wait_until_healthy()
-        async with httpx.AsyncClient(base_url=process.base_url, timeout=60) as client:
-            for path, file in clients.told.stored.items():
-                response = await client.get(path, headers=ANY_SYNTAX)
-                assert (response.status_code, response.content == file) == (200, True), path
-            for series in clients.told.deleted:
-                assert (await client.get(f"{series}/metadata")).status_code == 404
+    clients, readers, moments = Clients(seed=1), Readers(), random.Random(2)
+    storage = own_azurite.connection_string
+    async with fleet_of_two(storage, tmp_path / "log") as fleet, httpx.AsyncClient(timeout=60) as client:
+        undisturbed = await fleet.serve(60, clients, readers)
+        stored_undisturbed = len(clients.told.stored)
+        assert stored_undisturbed == 26
+        for number in range(KILLS):
+            await fleet.serve((number + moments.random()) / KILLS * undisturbed, clients, readers, killed=number % 2)
+            await fleet.start(number % 2)
+        async with opened(storage) as raw:
+            assert [entry async for entry in raw.archive.journal.read()]  # some died midway
+            await settle(raw)
+            assert [entry async for entry in raw.archive.journal.read()] == []
+            assert await drain(raw.archive, seconds=60)
+            await check_changes(raw.archive, await changes_in_feed(raw.archive))
+        for path, file in clients.told.stored.items():
+            response = await client.get(f"{fleet.base_urls[0]}{path}", headers=ANY_SYNTAX)
+            assert (response.status_code, response.content == file) == (200, True), path
+        for series in clients.told.deleted:
+            assert (await client.get(f"{fleet.base_urls[0]}{series}/metadata")).status_code == 404
+        await check_readers(client, fleet.base_urls[0], readers)
     assert len(clients.told.stored) > stored_undisturbed
     assert clients.told.deleted
+
+
+async def check_readers(client: httpx.AsyncClient, url: str, readers: Readers) -> None:
+    """What they were told stands in the feed still, in that order and without anything between."""
+    feed, following = await _changes(client, url, after=0, limit=200)
+    while following:
+        more, following = await _changes(client, following)
+        feed += more
+    places = [_place(change) for change in feed]
+    for seen in (readers.by_sequence, readers.by_window):
+        assert len(seen) > len(feed) / 2
+        assert [_place(change) for change in seen] == places[: len(seen)]
+    assert all(datetime.fromisoformat(change["timestamp"]) >= readers.end for change in feed[len(readers.by_window) :])
+
+
+def _place(change: Change) -> tuple[int, str, str]:
+    return change["sequence"], change["sopInstanceUid"], change["action"]

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from shared.archive.change import Action, StudyChanges
-from shared.dicom.identifiers import StudyKey
+from shared.archive.change import Action
 from shared.storage.archive import Archive
 from shared.storage.feed_rows import FeedEntry
 from tests.simulation.history import Delete, Event, Store, Told
 from tests.simulation.virtual_clock import START
 from tests.support.archive_model import Uids
-from tests.support.changes import changes_in_outbox, check_changes
+from tests.support.changes import changes_in_feed, changes_in_outbox, check_changes
 
 
 @dataclass
@@ -67,16 +66,11 @@ async def check_feed(
     head = await archive.feed.read_head()
     assert head is not None
     assert head.is_whole
-    feed: list[FeedEntry] = []
-    changes: dict[StudyKey, list[StudyChanges]] = {}
-    async for block in archive.feed.read_blocks(0, head.last, 100):
-        feed += block.entries()
-        for commit in block.commits:
-            changes.setdefault(commit.study, []).append(commit)
+    await check_changes(archive, await changes_in_feed(archive))
+    feed = [entry async for block in archive.feed.read_blocks(0, head.last, 100) for entry in block.entries()]
     for earlier, later in pairwise(feed):
         assert earlier.sequence < later.sequence, (earlier, later)
         assert earlier.stamp < later.stamp, (earlier, later)
-    await check_changes(archive, changes)
     for reader in by_sequence:
         assert reader.seen == [entry for entry in feed if entry.sequence <= reader.last]
     for window in by_window:

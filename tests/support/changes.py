@@ -19,6 +19,15 @@ async def changes_in_outbox(archive: Archive) -> dict[StudyKey, list[StudyChange
     }
 
 
+async def changes_in_feed(archive: Archive) -> dict[StudyKey, list[StudyChanges]]:
+    """The changes that are in the feed."""
+    head, found = await archive.feed.read_head(), dict[StudyKey, list[StudyChanges]]()
+    async for block in archive.feed.read_blocks(0, head.last if head else 0, 1000):
+        for commit in block.commits:
+            found.setdefault(commit.study, []).append(commit)
+    return found
+
+
 async def check_changes(archive: Archive, changes: Changes) -> None:
     """Check that these changes, all that there ever were, say of each study what it holds now.
 
