@@ -5,11 +5,13 @@ The lock is the study row's ETag: every batch (an entity group transaction) repl
 only in such a batch.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from azure.core.async_paging import AsyncItemPaged
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError
 from azure.data.tables.aio import TableClient
@@ -123,14 +125,34 @@ class Catalog:
     async def _read_before(
         self, study_key: StudyKey
     ) -> tuple[StudyRevision | Tombstone | None, Mapping[str, SeriesRecord]]:
-        first, end = keys.summary_rows()
+        """A study's row and those of its series, as they stood at one moment: a page is, several pages may not be.
+
+        Of several, the row that is the lock comes last, perhaps from after a batch that the first ones do not show yet.
+        So they are read until it stays the same from one time to the next.
+        """
+        etag: str | None = ""
+        while True:
+            found, series, is_one_page = await self._read_summary_rows(study_key)
+            before_etag, etag = etag, found.etag if found else None
+            if is_one_page or etag == before_etag:
+                return found, series
+
+    async def _read_summary_rows(
+        self, study_key: StudyKey
+    ) -> tuple[StudyRevision | Tombstone | None, Mapping[str, SeriesRecord], bool]:
+        """What `_read_before` returns, as storage sends it, and whether that is one page."""
         series: dict[str, SeriesRecord] = {}
-        async for entity in self._rows(study_key, first, end):
-            if entity["RowKey"] == keys.STUDY_ROW:
-                return study_or_tombstone(study_key, entity, entity.metadata["etag"], series), series
-            one = series_record(entity)
-            series[one.series_instance_uid] = one
-        return None, series
+        count = 0
+        found: StudyRevision | Tombstone | None = None
+        async for page in self._rows(study_key, *keys.summary_rows()).by_page():
+            count += 1
+            async for entity in page:
+                if entity["RowKey"] == keys.STUDY_ROW:
+                    found = study_or_tombstone(study_key, entity, entity.metadata["etag"], series)
+                else:
+                    record = series_record(entity)
+                    series[record.series_instance_uid] = record
+        return found, series, count == 1
 
     async def has_rows(self, study_key: StudyKey) -> bool:
         """Whether there is a row of any kind of the study, readable or not; changes and a tombstone are none."""
@@ -278,7 +300,9 @@ class Catalog:
         In one batch, which also notes how far this leads. Raises StudyChanged as `commit` does.
         """
         announced = announced_with(before, instances)
-        await self._submit(announcement_operations(before, instances, announced, is_last=is_last))
+        # Of 9,603 instances: 0.1 seconds.
+        operations = await asyncio.to_thread(announcement_operations, before, instances, announced, is_last=is_last)
+        await self._submit(operations)
 
     async def _submit(self, operations: Sequence[Operation]) -> Sequence[Mapping[str, Any]]:
         try:
@@ -314,7 +338,7 @@ class Catalog:
 
     def _rows(
         self, study_key: StudyKey, first: str, end: str, select: list[str] | None = None, page_rows: int = PAGE_ROWS
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncItemPaged[Any]:
         return self._table.query_entities(
             "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
             parameters={"partition": keys.study_partition(study_key), "first": first, "end": end},

@@ -19,6 +19,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.archive.change import StudyChanges
 from shared.dicom.identifiers import StudyKey
+from shared.errors import Unavailable
 from shared.storage import feed_keys
 from shared.storage.availability import is_unavailable
 from shared.storage.feed_rows import (
@@ -44,6 +45,9 @@ MAX_APPENDED_CHANGES: Final = 4000
 _MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
+_NO_TABLE: Final = "The archive has no table for the change feed: whoever runs the service has to provision it again."
+
+
 class HeadMoved(Exception):
     """The head may have changed since it was read, or may still: read it again."""
 
@@ -55,10 +59,16 @@ class Feed:
         self._table = table
 
     async def read_head(self) -> Head | None:
-        """The head of the newest partition, in one operation; None where there is no feed yet."""
+        """The head of the newest partition, in one operation; None where there is no feed yet.
+
+        Raises Unavailable where there is no table for it: deploying a release does not make it, provisioning does.
+        """
         query, parameters = "RowKey eq @head", {"head": feed_keys.HEAD_ROW}
-        async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=1):
-            return head_of(entity)
+        try:
+            async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=1):
+                return head_of(entity)
+        except ResourceNotFoundError:
+            raise Unavailable(_NO_TABLE) from None
         return None
 
     async def read_open_head(self) -> Head:
@@ -132,18 +142,14 @@ class Feed:
             if sequence == before:  # all numbers of a partition are in use up to its last, so it ends here
                 sequence = feed_keys.first_of(partition + 1) - 1
 
-    async def read_window(
-        self, head: Head, since: datetime, until: datetime | None, last: int, page_rows: int
-    ) -> AsyncIterator[Block]:
-        """The blocks of a head's partition, up to the sequence number `last`, that have changes of a window of time.
+    async def read_blocks_from(self, partition: int, since: datetime, last: int) -> AsyncGenerator[Block, None]:
+        """The blocks of a partition, up to the sequence number `last`, that have changes from a time on.
 
-        From `since` to `until`; None: without an end. `page_rows` blocks an operation, after one for the mark of the
-        hour. There may be others within the same millisecond, which is what Azurite compares.
+        One an operation, after one for the mark of the hour. The first may end just before that time: Azurite compares
+        milliseconds.
         """
-        condition = "last_stamp ge @since" if until is None else "last_stamp ge @since and first_stamp le @until"
-        parameters = {"since": since} if until is None else {"since": since, "until": until}
-        begin = await self._read_mark(head.partition, feed_keys.hour_of(since))
-        async for block in self._blocks(head.partition, begin - 1, last, condition, parameters, page_rows):
+        begin = await self._read_mark(partition, feed_keys.hour_of(since))
+        async for block in self._blocks(partition, begin - 1, last, since):
             yield block
 
     async def read_commits(self, sequence: int, last: int) -> set[tuple[StudyKey, int]]:
@@ -199,26 +205,22 @@ class Feed:
         return feed_keys.first_of(partition)
 
     async def _blocks(
-        self,
-        partition: int,
-        sequence: int,
-        up_to: int,
-        condition: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        page_rows: int = PAGE_ROWS,
+        self, partition: int, sequence: int, up_to: int, since: datetime | None = None
     ) -> AsyncIterator[Block]:
-        """The blocks of a partition whose last sequence number is after `sequence`, and at most `up_to`."""
+        """The blocks of a partition whose last sequence number is after `sequence`, and at most `up_to`.
+
+        1,000 an operation; with `since` those that end at that time or later, one an operation.
+        """
         query = "PartitionKey eq @partition and RowKey gt @after and RowKey le @last"
-        rows = {
+        parameters: dict[str, Any] = {
             "partition": feed_keys.partition_key(partition),
             "after": feed_keys.block_row(sequence),
             "last": feed_keys.block_row(up_to),
         }
-        async for entity in self._table.query_entities(
-            f"{query} and {condition}" if condition else query,
-            parameters={**rows, **(parameters or {})},
-            results_per_page=page_rows,
-        ):
+        page_rows = PAGE_ROWS
+        if since is not None:
+            query, parameters["since"], page_rows = f"{query} and last_stamp ge @since", since, 1
+        async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=page_rows):
             yield block_of(entity)
 
 

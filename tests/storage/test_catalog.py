@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -156,3 +158,35 @@ async def test_a_batch_takes_many_small_instances_of_a_series(archive: Archive) 
         instances.append(new_instance(study, "2", str(len(instances))))
     await archive.catalog.commit(None, study_of(*instances), added=instances)
     assert len(instances) >= 96
+
+
+async def test_a_study_that_comes_in_pages_is_read_as_of_one_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another commits between the page of the series and that of the study: counts and lock belong together."""
+    study = new_uid()
+    before = await stored(archive, study, ("2", "1"))
+    more = new_instance(study, "2", "2")
+    table, commits = archive.catalog._table, [with_instances(before.record, [more], before.record.created)]
+    query = table.query_entities
+
+    def in_pages_of_one(*given: Any, **options: Any) -> Any:
+        paged: Any = query(*given, **{**options, "results_per_page": 1})
+        by_page = paged.by_page
+
+        async def with_a_commit_after_the_first() -> AsyncIterator[Any]:
+            async for page in by_page():
+                yield page
+                while commits:
+                    await archive.catalog.commit(before, commits.pop(), added=[more])
+
+        paged.by_page = with_a_commit_after_the_first
+        return paged
+
+    monkeypatch.setattr(table, "query_entities", in_pages_of_one)
+    found = await archive.catalog.read_study(study_key(study))
+    monkeypatch.undo()
+    assert not commits
+    assert found is not None
+    assert found.record.instance_count == 2
+    assert found == await archive.catalog.read_study(study_key(study))

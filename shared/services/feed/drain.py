@@ -4,8 +4,9 @@ The journal's entries lead to the studies that have something in the outbox. The
 is read, and the head before the outbox: what an entry stands for is either in the outbox then, or in the feed already.
 What the feed may have although the outbox still has it stands between the head's `cleaned` and its `last`: a drainer
 that died has left it, or another is about to remove it. The batch that appends changes the head under its ETag, so
-nothing is appended twice; a drainer that may have been overtaken, or has no answer, starts over with the head. It may
-end anywhere: whoever drains next goes on.
+nothing is appended twice; a drainer that may have been overtaken, or has no answer, starts over with the head. Where
+only something else of the head has moved, it appends again under the new ETag. It may end anywhere: whoever drains next
+goes on.
 
 Storage operations: 1 where nothing is ready; else, for each 100 studies or 4,000 changes, 1 for the head, 1 for each
 study, 1 batch, 1 removal for each study, 1 for the head, and up to 16 for the journal.
@@ -128,7 +129,7 @@ class _Run:
             await feed.close(head)
             return studies
         if appended:
-            head = await feed.append(head, appended, datetime.now(UTC))
+            head = await _append(self._archive, head, appended)
             self._drained.changes += sum(len(commit.changes) for commit in appended)
         await _clean(self._archive, head, [*found.in_feed, *((commit.study, commit.revision) for commit in appended)])
         return found.cut | {commit.study for commit in found.commits[len(appended) :]}
@@ -182,6 +183,31 @@ async def _clean(archive: Archive, head: Head, in_feed: list[tuple[StudyKey, int
     await in_parallel(
         archive.outbox.remove(study, [revision for _, revision in commits]) for study, commits in by_study
     )
-    if head.last > head.cleaned:
-        with suppress(HeadMoved):  # whoever drains next removes nothing in vain, and notes it
-            await archive.feed.note_cleaned(head)
+    with suppress(HeadMoved):  # whoever drains next removes nothing in vain, and notes it
+        while head.last > head.cleaned:
+            try:
+                await archive.feed.note_cleaned(head)
+                break
+            except HeadMoved:
+                head = await _still(archive, head)
+
+
+async def _append(archive: Archive, head: Head, commits: list[StudyChanges]) -> Head:
+    """Append commits behind a head; return what becomes of it. Raises HeadMoved where others may have appended."""
+    while True:
+        try:
+            return await archive.feed.append(head, commits, datetime.now(UTC))
+        except HeadMoved:
+            head = await _still(archive, head)
+
+
+async def _still(archive: Archive, head: Head) -> Head:
+    """A head that has moved as it is now, if nothing was appended: what was found after reading it still holds.
+
+    Readers raise its floor, each as often as it likes: a drain that then looked for everything again might never end.
+    Raises HeadMoved where something was appended, or may be yet.
+    """
+    newest = await archive.feed.read_open_head()
+    if newest.etag == head.etag or (newest.partition, newest.last) != (head.partition, head.last):
+        raise HeadMoved
+    return newest

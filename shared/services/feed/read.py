@@ -4,13 +4,13 @@ Whoever reads drains first, so that a request which begins after a store's answe
 the head that is read then: what is in the feed up to it never changes. For a window of time that is over, the head's
 floor is raised to its end, so that no later change can fall into it.
 
-Storage operations, where nothing is to be drained: 3 by sequence number, 5 for a window of time; 1 more where changes
-of a window are skipped, and for each million of them.
+Storage operations, where nothing is to be drained: 3 by sequence number, 6 for a window of time; 1 more for each
+million of changes that are skipped.
 """
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,7 +20,7 @@ from shared.services.feed.drain import drain
 from shared.storage import feed_keys
 from shared.storage.archive import Archive
 from shared.storage.feed import HeadMoved
-from shared.storage.feed_rows import Block, FeedEntry, Head
+from shared.storage.feed_rows import FeedEntry, Head
 from shared.web.change_feed_query import ChangeFeedQuery
 
 _DRAIN_SECONDS: Final = 2
@@ -94,10 +94,10 @@ async def _drained(archive: Archive) -> tuple[Head, bool]:
 async def _closed_until(archive: Archive, head: Head, until: datetime) -> Head:
     """The newest head once no later change can have a stamp before `until`."""
     for _ in range(_ATTEMPTS):
-        if head.floor >= until:
-            return head
         if head.is_closed:
             head = await archive.feed.read_open_head()
+        if head.floor >= until:  # a floor is never lowered
+            return head
         try:
             return await archive.feed.raise_floor(head, until)
         except HeadMoved:
@@ -116,29 +116,20 @@ def _is_asked(entry: FeedEntry, query: ChangeFeedQuery) -> bool:
 
 async def _entries(archive: Archive, head: Head, query: ChangeFeedQuery) -> AsyncGenerator[FeedEntry, None]:
     """What follows the place where the query begins, up to the head."""
-    since = max(query.since or feed_keys.EPOCH, feed_keys.EPOCH)
-    sequence = query.after
-    if sequence is None and (query.since is None or query.offset):
-        sequence = await _skipped(archive, head, query)
-    if sequence is None:
-        until = max(query.until, feed_keys.EPOCH) if query.until else None
-        blocks = _window(archive, head, since, until, query.limit + 1)
-    else:
-        changes = _SCANNED_AT_ONCE if query.is_filtered else query.limit
-        blocks = archive.feed.read_blocks(sequence, head.last, changes)
-    async with aclosing(blocks):
+    sequence = await _before(archive, head, query) if query.after is None else query.after
+    changes = _SCANNED_AT_ONCE if query.is_filtered else query.limit
+    async with aclosing(archive.feed.read_blocks(sequence, head.last, changes)) as blocks:
         async for block in blocks:
             for entry in block.entries():
-                if entry.sequence > (sequence or 0) and entry.stamp >= since:
+                if entry.sequence > sequence:
                     yield entry
 
 
-async def _skipped(archive: Archive, head: Head, query: ChangeFeedQuery) -> int:
-    """The sequence number of the last of the changes that a query skips. They are counted, not read."""
+async def _before(archive: Archive, head: Head, query: ChangeFeedQuery) -> int:
+    """The sequence number after which a window of time begins, and what is skipped of it ends: counted, not read."""
     following, offset = feed_keys.first_of(0), query.offset
     if query.since is not None:
-        async with aclosing(_entries(archive, head, replace(query, limit=1, offset=0))) as entries:
-            first = await anext(entries, None)
+        first = await _first_from(archive, head, max(query.since, feed_keys.EPOCH))
         if first is None:
             return head.last
         following = first.sequence
@@ -151,18 +142,16 @@ async def _skipped(archive: Archive, head: Head, query: ChangeFeedQuery) -> int:
     return following + offset - 1
 
 
-async def _window(
-    archive: Archive, head: Head, since: datetime, until: datetime | None, page_rows: int
-) -> AsyncGenerator[Block, None]:
-    """The blocks that have changes from `since` on, and before `until`, up to the head."""
-    at = await _head_at(archive, head, since)
-    while True:
-        async for block in archive.feed.read_window(at, since, until, head.last, page_rows):
-            yield block
-        if at.partition == head.partition or (until is not None and until <= at.floor):
-            return
-        is_next_newest = at.partition + 1 == head.partition
-        at = head if is_next_newest else await archive.feed.read_head_of(at.partition + 1)
+async def _first_from(archive: Archive, head: Head, since: datetime) -> FeedEntry | None:
+    """The first change from a time on, up to the head."""
+    begin = await _head_at(archive, head, since)
+    for partition in range(begin.partition, head.partition + 1):
+        async with aclosing(archive.feed.read_blocks_from(partition, since, head.last)) as blocks:
+            async for block in blocks:
+                for entry in block.entries():
+                    if entry.stamp >= since:
+                        return entry
+    return None
 
 
 async def _head_at(archive: Archive, head: Head, since: datetime) -> Head:

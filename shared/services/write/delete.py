@@ -109,6 +109,8 @@ async def _remove_rows(
         await intent.go_on()
         async with archive.study_lock(batch[0].identifiers.study):
             study, one = await _remove(archive, intent, study, batch, with_marks=not goes)
+        # Also where a batch without an answer has removed them, or another request, which may not have said so yet.
+        intent.note_commit()
         removed.append(one)
     return removed
 
@@ -152,7 +154,6 @@ async def _remove(
             study = await archive.catalog.commit(study, after, removed=batch)
         except StudyChanged:
             continue
-        intent.note_commit()
         return study, _Removed(batch, gone, created, terms, marks, is_last=after is None)
     raise AssertionError("attempts() ends by raising")
 

@@ -89,7 +89,7 @@ class Intent:
             self._unused_time = self._first_stored or self._entry.started
 
     def note_commit(self) -> None:
-        """The request has added or removed instances."""
+        """The request has added or removed instances, or answers for it that they are gone."""
         self._has_committed = True
 
     async def go_on(self) -> None:

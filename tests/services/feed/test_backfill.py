@@ -14,6 +14,7 @@ from shared.services.feed import backfill
 from shared.services.feed.backfill import prepare
 from shared.services.feed.drain import drain
 from shared.services.feed.read import read_page
+from shared.services.repair.consistency import examine
 from shared.services.write.announce import announce
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
@@ -51,6 +52,28 @@ async def told(archive: Archive) -> Counter[str]:
     return Counter(
         entry.change.identifiers.sop_instance_uid for entry in entries if entry.change.action is Action.CREATE
     )
+
+
+async def test_an_archive_without_the_table_of_the_feed(
+    archive: Archive, old: list[KnownInstance], settings: Settings
+) -> None:
+    """Stores and deletes go on; who needs the feed is told, and finds everything once the table is there."""
+    await archive.feed._table.delete_table()
+    stores = StoreService(archive, settings)
+    study = new_uid()
+    (new,) = known_instances(study, new_uid(), 1)
+    await store(stores, new.file)
+    await delete(archive, resource_of(old[0].identifiers.study_instance_uid))
+    assert not await prepare(archive, seconds=30)
+    with pytest.raises(Unavailable, match="provision"):
+        await drain(archive, seconds=30)
+    with pytest.raises(Unavailable, match="provision"):
+        await read_page(archive, ALL)
+    with pytest.raises(Unavailable, match="provision"):
+        _ = [one async for one in examine(archive, settings)]
+    await archive.feed._table.create_table()
+    await read_page(archive, ALL)
+    assert await told(archive) == Counter(one.identifiers.sop_instance_uid for one in [*old, new])
 
 
 async def test_an_empty_archive_is_whole_at_once(archive: Archive) -> None:

@@ -1,16 +1,22 @@
 """Draining: what is ready comes into the feed once, in order, whoever else drains, and whatever fails."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceResponseError
 
 from shared.archive.change import StudyChanges
+from shared.dicom.identifiers import StudyKey
 from shared.services.feed.drain import Drained, drain
 from shared.settings import Settings
 from shared.storage import feed_keys
 from shared.storage.archive import Archive
+from shared.storage.feed import Feed
+from shared.storage.feed_rows import Head
+from shared.storage.outbox import Outbox
 from tests.support.default_partition import study_key
 from tests.support.feeds import check_feed, commit_of, feed_of, leave, ready, waiting
 from tests.support.served_instances import new_uid
@@ -156,7 +162,44 @@ async def test_an_append_without_an_answer(
 
     monkeypatch.setattr(table, "submit_transaction", lose)
     await drained(archive, *commits)
-    assert len(sent) == 1 if is_carried_out else 2
+    assert len(sent) == (1 if is_carried_out else 2)
+
+
+async def test_readers_that_keep_raising_the_floor(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They delay a drain by two operations each: the outbox is read once, and the head notes what is removed."""
+    first, second = commit_of(), commit_of()
+    await leave(archive, first)
+    await leave(archive, second)
+    floor = datetime.now(UTC)
+    read: list[StudyKey] = []
+
+    def raising(name: str) -> None:
+        send, left = getattr(archive.feed, name), [None] * 3
+
+        async def raise_and_send(_: Feed, head: Head, *given: Any) -> Any:
+            nonlocal floor
+            if left:
+                left.pop()
+                floor += timedelta(hours=1)
+                await archive.feed.raise_floor(await archive.feed.read_open_head(), floor)
+            return await send(head, *given)
+
+        monkeypatch.setattr(Feed, name, raise_and_send)
+
+    find = archive.outbox.read
+
+    def counted(_: Outbox, study: StudyKey) -> AsyncGenerator[StudyChanges, None]:
+        read.append(study)
+        return find(study)
+
+    monkeypatch.setattr(Outbox, "read", counted)
+    raising("append")
+    raising("note_cleaned")
+    assert await drain(archive, seconds=30)
+    assert sorted(read) == sorted([first.study, second.study])
+    head = await archive.feed.read_open_head()
+    assert (head.floor, head.cleaned) == (floor, head.last)
+    check_feed(await feed_of(archive), [first, second])
 
 
 async def test_many_drainers_at_once(archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

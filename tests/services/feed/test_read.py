@@ -1,10 +1,11 @@
 """Reading: by sequence number, by rows of a window of time, across partitions, and what a window promises."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,11 @@ from shared.services.feed import drain as draining
 from shared.services.feed import read as reading
 from shared.services.feed.drain import drain
 from shared.services.feed.read import read_latest, read_page
+from shared.storage import feed as feed_table
 from shared.storage import feed_keys
 from shared.storage.archive import Archive
 from shared.storage.feed import HeadMoved
-from shared.storage.feed_rows import FeedEntry
+from shared.storage.feed_rows import Block, FeedEntry, Head, block_of
 from shared.web.change_feed_query import ChangeFeedQuery
 from tests.support.default_partition import study_key
 from tests.support.feeds import CT, commit_of, feed_of, leave
@@ -240,6 +242,41 @@ async def test_a_head_that_never_stands_still(archive: Archive, monkeypatch: pyt
     monkeypatch.setattr(type(archive.feed), "raise_floor", moved)
     with pytest.raises(Unavailable):
         await page(archive, ChangeFeedQuery(10, until=NOON))
+
+
+async def test_a_window_that_is_closed_while_a_partition_begins(
+    archive: Archive, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another appends to the next partition in the meantime: the time of what follows is never set back."""
+    clock(NOON)
+    await appended(archive, commit_of())
+    head = await archive.feed.read_open_head()
+    await archive.feed.close(head)
+    clock(NOON + HOUR)
+    await appended(archive, commit_of())
+    monkeypatch.setattr(reading, "_drained", lambda _: _answer((replace(head, is_closed=True), True)))
+    assert await page(archive, ChangeFeedQuery(10, since=NOON, until=NOON + SECOND)) == [1]
+    assert (await archive.feed.read_open_head()).floor == NOON + HOUR + TICK
+
+
+async def _answer(value: tuple[Head, bool]) -> tuple[Head, bool]:
+    return value
+
+
+async def test_a_window_is_read_in_no_more_blocks_than_its_page_needs(
+    archive: Archive, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock(NOON)
+    await appended(archive, *(commit_of(count=100) for _ in range(12)))
+    blocks: list[int] = []
+
+    def counted(entity: Mapping[str, Any]) -> Block:
+        blocks.append(1)
+        return block_of(entity)
+
+    monkeypatch.setattr(feed_table, "block_of", counted)
+    assert len(await page(archive, ChangeFeedQuery(150, since=NOON))) == 150
+    assert len(blocks) <= 1 + 3
 
 
 async def test_filters(archive: Archive) -> None:

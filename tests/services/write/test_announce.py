@@ -148,8 +148,8 @@ async def test_a_contended_announcement_is_left_to_others(
             await announce(archive, study_key(study))
         with pytest.raises(StudyContended):
             await delete(archive, resource_of(study))
-    assert await requests_in_journal(archive) == 2
-    assert (await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)).settled_entries == 2
+    assert await requests_in_journal(archive) == 3  # each announcement has an entry
+    assert (await replay_journal(archive, settings, now=datetime.now(UTC) + LATER)).settled_entries == 3
     assert await requests_in_journal(archive) == 0
     # The delete was finished, and announced the study for that.
     assert await changes_of(archive, study) == [(1, ["create"] * 2), (2, ["delete"] * 2)]
