@@ -181,6 +181,11 @@ async def surplus_posting_of_an_instance(raw: RawArchive, study: str) -> None:
     await raw.posting(Term("SOPInstanceUID", "1.2.3", series), study, await raw.created(study))
 
 
+async def unreadable_change(raw: RawArchive, study: str) -> None:
+    (revision, *_) = await raw.revisions(study)
+    await raw.replace_row({**await raw.row(study, keys.change_row(revision)), "changes0": b"damaged"})
+
+
 async def changes_without_an_entry(raw: RawArchive, study: str) -> None:
     await raw.remove_entries(study)
 
@@ -217,4 +222,5 @@ DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {
         surplus_posting_of_an_instance,
     ),
     Kind.STRANDED_CHANGES: (changes_without_an_entry,),
+    Kind.UNREADABLE_CHANGE: (unreadable_change,),
 }

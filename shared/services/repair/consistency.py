@@ -7,9 +7,9 @@ Storage operations: 1 for each 1,000 rows of the catalog and of the index and fo
 for each study 1 for its summary, 1 for each 1,000 instances, 1 for each 5,000 blobs, 1 for each posting it needs or
 lists (including one for each instance), 1 for each metadata blob, and, `deep`, 1 for each 4 MiB; then for each posting
 at most 1 for its study, if that is not among the 1,000 used last, and 1 if it is an instance's. What looks wrong costs
-up to 5 more. Where changes wait for the change feed, 1 for each 1,000 journal entries; 1 for each 1,000 blocks of
-the feed. Memory holds the names of one study's instances and blobs at a time, those of the studies whose changes wait,
-and two numbers for each study in the feed.
+up to 5 more. Where changes wait for the change feed, 1 for each 1,000 journal entries and for each study; 1 for each
+1,000 blocks of the feed. Memory holds the names of one study's instances and blobs at a time, those of the studies
+whose changes wait, and two numbers for each study in the feed.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from shared.services.repair.feed_order import broken_places
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
 from shared.services.repair.maintenance import replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
-from shared.services.repair.stranded_changes import lead_to_changes, stranded
+from shared.services.repair.waiting_changes import lead_to_changes, stranded, unreadable
 from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import StudyContended
 from shared.settings import Settings
@@ -94,6 +94,8 @@ async def examine(
                 yield difference
     for study_key in await stranded(archive, waiting):
         yield Difference(Kind.STRANDED_CHANGES, study_key, study_key.path)
+    async for study_key, row_key in unreadable(archive, waiting):
+        yield Difference(Kind.UNREADABLE_CHANGE, study_key, f"{study_key.path}, {row_key}")
     async for place in broken_places(archive):
         yield Difference(Kind.BROKEN_FEED, None, place)
     async for folder in _folders(archive):

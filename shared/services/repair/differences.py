@@ -15,6 +15,7 @@
 | missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
 | surplus posting | a posting that no study needs; it may hold a patient's name | removed |
 | stranded changes | changes of a study to which no journal entry leads, so they never reach the feed | one is written |
+| unreadable change | a change of a study that the feed waits for | none: a person must delete its row |
 | broken feed | changes that the feed lacks, has twice or out of order, or unreadable | none: a person must decide |
 | busy study | requests kept changing the study, so it could not be looked at | none: examine again |
 """
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     MISSING_POSTING = "missing posting"
     SURPLUS_POSTING = "surplus posting"
     STRANDED_CHANGES = "stranded changes"
+    UNREADABLE_CHANGE = "unreadable change"
     BROKEN_FEED = "broken feed"
     BUSY_STUDY = "busy study"
 
@@ -71,6 +73,7 @@ _SENTENCES: Final = {
     Kind.MISSING_POSTING: "The index lacks a posting of the study.",
     Kind.SURPLUS_POSTING: "The index holds a posting of a value that the study does not have.",
     Kind.STRANDED_CHANGES: "Changes of the study wait for the change feed, and no request leads to them.",
+    Kind.UNREADABLE_CHANGE: "The change feed waits for it: delete this row of the catalog, and it goes on without.",
     Kind.BROKEN_FEED: "From here on the change feed is not what was appended: tell its readers to begin anew.",
     Kind.BUSY_STUDY: "Requests kept changing the study while it was looked at: examine it again.",
 }

@@ -33,6 +33,7 @@ FOR_A_PERSON = {
     Kind.WRONG_HASH,
     Kind.WRONG_METADATA,
     Kind.UNREADABLE_ROW,
+    Kind.UNREADABLE_CHANGE,
 }
 EACH = [(kind, damage) for kind, damages in DAMAGES.items() for damage in damages]
 
