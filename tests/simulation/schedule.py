@@ -50,7 +50,7 @@ class Schedule:
         self._noted: list[tuple[float, str, tuple[object, ...]]] = []
         self.met: Counter[Fault] = Counter()
         self.is_calm = False
-        """Whether nothing fails any more."""
+        """Whether nothing fails any more, or takes long."""
         # Each seed has its own weather: faults of all kinds at once would leave nothing that goes on for long.
         self._fault_rate = self.random.choice((0, 0, 0.01, 0.04, 0.1))
         self._faults = self.random.sample(_OTHERS, self.random.randint(1, len(_OTHERS)))
@@ -94,7 +94,7 @@ class Schedule:
         return Latency(there, back)
 
     def _seconds(self) -> float:
-        if self.random.random() < self._slow_rate:
+        if not self.is_calm and self.random.random() < self._slow_rate:
             return self.random.uniform(0.1, 20)
         return self.random.uniform(0.001, 0.02)
 

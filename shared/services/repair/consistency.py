@@ -32,7 +32,7 @@ from shared.errors import NotFound
 from shared.services.repair.differences import Difference, Kind
 from shared.services.repair.feed_order import broken_places
 from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
-from shared.services.repair.maintenance import replay_journal
+from shared.services.repair.maintenance import remove_orphans, replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
 from shared.services.repair.waiting_changes import lead_to_changes, stranded, unreadable
 from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
@@ -120,7 +120,7 @@ async def repair(archive: Archive, settings: Settings, difference: Difference, *
         if difference.kind is Kind.ABANDONED_REQUEST:
             await replay_journal(archive, settings, now=now)
         elif difference.kind is Kind.ORPHAN_BLOB:
-            await archive.blobs.delete(await lasting_orphans(archive, [difference.concerns], last_alive))
+            await remove_orphans(archive, [difference.concerns], last_alive)
         elif difference.kind is Kind.SURPLUS_POSTING and difference.posting is not None:
             await remove_surplus(archive, *difference.posting, last_alive)
         elif difference.kind is Kind.STRANDED_CHANGES and difference.study is not None:

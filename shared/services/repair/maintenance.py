@@ -13,7 +13,7 @@ from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.failures import described
-from shared.services.repair.leftovers import last_alive_at, orphans, study_of
+from shared.services.repair.leftovers import last_alive_at, lasting_orphans, orphans, study_of
 from shared.services.write.contention import StudyContended
 from shared.services.write.delete import resume_delete
 from shared.services.write.needless_postings import remove_needless_postings
@@ -90,6 +90,19 @@ async def _settle(archive: Archive, study_key: StudyKey, entries: Sequence[Journ
     await archive.blobs.delete(left)
     await in_parallel(archive.journal.mark_done(entry) for entry in entries)
     return len(left)
+
+
+async def remove_orphans(archive: Archive, names: Sequence[str], last_alive: datetime) -> None:
+    """Remove those of the blobs, listed before, that nothing needs, as `_settle` does. Raises StudyContended."""
+    left = await lasting_orphans(archive, names, last_alive)
+    instances = {blob_names.instance_of_blob(name)[0] for name in left}
+    for study_key in {instance.study for instance in instances}:
+        of_study = {instance for instance in instances if instance.study == study_key}
+        entries = [entry async for entry in archive.journal.read() if study_of(entry) == study_key]
+        dead = [entry for entry in entries if not entry.may_be_alive(last_alive)]
+        created = await _times(archive, study_key, dead, of_study)
+        await remove_needless_postings(archive, study_key, created=created, instances=of_study)
+    await archive.blobs.delete(left)
 
 
 async def _times(

@@ -17,7 +17,7 @@ from shared.services.repair.differences import Difference, Kind
 from shared.services.write.delete import delete
 from shared.storage import blob_names, keys
 from shared.storage.catalog import Catalog
-from shared.storage.journal import Journal
+from shared.storage.journal import Journal, JournalEntry
 from shared.web.store_response import Stored
 from tests.support.damages import DAMAGES, LONG_AGO, OTHER_BLOB_VERSION, Damage, surplus_posting_that_is_listed
 from tests.support.default_partition import resource_of, study_key
@@ -200,6 +200,21 @@ async def test_changes_that_are_drained_meanwhile_are_not_stranded(
 
     monkeypatch.setattr(Journal, "read_resources", drained_before)
     assert await raw.kinds() == []
+
+
+async def test_an_orphan_takes_its_posting_with_it(raw: RawArchive) -> None:
+    study = await new_study(raw)
+    series = (await raw.instances(study))[0].identifiers.series_instance_uid
+    await raw.container.upload_blob(f"{study}/{series}/1.2.3_{OTHER_BLOB_VERSION}.dcm", b"orphan")
+    await raw.posting(Term("SOPInstanceUID", "1.2.3", series), study, await raw.created(study))
+    # While it may be at work, no posting of the study is known to be surplus.
+    entry = JournalEntry("a" * 32, "store", datetime.now(UTC), f"studies/{study}")
+    await raw.archive.journal.insert(entry)
+    found = await raw.differences()
+    assert [difference.kind for difference in found] == [Kind.ORPHAN_BLOB]
+    await repair_twice_at_once(raw, found)
+    await raw.archive.journal.mark_done(entry)
+    assert await raw.differences() == []
 
 
 async def test_blobs_of_a_study_without_any_row_are_orphans(raw: RawArchive) -> None:
