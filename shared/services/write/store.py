@@ -180,9 +180,10 @@ class _StoreRequest:
             _logger.error("Store %s is left to maintenance, its entry stays: %s", self._request_id, described(error))
 
     async def _finish_intents(self) -> None:
-        """Note in the journal that nothing is left to be done, except for studies of which something may be."""
-        finished = [intent for study, intent in self._intents.items() if not self._unfinished[study]]
-        await in_parallel(intent.finish() for intent in finished)
+        """Note in the journal that nothing is left to be done, or, where something may be, what can be drained."""
+        await in_parallel(
+            intent.go_on() if self._unfinished[study] else intent.finish() for study, intent in self._intents.items()
+        )
 
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
         async with self._work.at_work():

@@ -13,6 +13,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.catalog import Catalog, CommitUnanswered
 from shared.storage.journal import ReadyEntry
+from shared.web.store_response import Failed, Stored
 from tests.support.default_partition import resource_of, study_key
 from tests.support.served_instances import new_uid
 from tests.support.storage_operations import Counting
@@ -56,6 +57,23 @@ async def test_the_first_batch_can_be_drained_before_the_second_is_sent(
     assert seen == [[], [False]]
     assert [entry.is_done for entry in await ready(archive, study)] == [True]
     assert await archive.outbox.read_revisions(study_key(study)) == [1, 2]
+
+
+async def test_a_store_that_leaves_something_to_maintenance_can_be_drained(
+    stores: StoreService, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_uid()
+    first, second = files_of(study, 2)
+    await store(stores, first)
+    await archive.journal.remove(await ready(archive, study))
+
+    async def fail(_: Sequence[str]) -> None:
+        raise ServiceResponseError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.blobs, "delete", fail)  # the blob of the one that is stored already stays
+        assert [type(outcome) for outcome in await store(stores, first, second)] == [Failed, Stored]
+    assert [entry.is_done for entry in await ready(archive, study)] == [False]
 
 
 @pytest.mark.parametrize("rows", [100, 7])
