@@ -41,7 +41,13 @@ async def deleting_all(world: World, instances: list[KnownInstance], stop: StopA
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("request_of", "deleted"), [(announcing, 0), (storing, 0), (deleting_one, 1), (deleting_all, ANNOUNCED)]
+    ("request_of", "deleted"),
+    [
+        (announcing, 0),
+        pytest.param(storing, 0, marks=pytest.mark.long),
+        pytest.param(deleting_one, 1, marks=pytest.mark.long),
+        pytest.param(deleting_all, ANNOUNCED, marks=pytest.mark.long),
+    ],
 )
 async def test_a_request_to_an_unannounced_study_that_dies_anywhere(
     world: World,

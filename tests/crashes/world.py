@@ -75,7 +75,7 @@ class World:
         await replay_journal(archive, self.settings, now=datetime.now(UTC) + LATER)
 
     async def forget(self, study: str) -> None:
-        """Leave the archive empty but for tombstones, so that examining all of it stays quick."""
+        """Leave the archive empty, so that examining all of it stays quick."""
         with suppress(NotFound):
             await delete(self.archive, resource_of(study))
         await drop_changes(self.archive)

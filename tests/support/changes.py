@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.archive.change import Action, StudyChanges
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
+from shared.storage import keys
 from shared.storage.archive import Archive
 
 Changes = Mapping[StudyKey, Sequence[StudyChanges]]
@@ -61,8 +62,11 @@ def explained(of_study: Sequence[StudyChanges]) -> dict[InstanceIdentifiers, str
 
 
 async def drop_changes(archive: Archive) -> None:
-    """Do what draining does, except that there is no feed."""
+    """Do what draining does, except that there is no feed, and forget the studies that have gone."""
     entries = [entry async for entry in archive.journal.read_ready()]
-    for study, of_study in (await changes_in_outbox(archive)).items():
-        await archive.outbox.remove(study, [one.revision for one in of_study])
+    catalog = archive._account.tables.get_table_client("catalog")
+    for rows in [rows async for rows in archive.catalog.read_study_rows()]:
+        await archive.outbox.remove(rows.study, rows.changes)
+        if not rows.is_there:
+            await catalog.delete_entity(keys.study_partition(rows.study), keys.STUDY_ROW)
     await archive.journal.remove(entry for entry in entries if entry.is_done)
