@@ -246,6 +246,7 @@ async def test_maintenance_that_dies_anywhere_after_a_store_can_be_run_again(
     assert operation > 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("is_committed", [False, True], ids=["uncommitted", "committed"])
 @pytest.mark.parametrize("level", ["study", "series"])

@@ -151,7 +151,9 @@ class Follower:
     def __init__(
         self, service: str, *options: str, out: Path | None = None, version: Literal["v1", "v2"] = "v2"
     ) -> None:
-        command = [sys.executable, "-m", "dicomweb_cli", "changes", "--follow", "--every", "1", *options]
+        # What is started in the background of a shell ignores the signal, and so does what that starts.
+        heeding = ["env", "--default-signal=INT"]
+        command = [*heeding, sys.executable, "-m", "dicomweb_cli", "changes", "--follow", "--every", "1", *options]
         with (out or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 -- our own arguments
                 [*command, "--url", f"{service}/{version}"],

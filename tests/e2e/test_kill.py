@@ -119,7 +119,7 @@ class Readers:
                         await self.read_window(client, url)
                     except httpx.TransportError:  # it was killed
                         pass
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.3)
 
     async def follow(self, client: httpx.AsyncClient, url: str) -> None:
         """Read what comes after the last change seen."""
