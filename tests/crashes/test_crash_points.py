@@ -127,6 +127,7 @@ async def test_a_store_that_died_may_be_sent_again_at_once(
     assert operation > 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 async def test_stores_that_share_batches_and_die_anywhere(
     world: World, is_done: bool, record_property: RecordProperty
@@ -207,6 +208,7 @@ async def test_a_delete_that_dies_anywhere_is_finished_or_never_began(
     assert operation > 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 async def test_what_is_stored_after_a_delete_that_died_outlives_maintenance(
     world: World, is_done: bool, record_property: RecordProperty
