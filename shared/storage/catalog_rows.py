@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from azure.data.tables import EdmType, EntityProperty
-
 from shared.archive.instance import (
     DicomJson,
     Elsewhere,
@@ -18,7 +16,7 @@ from shared.archive.study import SeriesRecord, StudyRecord
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.storage import keys
-from shared.storage.properties import PROPERTY_BYTES, joined, names_of, packed, split, unpacked
+from shared.storage.properties import PROPERTY_BYTES, int64, joined, names_of, packed, split, unpacked
 
 MAX_ROW_VALUE_BYTES: Final = 192 * 1024
 """Largest metadata or frame table that a row holds; a larger one goes to a blob."""
@@ -84,9 +82,9 @@ def study_entity(study: StudyRecord, revision: int | None, announced: Announced)
     """All of a study's row; `announced` is kept as long as there is no `revision`."""
     marks: dict[str, Any] = {}
     if revision is not None:
-        marks = {"revision": _int64(revision)}
+        marks = {"revision": int64(revision)}
     elif announced.revision:
-        marks = {"announced": announced.row_key, "announced_revision": _int64(announced.revision)}
+        marks = {"announced": announced.row_key, "announced_revision": int64(announced.revision)}
     return {
         **study_row_key(study.key),
         "created": study.created,
@@ -98,7 +96,7 @@ def study_entity(study: StudyRecord, revision: int | None, announced: Announced)
 
 def tombstone_entity(study_key: StudyKey, revision: int) -> dict[str, Any]:
     """All of the row of a study that has gone."""
-    return {**study_row_key(study_key), "revision": _int64(revision), "gone": True}
+    return {**study_row_key(study_key), "revision": int64(revision), "gone": True}
 
 
 def is_tombstone(entity: Mapping[str, Any]) -> bool:
@@ -166,8 +164,8 @@ def instance_entity(instance: NewInstance) -> dict[str, Any]:
         "version": facts.blob_version,
         "sop_class": facts.sop_class_uid,
         "transfer_syntax": facts.transfer_syntax_uid,
-        "size": _int64(facts.size_bytes),
-        "header": _int64(facts.header_bytes),
+        "size": int64(facts.size_bytes),
+        "header": int64(facts.header_bytes),
         "sha256": facts.sha256,
         "stored": facts.stored,
         "metadata_blob": facts.has_metadata_blob,
@@ -214,10 +212,6 @@ def instance_again(
         study_attributes,
         series_attributes,
     )
-
-
-def _int64(number: int) -> EntityProperty:
-    return EntityProperty(number, EdmType.INT64)
 
 
 def _row_key(study_key: StudyKey, row_key: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from shared.storage.feed_rows import (
     head_of,
 )
 from shared.storage.insertion import insert_row
-from shared.storage.properties import PAGE_ROWS
+from shared.storage.properties import PAGE_ROWS, int64
 
 MAX_APPENDED_CHANGES: Final = 4000
 """The most changes that are appended at once: some 40 rows, and half a megabyte where no two UIDs are alike."""
@@ -114,7 +114,7 @@ class Feed:
 
     async def note_cleaned(self, head: Head) -> None:
         """Note that what is in the feed has left the outbox. Raises HeadMoved where another has changed the head."""
-        await self._merge(head, {"cleaned": head_entity(head)["last"]})
+        await self._merge(head, {"cleaned": int64(head.last)})
 
     async def raise_floor(self, head: Head, floor: datetime) -> Head:
         """Keep changes that are appended later from stamps before `floor`; return what becomes of the head.

@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from azure.data.tables import EdmType, EntityProperty
-
 from shared.archive.change import Change, StudyChanges
 from shared.dicom.identifiers import StudyKey
 from shared.storage import feed_keys
 from shared.storage.outbox import json_of, study_changes
-from shared.storage.properties import packed, unpacked
+from shared.storage.properties import int64, packed, unpacked
 
 MAX_BLOCK_CHANGES: Final = 200
 """The most changes of a block. A commit has at most 100: it is one batch."""
@@ -216,8 +214,3 @@ def mark_entity(partition: int, hour: datetime, sequence: int) -> dict[str, Any]
     """The mark of an hour: the sequence number, of a partition, where reading of that hour begins."""
     key = {"PartitionKey": feed_keys.partition_key(partition), "RowKey": feed_keys.hour_row(hour)}
     return {**key, "sequence": int64(sequence)}
-
-
-def int64(number: int) -> EntityProperty:
-    """A number as a property of 64 bits."""
-    return EntityProperty(number, EdmType.INT64)

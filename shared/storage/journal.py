@@ -16,6 +16,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Term
+from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 from shared.storage import keys
 from shared.storage.insertion import insert_row
 from shared.storage.properties import packed, unpacked
@@ -127,6 +128,11 @@ class Journal:
 
     async def _mark(self, entry: JournalEntry, marks: Mapping[str, bool], mode: UpdateMode = UpdateMode.MERGE) -> None:
         await self._table.update_entity({**_key(entry.request_id, entry.resource), **marks}, mode=mode)
+
+
+def study_of(entry: JournalEntry | ReadyEntry) -> StudyKey:
+    """The study that a request changes."""
+    return ResourceIdentifiers.of_path(entry.resource).study
 
 
 def _entity(entry: JournalEntry) -> dict[str, Any]:

@@ -5,11 +5,18 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from azure.data.tables import EdmType, EntityProperty
+
 PROPERTY_BYTES: Final = 64 * 1024
 PAGE_ROWS: Final = 1000
 """The most entities that storage returns at once."""
 
 _PROPERTIES: Final = 16
+
+
+def int64(number: int) -> EntityProperty:
+    """A number as a property of 64 bits."""
+    return EntityProperty(number, EdmType.INT64)
 
 
 def packed(name: str, value: Any) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from azure.data.tables import EdmType, EntityProperty
 
 from shared.storage import keys
+from shared.storage.properties import int64
 
 _MARK: Final = "type"
 _VALUE: Final = "value"
@@ -51,7 +52,7 @@ def _kept(value: Any) -> Any:
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "binary": b64decode,
     "time": datetime.fromisoformat,
-    "int64": lambda value: EntityProperty(value, EdmType.INT64),
+    "int64": int64,
 }
 
 

@@ -21,7 +21,7 @@ from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
 from shared.services.backup.study_pairs import StudyPair, settle_each, study_pairs
-from shared.services.repair.leftovers import orphans, study_of
+from shared.services.repair.leftovers import orphans
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
@@ -32,7 +32,7 @@ from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer, Snapshot, file_name
 from shared.storage.catalog_batches import fills_batch
 from shared.storage.catalog_rows import instance_again, instance_facts, series_record, study_record
-from shared.storage.journal import JournalEntry
+from shared.storage.journal import JournalEntry, study_of
 from shared.storage.parallel import in_parallel
 from shared.storage.snapshot_file import DamagedSnapshot
 from shared.storage.snapshot_rows import is_instance, is_study

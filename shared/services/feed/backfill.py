@@ -6,6 +6,7 @@ like any change. Whoever needs the feed begins, or goes on with, this; several a
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from shared.dicom.identifiers import StudyKey
@@ -53,10 +54,8 @@ async def _prepare(archive: Archive) -> None:
         if following is not None:
             await archive.feed.write_cursor(following)
     while not (head := await archive.feed.read_open_head()).is_whole:
-        try:
+        with suppress(HeadMoved):
             await archive.feed.note_whole(head)
-        except HeadMoved:
-            continue
     await archive.feed.remove_cursor()
 
 

@@ -23,13 +23,13 @@ from itertools import groupby
 from typing import Final
 
 from shared.archive.change import StudyChanges
-from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
+from shared.dicom.identifiers import StudyKey
 from shared.failures import described
 from shared.storage.archive import Archive
 from shared.storage.availability import is_unavailable
 from shared.storage.feed import MAX_APPENDED_CHANGES, HeadMoved
 from shared.storage.feed_rows import UNREADABLE, Head
-from shared.storage.journal import ReadyEntry
+from shared.storage.journal import ReadyEntry, study_of
 from shared.storage.parallel import in_parallel
 
 _STUDIES: Final = 100  # whose changes are looked for at once
@@ -93,7 +93,7 @@ class _Run:
         studies: set[StudyKey] = set()
         async for entry in self._archive.journal.read_ready():
             entries.append(entry)
-            studies.add(_study_of(entry))
+            studies.add(study_of(entry))
             if len(studies) == _STUDIES or len(entries) == _ENTRIES:
                 await self._drain_entries(entries, studies)
                 entries, studies = [], set()
@@ -111,7 +111,7 @@ class _Run:
                 failures += 1
                 await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** min(failures, 3)))  # noqa: S311 -- no secret
         await self._archive.journal.remove(
-            entry for entry in entries if entry.is_done and _study_of(entry) not in self.unreadable
+            entry for entry in entries if entry.is_done and study_of(entry) not in self.unreadable
         )
 
     async def _append_some(self, studies: set[StudyKey]) -> set[StudyKey]:
@@ -133,10 +133,6 @@ class _Run:
             self._drained.changes += sum(len(commit.changes) for commit in appended)
         await _clean(self._archive, head, [*found.in_feed, *((commit.study, commit.revision) for commit in appended)])
         return found.cut | {commit.study for commit in found.commits[len(appended) :]}
-
-
-def _study_of(entry: ReadyEntry) -> StudyKey:
-    return ResourceIdentifiers.of_path(entry.resource).study
 
 
 async def _read(archive: Archive, studies: Collection[StudyKey], known: Collection[tuple[StudyKey, int]]) -> _Found:

@@ -31,7 +31,7 @@ from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, S
 from shared.errors import NotFound
 from shared.services.repair.differences import Difference, Kind
 from shared.services.repair.feed_order import broken_places
-from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus, study_of
+from shared.services.repair.leftovers import is_surplus, last_alive_at, lasting_orphans, remove_surplus
 from shared.services.repair.maintenance import remove_orphans, replay_journal
 from shared.services.repair.rebuild import counts_of, rebuild_study, single_terms
 from shared.services.repair.waiting_changes import lead_to_changes, stranded, unreadable
@@ -41,6 +41,7 @@ from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.catalog_rows import StudyRevision
+from shared.storage.journal import study_of
 from shared.storage.posting_keys import Posting, in_index, key_of, posting_of
 
 _LOOKS: Final = 6

@@ -5,19 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
+from shared.dicom.identifiers import InstanceIdentifiers
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.journal import JournalEntry
+from shared.storage.journal import JournalEntry, study_of
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import Posting, in_index
-
-
-def study_of(entry: JournalEntry) -> StudyKey:
-    """The study that a request changes."""
-    return ResourceIdentifiers.of_path(entry.resource).study
 
 
 def last_alive_at(settings: Settings, now: datetime | None = None) -> datetime:

@@ -13,14 +13,14 @@ from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.failures import described
-from shared.services.repair.leftovers import last_alive_at, lasting_orphans, orphans, study_of
+from shared.services.repair.leftovers import last_alive_at, lasting_orphans, orphans
 from shared.services.write.contention import StudyContended
 from shared.services.write.delete import resume_delete
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
-from shared.storage.journal import JournalEntry
+from shared.storage.journal import JournalEntry, study_of
 from shared.storage.parallel import in_parallel
 
 _logger = logging.getLogger(__name__)

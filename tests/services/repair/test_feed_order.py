@@ -17,8 +17,8 @@ from shared.services.repair.feed_order import broken_places
 from shared.settings import Settings
 from shared.storage import feed_keys
 from shared.storage.archive import Archive
-from shared.storage.feed_rows import block_entity, block_of, int64
-from shared.storage.properties import packed
+from shared.storage.feed_rows import block_entity, block_of
+from shared.storage.properties import int64, packed
 from tests.support.default_partition import study_key
 from tests.support.feeds import archive_apart, commit_of, leave
 from tests.support.served_instances import new_uid
@@ -118,10 +118,15 @@ async def a_commit_twice(archive: Archive) -> str:
     return "sequence number 41: a commit is there twice, or out of order"
 
 
-async def a_head_behind(archive: Archive) -> str:
+async def change_head(archive: Archive, **properties: Any) -> None:
+    """Change the head of the second partition."""
     head, _, _ = await rows(archive, 1)
     key = {name: head[name] for name in ("PartitionKey", "RowKey")}
-    await archive.feed._table.update_entity({**key, "last": int64(7)}, mode=UpdateMode.MERGE)
+    await archive.feed._table.update_entity({**key, **properties}, mode=UpdateMode.MERGE)
+
+
+async def a_head_behind(archive: Archive) -> str:
+    await change_head(archive, last=int64(7))
     return "sequence number 168: the head says otherwise"
 
 
@@ -133,16 +138,12 @@ async def a_stamp_too_early(archive: Archive) -> str:
 
 
 async def a_floor_too_early(archive: Archive) -> str:
-    head, _, _ = await rows(archive, 1)
-    key = {name: head[name] for name in ("PartitionKey", "RowKey")}
-    await archive.feed._table.update_entity({**key, "floor": NOON}, mode=UpdateMode.MERGE)
+    await change_head(archive, floor=NOON)
     return "sequence number 168: the head's time is too early"
 
 
 async def a_partition_that_begins_too_late(archive: Archive) -> str:
-    head, _, _ = await rows(archive, 1)
-    key = {name: head[name] for name in ("PartitionKey", "RowKey")}
-    await archive.feed._table.update_entity({**key, "first_floor": NOON}, mode=UpdateMode.MERGE)
+    await change_head(archive, first_floor=NOON)
     return "sequence number 128: the partition begins at another time"
 
 
