@@ -98,6 +98,9 @@ class Settings:
         "With STORAGE_TABLE_ENDPOINT, instead of STORAGE_CONNECTION_STRING.",
     )
     storage_table_endpoint: str = _setting(_text, "", "Table endpoint of the same account.")
+    storage_queue_endpoint: str = _setting(
+        _text, "", "Queue endpoint of the same account. Empty: there are neither operations nor subscriptions."
+    )
     identity_client_id: str = _setting(
         _text,
         "",
@@ -122,6 +125,16 @@ class Settings:
         _number,
         30,
         "How long the backup keeps what the archive no longer has, in days from the backup that first found it gone.",
+    )
+    operation_retention_days: int = _setting(
+        _number, 7, "How long an operation that has ended is kept, in days: Microsoft's service keeps 7."
+    )
+    subscription_hosts: tuple[str, ...] = _setting(
+        _listed,
+        (),
+        "Where subscriptions may send events: host names such as events.example.org, `*.example.org` for every host "
+        "below one, `*` for any, separated by commas. Networks such as 10.1.0.0/16 may be among them: only there may "
+        "a host have an address that is not public. Empty: there are no subscriptions.",
     )
     public_base_url: str = _setting(
         _base_url,

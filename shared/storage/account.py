@@ -9,10 +9,12 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import Settings, SettingsError
+from shared.storage.queues import Queues
 from shared.storage.transport import WatchedTransport
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+    from azure.storage.queue.aio import QueueServiceClient
 
     _Identity = DefaultAzureCredential | ManagedIdentityCredential
 
@@ -43,6 +45,7 @@ class Account:
 
     blobs: BlobServiceClient
     tables: TableServiceClient
+    queues: Queues
     _identity: "_Identity | None"
 
     @classmethod
@@ -60,17 +63,23 @@ class Account:
             )
         if connection_string:
             with _a_connection_string("STORAGE_CONNECTION_STRING"):
-                return cls(_blobs_of(connection_string), _tables_of(connection_string), None)
+                blobs, tables = _blobs_of(connection_string), _tables_of(connection_string)
+            return cls(blobs, tables, Queues(lambda: _queues_of(connection_string), settings.create_storage), None)
         if not all(map(_is_https, endpoints)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
         identity = _identity_of(settings)
         blob_endpoint, table_endpoint = endpoints
-        return cls(_blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity), identity)
+        queue_endpoint = settings.storage_queue_endpoint
+        if queue_endpoint and not _is_https(queue_endpoint):
+            raise SettingsError("STORAGE_QUEUE_ENDPOINT must be an https URL.")
+        queues = Queues((lambda: _queues_at(queue_endpoint, identity)) if queue_endpoint else None)
+        return cls(_blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity), queues, identity)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.blobs.close()
         await self.tables.close()
+        await self.queues.close()
         if self._identity is not None:
             await self._identity.close()
 
@@ -143,6 +152,18 @@ def _tables_of(connection_string: str) -> TableServiceClient:
 
 def _tables_at(endpoint: str, identity: "_Identity") -> TableServiceClient:
     return TableServiceClient(endpoint, credential=identity, **_client_options())
+
+
+def _queues_of(connection_string: str) -> "QueueServiceClient":
+    from azure.storage.queue.aio import QueueServiceClient  # few requests need it
+
+    return QueueServiceClient.from_connection_string(connection_string, **_client_options())
+
+
+def _queues_at(endpoint: str, identity: "_Identity") -> "QueueServiceClient":
+    from azure.storage.queue.aio import QueueServiceClient  # few requests need it
+
+    return QueueServiceClient(endpoint, credential=identity, **_client_options())
 
 
 def _client_options() -> dict[str, Any]:

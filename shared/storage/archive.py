@@ -19,6 +19,7 @@ from shared.storage.instance_versions import InstanceVersions
 from shared.storage.journal import Journal
 from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
+from shared.storage.queues import Queues
 
 _CONTAINER: Final = "dicom"
 _TABLES: Final = ("catalog", "terms", "journal", "feed")
@@ -37,6 +38,7 @@ class Archive:
     outbox: Outbox
     feed: Feed
     versions: InstanceVersions
+    queues: Queues
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     drain_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -68,6 +70,7 @@ class Archive:
             Outbox(catalog),
             Feed(feed),
             InstanceVersions(catalog),
+            account.queues,
             account,
         )
 
