@@ -2,8 +2,13 @@
 # PORT, AZURITE_PORT, DATA, SERVED_BY and VIEWER_PORT are described in README.md; ARGS goes to pytest, `make fuzz`,
 # `make simulate`, `make fsck`, `make docs` and the benchmarks.
 
-.PHONY: help run viewer samples quick test test-worker fuzz simulate check check-infra demo docs fsck azurite bench bench-start bench-multipart \
+.PHONY: help run viewer samples quick slow test test-worker fuzz simulate check check-infra demo docs fsck azurite bench bench-start bench-multipart \
 	bench-search package release lock setup setup-test setup-fuzz setup-worker setup-docs setup-viewer clean
+
+# The tests that need neither storage nor a server.
+QUICK := tests/archive tests/dicom tests/imaging tests/fuzzing tests/multipart tests/openapi tests/search \
+	tests/simulation/test_event_loop.py tests/simulation/test_history.py tests/simulation/test_schedules.py tests/web \
+	$(wildcard tests/test_*.py)
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' Makefile | expand -t 14
@@ -20,9 +25,10 @@ samples: setup  ## store synthetic studies, something to look at, in the archive
 		.venv/bin/python -m dicomweb_cli samples "$$folder" && .venv/bin/python -m dicomweb_cli upload "$$folder"
 
 quick: setup-test  ## the tests that need neither storage nor a server, in two minutes, and their coverage
-	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered tests/archive tests/dicom tests/imaging \
-		tests/fuzzing tests/multipart tests/openapi tests/search tests/simulation/test_event_loop.py \
-		tests/simulation/test_history.py tests/simulation/test_schedules.py tests/web tests/test_*.py $(ARGS)
+	@.venv/bin/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered $(QUICK) $(ARGS)
+
+slow: setup-test setup-viewer setup-docs  ## the others, on their own ports
+	@.venv/bin/python -m pytest $(QUICK:%=--ignore=%) $(ARGS)
 
 test: setup-test setup-viewer setup-docs  ## every test, on its own ports
 	@.venv/bin/python -m pytest $(ARGS)
