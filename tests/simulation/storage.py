@@ -13,6 +13,7 @@ from tests.simulation.virtual_clock import START
 CONNECTION_STRING: Final = (
     "DefaultEndpointsProtocol=http;AccountName=simulated;AccountKey=c2ltdWxhdGVk;"
     "BlobEndpoint=http://simulated.blob.core.windows.net;TableEndpoint=http://simulated.table.core.windows.net;"
+    "QueueEndpoint=http://simulated.queue.core.windows.net;"
 )
 
 

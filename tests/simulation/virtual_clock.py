@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from azure.storage.blob._shared import policies_async
+from azure.storage.blob._shared import policies_async as blob_policies
+from azure.storage.queue._shared import policies_async as queue_policies
 
 START: Final = datetimes.datetime(2030, 1, 1, tzinfo=datetimes.UTC)
 
@@ -48,8 +49,11 @@ def simulated(now: Callable[[], datetimes.datetime], monotonic: Callable[[], flo
     ]
     patches += [
         patch.object(secrets, "token_hex", lambda count: chance.randbytes(count).hex()),
-        # The retries of blobs are spread by generators of their own.
-        patch.object(policies_async, "random", SimpleNamespace(Random=lambda: chance)),
+        # The retries of blobs and queues are spread by generators of their own.
+        *(
+            patch.object(policies, "random", SimpleNamespace(Random=lambda: chance))
+            for policies in (blob_policies, queue_policies)
+        ),
     ]
     for one in patches:
         one.start()
