@@ -17,12 +17,13 @@ from shared.storage.catalog import Catalog
 from shared.storage.feed import Feed
 from shared.storage.instance_versions import InstanceVersions
 from shared.storage.journal import Journal
+from shared.storage.operation_table import Operations
 from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 from shared.storage.queues import Queues
 
 _CONTAINER: Final = "dicom"
-_TABLES: Final = ("catalog", "terms", "journal", "feed")
+_TABLES: Final = ("catalog", "terms", "journal", "feed", "operations")
 
 _Creation = Callable[[], Awaitable[object]]
 
@@ -38,6 +39,7 @@ class Archive:
     outbox: Outbox
     feed: Feed
     versions: InstanceVersions
+    operations: Operations
     queues: Queues
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -54,7 +56,7 @@ class Archive:
         """
         account = Account.of(settings)
         container = account.blobs.get_container_client(_CONTAINER)
-        catalog, terms, journal, feed = tables = [account.tables.get_table_client(name) for name in _TABLES]
+        catalog, terms, journal, feed, operations = tables = [account.tables.get_table_client(name) for name in _TABLES]
         if settings.create_storage:
             creations: list[_Creation] = [container.create_container, *(table.create_table for table in tables)]
             for create in creations:
@@ -70,6 +72,7 @@ class Archive:
             Outbox(catalog),
             Feed(feed),
             InstanceVersions(catalog),
+            Operations(operations),
             account.queues,
             account,
         )

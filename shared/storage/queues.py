@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueServiceClient
 
 _NEVER_EXPIRES: Final = -1
-_NO_QUEUES: Final = "The archive has no queues: whoever runs the service has to provision it again."
+NO_QUEUES: Final = "The archive has no queues: whoever runs the service has to provision it again."
 
 
 class QueueName(StrEnum):
@@ -58,7 +58,7 @@ class Queues:
                 time_to_live=_NEVER_EXPIRES,
             )
         except ResourceNotFoundError:
-            raise Unavailable(_NO_QUEUES) from None
+            raise Unavailable(NO_QUEUES) from None
         self._existing.add(queue)
 
     async def close(self) -> None:
@@ -68,7 +68,7 @@ class Queues:
 
     def _opened(self) -> "QueueServiceClient":
         if self._open_client is None:
-            raise Unavailable(_NO_QUEUES)
+            raise Unavailable(NO_QUEUES)
         if self._client is None:
             self._client = self._open_client()
         return self._client

@@ -1,0 +1,29 @@
+"""What each type of operation does: how its units are listed, and how one is run."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from shared.archive.operation import OperationType, Results
+from shared.settings import Settings
+from shared.storage.archive import Archive
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The work of one type. All that is passed on is JSON, and small, but for the specification.
+
+    ``list_units(archive, settings, specification, cursor)`` gives the work of the next units, at most
+    MAX_LISTED_UNITS, and the cursor for those after them, None at the end. ``run(archive, settings, work, cursor,
+    deadline)`` gives what it has found, and where the next run goes on, None where the unit is done: it ends soon after
+    `deadline`, a time of `monotonic`. Both may happen again after they have ended. `items` is what the things that are
+    found are called.
+    """
+
+    list_units: Callable[[Archive, Settings, Any, Any], Awaitable[tuple[Sequence[Any], Any]]]
+    run: Callable[[Archive, Settings, Any, Any, float], Awaitable[tuple[Results, Any]]]
+    items: str
+
+
+WORK: Final[Mapping[OperationType, Work]] = MappingProxyType({})
