@@ -15,8 +15,7 @@ import sys
 import time
 from typing import Final
 
-from tests.simulation.runs import Run, run
-from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.runs import NAMES, Run, run
 
 _SEEDS: Final = 5
 
@@ -24,16 +23,16 @@ _SEEDS: Final = 5
 def main() -> int:
     """Run the scenarios that the command line names; 1 if a seed failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {', '.join(SCENARIOS)}; all by default")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {', '.join(NAMES)}; all by default")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--times", type=int, default=_SEEDS, help="how many seeds, for each scenario")
     parser.add_argument("--trace", action="store_true", help="show what happens, even if nothing fails")
     arguments = parser.parse_args()
-    if unknown := set(arguments.scenarios) - set(SCENARIOS):
+    if unknown := set(arguments.scenarios) - set(NAMES):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     logging.disable(logging.CRITICAL)  # what storage refuses is logged, and here it refuses much
     failed = 0
-    for name in arguments.scenarios or SCENARIOS:
+    for name in arguments.scenarios or NAMES:
         started, faults = time.monotonic(), 0
         for seed in range(arguments.seed, arguments.seed + arguments.times):
             result = run(name, seed)

@@ -56,7 +56,7 @@ class Process:
         with patch.object(account, "WatchedTransport", transport):
             settings = replace(SETTINGS, create_storage=create_storage)
             self.archive = await Archive.open(settings)
-            self.archive.queues.open()
+            self.archive.queues._opened()  # while the transport is replaced
             self.backup = await BackupContainer.open(settings)
         self.stores = StoreService(self.archive, SETTINGS)
         self.work = ProcessWork(SETTINGS.max_decoded_bytes, SETTINGS.max_frames, SETTINGS.max_caller_requests)

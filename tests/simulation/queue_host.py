@@ -19,7 +19,8 @@ _POISON: Final = "-poison"
 _LEASE_SECONDS: Final = 600  # how long the host keeps a message from others, and longer while its run lasts
 _RETRY_SECONDS: Final = 30  # visibilityTimeout of host.json
 _MAX_DEQUEUED: Final = 5
-_IDLE_SECONDS: Final = 1
+_IDLE_SECONDS: Final = 10
+_CALM_IDLE_SECONDS: Final = 60
 
 _LOST: Final = 0.02  # of the messages: the queue is cleared, or who sent it died before
 _TWICE: Final = 0.05  # whose lease ends while they run
@@ -52,14 +53,15 @@ class QueueHost:
                 task = self._shared.loop.create_task(self._run(message))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-            await asyncio.sleep(self._chance() * (0.01 if taken else _IDLE_SECONDS))
+            idle_seconds = _CALM_IDLE_SECONDS if self._shared.schedule.is_calm else _IDLE_SECONDS
+            await asyncio.sleep(self._chance() * (0.01 if taken else idle_seconds))
         while self._running:
             await asyncio.wait(self._running)
 
     @property
     def waiting(self) -> list[str]:
         """The texts of all messages, of which some may be invisible."""
-        return [text for queue in self._functions for text in self._texts(queue)]
+        return [text for queue in self._functions for text in self._shared.storage.queues.texts(queue)]
 
     async def _run(self, message: _Message) -> None:
         faulty = not self._shared.schedule.is_calm
@@ -101,12 +103,10 @@ class QueueHost:
             return message
         return None
 
-    def _texts(self, queue: str) -> list[str]:
-        # Peeking shows what is visible; a simulated service can be asked for what is not.
-        return self._shared.storage.queue_texts(queue)
-
     def _send(self, method: str, url: str, text: str | None = None) -> Answer:
-        body = b"" if text is None else f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>".encode()
+        body = (
+            b"" if text is None else f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>".encode()
+        )
         return self._shared.storage.answer("queue", Request.of(method, f"/{url}", {}, body))
 
     def _chance(self) -> float:

@@ -50,6 +50,10 @@ class QueueService:
         except StorageError as error:
             return error.as_xml()
 
+    def texts(self, name: str) -> list[str]:
+        """The texts of all messages of a queue, visible or not."""
+        return [message.text for message in self._queues.get(name, {}).values()]
+
     def _answer(self, request: Request) -> Answer:
         name, *rest = unquote(request.path).split("/")
         if not rest:

@@ -5,7 +5,7 @@ import sys
 import traceback
 import warnings
 from asyncio import sleep
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -20,6 +20,7 @@ from tests.simulation.connection import Surroundings
 from tests.simulation.event_loop import SimulatedLoop
 from tests.simulation.feed_readers import SequenceReader, WindowReader, check_feed
 from tests.simulation.history import half_done, unexplained
+from tests.simulation.operations import play_operations
 from tests.simulation.processes import SETTINGS, Process
 from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all, store_before_the_feed
 from tests.simulation.schedule import LATEST_SECONDS, Schedule
@@ -29,6 +30,10 @@ from tests.simulation.world import World
 from tests.support.invariants import check_archive, check_study
 
 Reader = TypeVar("Reader")
+
+_OTHERS: Final[Mapping[str, Callable[[World], Coroutine[Any, Any, None]]]] = {"operations": play_operations}
+NAMES: Final = (*SCENARIOS, *_OTHERS)
+"""What can be run: what clients do to an archive, and operations."""
 
 _DEAD_SECONDS: Final = 2 * SETTINGS.max_request_seconds + 2 * LATEST_SECONDS
 _RUNS_OF_MAINTENANCE: Final = 5
@@ -64,7 +69,7 @@ def run(name: str, seed: int) -> Run:
     gc.disable()
     gc.freeze()  # what there is already need not be looked through afterwards
     try:
-        return _run(SCENARIOS[name], f"{name} {seed}")
+        return _run(name, f"{name} {seed}")
     finally:
         with warnings.catch_warnings():  # of tasks that were dropped with their process
             warnings.simplefilter("ignore")
@@ -74,15 +79,17 @@ def run(name: str, seed: int) -> Run:
         gc.enable()
 
 
-def _run(scenario: Scenario, seed: str) -> Run:
+def _run(name: str, seed: str) -> Run:
     schedule = Schedule(seed)
     loop = SimulatedLoop(schedule.choose, processes.is_dead, schedule.thread_seconds)  # type: ignore[abstract] # no I/O
     storage = SimulatedStorage(loop.time, schedule.page, schedule.refuses)
-    world = World(Surroundings(loop, schedule, storage), scenario.population())
+    scenario = SCENARIOS.get(name)
+    world = World(Surroundings(loop, schedule, storage), scenario.population() if scenario else ())
+    played = _played(world, scenario) if scenario else _OTHERS[name](world)
     failure = None
     with _small_limits(schedule), simulated(processes.now, loop.time, schedule.random):
         try:
-            loop.run_until_complete(_played(world, scenario))
+            loop.run_until_complete(played)
         except Exception:  # noqa: BLE001 -- it is reported, with the trace
             failure = traceback.format_exc()
         loop.close()

@@ -32,9 +32,10 @@ class SimulatedStorage:
         def now() -> int:
             return start + int(seconds() * 10_000_000)
 
+        self.queues = QueueService(now)
         self._services: Mapping[str, Callable[[Request], Answer]] = {
             "blob": BlobService(now, page, refuses).answer,
-            "queue": QueueService(now).answer,
+            "queue": self.queues.answer,
             "table": TableService(now, page).answer,
         }
 
