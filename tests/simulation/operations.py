@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from shared.archive.operation import Operation, OperationStatus, OperationType, Results
-from shared.errors import NotFound
 from shared.services.operations.engine import cancel, fail_unit, run_unit, start
 from shared.services.operations.operation_types import Work
 from shared.services.operations.unit_message import UnitMessage

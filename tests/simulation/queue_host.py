@@ -43,6 +43,8 @@ class QueueHost:
         self._shared = shared
         self._functions = functions
         self._running: set[asyncio.Task[None]] = set()
+        for queue in functions:  # which a deployment makes
+            self._send("PUT", queue)
 
     async def serve(self, seconds: float) -> None:
         """Hand messages out for so long, then let what runs end."""
