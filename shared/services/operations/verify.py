@@ -55,7 +55,7 @@ class _Run:
 
 async def list_units(archive: Archive, _settings: Settings, specification: Any, cursor: Any) -> tuple[list[Any], Any]:
     """The next units of the studies that the specification names, or else of the whole archive."""
-    has_digests = specification["digests"]
+    has_digests = specification["has_digests"]
     if specification["studies"] is not None:
         begin, end = cursor or 0, (cursor or 0) + _LISTED * _STUDIES
         named = [[DEFAULT_PARTITION, uid, True] for uid in specification["studies"]]
