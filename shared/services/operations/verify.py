@@ -58,7 +58,7 @@ async def list_units(archive: Archive, _settings: Settings, specification: Any, 
     has_digests = specification["has_digests"]
     if specification["studies"] is not None:
         begin, end = cursor or 0, (cursor or 0) + _LISTED * _STUDIES
-        named = [[DEFAULT_PARTITION, uid, True] for uid in specification["studies"]]
+        named = [[DEFAULT_PARTITION, uid, True, True] for uid in specification["studies"]]
         units = [_unit_of_studies(studies, has_digests) for studies in _by(_STUDIES, named[begin:end])]
         return units, end if end < len(named) else None
     if cursor is None:
@@ -93,7 +93,7 @@ async def _list_studies(archive: Archive, after: Any, has_digests: bool, give_up
     studies: list[Any] = []
     async for rows in archive.catalog.read_study_rows(StudyKey(*after) if after else None):
         if rows.is_there or rows.changes:
-            studies.append([rows.study.partition, rows.study.study_instance_uid, bool(rows.changes)])
+            studies.append([rows.study.partition, rows.study.study_instance_uid, rows.is_there, bool(rows.changes)])
         if len(studies) == _STUDIES:
             units.append(_unit_of_studies(studies, has_digests))
             studies = []
@@ -124,13 +124,14 @@ async def _examine_studies(one: _Run, work: Any, cursor: Any) -> Any:
     waiting: dict[StudyKey, Sequence[int]] = {}
     studies = work["studies"]
     while index < len(studies):
-        *key, may_have_changes = studies[index]
+        *key, may_be_there, may_have_changes = studies[index]
         study = StudyKey(*key)
         if after is None:
-            one.found += await examine_study(one.archive, study, one.last_alive, one.counts)
+            if may_be_there:  # the folder of another is examined with those that have no rows
+                one.found += await examine_study(one.archive, study, one.last_alive, one.counts)
             revisions = await one.archive.outbox.read_revisions(study) if may_have_changes else ()
             waiting |= {study: revisions} if revisions else {}
-        if work["digests"]:
+        if work["digests"] and may_be_there:
             differences, after = await examine_digests(one.archive, study, after or "", deadline=one.deadline)
             one.found += differences
         if after is None:
