@@ -1,4 +1,4 @@
-"""The Azure Functions app: a function for each route of the DICOMweb service, and timers."""
+"""The Azure Functions app: a function for each route of the DICOMweb service, timers, and functions of queues."""
 
 import gc
 import logging
@@ -15,8 +15,10 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     delete,
     describe,
     health,
+    operations,
     other_paths,
     preflight,
+    queue_triggers,
     render,
     retrieve,
     search,
@@ -34,6 +36,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 app = func.FunctionApp()
 register(app)
 timers.register(app)
+queue_triggers.register(app)
 
 gc.freeze()  # nor do the collections of requests look through it
 gc.enable()

@@ -1,4 +1,4 @@
-"""The timer that finishes what dead processes left behind, and drains the changes that nobody has asked for."""
+"""The timer that finishes what dead processes left behind, drains changes, and looks after operations."""
 
 import logging
 from typing import Final
@@ -26,6 +26,7 @@ async def replay_journal(timer: func.TimerRequest) -> None:
     """Every ten minutes; the host allows one run at a time across all instances. Raises MaintenanceFailed."""
     from shared.services.feed.backfill import prepare  # the storage SDKs
     from shared.services.feed.drain import Drained, drain  # the storage SDKs
+    from shared.services.operations.upkeep import look_after_operations  # the storage SDKs
     from shared.services.repair import maintenance  # the storage SDKs
 
     app = app_of_process()
@@ -36,6 +37,7 @@ async def replay_journal(timer: func.TimerRequest) -> None:
             replay = await maintenance.replay_journal(archive, app.settings)
             await prepare(archive, seconds=_FEED_SECONDS)
             await drain(archive, seconds=_FEED_SECONDS, drained=drained)
+            await look_after_operations(archive, app.settings)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))

@@ -18,6 +18,8 @@ _STUDY: Final = _STUDIES + "/{study}"
 _SERIES: Final = _STUDY + "/series/{series}"
 _INSTANCE: Final = _SERIES + "/instances/{instance}"
 _FRAMES: Final = _INSTANCE + "/frames/{frames}"
+_OPERATIONS: Final = "{version}/operations"
+_OPERATION: Final = _OPERATIONS + "/{operation}"
 _ANY_PATH: Final = "{*path}"
 
 _GET: Final = ("GET",)
@@ -79,6 +81,12 @@ _ROWS: Final = (
     # The change feed, as Microsoft's service has it
     HttpFunction("GetChangeFeed", "{version}/changefeed", _READ, Permission.READ, Answers.CHANGES),
     HttpFunction("GetLatestChange", "{version}/changefeed/latest", _READ, Permission.READ, Answers.LATEST_CHANGE),
+    # Operations: the state as Microsoft's service has it
+    HttpFunction("StartOperation", _OPERATIONS, _POST, Permission.WRITE, Answers.OPERATION_STARTED),
+    HttpFunction("ListOperations", _OPERATIONS, _GET, Permission.READ, Answers.OPERATIONS),
+    HttpFunction("GetOperation", _OPERATION, _READ, Permission.READ, Answers.OPERATION),
+    HttpFunction("GetOperationResults", _OPERATION + "/results", _GET, Permission.READ, Answers.OPERATION_RESULTS),
+    HttpFunction("CancelOperation", _OPERATION, _DELETE, Permission.WRITE, Answers.OPERATION_CANCELED),
     # The service itself
     HttpFunction("AnswerPreflight", _ANY_PATH, ("OPTIONS",), NOTHING, Answers.PREFLIGHT),
     HttpFunction("DescribeApi", "{version}/api.yaml", _READ, NOTHING, Answers.DESCRIPTION_YAML),

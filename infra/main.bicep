@@ -398,6 +398,7 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'terms'
       'journal'
       'feed'
+      'operations'
     ]
     softDeleteDays: softDeleteDays
     keepVersions: keepVersions

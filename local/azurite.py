@@ -82,6 +82,8 @@ def settings_of(connection_string: str) -> dict[str, str]:
         "STORAGE_CONNECTION_STRING": connection_string,
         "STORAGE_BLOB_ENDPOINT": "",
         "STORAGE_TABLE_ENDPOINT": "",
+        "STORAGE_QUEUE_ENDPOINT": "",
+        "ArchiveQueues": connection_string,
     }
 
 

@@ -24,8 +24,9 @@ from local.app_settings import app_settings
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
 from shared.errors import Unavailable
-from shared.services.repair.consistency import Examined, examine, repair
+from shared.services.repair.consistency import examine, repair
 from shared.services.repair.differences import Difference
+from shared.services.repair.study_check import Examined
 from shared.settings import Settings, SettingsError
 from shared.storage.archive import Archive
 

@@ -123,6 +123,10 @@ class ApplicationInsights:
         self._oldest_entry.record(replay.oldest_entry_seconds)
         self._totals(storage)
 
+    def unit(self, storage: StorageUse) -> None:
+        """The metrics of a run of an operation's unit."""
+        self._totals(storage)
+
     async def send_metrics(self) -> None:
         """Send what was measured, now: a process may be stopped before the minute is over in which they are sent."""
         await asyncio.to_thread(self._meters.force_flush, _SEND_MILLISECONDS)

@@ -33,6 +33,8 @@ _OPTIONAL_HEADERS: Final = (
     (statuses.SEARCH, ["Warning"]),
     (statuses.CHANGES, ["Link", "Warning"]),
     (statuses.LATEST_CHANGE, ["Warning"]),
+    (statuses.OPERATIONS, ["Link"]),
+    (statuses.OPERATION_RESULTS, ["Link"]),
 )
 
 
@@ -87,7 +89,7 @@ def _operations(
             "parameters": [one for one in parameters if not (is_head and one in RANGE_HEADERS)],
         }
         if method == "POST":
-            operation["requestBody"] = _request_body(settings)
+            operation["requestBody"] = _json_body(resource.body) if resource.body else _request_body(settings)
         asks_sign_in = function.permission != NOTHING and not settings.anonymous_access
         names = _permitting(function.permission) if asks_sign_in else []
         operation["security"] = [{_SCHEME: [name]} for name in names]
@@ -141,6 +143,8 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         HTTPStatus.PARTIAL_CONTENT: ["Content-Range" if resource.range_statuses else "Warning"],
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ["Content-Range"],
     }.get(status, [])
+    if status is HTTPStatus.ACCEPTED and resource.statuses in (statuses.OPERATION_STARTED, statuses.OPERATION):
+        named = ["Location"]
     if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:
         named = ["Retry-After"]
     if status is HTTPStatus.OK:
@@ -158,6 +162,10 @@ def _request_body(settings: Settings) -> dict[str, Any]:
         "required": True,
         "content": {media_type_of(Offer(DICOM, True)): _BYTES, DICOM: _BYTES},
     }
+
+
+def _json_body(schema: str) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": _media_type("application/json", schema)}}
 
 
 def _security_scheme() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from shared.archive.operation import OperationStatus, OperationType
 from shared.dicom.attributes import SEARCHABLE, Level
 from shared.dicom.identifiers import MAX_UID_LENGTH
 from shared.search.query import FUZZY
@@ -12,11 +13,16 @@ from shared.web.api_versions import ApiVersion
 from shared.web.change_feed_query import ACTIONS, DEFAULT_LIMIT, MAX_LIMIT, MAX_NUMBER
 from shared.web.content_negotiation import Offer
 from shared.web.media_types import format_media_type
+from shared.web.operation_request import COMPLETED
+from shared.web.operation_request import DEFAULT_LIMIT as DEFAULT_OPERATIONS
+from shared.web.operation_request import MAX_LIMIT as MAX_OPERATIONS
+from shared.web.operation_request import MAX_RESULTS_LIMIT as MAX_RESULTS
 from shared.web.rendering_parameters import DEFAULT_QUALITY, MAX_VIEWPORT_PIXELS, IccProfile, WindowFunction
 
 Parameter = Mapping[str, Any]
 
 _UID: Final = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID_LENGTH}
+_GUID: Final = {"type": "string", "minLength": 32, "maxLength": 38}
 _MAX_NUMBER: Final = 999_999_999
 _ELEMENT: Final = "[0-9A-Fa-f]{8}"
 
@@ -33,6 +39,7 @@ def path_parameters(settings: Settings) -> dict[str, Parameter]:
             "Frame numbers from 1.",
             {"type": "array", "items": frames, "minItems": 1, "maxItems": settings.max_frames},
         ),
+        "operation": _path("operation", "The id of an operation, in any form of a GUID.", _GUID),
         "path": _path(
             "path",
             "What a BulkDataURI of the metadata ends in: a tag, or, in items, a path of tags and item numbers; its "
@@ -157,6 +164,25 @@ def latest_change_parameters() -> list[Parameter]:
     return [_query("includeMetadata", "Whether to return the instance's metadata as it is now.", metadata)]
 
 
+def operations_parameters() -> list[Parameter]:
+    """The parameters of a list of operations."""
+    words = [*OperationStatus, COMPLETED]
+    return [
+        _query("type", "Only operations of this type.", {"enum": list(OperationType)}),
+        _query("status", "Only those of this status; completed and succeeded are the same.", {"enum": words}),
+        _limit("The most operations to return.", MAX_OPERATIONS),
+        _query("after", "The id after which to begin, as the Link of the page before has it.", _GUID),
+    ]
+
+
+def operation_results_parameters() -> list[Parameter]:
+    """The parameters of what an operation has found."""
+    return [
+        _limit("The most things to return.", MAX_RESULTS),
+        _query("after", "Where to begin, as the Link of the page before has it.", {"type": "string"}),
+    ]
+
+
 def rendering_parameters() -> list[Parameter]:
     """The parameters of rendered resources (PS3.18 8.3.5.1)."""
     functions = ", ".join(function.lower().replace("_", "-") for function in WindowFunction)
@@ -204,6 +230,12 @@ def _path(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
 
 def _query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
     return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _limit(description: str, most: int) -> Parameter:
+    return _query(
+        "limit", description, {"type": "integer", "minimum": 1, "maximum": most, "default": DEFAULT_OPERATIONS}
+    )
 
 
 def _required(parameter: Parameter) -> Parameter:

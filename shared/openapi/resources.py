@@ -16,6 +16,8 @@ from shared.openapi.parameters import (
     change_feed_parameters,
     latest_change_parameters,
     media_type_of,
+    operation_results_parameters,
+    operations_parameters,
     rendering_parameters,
     search_parameters,
     uri_parameters,
@@ -43,6 +45,9 @@ _TAGS: Final = frozenset({HTTPStatus.NOT_MODIFIED})
 _SHOWN_AS_THEY_ARE: Final = (*DOCUMENTS.values(), *(name for name in FRAME_MEDIA_TYPES if name.startswith("video/")))
 
 
+Parameters = Callable[[Settings, ApiVersion], Sequence[Parameter]]
+
+
 def _no_parameters(_settings: Settings, _version: ApiVersion) -> Sequence[Parameter]:
     return ()
 
@@ -52,7 +57,8 @@ class Resource:
     """What a function answers: with which status and when, in which media types, and JSON by which schema.
 
     `bodies` are the error statuses that also have such a body. `parameters` are its own, besides those of its path;
-    `is_negotiated`: also those of representations.
+    `is_negotiated`: also those of representations. `body` is the schema of the JSON that a request brings; "" where it
+    is a store's.
     """
 
     tag: str
@@ -60,8 +66,9 @@ class Resource:
     media_types: tuple[str, ...] = ()
     schema: str = ""
     bodies: frozenset[HTTPStatus] = frozenset()
-    parameters: Callable[[Settings, ApiVersion], Sequence[Parameter]] = _no_parameters
+    parameters: Parameters = _no_parameters
     is_negotiated: bool = True
+    body: str = ""
 
     @property
     def range_statuses(self) -> frozenset[HTTPStatus]:
@@ -111,6 +118,18 @@ def _described(media_type: str) -> Resource:
         statuses=statuses.DESCRIPTION,
         media_types=(media_type,),
         is_negotiated=False,
+    )
+
+
+def _operation(answers: Statuses, schema: str, parameters: Parameters = _no_parameters, *, body: str = "") -> Resource:
+    return Resource(
+        tag="Operations",
+        statuses=answers,
+        media_types=("application/json",),
+        schema=schema,
+        parameters=parameters,
+        is_negotiated=False,
+        body=body,
     )
 
 
@@ -180,6 +199,15 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
             schema="LatestChange",
             parameters=lambda _settings, _version: latest_change_parameters(),
         ),
+        Answers.OPERATION_STARTED: _operation(statuses.OPERATION_STARTED, "OperationReference", body="Verify"),
+        Answers.OPERATIONS: _operation(
+            statuses.OPERATIONS, "Operations", lambda _settings, _version: operations_parameters()
+        ),
+        Answers.OPERATION: _operation(statuses.OPERATION, "Operation"),
+        Answers.OPERATION_RESULTS: _operation(
+            statuses.OPERATION_RESULTS, "Differences", lambda _settings, _version: operation_results_parameters()
+        ),
+        Answers.OPERATION_CANCELED: _operation(statuses.OPERATION_CANCELED, "Operation"),
         Answers.PREFLIGHT: Resource(tag="Service", statuses=statuses.PREFLIGHT, is_negotiated=False),
         Answers.DESCRIPTION_YAML: _described("application/yaml"),
         Answers.DESCRIPTION_JSON: _described("application/json"),

@@ -90,6 +90,56 @@ LATEST_CHANGE: Final[Statuses] = MappingProxyType(
     {**CHANGES, HTTPStatus.OK: "the change, or null; a Warning says where there may be a later one"}
 )
 
+_NO_OPERATION: Final = "there is no such operation, or it has been removed since it ended"
+
+OPERATION_STARTED: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.ACCEPTED: "the operation has started; Location names it",
+        HTTPStatus.BAD_REQUEST: "the body is not as its schema says",
+        HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body names too much: start several operations",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type or Content-Encoding is missing or not supported",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the archive has no queues, which the detail says; "
+        "with Retry-After",
+    }
+)
+
+OPERATIONS: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the operations, or none; Link names what follows",
+        HTTPStatus.BAD_REQUEST: "a parameter is not valid, or not known",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+OPERATION: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "it has ended",
+        HTTPStatus.ACCEPTED: "it has not; Location is where to ask again",
+        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.NOT_FOUND: _NO_OPERATION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+OPERATION_RESULTS: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "what it has found, or nothing; Link names what follows",
+        HTTPStatus.BAD_REQUEST: "a parameter is not valid, or not known",
+        HTTPStatus.NOT_FOUND: _NO_OPERATION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+OPERATION_CANCELED: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "nothing further of it begins, or it had ended: the body says how",
+        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.NOT_FOUND: _NO_OPERATION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",

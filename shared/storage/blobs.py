@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from azure.core.exceptions import IncompleteReadError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
@@ -78,6 +78,16 @@ class InstanceBlobs:
         """The names and sizes in bytes of the visible blobs that begin with `prefix`, in order, 5,000 an operation."""
         async for blob in self._container.list_blobs(name_starts_with=prefix):
             yield blob.name, blob.size
+
+    async def list_folder_pages(self, token: str | None = None) -> AsyncIterator[tuple[Sequence[str], str | None]]:
+        """The names of `list_folders`, as many as an operation gives, and the token of the next ones, None at the end.
+
+        With a token it begins there.
+        """
+        pages: Any = self._container.walk_blobs(delimiter="/").by_page(token)
+        async for page in pages:
+            names = [item.name async for item in page]
+            yield names, pages.continuation_token or None
 
     async def list_folders(self, prefix: str = "") -> AsyncIterator[str]:
         """The blobs' names up to the first slash after `prefix`, with it, each once, in order, 5,000 an operation."""

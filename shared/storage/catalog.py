@@ -161,10 +161,17 @@ class Catalog:
             return not is_tombstone(entity)
         return False
 
-    async def read_study_rows(self) -> AsyncIterator[StudyRows]:
-        """What there is of every study that has a row of any kind, in key order; reads all rows, 1,000 an operation."""
+    async def read_study_rows(self, after: StudyKey | None = None) -> AsyncIterator[StudyRows]:
+        """What there is of every study that has a row of any kind, in key order; reads all rows, 1,000 an operation.
+
+        With `after`, only of those that follow that one.
+        """
         partition, is_there, changes = None, False, list[int]()
-        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey", "gone"]):
+        async for entity in self._table.query_entities(
+            "PartitionKey gt @after",
+            parameters={"after": keys.study_partition(after) if after else ""},
+            select=["PartitionKey", "RowKey", "gone"],
+        ):
             if entity["PartitionKey"] != partition:
                 if partition is not None:
                     yield StudyRows(keys.study_of_partition(partition), is_there, changes)

@@ -10,12 +10,13 @@ rows of a value change in one batch. Within a list, the newest study comes first
 import hashlib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.archive.terms import Span, Term, has_beginnings, lists_of
+from shared.dicom.attributes import SEARCHABLE
 from shared.dicom.comparable_values import MAX_NAME_LENGTH
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 from shared.storage.keys import escape, split_table_partition, table_partition, unescape
@@ -29,6 +30,28 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
 _LAST_CODE_BEFORE_SURROGATES: Final = 0xD7FF
 _NO_STUDY: Final = StudyKey(DEFAULT_PARTITION, "")
+
+
+PostingKey = tuple[str, str]
+"""Partition key and row key of a posting."""
+
+_WITH_BEGINNINGS: Final = sorted(key.keyword for key in SEARCHABLE if has_beginnings(key.keyword))
+_BEGINNINGS: Final = "^"
+"""Sorts after the rows of whole values, and before all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRange:
+    """Postings of whole values that a query reads without looking at others: those whose keys are in between.
+
+    With `partition_key` those of a table partition with row keys greater than `after`, and less than `before` or at
+    most `up_to`; without, those of the table partitions whose keys are.
+    """
+
+    partition_key: str | None
+    after: str
+    before: str | None = None
+    up_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +68,11 @@ class Posting:
     study: StudyKey
     series_instance_uid: str
     value: str | None
+
+    @property
+    def key(self) -> PostingKey:
+        """Its place in the table."""
+        return self.partition_key, self.row_key
 
     @property
     def created(self) -> datetime:
@@ -131,6 +159,25 @@ def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, st
         code = 0xE000
     end = f"{last[:-1]}{chr(code)}" if span.last and code <= sys.maxunicode else ">"
     return table_partition(partition, keyword), first, end
+
+
+def ranges_of(after: PostingKey | None, up_to: PostingKey | None) -> Iterator[PostingRange]:
+    """All postings after one key and up to another, in order of the keys; None: from the beginning, to the end."""
+    partition_key, row_key = after or ("", "")
+    last_partition, last_row = up_to or (None, "")
+    if partition_key == last_partition:
+        yield PostingRange(partition_key, row_key, up_to=last_row)
+        return
+    if after is not None:
+        yield PostingRange(partition_key, row_key, before=_BEGINNINGS)
+    for key in _WITH_BEGINNINGS:
+        if key > partition_key and (last_partition is None or key < last_partition):
+            yield PostingRange(None, partition_key, before=key)
+            yield PostingRange(key, "", before=_BEGINNINGS)
+            partition_key = key
+    yield PostingRange(None, partition_key, before=last_partition)
+    if last_partition is not None:
+        yield PostingRange(last_partition, "", up_to=last_row)
 
 
 def in_index(terms: Iterable[Term]) -> frozenset[tuple[str, str]]:

@@ -21,7 +21,18 @@ from azure.data.tables.aio import TableClient
 from shared.archive.terms import Span, Term, lists_of
 from shared.dicom.identifiers import StudyKey
 from shared.storage.parallel import in_parallel
-from shared.storage.posting_keys import Posting, key_of, posting_of, rows_of, rows_of_list, rows_of_span, term_of
+from shared.storage.posting_keys import (
+    Posting,
+    PostingKey,
+    PostingRange,
+    key_of,
+    posting_of,
+    ranges_of,
+    rows_of,
+    rows_of_list,
+    rows_of_span,
+    term_of,
+)
 from shared.storage.properties import PAGE_ROWS
 
 _BATCH_ROWS: Final = 100
@@ -94,13 +105,22 @@ class Postings:
                     return None
         return sorted(found, key=lambda posting: posting.order)
 
-    async def read_every_term(self) -> AsyncIterator[tuple[Term, Posting]]:
-        """Every posting, with its term, whose value is cut if it is long; 1,000 rows an operation."""
-        async for entity in self._table.list_entities(select=["PartitionKey", "RowKey"]):
-            posting = posting_of(entity["PartitionKey"], entity["RowKey"])
-            term = term_of(posting)
-            if term is not None:
-                yield term, posting
+    async def read_every_term(
+        self, after: PostingKey | None = None, up_to: PostingKey | None = None
+    ) -> AsyncIterator[tuple[Term, Posting]]:
+        """Every posting between two keys, with its term, whose value is cut if it is long; 1,000 an operation.
+
+        In the order of their keys, of which `up_to` is included.
+        """
+        for between in ranges_of(after, up_to):
+            query, parameters = _query(between)
+            async for entity in self._table.query_entities(
+                query, parameters=parameters, select=["PartitionKey", "RowKey"]
+            ):
+                posting = posting_of(entity["PartitionKey"], entity["RowKey"])
+                term = term_of(posting)
+                if term is not None:
+                    yield term, posting
 
     async def existing(self, study_key: StudyKey, created: datetime, terms: Iterable[Term]) -> frozenset[Term]:
         """Those of `terms` for which the study has a posting."""
@@ -192,6 +212,16 @@ class _Place:
         for entity in self.entities:
             yield "delete", entity, condition
             condition = {}
+
+
+def _query(between: PostingRange) -> tuple[str, dict[str, str]]:
+    """The filter of a range's rows, and its parameters."""
+    name = "PartitionKey" if between.partition_key is None else "RowKey"
+    asked = {"partition": between.partition_key, "before": between.before, "up_to": between.up_to}
+    parameters = {"after": between.after, **{key: value for key, value in asked.items() if value is not None}}
+    conditions = {"partition": "PartitionKey eq @partition", "after": f"{name} gt @after"}
+    conditions |= {"before": f"{name} lt @before", "up_to": f"{name} le @up_to"}
+    return " and ".join(conditions[key] for key in conditions if key in parameters), parameters
 
 
 def _batches(places: Iterable[_Place]) -> Iterator[list[_Place]]:

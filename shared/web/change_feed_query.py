@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from shared.dicom.identifiers import is_uid
 from shared.errors import BadRequest
 from shared.web.api_versions import ApiVersion
+from shared.web.query_parameters import number_of, parameters_of
 
 ACTIONS: Final = ("create", "delete")
 MAX_NUMBER: Final = 2**63 - 1
 DEFAULT_LIMIT: Final[Mapping[ApiVersion, int]] = {"v1": 10, "v2": 100}
 MAX_LIMIT: Final[Mapping[ApiVersion, int]] = {"v1": 100, "v2": 200}
 
-_REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: parameters of any request
 _METADATA: Final = "includeMetadata"
 _WINDOW: Final = ("offset", "limit", "startTime", "endTime", _METADATA)
 _FILTERS: Final = ("action", "sopClassUid", "partitionName")
@@ -61,13 +61,13 @@ def parse_change_feed(query_string: str, version: ApiVersion) -> ChangeFeedQuery
     In v1, `offset` is a sequence number and times are ignored; in v2, it is how many changes of a window of time are
     skipped. Raises BadRequest, naming the parameter and what it may be.
     """
-    given = _parameters(query_string, _NAMES[version])
-    offset = _number(given, "offset", 0, 0, MAX_NUMBER)
-    limit = _number(given, "limit", DEFAULT_LIMIT[version], 1, MAX_LIMIT[version])
+    given = parameters_of(query_string, _NAMES[version])
+    offset = number_of(given, "offset", 0, 0, MAX_NUMBER)
+    limit = number_of(given, "limit", DEFAULT_LIMIT[version], 1, MAX_LIMIT[version])
     has_metadata = _has_metadata(given)
     if version == "v1":
         return ChangeFeedQuery(limit, after=offset, has_metadata=has_metadata, is_of_numbers=True)
-    after = _number(given, "after", 0, 0, MAX_NUMBER) if "after" in given else None
+    after = number_of(given, "after", 0, 0, MAX_NUMBER) if "after" in given else None
     query = ChangeFeedQuery(
         limit,
         after,
@@ -85,7 +85,7 @@ def parse_change_feed(query_string: str, version: ApiVersion) -> ChangeFeedQuery
 
 def parse_latest(query_string: str) -> LatestQuery:
     """Parse the query of a request for the latest change. Raises BadRequest."""
-    return LatestQuery(_has_metadata(_parameters(query_string, (_METADATA,))))
+    return LatestQuery(_has_metadata(parameters_of(query_string, (_METADATA,))))
 
 
 def following_query(query: ChangeFeedQuery, after: int) -> str:
@@ -100,34 +100,6 @@ def following_query(query: ChangeFeedQuery, after: int) -> str:
         _METADATA: None if query.has_metadata else "false",
     }
     return urlencode({name: value for name, value in asked.items() if value is not None})
-
-
-def _parameters(query_string: str, names: tuple[str, ...]) -> dict[str, str]:
-    """The parameters by the names that are given here."""
-    known = {name.lower(): name for name in names}
-    found: dict[str, str] = {}
-    try:
-        decoded = parse_qsl(query_string, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise BadRequest("The query string is not UTF-8, percent-encoded.") from None
-    for given, value in decoded:
-        if given.lower() in _REPRESENTATION:
-            continue
-        name = known.get(given.lower())
-        if name is None:
-            raise BadRequest(f"Unknown parameter: the parameters are {', '.join(names)}.")
-        if name in found:
-            raise BadRequest(f"The parameter {name} is given twice.")
-        found[name] = value
-    return found
-
-
-def _number(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    text = given.get(name, str(default))
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    if not least <= number <= most:
-        raise BadRequest(f"The parameter {name} must be a whole number from {least} to {most}.")
-    return number
 
 
 def _has_metadata(given: Mapping[str, str]) -> bool:

@@ -32,9 +32,10 @@ class Delivery:
 
 @dataclass
 class Messages:
-    """The messages of a queue."""
+    """The messages of a queue; `pending` are those that a process has taken and not handled."""
 
     _queue: QueueClient
+    pending: list[Delivery] = field(default_factory=list)
 
     async def take(self) -> list[Delivery]:
         """Take all messages out of the queue."""
@@ -47,11 +48,15 @@ class Messages:
     async def deliver_all(self, archive: Archive, settings: Settings, *, work: Works = WORK) -> list[str]:
         """Deliver messages until there are none, as the host does; return why units failed."""
         reasons: list[str] = []
-        while deliveries := await self.take():
-            for delivery in deliveries:
-                reason = await deliver(archive, settings, delivery, work=work)
-                reasons += [reason] if reason else []
-        return reasons
+        while True:
+            self.pending += await self.take()
+            if not self.pending:
+                return reasons
+            delivery = self.pending[0]
+            self.pending[0] = delivery.again  # where the process dies
+            reason = await deliver(archive, settings, delivery, work=work)
+            reasons += [reason] if reason else []
+            self.pending.pop(0)
 
 
 async def deliver(archive: Archive, settings: Settings, delivery: Delivery, *, work: Works = WORK) -> str | None:

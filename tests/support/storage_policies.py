@@ -178,6 +178,8 @@ async def archive_through(
     """A separate archive, whose operations all go through `transport`, retried without waiting."""
     with clients_through(transport, monkeypatch, retries=retries):
         opened = await Archive.open(replace(settings, create_storage=False))
+        if opened.queues.is_available:
+            opened.queues._opened()  # whose client is else made when the first message is sent
     try:
         yield opened
     finally:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shared.archive.operation import OperationType, Results
+from shared.services.operations import verify
 from shared.settings import Settings
 from shared.storage.archive import Archive
 
@@ -26,4 +27,6 @@ class Work:
     items: str
 
 
-WORK: Final[Mapping[OperationType, Work]] = MappingProxyType({})
+WORK: Final[Mapping[OperationType, Work]] = MappingProxyType(
+    {OperationType.VERIFY: Work(verify.list_units, verify.run, "differences")}
+)

@@ -22,7 +22,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from shared.archive.terms import Term
 from shared.dicom.identifiers import StudyKey
@@ -90,6 +90,11 @@ class Difference:
     study: StudyKey | None
     concerns: str
     posting: tuple[Term, Posting] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_posting(cls, term: Term, posting: Posting) -> Self:
+        """A posting that no study needs."""
+        return cls(Kind.SURPLUS_POSTING, posting.study, term.keyword, (term, posting))
 
     @property
     def sentence(self) -> str:
