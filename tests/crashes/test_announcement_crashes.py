@@ -14,7 +14,7 @@ from tests.crashes.world import World
 from tests.support.default_partition import resource_of, study_key
 from tests.support.old_format import as_before_the_feed
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import StopAt
+from tests.support.storage_policies import StopAt, before_or_after
 from tests.support.stored_instances import KnownInstance, known_instances
 
 RecordProperty = Callable[[str, object], None]
@@ -39,7 +39,7 @@ async def deleting_all(world: World, instances: list[KnownInstance], stop: StopA
     return await world.dies_deleting(resource_of(instances[0].identifiers.study_instance_uid), stop)
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize(
     ("request_of", "deleted"),
     [

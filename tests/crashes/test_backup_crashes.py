@@ -27,7 +27,7 @@ from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import StopAt, clients_through, die_at
+from tests.support.storage_policies import StopAt, before_or_after, clients_through, die_at
 from tests.support.stored_instances import is_wholly_there, known_instances, large_instance
 from tests.support.stores import LATER, store
 
@@ -81,7 +81,7 @@ async def dies_restoring(backup: Backup, stop: StopAt, monkeypatch: pytest.Monke
     return await die_at(stop, monkeypatch, backup.settings, request)
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_a_backup_that_dies_anywhere(
     raw: RawArchive, monkeypatch: pytest.MonkeyPatch, is_done: bool, record_property: RecordProperty
 ) -> None:
@@ -113,7 +113,7 @@ async def test_a_backup_that_dies_anywhere(
     assert operation > 25
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("then", ["again", "maintenance"])
 async def test_a_restore_that_dies_anywhere(
     raw: RawArchive, monkeypatch: pytest.MonkeyPatch, is_done: bool, then: str, record_property: RecordProperty

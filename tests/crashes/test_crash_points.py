@@ -20,7 +20,7 @@ from tests.crashes.world import World
 from tests.support.default_partition import resource_of
 from tests.support.invariants import requests_in_journal
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import BATCH, StopAt
+from tests.support.storage_policies import BATCH, StopAt, before_or_after
 from tests.support.stored_instances import (
     KnownInstance,
     is_there,
@@ -74,7 +74,7 @@ def store_of_blocks() -> Storing:
     return Storing([], [large_instance(new_uid(), MAX_BLOCK_BYTES)])
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize(
     "storing",
     [
@@ -107,7 +107,7 @@ async def test_a_store_that_dies_anywhere(
     assert operation > 10
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_a_store_that_died_may_be_sent_again_at_once(
     world: World, is_done: bool, record_property: RecordProperty
 ) -> None:
@@ -128,7 +128,7 @@ async def test_a_store_that_died_may_be_sent_again_at_once(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_stores_that_share_batches_and_die_anywhere(
     world: World, is_done: bool, record_property: RecordProperty
 ) -> None:
@@ -178,7 +178,7 @@ def deleting(level: str) -> Deleting:
     return Deleting(first.resource, [first], [second, other])
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
 async def test_a_delete_that_dies_anywhere_is_finished_or_never_began(
     world: World, level: str, is_done: bool, record_property: RecordProperty
@@ -209,7 +209,7 @@ async def test_a_delete_that_dies_anywhere_is_finished_or_never_began(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_what_is_stored_after_a_delete_that_died_outlives_maintenance(
     world: World, is_done: bool, record_property: RecordProperty
 ) -> None:
@@ -229,7 +229,7 @@ async def test_what_is_stored_after_a_delete_that_died_outlives_maintenance(
     assert operation > 8
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("is_committed", [False, True], ids=["uncommitted", "committed"])
 async def test_maintenance_that_dies_anywhere_after_a_store_can_be_run_again(
     world: World, is_committed: bool, is_done: bool, record_property: RecordProperty
@@ -249,7 +249,7 @@ async def test_maintenance_that_dies_anywhere_after_a_store_can_be_run_again(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("is_committed", [False, True], ids=["uncommitted", "committed"])
 @pytest.mark.parametrize("level", ["study", "series"])
 async def test_maintenance_that_dies_anywhere_after_a_delete_can_be_run_again(

@@ -294,7 +294,7 @@ async def test_a_store_that_meets_a_fault_anywhere(world: World, fault: Fault, r
         (Fault.TIMED_OUT, 4),
     ],
 )
-@pytest.mark.parametrize("level", ["study", "series"])
+@pytest.mark.parametrize("level", ["study", pytest.param("series", marks=pytest.mark.long)])
 async def test_a_delete_that_meets_a_fault_anywhere(world: World, fault: Fault, retries: int, level: str) -> None:
     for operation in count(1):
         study, series = new_uid(), new_uid()

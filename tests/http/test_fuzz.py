@@ -14,7 +14,7 @@ from tests.support.mutations import ResourceRequest, StoreRequest, resource_requ
 from tests.support.served_instances import dataset, part10
 from tests.support.watched_server import WatchedServer, watched
 
-STORES = 10_000
+STORES = [2_000, pytest.param(10_000, marks=pytest.mark.long)]
 RESOURCES = 2_000
 CONNECTIONS = 12
 
@@ -108,7 +108,8 @@ def check_log(server: Server) -> None:
 
 
 @needs_proc
-def test_stores(server: WatchedServer, client: httpx.Client) -> None:
+@pytest.mark.parametrize("stores", STORES)
+def test_stores(server: WatchedServer, client: httpx.Client, stores: int) -> None:
     statuses: Counter[int] = Counter()
 
     def send(request: StoreRequest) -> None:
@@ -118,10 +119,10 @@ def test_stores(server: WatchedServer, client: httpx.Client) -> None:
         statuses[response.status_code] += 1
         check_store(request, response)
 
-    send_all(map(store_request, range(STORES // 20)), send)
+    send_all(map(store_request, range(stores // 20)), send)
     process = process_of(server)
     peak = peak_bytes(process)
-    send_all(map(store_request, range(STORES // 20, STORES)), send)
+    send_all(map(store_request, range(stores // 20, stores)), send)
     assert peak_bytes(process) - peak < MAX_GROWTH_BYTES
     assert {200, 202, 400, 409, 415} <= set(statuses)
     counts = server.check()

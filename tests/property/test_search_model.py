@@ -36,8 +36,8 @@ from tests.support.stores import store
 pytestmark = pytest.mark.property
 
 SEED = 20260101
-STUDIES = 200
-QUERIES = 2000
+STUDIES = 120
+QUERIES = [500, pytest.param(2000, marks=pytest.mark.long)]
 CHANGES = 25
 SIDE_BY_SIDE = 8
 UID_TAGS = ("0020000D", "0020000E", "00080018")
@@ -115,10 +115,11 @@ def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     return found
 
 
-async def test_a_search_finds_what_there_is(searched: Searched, pages: str) -> None:
+@pytest.mark.parametrize("count", QUERIES)
+async def test_a_search_finds_what_there_is(searched: Searched, pages: str, count: int) -> None:
     random = Random(f"{SEED} {pages}")
     queries = Queries(random, searched.model)
-    for _ in range(QUERIES // 2 // SIDE_BY_SIDE):
+    for _ in range(count // 2 // SIDE_BY_SIDE):
         await asyncio.gather(*(searched.check(queries.query(), random) for _ in range(SIDE_BY_SIDE)))
 
 

@@ -33,6 +33,15 @@ class Died(BaseException):
     """The process is dead: not even its clean-up happens."""
 
 
+before_or_after = pytest.mark.parametrize(
+    "is_done", [pytest.param(False, marks=pytest.mark.long), True], ids=["before", "after"]
+)
+"""Ends the process at an operation before it is sent, or after it was carried out.
+
+Where operations follow one another, before one is after the one before it: so the first is left to the night.
+"""
+
+
 class StopAt(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped
     """Ends the process at an operation: it is not sent, or is carried out and never answered.
 

@@ -15,7 +15,7 @@ from shared.web.change_feed_query import ChangeFeedQuery
 from tests.support.default_partition import study_key
 from tests.support.feeds import check_feed, commit_of, feed_of, leave, ready, waiting
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import StopAt, die_at
+from tests.support.storage_policies import StopAt, before_or_after, die_at
 
 
 async def left_over(archive: Archive) -> list[StudyChanges]:
@@ -28,7 +28,7 @@ async def left_over(archive: Archive) -> list[StudyChanges]:
     return commits
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_a_drain_that_dies_anywhere(
     archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch, is_done: bool
 ) -> None:
