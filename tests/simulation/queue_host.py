@@ -43,6 +43,8 @@ class QueueHost:
         self._shared = shared
         self._functions = functions
         self._running: set[asyncio.Task[None]] = set()
+        self.poisoned: list[Mapping[str, Any]] = []
+        """Messages that were handed out as often as they may be, and never handled."""
         for queue in functions:  # which a deployment makes
             self._send("PUT", queue)
 
@@ -67,6 +69,10 @@ class QueueHost:
 
     async def _run(self, message: _Message) -> None:
         faulty = not self._shared.schedule.is_calm
+        if message.dequeued > _MAX_DEQUEUED:  # a run of it never ended; in a poison queue it stays until it expires
+            if not message.queue.endswith(_POISON):
+                self._poison(message)
+            return
         if faulty and self._chance() < _LOST:
             self._note("loses", message)
             self._send("DELETE", f"{_path(message)}?popreceipt={quote(message.receipt)}")
@@ -89,6 +95,10 @@ class QueueHost:
         if message.dequeued < _MAX_DEQUEUED:
             self._show_again(message, _RETRY_SECONDS)
             return
+        self._poison(message)
+
+    def _poison(self, message: _Message) -> None:
+        self.poisoned.append(json.loads(message.text))
         self._send("POST", f"{message.queue}{_POISON}/messages?messagettl=-1", message.text)
         self._send("DELETE", f"{_path(message)}?popreceipt={quote(message.receipt)}")
 
