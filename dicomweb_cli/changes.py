@@ -59,7 +59,7 @@ async def print_changes(connection: Connection, reading: Reading) -> None:
 
     The cursor moves once entries are written out, so a run that dies may repeat some, and omits none.
     """
-    ask = _at_once if reading.every is None else _once_available
+    ask = _at_once if reading.every is None else once_available
     feed = await ask(partial(change_feed, connection, reading.filters))
     cursor = FeedCursor(reading.cursor_file, connection.url) if reading.cursor_file else None
     latest = await ask(feed.latest)
@@ -105,7 +105,7 @@ async def _at_once(ask: Callable[[], Awaitable[Asked]]) -> Asked:
     return await ask()
 
 
-async def _once_available(ask: Callable[[], Awaitable[Asked]]) -> Asked:
+async def once_available(ask: Callable[[], Awaitable[Asked]]) -> Asked:
     """The answer, however long the server cannot be reached or is busy, which is said once, as is its return."""
     wait = _FIRST_WAIT_SECONDS
     while True:
