@@ -9,6 +9,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from shared.services.operations import engine
 from tests.simulation.connection import Surroundings
 from tests.simulation.messages import Answer, Request
 
@@ -18,7 +19,6 @@ Handler = Callable[[Mapping[str, Any], int], Awaitable[None]]
 _POISON: Final = "-poison"
 _LEASE_SECONDS: Final = 600  # how long the host keeps a message from others, and longer while its run lasts
 _RETRY_SECONDS: Final = 30  # visibilityTimeout of host.json
-_MAX_DEQUEUED: Final = 5
 _IDLE_SECONDS: Final = 10
 _CALM_IDLE_SECONDS: Final = 60
 
@@ -64,12 +64,13 @@ class QueueHost:
 
     @property
     def waiting(self) -> list[str]:
-        """The texts of all messages, of which some may be invisible."""
-        return [text for queue in self._functions for text in self._shared.storage.queues.texts(queue)]
+        """The texts of all messages, visible or not; a poison queue keeps those that its function failed on."""
+        queues = (queue for queue in self._functions if not queue.endswith(_POISON))
+        return [text for queue in queues for text in self._shared.storage.queues.texts(queue)]
 
     async def _run(self, message: _Message) -> None:
         faulty = not self._shared.schedule.is_calm
-        if message.dequeued > _MAX_DEQUEUED:  # a run of it never ended; in a poison queue it stays until it expires
+        if message.dequeued > engine.MAX_TRIES:  # a run of it never ended; in a poison queue it stays until it expires
             if not message.queue.endswith(_POISON):
                 self._poison(message)
             return
@@ -92,7 +93,7 @@ class QueueHost:
     def _fail(self, message: _Message) -> None:
         if message.queue.endswith(_POISON):  # it stays invisible until its lease ends
             return
-        if message.dequeued < _MAX_DEQUEUED:
+        if message.dequeued < engine.MAX_TRIES:
             self._show_again(message, _RETRY_SECONDS)
             return
         self._poison(message)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 from shared.services.feed import drain
+from shared.services.operations import engine
 from shared.services.write import back_pressure, store, upload
 from shared.storage import blobs, catalog_batches, feed, feed_keys, feed_rows
 from tests.simulation import processes
@@ -49,6 +50,7 @@ _LIMITS: Final = (
     ((feed_rows, "MAX_BLOCK_CHANGES", 6), (feed, "MAX_BLOCK_CHANGES", 6)),
     ((feed, "MAX_APPENDED_CHANGES", 7), (drain, "MAX_APPENDED_CHANGES", 7)),
     ((drain, "_STUDIES", 1),),
+    ((engine, "MAX_TRIES", 1),),
 )
 
 
