@@ -9,12 +9,11 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import Settings, SettingsError
-from shared.storage.queues import Queues
+from shared.storage.queues import OpenQueues, Queues
 from shared.storage.transport import WatchedTransport
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
-    from azure.storage.queue.aio import QueueServiceClient
 
     _Identity = DefaultAzureCredential | ManagedIdentityCredential
 
@@ -64,7 +63,7 @@ class Account:
         if connection_string:
             with _a_connection_string("STORAGE_CONNECTION_STRING"):
                 blobs, tables = _blobs_of(connection_string), _tables_of(connection_string)
-            return cls(blobs, tables, Queues(lambda: _queues_of(connection_string), settings.create_storage), None)
+            return cls(blobs, tables, Queues(_queues_of(connection_string), settings.create_storage), None)
         if not all(map(_is_https, endpoints)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
         identity = _identity_of(settings)
@@ -72,7 +71,7 @@ class Account:
         queue_endpoint = settings.storage_queue_endpoint
         if queue_endpoint and not _is_https(queue_endpoint):
             raise SettingsError("STORAGE_QUEUE_ENDPOINT must be an https URL.")
-        queues = Queues((lambda: _queues_at(queue_endpoint, identity)) if queue_endpoint else None)
+        queues = Queues(_queues_at(queue_endpoint, identity) if queue_endpoint else None)
         return cls(_blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity), queues, identity)
 
     async def close(self) -> None:
@@ -154,16 +153,12 @@ def _tables_at(endpoint: str, identity: "_Identity") -> TableServiceClient:
     return TableServiceClient(endpoint, credential=identity, **_client_options())
 
 
-def _queues_of(connection_string: str) -> "QueueServiceClient":
-    from azure.storage.queue.aio import QueueServiceClient  # few requests need it
-
-    return QueueServiceClient.from_connection_string(connection_string, **_client_options())
+def _queues_of(connection_string: str) -> OpenQueues:
+    return lambda client: client.from_connection_string(connection_string, **_client_options())
 
 
-def _queues_at(endpoint: str, identity: "_Identity") -> "QueueServiceClient":
-    from azure.storage.queue.aio import QueueServiceClient  # few requests need it
-
-    return QueueServiceClient(endpoint, credential=identity, **_client_options())
+def _queues_at(endpoint: str, identity: "_Identity") -> OpenQueues:
+    return lambda client: client(endpoint, credential=identity, **_client_options())
 
 
 def _client_options() -> dict[str, Any]:

@@ -21,6 +21,10 @@ _NEVER_EXPIRES: Final = -1
 NO_QUEUES: Final = "The archive has no queues: whoever runs the service has to provision it again."
 
 
+OpenQueues = Callable[["type[QueueServiceClient]"], "QueueServiceClient"]
+"""Makes a client of an account's queues, given the SDK's class of it, which is imported late."""
+
+
 class QueueName(StrEnum):
     """The queues; each has another with `-poison` behind its name, for messages that failed five times."""
 
@@ -31,7 +35,7 @@ class QueueName(StrEnum):
 class Queues:
     """Sends messages. The SDK is imported, and the service asked, when the first one is sent."""
 
-    def __init__(self, open_client: "Callable[[], QueueServiceClient] | None", create: bool = False) -> None:
+    def __init__(self, open_client: OpenQueues | None, create: bool = False) -> None:
         self._open_client = open_client
         self._create = create
         self._client: QueueServiceClient | None = None
@@ -70,5 +74,7 @@ class Queues:
         if self._open_client is None:
             raise Unavailable(NO_QUEUES)
         if self._client is None:
-            self._client = self._open_client()
+            from azure.storage.queue.aio import QueueServiceClient  # few requests need it
+
+            self._client = self._open_client(QueueServiceClient)
         return self._client
