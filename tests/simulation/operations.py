@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.archive.operation import Operation, OperationStatus, OperationType, Results
+from shared.services.operations import engine
 from shared.services.operations.engine import cancel, fail_unit, run_unit, start
 from shared.services.operations.operation_types import Work
 from shared.services.operations.unit_message import UnitMessage
@@ -195,7 +196,7 @@ async def _check_results(archive: Archive, operation: Operation, host: QueueHost
     async for number, reason in _failures(archive, operation):
         # The units' numbers begin after the lister's, and each run leaves the next generation.
         ran = {"operation": operation.id, "unit": number, "generation": done[number - 1]}
-        assert number == 0 or ran in host.poisoned or numbers[number - 1] == 0, f"{ran} failed: {reason}"
+        assert number == 0 or ran in host.poisoned or reason != engine._PROCESS_DIED, f"{ran} failed: {reason}"
 
 
 async def _failures(archive: Archive, operation: Operation) -> AsyncIterator[tuple[int, str]]:
