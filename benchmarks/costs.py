@@ -61,6 +61,7 @@ class Use:
     studies_found: int = _input(20, "studies that a search finds")
     store_seconds: float = _input(10, "seconds of a request that stores a study")
     delete_seconds: float = _input(5, "seconds of a request that deletes one")
+    verify_seconds: float = _input(2, "seconds of verifying a study, its share of the index included")
     read_seconds: float = _input(0.3, "seconds of any other request")
     year_studies: int = _input(1000, "studies of the table of a year")
     year_instances: int = _input(500, "instances of each of these")
@@ -118,6 +119,15 @@ def delete(instances: int, terms: int) -> Operations:
     """The delete of a study."""
     listings, batches = math.ceil(instances / 1000), math.ceil(instances / 96)
     return Operations(table=1 + listings + 3 + batches + instances + terms)
+
+
+def verify(instances: int, terms: int) -> Operations:
+    """A study examined in an archive of many: each posting of it is looked up, and for each in the index its study.
+
+    Of an instance's posting, the instance, too. Listing the study's blobs costs as much as a write.
+    """
+    postings = instances + terms
+    return Operations(table=3 + math.ceil(postings / 1000) + 2 * postings + instances, blob_writes=1)
 
 
 def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
@@ -183,6 +193,7 @@ def millions(use: Use) -> list[Million]:
         Million("searches", _MILLION, search(use.studies_found), use.read_seconds),
         Million("polls of the change feed that find nothing", _MILLION, poll(0), use.read_seconds),
         Million("studies told of by the change feed", _MILLION, told, use.read_seconds),
+        Million("instances verified, without reading their files", studies, verify(size, terms), use.verify_seconds),
         Million("instances deleted", studies, delete(size, terms), use.delete_seconds),
     ]
 

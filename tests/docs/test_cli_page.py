@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from benchmarks.costs import Million, Operations, Prices, Use
+from dicomweb_cli import operation_commands
 from dicomweb_cli.__main__ import app
 
 PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text()
@@ -17,6 +18,7 @@ MONTH_SECONDS = 730 * 3600
 
 def test_every_command_has_a_section_and_no_other() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {group.name for group in app.registered_groups if group.name}
     assert set(re.findall(r"^## ([a-z]+)", PAGE, re.MULTILINE)) == commands
 
 
@@ -24,6 +26,14 @@ def test_every_option_of_following_changes_is_described() -> None:
     (command,) = (one for name, one in typer.main.get_group(app).commands.items() if name == "changes")
     options = {option for parameter in command.params for option in parameter.opts} - {*GENERAL}
     assert set(re.findall(r"`(--[a-z-]+)", CHANGES)) - {*GENERAL} == options
+
+
+def test_every_command_and_option_of_operations_is_described() -> None:
+    section = PAGE.partition("\n## operations\n")[2].partition("\n## ")[0]
+    group = typer.main.get_group(operation_commands.app)
+    assert set(re.findall(r"^\| `operations ([a-z]+)", section, re.MULTILINE)) == set(group.commands)
+    options = {option for one in group.commands.values() for parameter in one.params for option in parameter.opts}
+    assert set(re.findall(r"`(--[a-z-]+)", section)) == {one for one in options if one.startswith("--")} - {*GENERAL}
 
 
 @pytest.mark.parametrize("place", [0, 1])

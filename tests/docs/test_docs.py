@@ -14,6 +14,7 @@ from shared.archive.terms import is_indexed
 from shared.dicom.attributes import ATTRIBUTES, SEARCHABLE, Level
 from shared.dicom.transfer_syntaxes import DECODABLE, ENCODABLE, frame_media_type
 from shared.openapi import statuses
+from shared.openapi.operation_schemas import operation_schemas
 from shared.openapi.statuses import Statuses
 from shared.search.query_values import matched_by
 from shared.settings import Settings
@@ -53,6 +54,22 @@ def test_the_conformance_statement_lists_every_reason(heading: str, reasons: typ
 def test_the_conformance_statement_lists_every_status(heading: str, table: Statuses) -> None:
     expected = [(str(status.value), when) for status, when in table.items()]
     check_rows("docs/conformance.md", "status", expected, section=heading)
+
+
+@pytest.mark.parametrize(
+    ("heading", "table"),
+    [("status of a start", statuses.OPERATION_STARTED), ("status of a state", statuses.OPERATION)],
+)
+def test_the_conformance_statement_lists_every_status_of_operations(heading: str, table: Statuses) -> None:
+    check_rows("docs/conformance.md", heading, [(str(status.value), when) for status, when in table.items()])
+
+
+def test_the_conformance_statement_lists_what_starts_an_operation() -> None:
+    schemas = operation_schemas()
+    documented = rows(CONFORMANCE, "member of the body")
+    assert [name for name, _ in documented] == list(schemas["Verify"]["properties"])
+    members = [name for names, _ in rows(CONFORMANCE, "member of the state") for name in names.split(", ")]
+    assert members == list(schemas["Operation"]["properties"])
 
 
 def test_the_conformance_statement_lists_every_searchable_attribute() -> None:

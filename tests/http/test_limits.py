@@ -74,7 +74,7 @@ OTHERWISE = {
     "default_search_limit",
 }
 # Numbers that bound nothing.
-NO_LIMITS = {"backup_retention_days"}
+NO_LIMITS = {"backup_retention_days", "operation_retention_days"}
 
 Client = Callable[..., Any]
 

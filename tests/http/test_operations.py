@@ -19,11 +19,11 @@ from azure.functions.queue import QueueMessage
 from azure.storage.blob import ContainerClient
 from openapi_schema_validator import OAS31Validator
 
-from functions import operation_units
+from functions import maintenance, operation_units
 from functions.edge import app
 from local.azurite import ROOT, connection_string
 from shared.archive.operation import OperationStatus, OperationType
-from shared.services.operations.engine import start
+from shared.services.operations.engine import cancel, start
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.queues import Queues
@@ -348,6 +348,20 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     found = await archive.operations.read(operation.id)
     assert found is not None
     assert found.status is OperationStatus.FAILED
+
+
+async def test_maintenance_looks_after_operations(
+    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "of_process", app.App(settings, archive=archive))
+    async with messages_of(settings) as messages:
+        operation = await start(archive, OperationType.VERIFY, UNITS)
+        await cancel(archive, operation.id)
+        assert len(await messages.take()) == 1  # and it is lost
+    assert await archive.operations.count_open(operation.id) == 1
+    timer: Any = maintenance.replay_journal
+    await timer.build(None).get_user_function()(None)
+    assert await archive.operations.count_open(operation.id) == 0
 
 
 async def test_without_queues_nothing_starts_and_the_answer_says_why(

@@ -134,7 +134,7 @@ def test_another_name_of_a_version_opens_nothing(client: httpx.Client, functions
 def test_everything_that_changes_the_archive_needs_the_owner(functions: list[Function]) -> None:
     changing = {(method, path) for method, path in guarded(functions) if method not in READS}
     assert {method for method, _ in changing} == {"POST", "DELETE"}
-    assert len(changing) == 5
+    assert len(changing) == 7
 
 
 def test_what_reveals_nothing_of_the_archive_needs_no_token(client: httpx.Client, functions: list[Function]) -> None:

@@ -3,11 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from benchmarks import costs
 from local import azurite
 from local.ports import free_ports
 from shared.archive.terms import Term
@@ -20,9 +22,11 @@ from shared.services.write.delete import delete
 from shared.storage import feed_keys
 from shared.storage.operation_table import MAX_LISTED_UNITS
 from tests.support.damages import DAMAGES, OTHER_BLOB_VERSION, Damage
-from tests.support.default_partition import resource_of
+from tests.support.default_partition import resource_of, study_key
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import new_uid
+from tests.support.storage_operations import Counting as StorageCounting
+from tests.support.storage_policies import archive_through
 from tests.support.stores import files_of, store
 
 EACH = [(kind, damage) for kind, damages in DAMAGES.items() for damage in damages]
@@ -51,6 +55,11 @@ async def raw(shared_raw: RawArchive) -> RawArchive:
     """An empty archive."""
     await shared_raw.empty()
     return shared_raw
+
+
+@pytest.fixture(autouse=True)
+def clean_journal() -> None:
+    """The archive of these tests is emptied as a whole."""
 
 
 async def new_study(raw: RawArchive) -> str:
@@ -122,6 +131,38 @@ async def test_damage_is_found_as_by_fsck(raw: RawArchive, kind: Kind, damage: D
     assert (await verified(raw, healthy))[0] == []
     assert (await raw.everything_of(study), await raw.everything_of(healthy)) == before
     assert "left^over" not in str(items).lower()
+
+
+async def test_the_storage_operations_of_a_verify(raw: RawArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = await new_study(raw)
+    await raw.archive.outbox.remove(study_key(study), await raw.revisions(study))
+    await raw.remove_entries(study)
+    found = await raw.archive.catalog.read_study(study_key(study))
+    assert found is not None
+    terms, counting = len(found.record.posted), StorageCounting()
+    whole = {"studies": None, "has_digests": False}
+    async with archive_through(counting, monkeypatch, raw.settings) as archive:
+        counted = replace(raw, archive=archive)
+        units = await units_of(counted, whole)
+        ranges = counting.operations.pop("GET terms")
+        assert counting.operations == {"GET catalog": 1}
+        expected = {
+            "journal": {"GET journal": 1},
+            "feed": {"GET feed": 1},
+            "folders": {"GET dicom": 1, "GET catalog": 1},
+            "studies": {"GET catalog": 2, "GET dicom": 1, "GET terms": terms + 3},
+            "postings": {"GET terms": ranges, "GET catalog": 1 + 3},
+        }
+        for work in units:
+            counting.operations.clear()
+            await verify.run(archive, raw.settings, work, None, math.inf)
+            assert counting.operations == expected.pop(work["part"])
+        assert expected == {}
+        counting.operations.clear()
+        await verified(counted, study)
+    assert counting.operations == {"GET catalog": 2 + 1 + 1, "GET dicom": 1 + 3, "GET terms": terms + 3}
+    most = costs.verify(3, terms)
+    assert 2 + 1 + terms + 3 + 1 + 1 + 3 <= most.table
 
 
 async def test_digests_are_compared_only_where_they_are_asked_for(raw: RawArchive) -> None:
