@@ -284,7 +284,6 @@ LATE_IMPORTS: Final = {
     "functions/operation_units.py": 4,
     "functions/operations.py": 5,
     "shared/search/query_names.py": 2,
-    "shared/storage/account.py": 3,
 }
 
 _READING = ", ".join(
