@@ -7,11 +7,15 @@ from typing import Any, Final
 
 import pytest
 
+from shared.archive.operation import Unit
 from shared.dicom.identifiers import StudyKey
+from shared.services.operations import engine, upkeep
 from shared.storage import catalog_batches
+from shared.storage.archive import Archive
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.feed import Feed
 from shared.storage.journal import Journal
+from shared.storage.operation_table import OperationMoved
 from tests.simulation.runs import run
 
 
@@ -46,8 +50,22 @@ async def _no_commits(*_: Any) -> set[tuple[StudyKey, int]]:
     return set()
 
 
+async def _never_sent(*_: Any) -> bool:
+    """As if a message had been sent."""
+    return True
+
+
+async def _as_it_is(archive: Archive, unit: Unit) -> Unit:
+    """A unit as it is now, although another may have noted the run."""
+    found = await archive.operations.read_unit(unit.operation_id, unit.number)
+    if found is None:
+        raise OperationMoved
+    return found
+
+
 _REQUESTS: Final = ("deletes", "conflicting contents")
 _READERS: Final = ("change feed", "last change", "before the feed")
+_OPERATIONS: Final = ("operations",)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +75,8 @@ _READERS: Final = ("change feed", "last change", "before the feed")
         pytest.param(InstanceBlobs, "delete", _nothing, _REQUESTS, id="blobs that stay"),
         pytest.param(catalog_batches, "_change_operations", lambda *_: [], _REQUESTS, id="no changes"),
         pytest.param(Feed, "read_commits", _no_commits, _READERS, id="changes that are drained twice"),
+        pytest.param(upkeep, "_send", _never_sent, _OPERATIONS, id="messages that stay lost"),
+        pytest.param(engine, "_still", _as_it_is, _OPERATIONS, id="runs that are noted twice"),
     ],
 )
 def test_what_is_broken_is_found(
