@@ -17,10 +17,12 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     health,
     other_paths,
     preflight,
+    queues,
     render,
     retrieve,
     search,
     store,
+    subscriptions,
     timers,
     wado_uri,
 )
@@ -34,6 +36,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 app = func.FunctionApp()
 register(app)
 timers.register(app)
+queues.register(app)
 
 gc.freeze()  # nor do the collections of requests look through it
 gc.enable()

@@ -1,4 +1,7 @@
-"""The timer that finishes what dead processes left behind, and drains the changes that nobody has asked for."""
+"""The timer that finishes what dead processes left behind, and drains the changes that nobody has asked for.
+
+Where there are subscribers, it has those told whose messages were lost.
+"""
 
 import logging
 from typing import Final
@@ -36,6 +39,10 @@ async def replay_journal(timer: func.TimerRequest) -> None:
             replay = await maintenance.replay_journal(archive, app.settings)
             await prepare(archive, seconds=_FEED_SECONDS)
             await drain(archive, seconds=_FEED_SECONDS, drained=drained)
+            if app.settings.subscription_hosts:
+                from shared.services.subscriptions.wake import wake_if_needed  # off, it costs not even its import
+
+                await wake_if_needed(archive)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))

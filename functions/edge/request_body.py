@@ -53,6 +53,16 @@ async def _within(limit: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
             yield chunk
 
 
+async def json_body(req: Request, settings: Settings, max_bytes: int) -> bytes:
+    """The whole body of a request that brings JSON. Raises UnsupportedMediaType, PayloadTooLarge and as `body` does."""
+    if parse_media_type(req.headers.get("content-type", "")).name != "application/json":
+        raise UnsupportedMediaType("The request's Content-Type must be application/json.")
+    whole = bytearray()
+    async for chunk in _within(max_bytes, body(req, settings)):
+        whole += chunk
+    return bytes(whole)
+
+
 def part_events(req: Request, settings: Settings) -> AsyncIterator[Event]:
     """The events of a store request's parts; a body that is one instance is one part.
 

@@ -86,7 +86,9 @@ def _operations(
             "tags": [resource.tag],
             "parameters": [one for one in parameters if not (is_head and one in RANGE_HEADERS)],
         }
-        if method == "POST":
+        if resource.request_schema:
+            operation["requestBody"] = _json_body(resource.request_schema)
+        elif method == "POST":
             operation["requestBody"] = _request_body(settings)
         asks_sign_in = function.permission != NOTHING and not settings.anonymous_access
         names = _permitting(function.permission) if asks_sign_in else []
@@ -135,6 +137,7 @@ def _media_type(name: str, schema: str) -> dict[str, Any]:
 
 def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     named = {
+        HTTPStatus.CREATED: ["Location"],
         HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
         HTTPStatus.FORBIDDEN: ["WWW-Authenticate"],
         HTTPStatus.NOT_MODIFIED: ["ETag"],
@@ -158,6 +161,11 @@ def _request_body(settings: Settings) -> dict[str, Any]:
         "required": True,
         "content": {media_type_of(Offer(DICOM, True)): _BYTES, DICOM: _BYTES},
     }
+
+
+def _json_body(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"required": True, "content": content}
 
 
 def _security_scheme() -> dict[str, Any]:

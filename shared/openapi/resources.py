@@ -51,14 +51,16 @@ def _no_parameters(_settings: Settings, _version: ApiVersion) -> Sequence[Parame
 class Resource:
     """What a function answers: with which status and when, in which media types, and JSON by which schema.
 
-    `bodies` are the error statuses that also have such a body. `parameters` are its own, besides those of its path;
-    `is_negotiated`: also those of representations.
+    `request_schema` is that of the JSON that a request brings, if it does. `bodies` are the error statuses that also
+    have such a body. `parameters` are its own, besides those of its path; `is_negotiated`: also those of
+    representations.
     """
 
     tag: str
     statuses: Statuses
     media_types: tuple[str, ...] = ()
     schema: str = ""
+    request_schema: str = ""
     bodies: frozenset[HTTPStatus] = frozenset()
     parameters: Callable[[Settings, ApiVersion], Sequence[Parameter]] = _no_parameters
     is_negotiated: bool = True
@@ -125,6 +127,17 @@ def _health(answers: Statuses) -> Resource:
     )
 
 
+def _subscribed(answers: Statuses, schema: str = "", request_schema: str = "") -> Resource:
+    return Resource(
+        tag="Subscriptions",
+        statuses=answers,
+        media_types=("application/json",) if schema else (),
+        schema=schema,
+        request_schema=request_schema,
+        is_negotiated=False,
+    )
+
+
 _STORE: Final = Resource(
     tag="Store",
     statuses=statuses.STORE,
@@ -180,6 +193,12 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
             schema="LatestChange",
             parameters=lambda _settings, _version: latest_change_parameters(),
         ),
+        Answers.SUBSCRIBED: _subscribed(statuses.SUBSCRIBED, "NewSubscription", "SubscriptionRequest"),
+        Answers.SUBSCRIPTIONS: _subscribed(statuses.SUBSCRIPTIONS, "Subscriptions"),
+        Answers.SUBSCRIPTION: _subscribed(statuses.SUBSCRIPTION, "Subscription"),
+        Answers.RESTARTED: _subscribed(statuses.RESTARTED, "Subscription", "RestartRequest"),
+        Answers.UNSUBSCRIBED: _subscribed(statuses.UNSUBSCRIBED),
+        Answers.DELIVERIES: _subscribed(statuses.SUBSCRIPTION, "Deliveries"),
         Answers.PREFLIGHT: Resource(tag="Service", statuses=statuses.PREFLIGHT, is_negotiated=False),
         Answers.DESCRIPTION_YAML: _described("application/yaml"),
         Answers.DESCRIPTION_JSON: _described("application/json"),

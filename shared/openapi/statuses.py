@@ -90,6 +90,65 @@ LATEST_CHANGE: Final[Statuses] = MappingProxyType(
     {**CHANGES, HTTPStatus.OK: "the change, or null; a Warning says where there may be a later one"}
 )
 
+_SWITCHED_OFF: Final = "subscriptions are switched off"
+_NO_SUBSCRIPTION: Final = f"there is no such subscription, or {_SWITCHED_OFF}"
+_BUSY_OR_UNFILLED: Final = (
+    "storage does not answer, the archive has no queues, or the change feed is still being filled with what it held "
+    "before; with Retry-After"
+)
+_JSON_BODY: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.BAD_REQUEST: "the body is not valid, or the target may not be used, or does not take events",
+        HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 65,536 bytes",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is not application/json, or the Content-Encoding is not "
+        "supported",
+    }
+)
+
+SUBSCRIBED: Final[Statuses] = MappingProxyType(
+    {
+        **_JSON_BODY,
+        HTTPStatus.CREATED: "the subscription, with its secret, and its URL in Location",
+        HTTPStatus.NOT_FOUND: _SWITCHED_OFF,
+        HTTPStatus.CONFLICT: "there are 100 subscriptions already",
+        HTTPStatus.SERVICE_UNAVAILABLE: _BUSY_OR_UNFILLED,
+    }
+)
+
+SUBSCRIPTIONS: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the subscriptions, or none",
+        HTTPStatus.NOT_FOUND: _SWITCHED_OFF,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+SUBSCRIPTION: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "what is asked for",
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+RESTARTED: Final[Statuses] = MappingProxyType(
+    {
+        **_JSON_BODY,
+        HTTPStatus.OK: "it goes on",
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: _BUSY_OR_UNFILLED,
+    }
+)
+
+UNSUBSCRIBED: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.NO_CONTENT: "nothing more is sent, but for what is on its way",
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",

@@ -24,7 +24,7 @@ from shared.storage.postings import Postings
 from shared.storage.queues import Queues
 
 if TYPE_CHECKING:
-    from shared.storage.subscriptions import Subscriptions
+    from shared.storage.subscription_table import Subscriptions
     from shared.storage.wakes import Wakes
 
 _CONTAINER: Final = "dicom"

@@ -15,7 +15,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.failures import described
 from shared.storage.queues import QueueName, Queues
-from shared.storage.subscriptions import Subscriptions
+from shared.storage.subscription_table import Subscriptions
 
 WAKE_SECONDS: Final = 1
 """How long after it is sent a wake can be seen."""

@@ -19,8 +19,8 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 -- that of Standard Webhooks
 
 _MEMBERS: Final = ("url", "eventGridTopic", "filter", "events", "settle", "secret", "maxEventsPerBatch", "after")
 _RESTART_MEMBERS: Final = ("status", "after")
-_MAX_NUMBER: Final = 2**63 - 1
-_MAX_FILTER_LENGTH: Final = 4096
+MAX_NUMBER: Final = 2**63 - 1
+MAX_FILTER_LENGTH: Final = 4096
 _SECRET_BYTES: Final = (24, 64)  # those that Standard Webhooks allows
 _DEFAULT_SETTLE: Final = timedelta(minutes=2)
 _LONGEST_SETTLE: Final = timedelta(days=1)
@@ -100,8 +100,8 @@ def _text(given: Mapping[str, Any], name: str) -> str:
 
 def _filter(given: Mapping[str, Any]) -> str:
     text = _text(given, "filter").removeprefix("?")
-    if len(text) > _MAX_FILTER_LENGTH:
-        raise BadRequest(f"The member filter must have at most {_MAX_FILTER_LENGTH} characters.")
+    if len(text) > MAX_FILTER_LENGTH:
+        raise BadRequest(f"The member filter must have at most {MAX_FILTER_LENGTH} characters.")
     return text
 
 
@@ -141,7 +141,7 @@ def _secret(text: str) -> str:
 
 
 def _after(given: Mapping[str, Any]) -> int | None:
-    return _number(given, "after", 0, 0, _MAX_NUMBER) if "after" in given else None
+    return _number(given, "after", 0, 0, MAX_NUMBER) if "after" in given else None
 
 
 def _number(given: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:

@@ -24,14 +24,14 @@ from shared.archive.subscription import KIND_OF_ACTION, EventKind, Settling
 from shared.dicom.identifiers import StudyKey
 from shared.search.filters import matching_series, parse_filter
 from shared.services.feed.drain import drain
-from shared.services.subscriptions.events import Event, image_event, settled_event
+from shared.services.subscriptions.cloud_events import Event, image_event, settled_event
 from shared.services.subscriptions.sending import send
 from shared.services.subscriptions.targets import Answer, Targets, open_targets
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.feed_rows import Block, FeedEntry
 from shared.storage.parallel import in_parallel
-from shared.storage.subscriptions import MAX_SETTLING, Overtaken, SubscriptionRow
+from shared.storage.subscription_table import MAX_SETTLING, Overtaken, SubscriptionRow
 from shared.web.event_targets import AllowedTargets
 
 Clock = Callable[[], datetime]

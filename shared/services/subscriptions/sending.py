@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from shared.archive.subscription import Subscription
 from shared.errors import BadRequest
-from shared.services.subscriptions.events import Event, host_of
+from shared.services.subscriptions.cloud_events import Event, host_of
 from shared.services.subscriptions.targets import Answer, Targets, open_targets, retry_seconds
 from shared.storage.archive import Archive
 from shared.web.event_targets import AllowedTargets

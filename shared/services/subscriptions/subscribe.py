@@ -2,21 +2,22 @@
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from shared.archive.subscription import EventKind, Progress, Settling, Subscription
+from shared.archive.subscription import EventKind, Progress, Subscription
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
 from shared.search.filters import parse_filter
 from shared.services.feed.read import drained_head
 from shared.services.subscriptions.deliver import Clock, utc_now
 from shared.services.subscriptions.sending import shake_hands
+from shared.services.subscriptions.subscription_json import deliveries_json, subscription_json
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.subscriptions import Overtaken, SubscriptionRow
+from shared.storage.subscription_table import Overtaken, SubscriptionRow
 from shared.web.event_targets import AllowedTargets
 from shared.web.subscription_request import SECRET_PREFIX, RestartRequest, SubscriptionRequest
 
@@ -26,30 +27,17 @@ _SECRET_BYTES: Final = 32
 _ATTEMPTS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Deliveries:
-    """How far a subscription has come: up to `row.progress.delivered`, of a feed that ends at `last`.
-
-    `lag` is how long the first change waits that is not delivered, None where all are; `settling` are the studies that
-    may settle.
-    """
-
-    row: SubscriptionRow
-    last: int
-    lag_seconds: float | None
-    settling: Sequence[Settling]
-
-
 async def subscribe(
     archive: Archive, settings: Settings, asked: SubscriptionRequest, service_url: str, *, clock: Clock = utc_now
-) -> SubscriptionRow:
+) -> Mapping[str, Any]:
     """Make a subscription, if its target takes events; it is told what happens from now on, or from `asked.after` on.
+
+    Returns it with its secret.
 
     `service_url` is ``scheme://host/version``. Raises BadRequest, Conflict where there are too many, and Unavailable.
     """
     parse_filter(asked.filter, settings)
-    subscriptions = archive.subscriptions
-    subscription = Subscription(
+    made = Subscription(
         secrets.token_hex(16),
         asked.url,
         asked.event_grid_topic,
@@ -61,51 +49,52 @@ async def subscribe(
         asked.max_events_per_batch,
         clock(),
     )
-    if len(await subscriptions.read_all()) >= MAX_SUBSCRIPTIONS:
+    if len(await archive.subscriptions.read_all()) >= MAX_SUBSCRIPTIONS:
         raise Conflict(f"There are {MAX_SUBSCRIPTIONS} subscriptions already.")
-    await shake_hands(AllowedTargets.of(settings.subscription_hosts), subscription)
+    await shake_hands(AllowedTargets.of(settings.subscription_hosts), made)
     delivered = await _start(archive, asked.after)
-    await subscriptions.insert(subscription, Progress(delivered))
+    await archive.subscriptions.insert(made, Progress(delivered))
     try:
         await archive.wakes.look_through()
     except Unavailable:  # there is no such queue: nothing would ever be sent
-        await subscriptions.remove(subscription.id)
+        await archive.subscriptions.remove(made.id)
         raise
-    return await find(archive, subscription.id)
+    return subscription_json(made, Progress(delivered), has_secret=True)
 
 
-async def find(archive: Archive, subscription_id: str) -> SubscriptionRow:
+async def subscriptions(archive: Archive) -> Sequence[Mapping[str, Any]]:
+    """All subscriptions, the oldest first."""
+    return [subscription_json(row.subscription, row.progress) for row in await archive.subscriptions.read_all()]
+
+
+async def subscription(archive: Archive, subscription_id: str) -> Mapping[str, Any]:
     """A subscription. Raises NotFound."""
-    row = await archive.subscriptions.read(subscription_id)
-    if row is None:
-        raise NotFound("There is no such subscription.")
-    return row
+    row = await _found(archive, subscription_id)
+    return subscription_json(row.subscription, row.progress)
 
 
-async def restart(archive: Archive, settings: Settings, subscription_id: str, asked: RestartRequest) -> SubscriptionRow:
+async def restart(
+    archive: Archive, settings: Settings, subscription_id: str, asked: RestartRequest
+) -> Mapping[str, Any]:
     """Have a subscription that is parked, or waits for its next try, go on at once, if its target takes events again.
 
     Raises NotFound, BadRequest, and Unavailable.
     """
-    row = await find(archive, subscription_id)
+    row = await _found(archive, subscription_id)
     await shake_hands(AllowedTargets.of(settings.subscription_hosts), row.subscription)
     after = None if asked.after is None else await _start(archive, asked.after)
     for _ in range(_ATTEMPTS):
-        before = row.progress
-        delivered = before.delivered if after is None else after
         # Whoever delivers now keeps the lease until it notices, so that no two send at once.
-        progress = replace(
-            Progress(delivered, due=before.due, lease=before.lease, leased_until=before.leased_until),
-            last_status=before.last_status,
-            last_try=before.last_try,
-        )
+        progress = replace(row.progress, is_parked=False, reason="", failures=0, failing_since=None, next_try=None)
+        if after is not None:
+            progress = replace(progress, delivered=after)
         try:
             row = await archive.subscriptions.save(row, progress)
         except Overtaken:
-            row = await find(archive, subscription_id)
+            row = await _found(archive, subscription_id)
             continue
         await archive.wakes.look_at(subscription_id)
-        return row
+        return subscription_json(row.subscription, row.progress)
     raise Unavailable("Events are being delivered to the subscription; try again.")
 
 
@@ -117,14 +106,21 @@ async def unsubscribe(archive: Archive, subscription_id: str) -> None:
         raise NotFound("There is no such subscription.")
 
 
-async def deliveries(archive: Archive, subscription_id: str, *, clock: Clock = utc_now) -> Deliveries:
+async def deliveries(archive: Archive, subscription_id: str, *, clock: Clock = utc_now) -> Mapping[str, Any]:
     """How far a subscription has come. Raises NotFound."""
-    row = await find(archive, subscription_id)
+    row = await _found(archive, subscription_id)
     last = await archive.feed.read_last()
     settling = await archive.subscriptions.read_settling(subscription_id)
     waiting_since = await _first_stamp(archive, row.progress.delivered, last)
-    lag = max((clock() - waiting_since).total_seconds(), 0) if waiting_since else None
-    return Deliveries(row, last, lag, settling)
+    lag_seconds = max((clock() - waiting_since).total_seconds(), 0) if waiting_since else 0
+    return deliveries_json(row.progress, last, lag_seconds, settling)
+
+
+async def _found(archive: Archive, subscription_id: str) -> SubscriptionRow:
+    row = await archive.subscriptions.read(subscription_id)
+    if row is None:
+        raise NotFound("There is no such subscription.")
+    return row
 
 
 async def _start(archive: Archive, after: int | None) -> int:

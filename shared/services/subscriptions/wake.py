@@ -1,9 +1,9 @@
 """A wake: drain the outbox, and have a run deliver to each subscriber that is behind, or is to be told of a study.
 
-While wakes find something to do, each plans the next one, 1, 2 and then 4 seconds later; so do they while a subscription
-is so young that other processes may not know of it. A wake that comes while another is planned has nothing to do: that
-one begins later, and drains everything that this one stands for. So a busy archive drains every four seconds, however
-many processes store.
+While wakes find something to do, each plans the next one, 1, 2 and then 4 seconds later; so do they while a
+subscription is so young that other processes may not know of it. A wake that comes while another is planned has nothing
+to do: that one begins later, and drains everything that this one stands for. So a busy archive drains every four
+seconds, however many processes store.
 
 Storage operations: 1 where another wake is planned; else 1, and 1 query, what is drained, and 2 for the next wake.
 """
@@ -17,7 +17,7 @@ from shared.services.feed.drain import Drained, drain
 from shared.services.subscriptions.deliver import Clock, utc_now
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
-from shared.storage.subscriptions import Overtaken, PlannedWake
+from shared.storage.subscription_table import Overtaken, PlannedWake
 
 _DRAIN_SECONDS: Final = 2
 _LONGEST_PAUSE: Final = 4
@@ -48,7 +48,7 @@ async def wake(archive: Archive, token: str = "", pause: int = 0, *, clock: Cloc
 
 
 async def wake_if_needed(archive: Archive, *, clock: Clock = utc_now) -> None:
-    """Wake where a subscriber is behind, or is to be told of a study: whatever message has been lost. For maintenance."""
+    """Wake where a subscriber is behind, or is to be told of a study, whatever message has been lost."""
     rows, end = await archive.subscriptions.read_all(), await archive.feed.read_last()
     if any(is_waiting(row.progress, end, clock()) for row in rows):
         await archive.wakes.look_through()
