@@ -60,9 +60,8 @@ class AllowedTargets:
         if not self._names(host):
             raise BadRequest("The host of url is none of those that SUBSCRIPTION_HOSTS allows.")
         address = _address(host)
-        if scheme == "http" and not (
-            self._names_itself(host) and (host == _LOOPBACK or (address and address.is_loopback))
-        ):
+        is_loopback = host == _LOOPBACK if address is None else address.is_loopback
+        if scheme == "http" and not (is_loopback and (self._names_itself(host) or self._has_in_network(address))):
             raise BadRequest("url must be https; http only for a loopback host that SUBSCRIPTION_HOSTS names.")
         if address is not None and not self.reaches(host, address):
             raise BadRequest(NOT_PUBLIC)
@@ -81,13 +80,15 @@ class AllowedTargets:
         inner = _unwrapped(address)
         if self._names_itself(host) and (address == _address(host) or (host == _LOOPBACK and address.is_loopback)):
             return True
-        return _is_public(inner) or any(one in network for network in self.networks for one in (address, inner))
+        return _is_public(inner) or self._has_in_network(address) or self._has_in_network(inner)
 
     def _names(self, host: str) -> bool:
-        address = _address(host)
-        if address is not None and any(address in network for network in self.networks):
+        if self.is_any or self._names_itself(host) or self._has_in_network(_address(host)):
             return True
-        return self.is_any or self._names_itself(host) or any(host.endswith(domain) for domain in self.domains)
+        return any(host.endswith(domain) for domain in self.domains)
+
+    def _has_in_network(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self.networks)
 
     def _names_itself(self, host: str) -> bool:
         address = _address(host)

@@ -81,9 +81,7 @@ async def test_the_life_of_a_subscription(client: httpx.AsyncClient, receiver: R
         "createdTime": made["createdTime"],
         "deliveredSequence": 0,
     }
-    response = await client.patch(
-        path, content=b'{"Status":"ACTIVE", /* again */ "after":0,}', headers=JSON
-    )
+    response = await client.patch(path, content=b'{"Status":"ACTIVE", /* again */ "after":0,}', headers=JSON)
     assert await check(client, response, "Subscription") == made
     found = await check(client, await client.get(f"{path}/deliveries"), "Deliveries")
     assert found == {

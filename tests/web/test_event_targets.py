@@ -130,6 +130,7 @@ def test_http_needs_a_loopback_host_that_is_named() -> None:
     named = AllowedTargets.of(("127.0.0.1", "::1", "*"))
     assert named.host_of("http://127.0.0.1:7000/") == "127.0.0.1"
     assert named.host_of("http://[::1]:7000/") == "::1"
+    assert AllowedTargets.of(("127.0.0.0/8",)).host_of("http://127.0.0.1:7000/") == "127.0.0.1"
     for allowed, url in ((ANY, "http://127.0.0.1/"), (named, "http://localhost/"), (named, "http://8.8.8.8/")):
         with pytest.raises(BadRequest):
             allowed.host_of(url)
