@@ -1,4 +1,4 @@
-"""The queue function that tells subscribers of changes."""
+"""The queue functions that tell subscribers of changes, one run for each message, and note what cannot be run."""
 
 import logging
 from typing import Final
@@ -11,34 +11,43 @@ from shared.storage.storage_use import StorageUse
 
 bp = func.Blueprint()
 
-CONNECTION: Final = "ArchiveQueues"
-"""The setting, or the beginning of the settings, by which the host reaches the archive's queues."""
+_CONNECTION: Final = "ArchiveQueues"
 
 _logger = logging.getLogger(__name__)
 
 
-class DeliveryFailed(Exception):
-    """A run of deliveries failed; the log says where."""
+class DeliveryNotRun(Exception):
+    """A delivery could not be run; the log says why. The host delivers its message again."""
 
 
 @bp.function_name("DeliverEvents")
-@bp.queue_trigger(arg_name="message", queue_name="deliveries", connection=CONNECTION)
+@bp.queue_trigger(arg_name="message", queue_name="deliveries", connection=_CONNECTION)
 async def deliver_events(message: func.QueueMessage) -> None:
-    """A message names a subscription to deliver to, or none: then all are looked through. Raises DeliveryFailed."""
-    from shared.services.subscriptions.runs import run  # the storage SDKs
+    """Deliver to the subscription that a message names, or look through all of them. Raises DeliveryNotRun."""
+    from shared.services.subscriptions.runs import Asked, run  # the storage SDKs
 
-    app = app_of_process()
-    storage, asked = StorageUse(), message.get_json()
+    app, storage = app_of_process(), StorageUse()
+    asked = Asked.by(message.get_body())
+    if asked is None:
+        _logger.error("A message could not be handled: it is not one of this service.")
+        return
     try:
         with storage.watching():
             await run(await app.archive(), app.settings, asked)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
-        _logger.error("A delivery failed: %s", described(error))
-        raise DeliveryFailed from None  # the host logs it with its message
+        _logger.warning("A delivery to subscription %s is tried again: %s", asked.subscription, described(error))
+        raise DeliveryNotRun from None  # the host logs it with its message
     finally:
         _logger.info(
             "transaction=DeliverEvents subscription=%s storage=%d retries=%d",
-            asked.get("subscription", "all"),
+            asked.subscription or "all",
             storage.operations.total(),
             storage.retries.total(),
         )
+
+
+@bp.function_name("NoteFailedDelivery")
+@bp.queue_trigger(arg_name="message", queue_name="deliveries-poison", connection=_CONNECTION)
+async def note_failed_delivery(message: func.QueueMessage) -> None:
+    """Note that the host gave a message up: the next wake, or maintenance, has done what it asked for."""
+    _logger.error("A message could not be handled: events are late until maintenance runs. Id: %s", message.id)

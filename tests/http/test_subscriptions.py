@@ -222,22 +222,30 @@ def test_switched_on_there_is_a_function_of_the_queue() -> None:
 import os
 os.environ.update(ArchiveQueues__queueServiceUri="https://a.queue.core.windows.net", SUBSCRIPTION_HOSTS="*")
 import function_app
-(one,) = [one for one in function_app.app.get_functions() if one.get_function_name() == "DeliverEvents"]
-trigger = one.get_trigger().get_dict_repr()
-print(trigger["queueName"], trigger["connection"])
+for one in function_app.app.get_functions():
+    trigger = one.get_trigger().get_dict_repr()
+    if trigger["type"] == "queueTrigger" and trigger["queueName"].startswith("deliveries"):
+        print(one.get_function_name(), trigger["queueName"], trigger["connection"])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.stdout == "deliveries ArchiveQueues\n", done.stderr
+    assert done.stdout.splitlines() == [
+        "DeliverEvents deliveries ArchiveQueues",
+        "NoteFailedDelivery deliveries-poison ArchiveQueues",
+    ], done.stderr
 
 
 async def test_a_message_of_the_queue(
-    client: httpx.AsyncClient, archive: Archive, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient,
+    archive: Archive,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From a store to its event, through the queue itself."""
     import azure.functions as func
     from azure.storage.queue.aio import QueueServiceClient
 
-    from functions.deliveries import DeliveryFailed, deliver_events
+    from functions.deliveries import DeliveryNotRun, deliver_events
 
     made = (await client.post("/subscriptions", json={"url": receiver.url, "events": ["created"]})).json()
     image = dataset()
@@ -255,5 +263,10 @@ async def test_a_message_of_the_queue(
     assert receiver.taken[0]["data"]["imageSopInstanceUid"] == image.SOPInstanceUID
     assert f"transaction=DeliverEvents subscription={made['id']}" in caplog.text
     await opened.get_queue_client("deliveries").clear_messages()
-    with pytest.raises(DeliveryFailed):
-        await handler(func.QueueMessage(id="1", body='{"subscription":5}'))
+    for body in ('{"subscription":5}', "[]", "x", '{"wake":1,"pause":2}', '{"study":"1.2"}'):
+        caplog.clear()
+        await handler(func.QueueMessage(id="1", body=body))
+        assert "A message could not be handled" in caplog.text
+    monkeypatch.setattr(archive.subscriptions, "read", None)
+    with pytest.raises(DeliveryNotRun):
+        await handler(func.QueueMessage(id="1", body='{"subscription":"5"}'))

@@ -87,6 +87,7 @@ class Deliveries:
     settings: Settings
     waiting: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
     passed: timedelta = timedelta()
+    sent: int = 0
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.passed
@@ -94,6 +95,7 @@ class Deliveries:
     async def send(self, queue: QueueName, message: Mapping[str, Any], *, visible_after_seconds: int = 0) -> None:
         assert queue is QueueName.DELIVERIES
         assert visible_after_seconds <= timedelta(days=7).total_seconds()
+        self.sent += 1
         self.waiting.append((self.now() + timedelta(seconds=visible_after_seconds), message))
 
     async def run(self, message: Mapping[str, Any], archive: Archive | None = None) -> None:

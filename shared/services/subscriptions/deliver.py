@@ -123,8 +123,9 @@ class _Run:
                 # A change that the feed lacks would have the study settle later.
                 await drain(self._archive, seconds=_DRAIN_SECONDS)
                 has_drained = True
-        if await self._tell_settled(until):
-            await self._end()
+        told = await self._tell_settled(until)
+        if told is not None:
+            await self._end(told)
 
     async def _send_changes(self, end: int, until: datetime) -> bool:
         """Send what the feed has up to a sequence number; whether to go on after that."""
@@ -180,10 +181,13 @@ class _Run:
         studies = dict.fromkeys(entry.change.identifiers.study for entry in entries)
         return dict(await in_parallel(map(read, studies)))
 
-    async def _tell_settled(self, until: datetime) -> bool:
-        """Tell of the studies that have settled, once all changes are sent; whether the run is to come to its end."""
+    async def _tell_settled(self, until: datetime) -> Sequence[StudyKey] | None:
+        """Tell of the studies that have settled, once all changes are sent; None where the run has come to its end.
+
+        Returns those that are still to be saved.
+        """
         if not self._has_due():
-            return True
+            return ()
         if self._settling:
             await self._save()
         now = self._clock()
@@ -193,19 +197,18 @@ class _Run:
         told: list[StudyKey] = []
         for start in range(0, len(due), size):
             several = due[start : start + size]
+            if self._is_to_be_saved() or len(told) + len(several) > MAX_SETTLING:
+                await self._save(settled=told)
+                told = []
             self._batch = [event for event in await in_parallel(map(self._settled, several)) if event is not None]
             if not await self._flush(told):
-                return False
+                return None
             told += [one.study for one in several]
             if self._clock() >= until:
                 await self._hand_over(told)
-                return False
-            if self._is_to_be_saved() or len(told) + size > MAX_SETTLING:
-                await self._save(settled=told)
-                told = []
+                return None
         self._progress = replace(self._progress, due=rows[len(due)].due if len(due) < len(rows) else None)
-        await self._save(settled=told)
-        return True
+        return told
 
     async def _settled(self, settling: Settling) -> Event | None:
         """The event that a study has settled; None where the filter keeps it back."""
@@ -272,13 +275,13 @@ class _Run:
         await self._save(settled=settled, is_last=True)
         await self._archive.wakes.look_at(self._subscription.id)
 
-    async def _end(self) -> None:
+    async def _end(self, settled: Sequence[StudyKey]) -> None:
         """Give the lease back at the feed's end, and have a run look when the next study may settle."""
         due, planned, now = self._first_due(), self._progress.planned, self._clock()
         if due is not None and (planned is None or planned <= now or planned > due):
             await self._archive.wakes.look_at_when(self._subscription.id, due, now)
             self._progress = replace(self._progress, planned=due)
-        await self._save(is_last=True)
+        await self._save(settled=settled, is_last=True)
 
     async def _save(self, *, settled: Sequence[StudyKey] = (), lease: str = "", is_last: bool = False) -> None:
         """Save how far the subscriber has come, and take, renew or give back the lease. Raises Overtaken."""

@@ -1,7 +1,8 @@
 """What a message of the queue of deliveries asks for."""
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from dataclasses import dataclass
+from typing import Self
 
 from shared.services.subscriptions.deliver import deliver
 from shared.services.subscriptions.wake import wake
@@ -9,9 +10,32 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 
 
-async def run(archive: Archive, settings: Settings, message: Mapping[str, Any]) -> None:
-    """Deliver to the subscription that a message names; where it names none, look through all of them."""
-    if "subscription" in message:
-        await deliver(archive, settings, message["subscription"])
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run for a `subscription`; where that is "", for all, by a wake with this `token` and `pause`."""
+
+    subscription: str = ""
+    token: str = ""
+    pause: int = 0
+
+    @classmethod
+    def by(cls, message: bytes) -> Self | None:
+        """What a message asks for; None where it is not one of ours."""
+        try:
+            read = json.loads(message)
+        except ValueError:
+            return None
+        match read:
+            case {"subscription": str(subscription), **others} if subscription and not others:
+                return cls(subscription=subscription)
+            case {"wake": str(token), "pause": int(pause), **others} if not others:
+                return cls(token=token, pause=pause)
+        return cls() if read == {} else None
+
+
+async def run(archive: Archive, settings: Settings, asked: Asked) -> None:
+    """Deliver to a subscription, or look through all of them."""
+    if asked.subscription:
+        await deliver(archive, settings, asked.subscription)
     else:
-        await wake(archive, message.get("wake", ""), message.get("pause", 0))
+        await wake(archive, asked.token, asked.pause)

@@ -1,8 +1,10 @@
 """Delivering: every change, in order, at least once, whatever the receiver does."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from shared.services.subscriptions.subscribe import deliveries as deliveries_of
 from shared.services.subscriptions.subscribe import restart, unsubscribe
 from shared.settings import Settings
 from shared.storage.archive import Archive
+from shared.storage.queues import QueueName
 from shared.storage.storage_use import StorageUse
 from shared.web.subscription_request import RestartRequest
 from tests.support.default_partition import study_key
@@ -241,3 +244,22 @@ async def test_operations_of_a_run(
             await deliveries.run({"subscription": subscription})
         assert storage.operations.total() == expected, storage.operations
     assert len(receiver.requests) == 60
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_what_a_study_costs_that_is_told(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, batch: int
+) -> None:
+    await deliveries.subscribe(receiver, events=["created", "studySettled"], maxEventsPerBatch=batch)
+    deliveries.waiting.clear()
+    deliveries.sent = 0
+    await commit(archive, 96)
+    await deliveries.send(QueueName.DELIVERIES, {})
+    storage = StorageUse()
+    with storage.watching():
+        await deliveries.after(timedelta(minutes=3))
+    assert len(receiver.taken) == 97
+    page = (Path(__file__).parents[3] / "docs/costs.md").read_text()
+    said = re.search(r"takes (\d+) operations on tables\s+and (\d+) messages .*?; (\d+) operations", page, re.DOTALL)
+    assert said
+    assert (storage.operations.total(), deliveries.sent) == (int(said[1 if batch == 1 else 3]), int(said[2]))
