@@ -170,6 +170,17 @@ async def test_without_queues_there_are_none(
     assert await archive.subscriptions.read_all() == []
 
 
+async def test_before_the_table_is_provisioned(client: httpx.AsyncClient, archive: Archive, receiver: Receiver) -> None:
+    await archive.subscriptions._table.delete_table()
+    for response in (
+        await client.get("/subscriptions"),
+        await client.post("/subscriptions", json={"url": receiver.url}),
+    ):
+        assert (response.status_code, "provision" in response.json()["detail"]) == (503, True)
+    file, headers = part10(dataset(StudyInstanceUID=new_uid())), {"Content-Type": "application/dicom"}
+    assert (await client.post("/studies", content=file, headers=headers)).status_code == 200
+
+
 @asynccontextmanager
 async def switched_off(
     functions: list[Function], settings: Settings, monkeypatch: pytest.MonkeyPatch

@@ -260,6 +260,8 @@ async def test_what_a_study_costs_that_is_told(
         await deliveries.after(timedelta(minutes=3))
     assert len(receiver.taken) == 97
     page = (Path(__file__).parents[3] / "docs/costs.md").read_text()
-    said = re.search(r"takes (\d+) operations on tables\s+and\s+(\d+) messages .*?;\s+(\d+)\s+operations", page, re.DOTALL)
+    said = re.search(
+        r"takes (\d+) operations on tables\s+and\s+(\d+) messages .*?;\s+(\d+)\s+operations", page, re.DOTALL
+    )
     assert said
     assert (storage.operations.total(), deliveries.sent) == (int(said[1 if batch == 1 else 3]), int(said[2]))
