@@ -33,9 +33,8 @@ SECONDS = 30
 
 def block(language: str, *, holding: str) -> str:
     """The first block in a language that holds a text."""
-    return next(
-        found for found in re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.M) if holding in found
-    )
+    blocks: list[str] = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    return next(found for found in blocks if holding in found)
 
 
 def subscription(url: str, secret: str) -> Subscription:
