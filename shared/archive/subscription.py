@@ -54,7 +54,7 @@ class Progress:
     `reason` says why the last try failed, or why it `is_parked`: nothing is sent until somebody restarts it. `failures`
     counts the tries that failed since the last success, the first one at `failing_since`; the next is at `next_try`.
     `last_status` and `last_try` are of the last request. No study settles before `due`, and a message for that comes at
-    `planned`. Whoever has the `lease` sends, until `leased_until` unless it is renewed. None: no such time.
+    `planned`. A run is sending, and nobody else may, until `leased_until`, unless it renews that. None: no such time.
     """
 
     delivered: int
@@ -67,7 +67,6 @@ class Progress:
     last_try: datetime | None = None
     due: datetime | None = None
     planned: datetime | None = None
-    lease: str = ""
     leased_until: datetime | None = None
 
 

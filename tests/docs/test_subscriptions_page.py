@@ -17,7 +17,7 @@ from local.ports import free_ports
 from shared.archive.change import Action, Change
 from shared.archive.subscription import EventKind, Subscription
 from shared.services.subscriptions.cloud_events import TYPES, image_event
-from shared.services.subscriptions.deliver import PARKED_AFTER, PAUSES
+from shared.services.subscriptions.delivery_run import PARKED_AFTER, PAUSES
 from shared.services.subscriptions.sending import send
 from shared.services.subscriptions.targets import open_targets
 from shared.storage.feed_rows import FeedEntry

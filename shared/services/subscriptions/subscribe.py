@@ -12,7 +12,7 @@ from shared.archive.subscription import EventKind, Progress, Subscription
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
 from shared.search.filters import parse_filter
 from shared.services.feed.read import drained_head
-from shared.services.subscriptions.deliver import Clock, utc_now
+from shared.services.subscriptions.delivery_run import Clock, utc_now
 from shared.services.subscriptions.sending import shake_hands
 from shared.services.subscriptions.subscription_json import deliveries_json, subscription_json
 from shared.settings import Settings

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.archive.subscription import Progress
 from shared.services.feed.drain import Drained, drain
-from shared.services.subscriptions.deliver import Clock, utc_now
+from shared.services.subscriptions.delivery_run import Clock, utc_now
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
 from shared.storage.subscription_table import Overtaken, PlannedWake

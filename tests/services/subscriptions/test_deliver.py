@@ -10,8 +10,8 @@ import pytest
 
 from shared.archive.change import StudyChanges
 from shared.services.feed.drain import drain
-from shared.services.subscriptions import deliver
-from shared.services.subscriptions.deliver import LEASE, PAUSES
+from shared.services.subscriptions import delivery_run
+from shared.services.subscriptions.delivery_run import LEASE, PAUSES
 from shared.services.subscriptions.subscribe import deliveries as deliveries_of
 from shared.services.subscriptions.subscribe import restart, unsubscribe
 from shared.settings import Settings
@@ -194,7 +194,7 @@ async def test_a_run_that_died_is_gone_on_with_after_a_minute(
     await drain(archive, seconds=30)
     row = await archive.subscriptions.read(subscription)
     assert row is not None
-    leased = replace(row.progress, lease="dead", leased_until=deliveries.now() + LEASE)
+    leased = replace(row.progress, leased_until=deliveries.now() + LEASE)
     await archive.subscriptions.save(row, leased)
     await deliveries.wake()
     assert receiver.sequences() == []
@@ -224,7 +224,7 @@ async def test_a_long_run_hands_over(
     subscription = await deliveries.subscribe(receiver)
     await commit(archive, 90, 90, 90, 90)
     await drain(archive, seconds=30)
-    monkeypatch.setattr(deliver, "_RUN", timedelta())
+    monkeypatch.setattr(delivery_run, "_RUN", timedelta())
     await deliveries.run({"subscription": subscription})
     assert 0 < len(receiver.requests) < 360
     assert deliveries.waiting[-1][1] == {"subscription": subscription}
@@ -265,3 +265,24 @@ async def test_what_a_study_costs_that_is_told(
     )
     assert said
     assert (storage.operations.total(), deliveries.sent) == (int(said[1 if batch == 1 else 3]), int(said[2]))
+
+
+async def test_a_slow_receiver_is_not_sent_more_than_a_runs_time_allows(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 60)
+    await drain(archive, seconds=30)
+
+    def slowly(_: int) -> int:
+        deliveries.passed += timedelta(seconds=20)
+        return 200
+
+    receiver.answer = slowly
+    await deliveries.run({"subscription": subscription})
+    assert receiver.sequences() == list(range(1, 13))  # twelve times twenty seconds
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    assert (row.progress.delivered, row.progress.leased_until) == (12, None)
+    await deliveries.after(timedelta(hours=1))
+    assert receiver.sequences() == list(range(1, 61))
