@@ -11,11 +11,10 @@ Storage operations of a run that finds nothing: 2. Else 1 more for the lease, 1 
 for each page of 200 changes; with a filter, 1 for each study on the page.
 """
 
-import logging
 from datetime import timedelta
 from typing import Final
 
-from shared.services.subscriptions.delivery_run import Clock, DeliveryRun, utc_now
+from shared.services.subscriptions.delivery_run import LEASE, Clock, DeliveryRun, utc_now
 from shared.services.subscriptions.targets import open_targets
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -23,8 +22,6 @@ from shared.storage.subscription_table import Overtaken
 from shared.web.event_targets import AllowedTargets
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=5)
-
-_logger = logging.getLogger(__name__)
 
 
 async def deliver(archive: Archive, settings: Settings, subscription_id: str, *, clock: Clock = utc_now) -> None:
@@ -49,5 +46,5 @@ async def deliver(archive: Archive, settings: Settings, subscription_id: str, *,
         run = DeliveryRun(archive, settings, allowed, targets, row, clock)
         try:
             await run.work()
-        except Overtaken:  # restarted or removed, or another run goes on
-            _logger.info("Delivery to subscription %s ends: it has changed.", subscription_id)
+        except Overtaken:  # restarted or removed, or another run goes on; or it is the run's own, whose answer was lost
+            await archive.wakes.look_at_when(subscription_id, clock() + LEASE, clock())
