@@ -23,6 +23,7 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     retrieve,
     search,
     store,
+    subscriptions,
     timers,
     wado_uri,
 )

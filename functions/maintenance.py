@@ -1,4 +1,7 @@
-"""The timer that finishes what dead processes left behind, drains changes, and looks after operations."""
+"""The timer that finishes what dead processes left behind, drains changes, and looks after operations.
+
+Where there are subscribers, it has those told whose messages were lost.
+"""
 
 import logging
 from typing import Final
@@ -38,6 +41,10 @@ async def replay_journal(timer: func.TimerRequest) -> None:
             await prepare(archive, seconds=_FEED_SECONDS)
             await drain(archive, seconds=_FEED_SECONDS, drained=drained)
             await look_after_operations(archive, app.settings)
+            if app.settings.subscription_hosts:
+                from shared.services.subscriptions.wake import wake_if_needed  # off, it costs not even its import
+
+                await wake_if_needed(archive)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))

@@ -13,3 +13,7 @@ def register(app: func.FunctionApp) -> None:
         from functions import operation_units  # off, it costs not even its import
 
         app.register_functions(operation_units.bp)
+        if os.environ.get("SUBSCRIPTION_HOSTS"):
+            from functions import deliveries  # off, it costs not even its import
+
+            app.register_functions(deliveries.bp)

@@ -20,11 +20,14 @@ _INSTANCE: Final = _SERIES + "/instances/{instance}"
 _FRAMES: Final = _INSTANCE + "/frames/{frames}"
 _OPERATIONS: Final = "{version}/operations"
 _OPERATION: Final = _OPERATIONS + "/{operation}"
+_SUBSCRIPTIONS: Final = "{version}/subscriptions"
+_SUBSCRIPTION: Final = _SUBSCRIPTIONS + "/{subscription}"
 _ANY_PATH: Final = "{*path}"
 
 _GET: Final = ("GET",)
 _READ: Final = ("GET", "HEAD")
 _POST: Final = ("POST",)
+_PATCH: Final = ("PATCH",)
 _DELETE: Final = ("DELETE",)
 
 _ROWS: Final = (
@@ -87,6 +90,13 @@ _ROWS: Final = (
     HttpFunction("GetOperation", _OPERATION, _READ, Permission.READ, Answers.OPERATION),
     HttpFunction("GetOperationResults", _OPERATION + "/results", _GET, Permission.READ, Answers.OPERATION_RESULTS),
     HttpFunction("CancelOperation", _OPERATION, _DELETE, Permission.WRITE, Answers.OPERATION_CANCELED),
+    # Subscriptions: whoever makes one has the service tell others, so all of it is the owner's.
+    HttpFunction("CreateSubscription", _SUBSCRIPTIONS, _POST, Permission.WRITE, Answers.SUBSCRIBED),
+    HttpFunction("ListSubscriptions", _SUBSCRIPTIONS, _READ, Permission.WRITE, Answers.SUBSCRIPTIONS),
+    HttpFunction("GetSubscription", _SUBSCRIPTION, _READ, Permission.WRITE, Answers.SUBSCRIPTION),
+    HttpFunction("RestartSubscription", _SUBSCRIPTION, _PATCH, Permission.WRITE, Answers.RESTARTED),
+    HttpFunction("DeleteSubscription", _SUBSCRIPTION, _DELETE, Permission.WRITE, Answers.UNSUBSCRIBED),
+    HttpFunction("GetDeliveries", _SUBSCRIPTION + "/deliveries", _READ, Permission.WRITE, Answers.DELIVERIES),
     # The service itself
     HttpFunction("AnswerPreflight", _ANY_PATH, ("OPTIONS",), NOTHING, Answers.PREFLIGHT),
     HttpFunction("DescribeApi", "{version}/api.yaml", _READ, NOTHING, Answers.DESCRIPTION_YAML),

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from typing import Any, Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*")
 _ORIGIN: Final = re.compile(r"\*|https?://(?:[a-z0-9.\-]+|\[[0-9a-f:]+\])(?::(?:[0-9]{1,5}|\*))?")
 
 
@@ -50,6 +52,22 @@ def _number(variable: str, text: str) -> int:
 
 def _listed(_: str, text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _hosts(variable: str, text: str) -> tuple[str, ...]:
+    hosts = tuple(host.lower() for host in _listed(variable, text))
+    for host in hosts:
+        if not _HOST.fullmatch(host) and not _is_network(host):
+            raise _refused(variable, "host names, *.example.org, *, or networks such as 10.1.0.0/16", host)
+    return hosts
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _origins(variable: str, text: str) -> frozenset[str]:
@@ -130,11 +148,11 @@ class Settings:
         _number, 7, "How long an operation that has ended is kept, in days: Microsoft's service keeps 7."
     )
     subscription_hosts: tuple[str, ...] = _setting(
-        _listed,
+        _hosts,
         (),
         "Where subscriptions may send events: host names such as events.example.org, `*.example.org` for every host "
-        "below one, `*` for any, separated by commas. Networks such as 10.1.0.0/16 may be among them: only there may "
-        "a host have an address that is not public. Empty: there are no subscriptions.",
+        "below one, `*` for any, separated by commas. Addresses, and networks such as 10.1.0.0/16, may be among them: "
+        "others that are not public are never reached. Empty: there are no subscriptions.",
     )
     public_base_url: str = _setting(
         _base_url,

@@ -70,6 +70,15 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/services/retrieve",
         "shared/services/write",
     ),
+    "shared/services/subscriptions": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/search",
+        "shared/storage",
+        "shared/services/feed",
+    ),
     "shared/services/backup": (
         "shared",
         "shared/dicom",
@@ -280,9 +289,10 @@ def test_no_installed_package_hides_one_of_ours() -> None:
 LATE_IMPORTS: Final = {
     "functions/edge/app.py": 3,
     "functions/backup.py": 2,
-    "functions/maintenance.py": 4,
+    "functions/maintenance.py": 5,
     "functions/operation_units.py": 4,
     "functions/operations.py": 5,
+    "functions/subscriptions.py": 6,
     "shared/search/query_names.py": 2,
 }
 

@@ -62,6 +62,21 @@ def test_an_origin_that_no_browser_sends_is_refused(text: str) -> None:
         Settings.from_environment({"CORS_ORIGINS": text})
 
 
+def test_hosts_that_may_be_told_are_separated_by_commas() -> None:
+    settings = Settings.from_environment(
+        {"SUBSCRIPTION_HOSTS": "Events.example.org, *.a-b.net,*,10.1.0.0/16,fd00::/8,::1,"}
+    )
+    assert settings.subscription_hosts == ("events.example.org", "*.a-b.net", "*", "10.1.0.0/16", "fd00::/8", "::1")
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example.org", "a.example.org:443", "a.*.org", "*a.org", "10.1.0.1/16", "a b", "."]
+)
+def test_a_host_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="SUBSCRIPTION_HOSTS"):
+        Settings.from_environment({"SUBSCRIPTION_HOSTS": f"b.example.org,{text}"})
+
+
 @pytest.mark.parametrize("text", ["sts.example.org", "http://sts.example.org", "https://", "https://[", "file:///etc"])
 def test_the_authority_must_be_an_https_url(text: str) -> None:
     with pytest.raises(SettingsError, match="AUTHORITY must be an https URL"):

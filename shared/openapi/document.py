@@ -88,8 +88,10 @@ def _operations(
             "tags": [resource.tag],
             "parameters": [one for one in parameters if not (is_head and one in RANGE_HEADERS)],
         }
-        if method == "POST":
-            operation["requestBody"] = _json_body(resource.body) if resource.body else _request_body(settings)
+        if resource.request_schema:
+            operation["requestBody"] = _json_body(resource.request_schema)
+        elif method == "POST":
+            operation["requestBody"] = _request_body(settings)
         asks_sign_in = function.permission != NOTHING and not settings.anonymous_access
         names = _permitting(function.permission) if asks_sign_in else []
         operation["security"] = [{_SCHEME: [name]} for name in names]
@@ -137,6 +139,7 @@ def _media_type(name: str, schema: str) -> dict[str, Any]:
 
 def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     named = {
+        HTTPStatus.CREATED: ["Location"],
         HTTPStatus.UNAUTHORIZED: ["WWW-Authenticate"],
         HTTPStatus.FORBIDDEN: ["WWW-Authenticate"],
         HTTPStatus.NOT_MODIFIED: ["ETag"],

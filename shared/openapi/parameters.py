@@ -34,6 +34,7 @@ def path_parameters(settings: Settings) -> dict[str, Parameter]:
         "study": _path("study", "Study Instance UID.", _UID),
         "series": _path("series", "Series Instance UID.", _UID),
         "instance": _path("instance", "SOP Instance UID.", _UID),
+        "subscription": _path("subscription", "Id of a subscription.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         "frames": _path(
             "frames",
             "Frame numbers from 1.",

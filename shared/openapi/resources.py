@@ -56,19 +56,19 @@ def _no_parameters(_settings: Settings, _version: ApiVersion) -> Sequence[Parame
 class Resource:
     """What a function answers: with which status and when, in which media types, and JSON by which schema.
 
-    `bodies` are the error statuses that also have such a body. `parameters` are its own, besides those of its path;
-    `is_negotiated`: also those of representations. `body` is the schema of the JSON that a request brings; "" where it
-    is a store's.
+    `request_schema` is that of the JSON that a request brings, if it does. `bodies` are the error statuses that also
+    have such a body. `parameters` are its own, besides those of its path; `is_negotiated`: also those of
+    representations.
     """
 
     tag: str
     statuses: Statuses
     media_types: tuple[str, ...] = ()
     schema: str = ""
+    request_schema: str = ""
     bodies: frozenset[HTTPStatus] = frozenset()
     parameters: Parameters = _no_parameters
     is_negotiated: bool = True
-    body: str = ""
 
     @property
     def range_statuses(self) -> frozenset[HTTPStatus]:
@@ -121,15 +121,17 @@ def _described(media_type: str) -> Resource:
     )
 
 
-def _operation(answers: Statuses, schema: str, parameters: Parameters = _no_parameters, *, body: str = "") -> Resource:
+def _operation(
+    answers: Statuses, schema: str, parameters: Parameters = _no_parameters, *, request_schema: str = ""
+) -> Resource:
     return Resource(
         tag="Operations",
         statuses=answers,
         media_types=("application/json",),
         schema=schema,
+        request_schema=request_schema,
         parameters=parameters,
         is_negotiated=False,
-        body=body,
     )
 
 
@@ -140,6 +142,17 @@ def _health(answers: Statuses) -> Resource:
         media_types=("application/json",),
         schema="Health",
         bodies=frozenset(answers),
+        is_negotiated=False,
+    )
+
+
+def _subscribed(answers: Statuses, schema: str = "", request_schema: str = "") -> Resource:
+    return Resource(
+        tag="Subscriptions",
+        statuses=answers,
+        media_types=("application/json",) if schema else (),
+        schema=schema,
+        request_schema=request_schema,
         is_negotiated=False,
     )
 
@@ -199,7 +212,15 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
             schema="LatestChange",
             parameters=lambda _settings, _version: latest_change_parameters(),
         ),
-        Answers.OPERATION_STARTED: _operation(statuses.OPERATION_STARTED, "OperationReference", body="Verify"),
+        Answers.SUBSCRIBED: _subscribed(statuses.SUBSCRIBED, "NewSubscription", "SubscriptionRequest"),
+        Answers.SUBSCRIPTIONS: _subscribed(statuses.SUBSCRIPTIONS, "Subscriptions"),
+        Answers.SUBSCRIPTION: _subscribed(statuses.SUBSCRIPTION, "Subscription"),
+        Answers.RESTARTED: _subscribed(statuses.RESTARTED, "Subscription", "RestartRequest"),
+        Answers.UNSUBSCRIBED: _subscribed(statuses.UNSUBSCRIBED),
+        Answers.DELIVERIES: _subscribed(statuses.SUBSCRIPTION, "Deliveries"),
+        Answers.OPERATION_STARTED: _operation(
+            statuses.OPERATION_STARTED, "OperationReference", request_schema="Verify"
+        ),
         Answers.OPERATIONS: _operation(
             statuses.OPERATIONS, "Operations", lambda _settings, _version: operations_parameters()
         ),

@@ -9,6 +9,7 @@ from pydicom.valuerep import STANDARD_VR
 from shared.archive.change import Action, State
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.openapi.operation_schemas import operation_schemas
+from shared.openapi.subscription_schemas import subscription_schemas
 from shared.web.failure_reasons import Duplicate, FailureReason, WarningReason
 from shared.web.store_response import ATTRIBUTES
 
@@ -48,6 +49,7 @@ def schemas() -> dict[str, Schema]:
         "StoreInstancesResponse": _store_instances_response(),
         "Change": _change(),
         "Changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+        **subscription_schemas(),
         "LatestChange": {"anyOf": [{"$ref": "#/components/schemas/Change"}, {"type": "null"}]},
         **operation_schemas(),
         "Problem": _object(

@@ -90,6 +90,70 @@ LATEST_CHANGE: Final[Statuses] = MappingProxyType(
     {**CHANGES, HTTPStatus.OK: "the change, or null; a Warning says where there may be a later one"}
 )
 
+_SWITCHED_OFF: Final = "subscriptions are switched off"
+_NO_SUBSCRIPTION: Final = f"there is no such subscription, or {_SWITCHED_OFF}"
+_BUSY_OR_UNFILLED: Final = (
+    "storage does not answer, the archive has no queues, or the change feed is still being filled with what it held "
+    "before; with Retry-After"
+)
+_TOO_LONG: Final = "a header or the query string is too long"
+_JSON_BODY: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.BAD_REQUEST: "the body is not valid, or the target may not be used, or does not take events; or "
+        f"{_TOO_LONG}",
+        HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 65,536 bytes",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is not application/json, or the Content-Encoding is not "
+        "supported",
+    }
+)
+
+SUBSCRIBED: Final[Statuses] = MappingProxyType(
+    {
+        **_JSON_BODY,
+        HTTPStatus.CREATED: "the subscription, with its secret, and its URL in Location",
+        HTTPStatus.NOT_FOUND: _SWITCHED_OFF,
+        HTTPStatus.CONFLICT: "there are 100 subscriptions already",
+        HTTPStatus.SERVICE_UNAVAILABLE: _BUSY_OR_UNFILLED,
+    }
+)
+
+SUBSCRIPTIONS: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the subscriptions, or none",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
+        HTTPStatus.NOT_FOUND: _SWITCHED_OFF,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+SUBSCRIPTION: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "what is asked for",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+RESTARTED: Final[Statuses] = MappingProxyType(
+    {
+        **_JSON_BODY,
+        HTTPStatus.OK: "it goes on",
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: _BUSY_OR_UNFILLED,
+    }
+)
+
+UNSUBSCRIBED: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.NO_CONTENT: "nothing more is sent, but for what is on its way",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
+        HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
 _NO_OPERATION: Final = "there is no such operation, or it has been removed since it ended"
 
 OPERATION_STARTED: Final[Statuses] = MappingProxyType(
@@ -116,7 +180,7 @@ OPERATION: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "it has ended",
         HTTPStatus.ACCEPTED: "it has not; Location is where to ask again",
-        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: _NO_OPERATION,
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
@@ -134,7 +198,7 @@ OPERATION_RESULTS: Final[Statuses] = MappingProxyType(
 OPERATION_CANCELED: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "nothing further of it begins, or it had ended: the body says how",
-        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: _NO_OPERATION,
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
@@ -143,7 +207,7 @@ OPERATION_CANCELED: Final[Statuses] = MappingProxyType(
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",
-        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: "there is no such resource",
         HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
     }

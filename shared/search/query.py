@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from shared.dicom.attributes import BY_KEYWORD, KEY_BY_PATH, SEARCHABLE, Level, MatchingKey, level_of
 from shared.errors import BadRequest
-from shared.search.matching import AnyOf, EachOf, Matcher, Range, Requirements, ValueMatcher
+from shared.search.matching import AnyOf, EachOf, Matcher, Range, Requirements, ValueMatcher, satisfies
 from shared.search.moments import Moments, combined_ranges, spanning_midnight
 from shared.search.query_names import name_in_its_case, path_of
 from shared.search.query_values import MatchingOptions, matcher_of
@@ -40,6 +40,12 @@ class SearchQuery:
     include_all: bool
     limit: int
     offset: int
+
+    def is_met(self, attributes: Mapping[str, Any], level: Level) -> bool:
+        """Whether a data set meets what the query asks of attributes of this level."""
+        return satisfies(attributes, self.requirements[level]) and all(
+            moments.matches(attributes) for moments in self.moments[level]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import Settings, SettingsError
+from shared.storage.event_grid import EventGrid
 from shared.storage.queues import OpenQueues, Queues
 from shared.storage.transport import WatchedTransport
 
@@ -45,6 +46,7 @@ class Account:
     blobs: BlobServiceClient
     tables: TableServiceClient
     queues: Queues
+    event_grid: EventGrid
     _identity: "_Identity | None"
 
     @classmethod
@@ -60,10 +62,12 @@ class Account:
                 "The storage account is named by STORAGE_CONNECTION_STRING, or by both of STORAGE_BLOB_ENDPOINT and "
                 "STORAGE_TABLE_ENDPOINT; set one or the other."
             )
+        event_grid = EventGrid(lambda: _identity_of(settings))
         if connection_string:
             with _a_connection_string("STORAGE_CONNECTION_STRING"):
                 blobs, tables = _blobs_of(connection_string), _tables_of(connection_string)
-            return cls(blobs, tables, Queues(_queues_of(connection_string), settings.create_storage), None)
+            queues = Queues(_queues_of(connection_string), settings.create_storage)
+            return cls(blobs, tables, queues, event_grid, None)
         if not all(map(_is_https, endpoints)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
         identity = _identity_of(settings)
@@ -72,13 +76,15 @@ class Account:
         if queue_endpoint and not _is_https(queue_endpoint):
             raise SettingsError("STORAGE_QUEUE_ENDPOINT must be an https URL.")
         queues = Queues(_queues_at(queue_endpoint, identity) if queue_endpoint else None)
-        return cls(_blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity), queues, identity)
+        blobs, tables = _blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity)
+        return cls(blobs, tables, queues, event_grid, identity)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.blobs.close()
         await self.tables.close()
         await self.queues.close()
+        await self.event_grid.close()
         if self._identity is not None:
             await self._identity.close()
 

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from weakref import WeakValueDictionary
 
 from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.data.tables.aio import TableClient
 
 from shared.dicom.identifiers import StudyKey
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.settings import Settings
 from shared.storage.account import Account
 from shared.storage.blobs import InstanceBlobs
 from shared.storage.catalog import Catalog
+from shared.storage.event_grid import EventGrid
 from shared.storage.feed import Feed
 from shared.storage.instance_versions import InstanceVersions
 from shared.storage.journal import Journal
@@ -22,8 +24,12 @@ from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 from shared.storage.queues import Queues
 
+if TYPE_CHECKING:
+    from shared.storage.subscription_table import Subscriptions
+    from shared.storage.wakes import Wakes
+
 _CONTAINER: Final = "dicom"
-_TABLES: Final = ("catalog", "terms", "journal", "feed", "operations")
+_TABLES: Final = ("catalog", "terms", "journal", "feed", "operations", "subscriptions")
 
 _Creation = Callable[[], Awaitable[object]]
 
@@ -41,6 +47,8 @@ class Archive:
     versions: InstanceVersions
     operations: Operations
     queues: Queues
+    event_grid: EventGrid
+    _wakes: "Wakes | None"
     _account: Account
     _study_locks: WeakValueDictionary[StudyKey, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     drain_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -56,7 +64,11 @@ class Archive:
         """
         account = Account.of(settings)
         container = account.blobs.get_container_client(_CONTAINER)
-        catalog, terms, journal, feed, operations = tables = [account.tables.get_table_client(name) for name in _TABLES]
+        catalog, terms, journal, feed, operations, subscriptions = tables = [
+            account.tables.get_table_client(name) for name in _TABLES
+        ]
+        if not settings.subscription_hosts:
+            tables.remove(subscriptions)
         if settings.create_storage:
             creations: list[_Creation] = [container.create_container, *(table.create_table for table in tables)]
             for create in creations:
@@ -74,6 +86,8 @@ class Archive:
             InstanceVersions(catalog),
             Operations(operations),
             account.queues,
+            account.event_grid,
+            _wakes_of(subscriptions, account.queues) if settings.subscription_hosts else None,
             account,
         )
 
@@ -83,6 +97,23 @@ class Archive:
         It only saves work: the catalog's own lock keeps a study consistent, also against other processes.
         """
         return self._study_locks.setdefault(study_key, asyncio.Lock())
+
+    @property
+    def wakes(self) -> "Wakes":
+        """What has subscribers told of changes. Raises NotFound where subscriptions are switched off."""
+        if self._wakes is None:
+            raise NotFound("There are no subscriptions here: the setting SUBSCRIPTION_HOSTS names no host.")
+        return self._wakes
+
+    @property
+    def subscriptions(self) -> "Subscriptions":
+        """The subscriptions. Raises NotFound where they are switched off."""
+        return self.wakes.subscriptions
+
+    async def announce_commit(self) -> None:
+        """Have subscribers told of what the journal now leads to. Mostly no storage operation: see Wakes."""
+        if self._wakes is not None:
+            await self._wakes.send()
 
     async def check(self) -> None:
         """Ask blob and table storage for something small; raises Unavailable unless both answer."""
@@ -94,3 +125,9 @@ class Archive:
     async def close(self) -> None:
         """Close the connections."""
         await self._account.close()
+
+
+def _wakes_of(table: TableClient, queues: Queues) -> "Wakes":
+    from shared.storage.wakes import Wakes  # and what it needs: switched off, not even that is imported
+
+    return Wakes(table, queues)

@@ -71,6 +71,11 @@ class Feed:
             raise Unavailable(_NO_TABLE) from None
         return None
 
+    async def read_last(self) -> int:
+        """The sequence number of the last change; 0 where there is none."""
+        head = await self.read_head()
+        return head.last if head else 0
+
     async def read_open_head(self) -> Head:
         """The head behind which changes are appended; begins the feed, or the next partition, where it is missing."""
         while True:

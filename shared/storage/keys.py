@@ -11,6 +11,10 @@ from typing import Final
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
 
 STUDY_ROW: Final = "study"
+SUBSCRIPTION_ROW: Final = "subscription"
+WAKE: Final = ("wake", "wake")
+"""Partition key and row key, beside subscriptions, of whether a wake is on its way."""
+
 _JOURNAL_SHARDS: Final = 16
 
 _ESCAPED: Final = re.compile(r"!([0-9a-f]{4})")
@@ -132,3 +136,18 @@ def entry_of_journal_row(row_key: str) -> tuple[str, str]:
     """The request id and the resource's path that a journal's row key holds."""
     request_id, _, resource = row_key.partition(":")
     return request_id, unescape(resource)
+
+
+def settling_row(study: StudyKey) -> str:
+    """Row key, beside its subscription's row, of a study that may settle."""
+    return f"settling:{study_partition(study)}"
+
+
+def study_of_settling_row(row_key: str) -> StudyKey:
+    """The study that such a row key holds."""
+    return study_of_partition(row_key.partition(":")[2])
+
+
+def settling_rows() -> tuple[str, str]:
+    """First row key and the first one past the end of the studies that may settle."""
+    return "settling:", "settling;"

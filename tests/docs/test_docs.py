@@ -49,6 +49,7 @@ def test_the_conformance_statement_lists_every_reason(heading: str, reasons: typ
         ("Search (QIDO-RS)", statuses.SEARCH),
         ("Delete", statuses.DELETE),
         ("Change feed", statuses.CHANGES),
+        ("Subscriptions", statuses.SUBSCRIBED),
     ],
 )
 def test_the_conformance_statement_lists_every_status(heading: str, table: Statuses) -> None:

@@ -170,7 +170,9 @@ def test_a_preflight_of_every_route_is_answered_without_sign_in(
         assert response.headers["Access-Control-Allow-Headers"] == "authorization,content-type,traceparent"
         assert int(response.headers["Access-Control-Max-Age"]) > 0
         # Exactly what the host would find a function for.
-        found = {name: find(routes, name, path) for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")}
+        found = {
+            name: find(routes, name, path) for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+        }
         methods = {name for name, one in found.items() if one and one[0].function_name != "ZAnswerOtherPaths"}
         assert set(response.headers["Access-Control-Allow-Methods"].split(", ")) == methods
         assert set(response.headers["Allow"].split(", ")) == methods

@@ -45,7 +45,7 @@ class Page:
 
 async def read_page(archive: Archive, query: ChangeFeedQuery) -> Page:
     """The changes that a query asks for. Raises Unavailable where the feed does not have all of the archive yet."""
-    head, is_complete = await _drained(archive)
+    head, is_complete = await drained_head(archive)
     if query.until is not None and query.until <= datetime.now(UTC) + _CLOCKS_DIFFER:
         head = await _closed_until(archive, head, query.until)
     entries: list[FeedEntry] = []
@@ -69,7 +69,7 @@ async def read_page(archive: Archive, query: ChangeFeedQuery) -> Page:
 
 async def read_latest(archive: Archive) -> tuple[FeedEntry | None, bool]:
     """The latest change, None where there is none, and whether it is known to be; see `read_page`."""
-    head, is_complete = await _drained(archive)
+    head, is_complete = await drained_head(archive)
     latest = None
     if head.last:
         async for block in archive.feed.read_blocks(head.last - 1, head.last, 1):
@@ -77,8 +77,11 @@ async def read_latest(archive: Archive) -> tuple[FeedEntry | None, bool]:
     return latest, is_complete
 
 
-async def _drained(archive: Archive) -> tuple[Head, bool]:
-    """The newest head after draining, and whether nothing is left of what was ready."""
+async def drained_head(archive: Archive) -> tuple[Head, bool]:
+    """The newest head after draining, and whether nothing is left of what was ready.
+
+    Raises Unavailable where the feed does not have all of the archive yet.
+    """
     is_complete = await drain(archive, seconds=_DRAIN_SECONDS)
     head = await archive.feed.read_head()
     if head is None or not head.is_whole:

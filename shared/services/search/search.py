@@ -19,7 +19,7 @@ from shared.dicom.dicom_json_text import dumps
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.failures import described
-from shared.search.matching import AnyOf, matched_attributes, satisfies
+from shared.search.matching import AnyOf, matched_attributes
 from shared.search.query import SearchQuery
 from shared.search.search_response import (
     instance_result,
@@ -153,7 +153,7 @@ async def _matches_within(
 ) -> AsyncGenerator[_Match, None]:
     study = candidate.study
     of_study = study_attributes(study, service_url)
-    if not _meets(of_study, query, Level.STUDY):
+    if not query.is_met(of_study, Level.STUDY):
         return
     if query.level is Level.STUDY:
         yield _Match(study.key.path, of_study)
@@ -163,7 +163,7 @@ async def _matches_within(
         uid: of_series
         for uid in sorted(study.series, key=_row_order)
         if narrowed_to in (None, uid)
-        and _meets(of_series := series_attributes(study, of_study, study.series[uid], service_url), query, Level.SERIES)
+        and query.is_met(of_series := series_attributes(study, of_study, study.series[uid], service_url), Level.SERIES)
     }
     if query.level is Level.SERIES:
         for uid, attributes in matching.items():
@@ -194,7 +194,7 @@ async def _instance_match(
         text = await stored_metadata(archive, record, service_url, reading)
         if text.is_short:
             metadata = json.loads(b"".join(text.pieces()))
-            is_match = _meets(metadata, query, Level.INSTANCE)
+            is_match = query.is_met(metadata, Level.INSTANCE)
         else:
             is_match = await work.run(lambda: _is_met_in_order(text, query))
     except NotFound:
@@ -215,12 +215,6 @@ def _is_met_in_order(text: MetadataText, query: SearchQuery) -> bool:
 def _row_order(series_instance_uid: str) -> str:
     """The sort key of instances' rows, so that a page of results goes on where the one before ended."""
     return keys.instance_rows(series_instance_uid)[0]
-
-
-def _meets(attributes: Mapping[str, Any], query: SearchQuery, level: Level) -> bool:
-    return satisfies(attributes, query.requirements[level]) and all(
-        moments.matches(attributes) for moments in query.moments[level]
-    )
 
 
 def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str | None:

@@ -98,9 +98,11 @@ class Intent:
         The request's end does so, too: one that commits once and ends need not call it.
         """
         async with self._writing:
-            if self._has_committed and not self._is_marked:
-                await self._archive.journal.mark_changed(self._entry)
-                self._is_marked = True
+            if self._has_committed:
+                if not self._is_marked:
+                    await self._archive.journal.mark_changed(self._entry)
+                    self._is_marked = True
+                await self._archive.announce_commit()
 
     async def hand_over(self) -> None:
         """Leave the rest, if there is any, to maintenance, which need not wait until this request must be dead."""
@@ -114,3 +116,5 @@ class Intent:
             if self._is_written:
                 await self._archive.journal.mark_done(self._entry)
                 self._is_written = False
+                if self._has_committed:
+                    await self._archive.announce_commit()

@@ -254,7 +254,7 @@ async def test_a_window_that_is_closed_while_a_partition_begins(
     await archive.feed.close(head)
     clock(NOON + HOUR)
     await appended(archive, commit_of())
-    monkeypatch.setattr(reading, "_drained", lambda _: _answer((replace(head, is_closed=True), True)))
+    monkeypatch.setattr(reading, "drained_head", lambda _: _answer((replace(head, is_closed=True), True)))
     assert await page(archive, ChangeFeedQuery(10, since=NOON, until=NOON + SECOND)) == [1]
     assert (await archive.feed.read_open_head()).floor == NOON + HOUR + TICK
 
