@@ -15,9 +15,10 @@ _HOURS_A_MONTH: Final = 730
 _TIMER_RUNS_A_MONTH: Final = _HOURS_A_MONTH * 6
 _BLOCK_MEGABYTES: Final = 4
 _JOURNAL_SHARDS: Final = 16
-_PRIVATE_ENDPOINTS: Final = 5
+_PRIVATE_ENDPOINTS: Final = 6
 _PRIVATE_ZONES: Final = 3
-LOG_ALERTS: Final = 6
+_QUEUES: Final = 4
+LOG_ALERTS: Final = 8
 TEST_PLACES: Final = 3
 TEST_MINUTES: Final = 15
 
@@ -37,6 +38,7 @@ class Prices:
     blob_write: float = _input(5.50, "a million writes of blobs, hot")
     blob_read: float = _input(0.44, "a million reads of blobs, hot")
     table_operation: float = _input(0.036, "a million operations on tables")
+    queue_operation: float = _input(0.40, "a million operations on queues")
     gigabyte_second: float = _input(0.000026, "a GB-second of executing")
     ready_gigabyte_second: float = _input(0.000004, "a GB-second of an always ready instance")
     executions: float = _input(0.40, "a million executions")
@@ -65,6 +67,7 @@ class Use:
     instance_gigabytes: float = _input(2, "GB of memory of an instance of the app")
     side_by_side: int = _input(16, "requests that share an instance of the app at best")
     log_kilobytes: float = _input(3, "KB of telemetry of a request")
+    queue_look_seconds: float = _input(10, "seconds between two looks of the platform into a queue: an estimate")
     change_kilobytes: float = _input(1, "KB that the platform logs of a write of a blob")
 
 
@@ -125,6 +128,8 @@ def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
     yield "rows of a million instances", _MILLION * use.row_kilobytes / _MILLION * prices.table
     seconds = _TIMER_RUNS_A_MONTH * use.instance_gigabytes
     yield "the timer, before the free grant", seconds * prices.gigabyte_second
+    looks = _QUEUES * _HOURS_A_MONTH * 3600 / use.queue_look_seconds
+    yield f"the platform's looks into {_QUEUES} queues", looks * prices.queue_operation / _MILLION
     yield f"alerts, {LOG_ALERTS} rules that ask the logs", LOG_ALERTS * prices.alert
     yield "an alert on capacity or egress", prices.metric_alert
     questions = TEST_PLACES * _HOURS_A_MONTH * 60 / TEST_MINUTES

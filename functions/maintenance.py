@@ -49,16 +49,17 @@ async def replay_journal(timer: func.TimerRequest) -> None:
         raise MaintenanceFailed from None  # the host logs it with its message
     finally:
         _logger.info(
-            "transaction=ReplayJournal settled=%d blobs=%d drained=%d failures=%d oldest_seconds=%.0f storage=%d "
-            "retries=%d",
+            "transaction=ReplayJournal settled=%d blobs=%d drained=%d failures=%d oldest_seconds=%.0f "
+            "waiting_seconds=%.0f storage=%d retries=%d",
             replay.settled_entries,
             replay.removed_blobs,
             drained.changes,
             replay.failures,
             replay.oldest_entry_seconds,
+            drained.waiting_seconds,
             storage.operations.total(),
             storage.retries.total(),
         )
         if (telemetry := await app.telemetry()) is not None:
-            telemetry.maintenance(replay, drained.changes, storage)
+            telemetry.maintenance(replay, drained, storage)
             await telemetry.send_metrics()

@@ -96,6 +96,14 @@ param maximumInstances int = 40
 @maxValue(1000)
 param alwaysReadyInstances int = 0
 
+@description('Days for which an operation that has ended is kept, with its results.')
+@minValue(1)
+@maxValue(36500)
+param operationRetentionDays int = 7
+
+@description('Hosts that subscriptions may send events to, separated by commas, such as events.example.org, and networks such as 10.1.0.0/16. Empty: no subscriptions.')
+param subscriptionHosts string = ''
+
 @description('More application settings, by name, such as the limits of docs/configuration.md.')
 param moreSettings { *: string } = {}
 
@@ -281,7 +289,7 @@ var contradictions = filter(
 var unknownSettings = filter(
   map(items(moreSettings), setting => setting.key),
   name =>
-    startsWith(toLower(name), 'azurewebjobsstorage') || contains(
+    startsWith(toLower(name), 'archivequeues') || startsWith(toLower(name), 'azurewebjobsstorage') || contains(
       [
         'anonymous_access'
         'backup_connection_string'
@@ -373,6 +381,7 @@ module hostStorage 'modules/storage-account.bicep' = {
       'app-package'
     ]
     tables: []
+    queues: []
     softDeleteDays: 7
     keepVersions: false
     privateNetwork: privateNetwork
@@ -398,6 +407,12 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'terms'
       'journal'
       'feed'
+    ]
+    queues: [
+      'deliveries'
+      'deliveries-poison'
+      'operations'
+      'operations-poison'
     ]
     softDeleteDays: softDeleteDays
     keepVersions: keepVersions
@@ -525,6 +540,8 @@ module functionApp 'modules/function-app.bicep' = {
     backupBlobEndpoint: empty(backupAccountId) ? '' : backup!.outputs.blobEndpoint
     backupContainer: names.backupContainer
     backupRetentionDays: backupRetentionDays
+    operationRetentionDays: operationRetentionDays
+    subscriptionHosts: subscriptionHosts
     moreSettings: moreSettings
   }
   dependsOn: [

@@ -14,13 +14,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
-from local import azurite, timers
+from local import azurite, queues, timers
 from local.app_settings import app_settings
 from local.azurite import ROOT, LocalError
 from local.ports import is_taken
@@ -74,8 +74,14 @@ def _serve(port: int, storage: azurite.Azurite) -> None:
 
     limit = int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or DEFAULT_BODY_BYTES)
     functions = app.get_functions()  # to be called once
-    host = Host(routes_of(functions, route_prefix_of(ROOT / "host.json")), limit)
-    asyncio.run(_run(server_of(host, port), timers.timers_of(functions), storage))
+    host_json = ROOT / "host.json"
+    host = Host(routes_of(functions, route_prefix_of(host_json)), limit)
+    queue_settings = queues.queue_settings_of(host_json)
+    triggers = [
+        *map(timers.run, timers.timers_of(functions)),
+        *(queues.run(function, queue_settings, os.environ) for function in queues.queue_functions_of(functions)),
+    ]
+    asyncio.run(_run(server_of(host, port), triggers, storage))
 
 
 def _serve_by(command: str, port: int, storage: azurite.Azurite) -> None:
@@ -93,10 +99,10 @@ def _serve_by(command: str, port: int, storage: azurite.Azurite) -> None:
         process.wait(_STOP_SECONDS)
 
 
-async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite.Azurite) -> None:
+async def _run(server: uvicorn.Server, triggers: list[Coroutine[Any, Any, None]], storage: azurite.Azurite) -> None:
     from functions.edge.app import app_of_process
 
-    beside = [_announce(server), _stop_without(storage, server), *map(timers.run, due)]
+    beside = [_announce(server), _stop_without(storage, server), *triggers]
     tasks = [asyncio.create_task(coroutine) for coroutine in beside]
     try:
         await server.serve()
@@ -105,6 +111,7 @@ async def _run(server: uvicorn.Server, due: list[timers.Timer], storage: azurite
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # a queue's run has its message to give back
         await app_of_process().close()
 
 

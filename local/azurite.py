@@ -69,10 +69,10 @@ def port_of(name: str, default: int) -> int:
 
 def connection_string(port: int) -> str:
     """The connection string of the account of an Azurite whose first port is `port`."""
-    blobs, tables = (f"http://127.0.0.1:{number}/{ACCOUNT}" for number in (port, port + 2))
+    blobs, queues, tables = (f"http://127.0.0.1:{number}/{ACCOUNT}" for number in range(port, port + 3))
     return (
         f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-        f"BlobEndpoint={blobs};TableEndpoint={tables};"
+        f"BlobEndpoint={blobs};QueueEndpoint={queues};TableEndpoint={tables};"
     )
 
 
@@ -82,6 +82,8 @@ def settings_of(connection_string: str) -> dict[str, str]:
         "STORAGE_CONNECTION_STRING": connection_string,
         "STORAGE_BLOB_ENDPOINT": "",
         "STORAGE_TABLE_ENDPOINT": "",
+        "STORAGE_QUEUE_ENDPOINT": "",
+        "ArchiveQueues": connection_string,
     }
 
 

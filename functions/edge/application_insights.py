@@ -32,6 +32,7 @@ from shared.settings import Settings
 from shared.storage.storage_use import Operation, StorageUse, has_failed
 
 if TYPE_CHECKING:
+    from shared.services.feed.drain import Drained
     from shared.services.repair.maintenance import Replay
 
 _NAME: Final = "dicomweb"
@@ -51,8 +52,9 @@ class ApplicationInsights:
         self._removed = meter.create_counter("dicomweb.maintenance.removed_blobs")
         self._drained = meter.create_counter("dicomweb.maintenance.drained_changes")
         self._failures = meter.create_counter("dicomweb.maintenance.failures")
-        # Not a gauge: the exporter sends its last value again and again, as if there were new runs.
+        # Not gauges: the exporter sends their last value again and again, as if there were new runs.
         self._oldest_entry = meter.create_histogram("dicomweb.journal.oldest_entry", "s")
+        self._waiting = meter.create_histogram("dicomweb.feed.waiting_seconds", "s")
         self._received = meter.create_counter("dicomweb.request.bytes_received")
         self._sent = meter.create_counter("dicomweb.request.bytes_sent")
         self._stall = meter.create_histogram("dicomweb.loop_stall_seconds", "s")
@@ -114,13 +116,14 @@ class ApplicationInsights:
         self._sent.add(record.bytes_out, {"function": function.name})
         self._stall.record(record.stalls.longest_seconds)
 
-    def maintenance(self, replay: "Replay", drained_changes: int, storage: StorageUse) -> None:
-        """The metrics of a run of maintenance, and how many changes it appended to the change feed."""
+    def maintenance(self, replay: "Replay", drained: "Drained", storage: StorageUse) -> None:
+        """The metrics of a run of maintenance, which also drains the changes."""
         self._settled.add(replay.settled_entries)
         self._removed.add(replay.removed_blobs)
-        self._drained.add(drained_changes)
+        self._drained.add(drained.changes)
         self._failures.add(replay.failures)
         self._oldest_entry.record(replay.oldest_entry_seconds)
+        self._waiting.record(drained.waiting_seconds)
         self._totals(storage)
 
     async def send_metrics(self) -> None:

@@ -12,7 +12,7 @@ type LogRule = {
   @description('1: users see it. 2: they will, or it gets worse. 3: it costs.')
   severity: 1 | 2 | 3
   windowSize: 'PT30M' | 'PT1H'
-  table: 'AppRequests' | 'AppMetrics'
+  table: 'AppRequests' | 'AppMetrics' | 'AppTraces'
   @description('What is asked of the service\'s own rows of the table.')
   query: string
 }
@@ -139,6 +139,31 @@ var logRules LogRule[] = [
 | extend Status = toint(Properties["status"])
 | summarize Operations = sum(Sum), Refused = sumif(Sum, Status in (0, 401, 403, 408, 429) or Status >= 500)
 | where Refused >= 10 and Refused * 100 > Operations
+'''
+  }
+  {
+    name: 'dicom-queue-failures'
+    description: 'In half an hour, a unit of an operation failed for good, or a message moved to a poison queue.'
+    severity: 2
+    windowSize: 'PT30M'
+    // The last is the host's own word for it, and stands even where the function of the poison queue does not run.
+    table: 'AppTraces'
+    query: '''
+| where (SeverityLevel >= 3 and (Message startswith "A unit of operation" or Message startswith "A message could not be handled"))
+    or (SeverityLevel >= 2 and Message startswith "Message has reached MaxDequeueCount")
+'''
+  }
+  {
+    name: 'dicom-feed-lag'
+    description: 'The last two runs of maintenance found changes that had waited for the change feed for more than 30 minutes.'
+    severity: 2
+    windowSize: 'PT30M'
+    table: 'AppMetrics'
+    query: '''
+| where Name == "dicomweb.feed.waiting_seconds"
+| top 2 by TimeGenerated desc
+| summarize LateRuns = countif(Max > 30 * 60)
+| where LateRuns == 2
 '''
   }
 ]

@@ -36,6 +36,12 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' exi
   }
 ]
 
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = [
+  for accountName in accountNames: {
+    name: '${accountName}/default'
+  }
+]
+
 resource app 'Microsoft.Web/sites@2025-03-01' existing = {
   name: appName
 }
@@ -61,6 +67,19 @@ resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
     properties: {
       workspaceId: workspaceId
       logs: operations
+    }
+  }
+]
+
+// Without reads: the platform looks into the queues all the time.
+#disable-next-line use-recent-api-versions
+resource queueLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = [
+  for (accountName, index) in accountNames: if (everything) {
+    name: 'queues-of-${accountName}'
+    scope: queues[index]
+    properties: {
+      workspaceId: workspaceId
+      logs: changes
     }
   }
 ]

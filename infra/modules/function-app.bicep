@@ -27,6 +27,8 @@ param viewerUrl string
 param backupBlobEndpoint string
 param backupContainer string
 param backupRetentionDays int
+param operationRetentionDays int
+param subscriptionHosts string
 param moreSettings { *: string }
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
@@ -144,10 +146,17 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identity.properties.clientId}'
     STORAGE_BLOB_ENDPOINT: archiveAccount.properties.primaryEndpoints.blob
     STORAGE_TABLE_ENDPOINT: archiveAccount.properties.primaryEndpoints.table
+    STORAGE_QUEUE_ENDPOINT: archiveAccount.properties.primaryEndpoints.queue
+    // The connection of the queue functions' triggers. The name of an account beside it would win.
+    ArchiveQueues__queueServiceUri: archiveAccount.properties.primaryEndpoints.queue
+    ArchiveQueues__credential: 'managedidentity'
+    ArchiveQueues__clientId: identity.properties.clientId
     IDENTITY_CLIENT_ID: identity.properties.clientId
     BACKUP_BLOB_ENDPOINT: backupBlobEndpoint
     BACKUP_CONTAINER: backupContainer
     BACKUP_RETENTION_DAYS: string(backupRetentionDays)
+    OPERATION_RETENTION_DAYS: string(operationRetentionDays)
+    SUBSCRIPTION_HOSTS: subscriptionHosts
     AUTHORITY: authority
     AUDIENCE: audience
     CORS_ORIGINS: corsOrigins

@@ -82,6 +82,7 @@ module archiveEndpoints 'private-endpoints.bicep' = {
     targetId: resourceId('Microsoft.Storage/storageAccounts', archiveAccountName)
     services: [
       'blob'
+      'queue'
       'table'
     ]
     subnetId: endpointSubnet

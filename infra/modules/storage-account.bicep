@@ -1,4 +1,4 @@
-// A storage account that only identities reach, with its containers and tables.
+// A storage account that only identities reach, with its containers, tables and queues.
 
 param name string
 param location string
@@ -6,6 +6,7 @@ param tags { *: string }
 param redundancy 'Standard_LRS' | 'Standard_ZRS' | 'Standard_GRS' | 'Standard_GZRS'
 param containers string[]
 param tables string[]
+param queues string[]
 param softDeleteDays int
 param keepVersions bool
 param privateNetwork bool
@@ -119,6 +120,18 @@ resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-0
   for tableName in tables: {
     parent: tableService
     name: tableName
+  }
+]
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = [
+  for queueName in queues: {
+    parent: queueService
+    name: queueName
   }
 ]
 

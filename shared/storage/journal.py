@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
@@ -48,11 +48,15 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReadyEntry:
-    """A request whose changes are to be drained: one that is done, or else has marked that it has changed something."""
+    """A request whose changes are to be drained: one that is done, or else has marked that it has changed something.
+
+    `written` is when storage last wrote the entry: of one that is done, when it was marked so.
+    """
 
     request_id: str
     resource: str
     is_done: bool
+    written: datetime
 
 
 class Journal:
@@ -109,9 +113,11 @@ class Journal:
     async def read_ready(self) -> AsyncIterator[ReadyEntry]:
         """The entries that are done or changed, 1,000 an operation."""
         async for entity in self._table.query_entities(
-            "done eq true or changed eq true", select=["PartitionKey", "RowKey", "done"]
+            "done eq true or changed eq true", select=["PartitionKey", "RowKey", "Timestamp", "done"]
         ):
-            yield ReadyEntry(*keys.entry_of_journal_row(entity["RowKey"]), is_done=entity["done"])
+            request_id, resource = keys.entry_of_journal_row(entity["RowKey"])
+            written = cast("datetime", entity.metadata["timestamp"])  # it is selected
+            yield ReadyEntry(request_id, resource, entity["done"], written)
 
     async def remove(self, entries: Iterable[ReadyEntry]) -> None:
         """Remove entries that are done, wherever they still are."""

@@ -240,6 +240,7 @@ async def test_maintenance(client: httpx.AsyncClient, exported: Exported) -> Non
         "dicomweb.maintenance.removed_blobs",
         "dicomweb.maintenance.drained_changes",
         "dicomweb.journal.oldest_entry",
+        "dicomweb.feed.waiting_seconds",
     }
     assert metrics["dicomweb.storage.operations"]["GET journal 200"] >= 1
 

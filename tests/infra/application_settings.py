@@ -14,6 +14,9 @@ HOST_SETTINGS: Final = {
     "AzureWebJobsStorage__tableServiceUri": "where the host keeps diagnostic events",
     "AzureWebJobsStorage__credential": "the host signs in by managed identity",
     "AzureWebJobsStorage__clientId": "by this one",
+    "ArchiveQueues__queueServiceUri": "where the queue functions' messages are",
+    "ArchiveQueues__credential": "by managed identity, too",
+    "ArchiveQueues__clientId": "by this one",
     "AzureWebJobsDisableHomepage": "no page of Azure's at /",
     "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "100 MB unless this raises it",
 }

@@ -11,6 +11,7 @@ ROLES: Final = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
 }
 
@@ -61,6 +62,7 @@ _NAMES: Final = {
     "Microsoft.Storage/storageAccounts": "[a-z0-9]{3,24}",
     "Microsoft.Storage/storageAccounts/blobServices/containers": "(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
     "Microsoft.Storage/storageAccounts/tableServices/tables": "[A-Za-z][A-Za-z0-9]{2,62}",
+    "Microsoft.Storage/storageAccounts/queueServices/queues": "(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
     "Microsoft.Web/sites": "[a-zA-Z0-9][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]",  # over 32, two apps may share a host ID
     "Microsoft.Web/serverfarms": "[a-zA-Z0-9-]{1,60}",
     "Microsoft.Web/staticSites": "[a-zA-Z0-9-]{1,60}",

@@ -230,6 +230,36 @@ def test_more_than_1_of_100_operations_refused(workspace: Workspace, refused: in
     assert fired(workspace) == ({"dicom-storage-refusals"} if fires else set())
 
 
+@pytest.mark.parametrize(
+    ("level", "message", "fires"),
+    [
+        ("ERROR", "A unit of operation 0123 failed: OSError", True),
+        ("ERROR", "A message could not be handled: ValueError", True),
+        ("WARNING", "Message has reached MaxDequeueCount of 5. Moving message to queue 'deliveries-poison'.", True),
+        ("WARNING", "A unit of operation 0123 is tried again.", False),
+        ("ERROR", "Maintenance failed: OSError", False),
+        ("INFO", "ReplayJournal: a message could not be handled", False),
+    ],
+)
+def test_a_unit_that_failed_and_a_message_that_is_poison(
+    workspace: Workspace, level: str, message: str, fires: bool
+) -> None:
+    workspace.log(level, message, minutes_ago=29)
+    assert fired(workspace) == ({"dicom-queue-failures"} if fires else set())
+
+
+@pytest.mark.parametrize(
+    ("waits", "fires"),
+    [([1801, 1801], True), ([0, 2400, 3000], True), ([1800, 1801], False), ([9000, 0], False), ([9000], False)],
+)
+def test_changes_that_do_not_come_into_the_feed(waits: list[int], fires: bool) -> None:
+    workspace = our_workspace()
+    for run, seconds in enumerate(reversed(waits)):
+        workspace.maintenance(waiting_seconds=seconds, minutes_ago=5 + 10 * run)
+        workspace.metrics_are_sent_again()
+    assert fired(workspace) == ({"dicom-feed-lag"} if fires else set())
+
+
 STATUSES: Final = [0, *(status.value for status in HTTPStatus if status >= HTTPStatus.OK)]
 FAILED: Final = [
     one for one in STATUSES if has_failed(Operation("GET terms", "/terms", 1, 1, one, 0, 0, is_retry=False))
@@ -251,7 +281,7 @@ def test_no_other_operation_counts_as_refused(workspace: Workspace) -> None:
 def test_three_runs_fit_the_windows_of_maintenance() -> None:
     schedule = replay_journal.build(None).get_trigger().schedule
     assert schedule == "0 */10 * * * *"
-    for name in ("dicom-maintenance-silent", "dicom-maintenance-failures"):
+    for name in ("dicom-maintenance-silent", "dicom-maintenance-failures", "dicom-feed-lag"):
         assert WINDOWS[log_rules()[name]["windowSize"]] >= timedelta(minutes=30)
 
 

@@ -1,5 +1,6 @@
 """What each choice of a deployment makes, and which cannot be made together."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.bicep_compiler import PARAMETERS, SUBSCRIPTION, BicepError, e
 
 HOSPITAL = "/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups"
 ACCOUNT = "Microsoft.Storage/storageAccounts"
-SERVICES = ("blobServices", "tableServices")
+SERVICES = ("blobServices", "queueServices", "tableServices")
 
 
 def the(deployment: str, kind: str, beginning: str = "") -> Resource:
@@ -41,6 +42,8 @@ def test_least_makes_nothing_that_costs_at_rest_but_what_is_stored() -> None:
         ACCOUNT,
         f"{ACCOUNT}/blobServices",
         f"{ACCOUNT}/blobServices/containers",
+        f"{ACCOUNT}/queueServices",
+        f"{ACCOUNT}/queueServices/queues",
         f"{ACCOUNT}/tableServices",
         f"{ACCOUNT}/tableServices/tables",
         f"{ACCOUNT}/managementPolicies",
@@ -80,7 +83,7 @@ def test_a_hospitals_own_group_network_zones_and_workspace_are_used_and_not_touc
     for endpoint in of_type(made("existing"), "Microsoft.Network/privateEndpoints"):
         assert endpoint["properties"]["subnet"]["id"] == f"{network}/subnets/endpoints"
     groups = of_type(made("existing"), "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
-    assert len(groups) == 6
+    assert len(groups) == 7
     for group in groups:
         (zone,) = group["properties"]["privateDnsZoneConfigs"]
         assert f"{HOSPITAL}/dns" in zone["properties"]["privateDnsZoneId"]
@@ -172,6 +175,21 @@ def test_a_backup_goes_to_one_container_of_another_account() -> None:
     assert config["properties"]["BACKUP_BLOB_ENDPOINT"] == ""
 
 
+def test_queue_functions_reach_the_archives_queues_by_identity() -> None:
+    (config,) = of_type(made("sized"), "Microsoft.Web/sites/config")
+    settings = config["properties"]
+    assert settings["ArchiveQueues__queueServiceUri"] == settings["STORAGE_QUEUE_ENDPOINT"]
+    assert re.search(r"storageAccounts/archive\w+'.*\.primaryEndpoints\.queue", settings["STORAGE_QUEUE_ENDPOINT"])
+    assert settings["ArchiveQueues__clientId"] == settings["IDENTITY_CLIENT_ID"]
+    assert "ArchiveQueues__accountName" not in settings  # it would win over the URI
+    assert (settings["OPERATION_RETENTION_DAYS"], settings["SUBSCRIPTION_HOSTS"]) == (
+        "90",
+        "events.example.org,10.1.0.0/16",
+    )
+    (config,) = of_type(made("least"), "Microsoft.Web/sites/config")
+    assert config["properties"]["SUBSCRIPTION_HOSTS"] == ""
+
+
 def test_only_the_hospitals_addresses_are_let_in() -> None:
     config = at(app("restricted"), "properties.siteConfig")
     assert config["ipSecurityRestrictionsDefaultAction"] == "Deny"
@@ -203,6 +221,8 @@ def test_tags_are_on_everything_that_has_tags() -> None:
         "locks",
         "managementPolicies",
         "privateDnsZoneGroups",
+        "queueServices",
+        "queues",
         "roleAssignments",
         "subnets",
         "tableServices",
@@ -281,6 +301,7 @@ param allowedAddresses = '198.51.100.7, 2001:db8::1, AzureFrontDoor.Backend, 203
 param publicBaseUrl = 'https://dicom.example.org/'
 param moreSettings = {
   ANONYMOUS_ACCESS: 'true'
+  ArchiveQueues__accountName: 'x'
   BACKUP_CONNECTION_STRING: 'x'
   CREATE_STORAGE: 'true'
   STORAGE_CONNECTION_STRING: 'x'
@@ -304,8 +325,8 @@ param moreSettings = {
                 "addressPrefix must be from /16 to /24.",
                 "allowedAddresses has 198.51.100.7, 2001:db8::1: the length of the prefix is missing",
                 "publicBaseUrl must be such as https://dicom.example.org, without a slash at its end.",
-                "moreSettings has ANONYMOUS_ACCESS, AzureWebJobsStorage__accountName, BACKUP_CONNECTION_STRING, "
-                "CREATE_STORAGE, functions_worker_runtime, STORAGE_CONNECTION_STRING, which",
+                "moreSettings has ANONYMOUS_ACCESS, ArchiveQueues__accountName, AzureWebJobsStorage__accountName, "
+                "BACKUP_CONNECTION_STRING, CREATE_STORAGE, functions_worker_runtime, STORAGE_CONNECTION_STRING, which",
             ],
         ),
         (

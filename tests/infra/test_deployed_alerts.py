@@ -36,7 +36,7 @@ def test_every_alert_is_on_and_mails_the_operator(deployment: str) -> None:
 
 def test_a_rule_asks_the_workspace_every_15_minutes_and_fires_for_a_row() -> None:
     rules = alerts("sized", "scheduledQueryRules")
-    assert len(rules) == 6
+    assert len(rules) == 8
     workspace = one("sized", "Microsoft.OperationalInsights/workspaces", "dicom")["id"]
     for rule in rules.values():
         properties = rule["properties"]
@@ -53,7 +53,7 @@ def test_a_rule_asks_the_workspace_every_15_minutes_and_fires_for_a_row() -> Non
 def test_a_workspace_that_exists_is_asked() -> None:
     hospital = "/subscriptions/33333333-3333-3333-3333-333333333333/resourceGroups/logs"
     rules = alerts("existing", "scheduledQueryRules")
-    assert len(rules) == 6
+    assert len(rules) == 8
     for rule in rules.values():
         assert [scope.startswith(hospital) for scope in rule["properties"]["scopes"]] == [True]
 

@@ -28,7 +28,7 @@ def endpoints(deployment: str) -> dict[str, list[str]]:
 
 
 def test_private_storage_is_reached_through_endpoints_of_every_service_in_use() -> None:
-    assert endpoints("private") == {"host": ["blob", "queue", "table"], "archive": ["blob", "table"]}
+    assert endpoints("private") == {"host": ["blob", "queue", "table"], "archive": ["blob", "queue", "table"]}
     (subnet,) = {
         one["properties"]["subnet"]["id"] for one in of_type(made("private"), "Microsoft.Network/privateEndpoints")
     }
@@ -45,7 +45,7 @@ def test_private_storage_is_reached_through_endpoints_of_every_service_in_use() 
 
 def test_an_endpoints_name_is_in_the_zone_of_its_service() -> None:
     groups = of_type(made("closed"), "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
-    assert len(groups) == 6
+    assert len(groups) == 7
     for group in groups:
         (zone,) = group["properties"]["privateDnsZoneConfigs"]
         service = group["name"].removesuffix("/default").rpartition("-")[2]

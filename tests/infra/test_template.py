@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import pytest
 
+from local.queues import POISON
 from shared.storage import archive
+from shared.storage.queues import QueueName
 from shared.version import VERSION
 from tests.infra import application_settings, deployment_rules
 from tests.infra.deployment_rules import Resource, at, of_type, roles
@@ -98,7 +100,7 @@ def test_a_mistake_is_found(kind: str, path: str, value: Any, said: str) -> None
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_the_identity_has_the_roles_that_the_app_needs_and_no_other(deployment: str) -> None:
-    """Each client that the host and the app open: blobs and tables of both accounts, telemetry, a backup's blobs."""
+    """Each client that the host and the app open: both accounts, telemetry, a backup's blobs."""
     host, archive_account, component, *backup = (
         name
         for prefix in ("storageAccounts/host", "storageAccounts/archive", "components/dicom", BACKUP)
@@ -113,6 +115,7 @@ def test_the_identity_has_the_roles_that_the_app_needs_and_no_other(deployment: 
             ("Storage Table Data Contributor", host),
             ("Storage Blob Data Contributor", archive_account),
             ("Storage Table Data Contributor", archive_account),
+            ("Storage Queue Data Contributor", archive_account),
             ("Monitoring Metrics Publisher", component),
         ]
     )
@@ -153,12 +156,13 @@ def test_a_wrong_setting_is_found(name: str, value: Any, said: str) -> None:
     assert any(said in line for line in application_settings.faults(settings))
 
 
-def test_the_archive_has_the_container_and_tables_that_the_app_uses() -> None:
+def test_the_archive_has_the_container_tables_and_queues_that_the_app_uses() -> None:
     (account,) = (name for name in names(made("least")) if name.startswith("storageAccounts/archive"))
     inside = f"/{account.partition('/')[2]}/default/"
     assert [name for name in names(made("least")) if inside in name and not name.startswith("managementPolicies")] == [
         f"containers{inside}{archive._CONTAINER}",
         *(f"tables{inside}{table}" for table in archive._TABLES),
+        *(f"queues{inside}{queue}{end}" for queue in sorted(QueueName) for end in ("", POISON)),
     ]
 
 

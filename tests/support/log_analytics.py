@@ -10,8 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import duckdb_kql
-from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter, AzureMonitorTraceExporter
+from azure.monitor.opentelemetry.exporter import (
+    AzureMonitorLogExporter,
+    AzureMonitorMetricExporter,
+    AzureMonitorTraceExporter,
+)
 from azure.monitor.opentelemetry.exporter.export._base import ExportResult
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,6 +28,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from functions.edge.application_insights import ApplicationInsights
 from functions.edge.request_record import RequestRecord
 from functions.routes import ROUTES
+from shared.services.feed.drain import Drained
 from shared.services.repair.maintenance import Replay
 from shared.storage.storage_use import Operation, StorageUse
 
@@ -37,7 +45,11 @@ _COLUMNS: Final = {
         "TimeGenerated TIMESTAMP, Name VARCHAR, Sum DOUBLE, Min DOUBLE, Max DOUBLE, ItemCount BIGINT, Properties JSON, "
         "_ResourceId VARCHAR"
     ),
+    "AppTraces": (
+        "TimeGenerated TIMESTAMP, Message VARCHAR, SeverityLevel BIGINT, Properties JSON, _ResourceId VARCHAR"
+    ),
 }
+_LEVELS: Final = {"INFO": SeverityNumber.INFO, "WARNING": SeverityNumber.WARN, "ERROR": SeverityNumber.ERROR}
 
 Row = tuple[Any, ...]
 
@@ -62,8 +74,18 @@ class _Metrics(AzureMonitorMetricExporter):
         return ExportResult.SUCCESS
 
 
+class _Logs(AzureMonitorLogExporter):
+    def __init__(self, sent: list[Any]) -> None:
+        super().__init__(**_OPTIONS)
+        self.sent = sent
+
+    def _transmit(self, envelopes: list[Any], _skip_rate_limit: bool = False) -> ExportResult:
+        self.sent += envelopes
+        return ExportResult.SUCCESS
+
+
 class Workspace:
-    """The tables AppRequests and AppMetrics. What happened `minutes_ago` has that TimeGenerated.
+    """The tables AppRequests, AppMetrics and AppTraces. What happened `minutes_ago` has that TimeGenerated.
 
     `resource_id` is the Application Insights component that telemetry is sent to.
     """
@@ -80,6 +102,8 @@ class Workspace:
         self._tracers.add_span_processor(SimpleSpanProcessor(_Spans(self._sent, self._tracers)))
         reader = PeriodicExportingMetricReader(_Metrics(self._sent), export_interval_millis=math.inf)
         self._meters = MeterProvider([reader], shutdown_on_exit=False)
+        self._logs = LoggerProvider(shutdown_on_exit=False)
+        self._logs.add_log_record_processor(SimpleLogRecordProcessor(_Logs(self._sent)))
         self._telemetry = ApplicationInsights(self._tracers, self._meters)
 
     def request(
@@ -114,9 +138,14 @@ class Workspace:
         self._host_span(name, {}, has_failed=has_failed)
         self._keep(minutes_ago)
 
-    def maintenance(self, *, minutes_ago: float = 1, **replay: Any) -> None:
-        """A run of maintenance of ours. `replay` are the fields of its Replay."""
-        self._telemetry.maintenance(Replay(**replay), 0, StorageUse())
+    def log(self, level: str, message: str, *, minutes_ago: float = 1) -> None:
+        """A line of the log, which the host passes on."""
+        self._logs.get_logger("Function").emit(LogRecord(severity_number=_LEVELS[level], body=message))
+        self._keep(minutes_ago)
+
+    def maintenance(self, *, minutes_ago: float = 1, waiting_seconds: float = 0, **replay: Any) -> None:
+        """A run of maintenance of ours, which found changes that had waited so long. `replay` are of its Replay."""
+        self._telemetry.maintenance(Replay(**replay), Drained(waiting_seconds=waiting_seconds), StorageUse())
         self._keep(minutes_ago)
 
     def storage_operations(self, status: int, *, count: int, minutes_ago: float = 1) -> None:
@@ -159,6 +188,8 @@ class Workspace:
                 rows["AppRequests"].append(
                     (time, data.name, data.response_code, data.success, duration, properties, self.resource_id)
                 )
+            elif envelope.data.base_type == "MessageData":
+                rows["AppTraces"].append((time, data.message, data.severity_level, properties, self.resource_id))
             elif envelope.data.base_type == "MetricData":
                 for point in data.metrics:
                     # Ingestion takes the value where a measurement has no least and greatest one.

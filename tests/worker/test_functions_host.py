@@ -190,6 +190,8 @@ def test_functions_that_are_not_http_are_fired(host: Host) -> None:
     host.wait_for("Ticked, past due: False, MOOD=good.")
     assert host.client.post(functions.join("Receive"), json={"input": "hello"}).status_code == 202
     host.wait_for("Received 'hello' for the 1. time.")
+    assert host.client.post(functions.join("Inspect"), json={"input": '{"unit": 7}'}).status_code == 202
+    host.wait_for("Inspected 7: 4, receipt, 1, UTC, UTC, UTC.")
     assert host.client.post(functions.join("Receive")).status_code == 500
     host.wait_for("Receive failed: ZeroDivisionError: nothing received")
     for name in ("Fail", "nothing"):

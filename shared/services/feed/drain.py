@@ -42,9 +42,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Drained:
-    """How many changes have been appended to the feed."""
+    """How many changes have been appended to the feed.
+
+    `waiting_seconds`: when this began, the oldest entry that was listed and done had been so for that long.
+    """
 
     changes: int = 0
+    waiting_seconds: float = 0
 
 
 @dataclass(slots=True)
@@ -89,9 +93,13 @@ class _Run:
 
     async def drain(self) -> None:
         """Append what is ready, the changes of some studies at a time."""
+        began = datetime.now(UTC)
         entries: list[ReadyEntry] = []
         studies: set[StudyKey] = set()
         async for entry in self._archive.journal.read_ready():
+            if entry.is_done:  # what another has changed so far may be in the feed already
+                waited = (began - entry.written).total_seconds()
+                self._drained.waiting_seconds = max(self._drained.waiting_seconds, waited)
             entries.append(entry)
             studies.add(study_of(entry))
             if len(studies) == _STUDIES or len(entries) == _ENTRIES:

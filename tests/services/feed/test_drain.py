@@ -64,6 +64,25 @@ async def test_a_request_that_goes_on_is_drained_and_keeps_its_entry(archive: Ar
     assert await ready(archive) == []
 
 
+async def test_how_long_the_oldest_that_is_done_has_waited(archive: Archive) -> None:
+    counts = Drained()
+    assert await drain(archive, seconds=5, drained=counts)
+    assert counts.waiting_seconds == 0
+    going_on = await leave(archive, commit_of(), is_done=False)
+    await asyncio.sleep(1)
+    assert await drain(archive, seconds=5, drained=counts)
+    assert counts.waiting_seconds == 0  # it may wait for long, and what it changed not at all
+    await leave(archive, commit_of())
+    await asyncio.sleep(1)
+    await leave(archive, commit_of())
+    assert await drain(archive, seconds=5, drained=counts)
+    assert 0.9 < counts.waiting_seconds < 5
+    await archive.journal.mark_done(going_on)
+    younger = Drained()
+    assert await drain(archive, seconds=5, drained=younger)
+    assert younger.waiting_seconds < 0.9
+
+
 async def test_a_request_without_changes_only_loses_its_entry(archive: Archive) -> None:
     entry = await leave(archive, commit_of())
     await drain(archive, seconds=30)
@@ -215,7 +234,7 @@ async def test_many_drainers_at_once(archive: Archive, settings: Settings, monke
             await leave(archive, commit)
 
     async def keep_draining() -> None:
-        process = Archive(*(getattr(archive, name) for name in Archive.__slots__[:8]))
+        process = Archive(*(getattr(archive, name) for name in Archive.__slots__[:9]))
         while requests:
             await drain(process, seconds=30)
 

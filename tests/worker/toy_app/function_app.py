@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import (  # type: ignore[import-untyped]
@@ -102,3 +103,17 @@ async def receive(message: func.QueueMessage) -> None:
     logging.info("Received %r for the %d. time.", message.get_body().decode(), message.dequeue_count)
     if not message.get_body():
         raise ZeroDivisionError("nothing received")
+
+
+work = func.Blueprint()
+
+
+@work.function_name("Inspect")
+@work.queue_trigger(arg_name="message", queue_name="toys-poison", connection="Storage")
+async def inspect(message: func.QueueMessage) -> None:
+    times = message.insertion_time, message.expiration_time, message.time_next_visible
+    facts = [UUID(message.id).version, message.pop_receipt, message.dequeue_count, *(time.tzinfo for time in times)]
+    logging.info("Inspected %s: %s.", message.get_json()["unit"], ", ".join(map(str, facts)))
+
+
+app.register_functions(work)
