@@ -1,4 +1,4 @@
-"""The Azure Functions app: a function for each route of the DICOMweb service, and timers."""
+"""The Azure Functions app: a function for each route of the DICOMweb service, timers, and functions of queues."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     health,
     other_paths,
     preflight,
-    queues,
+    queue_triggers,
     render,
     retrieve,
     search,
@@ -36,7 +36,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 app = func.FunctionApp()
 register(app)
 timers.register(app)
-queues.register(app)
+queue_triggers.register(app)
 
 gc.freeze()  # nor do the collections of requests look through it
 gc.enable()

@@ -269,7 +269,7 @@ def test_what_is_imported_late_says_why_and_is_rare(path: Path) -> None:
 
 
 def test_function_app_is_an_index() -> None:
-    assert len((ROOT / "function_app.py").read_text().splitlines()) < 40
+    assert len((ROOT / "function_app.py").read_text().splitlines()) < 50
 
 
 def test_no_installed_package_hides_one_of_ours() -> None:
@@ -277,13 +277,14 @@ def test_no_installed_package_hides_one_of_ours() -> None:
     assert not {"functions", "shared", "function_app"} & set(packages_distributions())
 
 
-# Three things that a process shares are made when they are first needed, each with libraries of its own.
+# What a process shares is made when it is first needed, each with libraries of its own.
 LATE_IMPORTS: Final = {
     "functions/edge/app.py": 3,
     "functions/backup.py": 2,
     "functions/maintenance.py": 4,
     "functions/subscriptions.py": 6,
     "shared/search/query_names.py": 2,
+    "shared/storage/account.py": 3,
 }
 
 _READING = ", ".join(

@@ -16,7 +16,7 @@ from shared.storage.storage_use import Operation, watcher
 # sent again. Azurite closes them after 5 seconds.
 _KEEP_ALIVE_SECONDS: Final = 4
 
-_STORE: Final = re.compile(r"/(dicom|catalog|terms|journal|feed|\$batch)(?=[/(?]|$)")
+_STORE: Final = re.compile(r"/(dicom|catalog|terms|journal|feed|subscriptions|deliveries|\$batch)(?=[/(?]|$)")
 
 
 class WatchedTransport(AioHttpTransport):  # type: ignore[misc] # the SDK exports it untyped

@@ -8,7 +8,7 @@ until the next one, or until maintenance: it never loses any.
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
@@ -57,9 +57,9 @@ class Wakes:
         """Have a run look at one subscription, in so many seconds."""
         await self._deliver({"subscription": subscription_id}, seconds)
 
-    async def look_at_when(self, subscription_id: str, when: datetime) -> None:
+    async def look_at_when(self, subscription_id: str, when: datetime, now: datetime) -> None:
         """Have a run look at one subscription at a time, or just after it."""
-        await self.look_at(subscription_id, max((when - datetime.now(UTC)).total_seconds(), 0) + 1)
+        await self.look_at(subscription_id, max((when - now).total_seconds(), 0) + 1)
 
     async def _deliver(self, message: dict[str, Any], seconds: float) -> None:
         await self._queues.send(QueueName.DELIVERIES, message, visible_after_seconds=round(seconds))

@@ -48,6 +48,7 @@ class Receiver:
     taken: list[dict[str, Any]] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
     pause_seconds: float = 0
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.Response:
         if request.method == "OPTIONS":
@@ -56,6 +57,7 @@ class Receiver:
             return web.Response(status=200 if self.allows else 405, headers=headers)
         received = Received(dict(request.headers), await request.read())
         self.requests.append(received)
+        self.is_asked.set()
         if self.pause_seconds:
             await asyncio.sleep(self.pause_seconds)
         status = self.answer(len(self.requests))
@@ -78,28 +80,21 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @dataclass
-class Messages:
-    """In the place of the queue: its messages with the time from which they can be seen."""
-
-    waiting: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
-
-    async def send(self, queue: QueueName, message: Mapping[str, Any], *, visible_after_seconds: int = 0) -> None:
-        assert queue is QueueName.DELIVERIES
-        assert visible_after_seconds <= timedelta(days=7).total_seconds()
-        self.waiting.append((datetime.now(UTC) + timedelta(seconds=visible_after_seconds), message))
-
-
-@dataclass
 class Deliveries:
-    """What runs for an archive's messages, at a time that only passes when told."""
+    """What runs for an archive's messages, which it has in the place of the queue; time only passes when told."""
 
     archive: Archive
     settings: Settings
-    messages: Messages
+    waiting: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
     passed: timedelta = timedelta()
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.passed
+
+    async def send(self, queue: QueueName, message: Mapping[str, Any], *, visible_after_seconds: int = 0) -> None:
+        assert queue is QueueName.DELIVERIES
+        assert visible_after_seconds <= timedelta(days=7).total_seconds()
+        self.waiting.append((self.now() + timedelta(seconds=visible_after_seconds), message))
 
     async def run(self, message: Mapping[str, Any], archive: Archive | None = None) -> None:
         archive = archive or self.archive
@@ -108,44 +103,34 @@ class Deliveries:
         else:
             await wake(archive, message.get("wake", ""), message.get("pause", 0), clock=self.now)
 
-    async def settle(self, within: timedelta = timedelta(seconds=9)) -> None:
-        """Handle all messages that can be seen, and those that can within a time, until there are none."""
-        for _ in range(1000):
-            self.messages.waiting.sort(key=lambda one: one[0])
-            if not self.messages.waiting or self.messages.waiting[0][0] > self.now() + within:
-                return
-            _, message = self.messages.waiting.pop(0)
-            await self.run(message)
-        raise AssertionError("messages never end")
-
     async def after(self, passed: timedelta) -> None:
         """Let time pass, and handle every message that it brings, each at its own time."""
         until = self.passed + passed
         for _ in range(5000):
-            self.messages.waiting.sort(key=lambda one: one[0])
-            if not self.messages.waiting or self.messages.waiting[0][0] > datetime.now(UTC) + until:
+            self.waiting.sort(key=lambda one: one[0])
+            if not self.waiting or self.waiting[0][0] > datetime.now(UTC) + until:
                 self.passed = until
                 return
-            when, message = self.messages.waiting.pop(0)
+            when, message = self.waiting.pop(0)
             self.passed = max(self.passed, when - datetime.now(UTC))
             await self.run(message)
         raise AssertionError("messages never end")
 
+    async def stamp_from_now(self) -> None:
+        """Have later changes be stamped from this time on, although the real one is earlier."""
+        await self.archive.feed.raise_floor(await self.archive.feed.read_open_head(), self.now())
+
     async def wake(self) -> None:
-        """What a commit has happen."""
-        self.messages.waiting.append((self.now(), {}))
-        await self.settle()
+        """What a commit has happen, and all that follows within seconds."""
+        self.waiting.append((self.now(), {}))
+        await self.after(timedelta(seconds=9))
 
     async def subscribe(self, receiver: Receiver, **asked: Any) -> str:
-        """The id of a new subscription, whose first minute is over."""
+        """The id of a new subscription, which is an hour old: its wakes end where there is nothing to do."""
         body = json.dumps({"url": receiver.url, "events": ["created", "deleted"], **asked}).encode()
         made = await subscribe(self.archive, self.settings, parse_subscription(body), SERVICE, clock=self.now)
-        await self.age(made["id"])
-        return str(made["id"])
-
-    async def age(self, subscription_id: str) -> None:
-        """Have a subscription be made an hour ago, so that wakes end where there is nothing to do."""
-        row = await self.archive.subscriptions.read(subscription_id)
+        row = await self.archive.subscriptions.read(made["id"])
         assert row is not None
         older = replace(row.subscription, created=row.subscription.created - timedelta(hours=1))
         await self.archive.subscriptions.save(replace(row, subscription=older), row.progress)
+        return str(made["id"])

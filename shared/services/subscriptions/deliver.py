@@ -67,11 +67,11 @@ async def deliver(archive: Archive, settings: Settings, subscription_id: str, *,
     progress, now = row.progress, clock()
     for not_before in (progress.leased_until, progress.next_try):
         if not_before is not None and not_before > now:
-            await archive.wakes.look_at_when(subscription_id, not_before)
+            await archive.wakes.look_at_when(subscription_id, not_before, now)
             return
     if progress.delivered >= await archive.feed.read_last() and (progress.due is None or progress.due > now):
         if progress.due is not None and progress.due <= now + _CLOCKS_DIFFER:  # who sent the message was ahead
-            await archive.wakes.look_at_when(subscription_id, progress.due)
+            await archive.wakes.look_at_when(subscription_id, progress.due, now)
         return
     allowed = AllowedTargets.of(settings.subscription_hosts)
     async with open_targets(allowed) as targets:
@@ -263,7 +263,7 @@ class _Run:
             pause = PAUSES[min(before.failures, len(PAUSES) - 1)]
             next_try = now + max(pause, timedelta(seconds=answer.retry_after))
             self._progress = replace(progress, next_try=next_try)
-            await self._archive.wakes.look_at_when(self._subscription.id, next_try)
+            await self._archive.wakes.look_at_when(self._subscription.id, next_try, now)
             _logger.warning("Subscription %s fails: %s", self._subscription.id, answer.reason)
         await self._save(settled=settled, is_last=True)
 
@@ -274,9 +274,9 @@ class _Run:
 
     async def _end(self) -> None:
         """Give the lease back at the feed's end, and have a run look when the next study may settle."""
-        due, planned = self._first_due(), self._progress.planned
-        if due is not None and (planned is None or planned <= self._clock() or planned > due):
-            await self._archive.wakes.look_at_when(self._subscription.id, due)
+        due, planned, now = self._first_due(), self._progress.planned, self._clock()
+        if due is not None and (planned is None or planned <= now or planned > due):
+            await self._archive.wakes.look_at_when(self._subscription.id, due, now)
             self._progress = replace(self._progress, planned=due)
         await self._save(is_last=True)
 

@@ -8,7 +8,7 @@ from shared.services.feed.backfill import prepare
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.support.feeds import archive_apart
-from tests.support.subscribers import Deliveries, Messages, Receiver, receiving
+from tests.support.subscribers import Deliveries, Receiver, receiving
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ async def archive(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 @pytest.fixture
 def deliveries(archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Deliveries:
     """Deliveries of that archive, by hand."""
-    messages = Messages()
-    monkeypatch.setattr(archive.wakes, "_queues", messages)
-    return Deliveries(archive, settings, messages)
+    by_hand = Deliveries(archive, settings)
+    monkeypatch.setattr(archive.wakes, "_queues", by_hand)
+    return by_hand
 
 
 @pytest_asyncio.fixture

@@ -1,11 +1,21 @@
 """Delivering: every change, in order, at least once, whatever the receiver does."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from shared.archive.change import StudyChanges
-from shared.services.subscriptions.deliver import PAUSES
+from shared.services.feed.drain import drain
+from shared.services.subscriptions import deliver
+from shared.services.subscriptions.deliver import LEASE, PAUSES
 from shared.services.subscriptions.subscribe import deliveries as deliveries_of
+from shared.services.subscriptions.subscribe import restart, unsubscribe
+from shared.settings import Settings
 from shared.storage.archive import Archive
+from shared.storage.storage_use import StorageUse
+from shared.web.subscription_request import RestartRequest
 from tests.support.default_partition import study_key
 from tests.support.feeds import commit_of, leave
 from tests.support.served_instances import new_uid
@@ -32,7 +42,7 @@ async def test_each_change_is_told_in_order(archive: Archive, deliveries: Delive
     await commit(archive, 1, 1)
     await deliveries.wake()
     assert receiver.sequences() == list(range(1, 12))
-    assert deliveries.messages.waiting == []
+    assert deliveries.waiting == []
 
 
 async def test_what_was_before_is_told_where_it_is_asked_for(
@@ -94,3 +104,140 @@ async def test_a_receiver_that_is_down_for_a_day_gets_all_of_it(
     assert (found["status"], found["lagChanges"], found["lagSeconds"], found["failures"]) == ("active", 0, 0, 0)
     assert "reason" not in found
     assert "nextTryTime" not in found
+
+
+async def test_a_receiver_that_is_down_for_a_week_is_parked_until_somebody_restarts_it(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer = lambda _: 503
+    await commit(archive, 2)
+    await deliveries.wake()
+    await deliveries.after(timedelta(days=8))
+    found = await deliveries_of(archive, subscription, clock=deliveries.now)
+    assert (found["status"], found["reason"]) == ("parked", "It answered 503. So it was for 7 days.")
+    tried = len(receiver.requests)
+    await commit(archive, 1)
+    await deliveries.wake()
+    assert deliveries.waiting == []
+    assert len(receiver.requests) == tried
+    receiver.answer = lambda _: 200
+    await restart(archive, deliveries.settings, subscription, RestartRequest(None))
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == [1, 2, 3]
+
+
+async def test_a_receiver_that_is_gone_is_parked_at_once(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer = lambda _: 410
+    await commit(archive, 2)
+    await deliveries.wake()
+    await deliveries.after(timedelta(days=1))
+    assert len(receiver.requests) == 1
+    found = await deliveries_of(archive, subscription)
+    assert (found["status"], found["reason"], found["deliveredSequence"]) == ("parked", "It answered 410.", 0)
+
+
+async def test_a_restart_may_go_back(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 4)
+    await deliveries.wake()
+    await restart(archive, deliveries.settings, subscription, RestartRequest(2))
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == [1, 2, 3, 4, 3, 4]
+    ids = [event["id"] for event in receiver.taken]
+    assert (len(ids), len(set(ids))) == (6, 4)  # so a receiver can tell what it has had
+
+
+async def test_retry_after_is_heeded(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
+    await deliveries.subscribe(receiver)
+    receiver.answer, receiver.headers = lambda number: 503 if number == 1 else 200, {"Retry-After": "1200"}
+    await commit(archive, 1)
+    await deliveries.wake()
+    await deliveries.after(timedelta(minutes=19))
+    assert len(receiver.requests) == 1
+    await deliveries.after(timedelta(minutes=2))
+    assert receiver.sequences() == [1]
+
+
+async def test_redirects_are_not_followed(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer, receiver.headers = lambda _: 307, {"Location": receiver.url}
+    await commit(archive, 1)
+    await deliveries.wake()
+    assert len(receiver.requests) == 1
+    assert (await deliveries_of(archive, subscription))["reason"] == "It answered 307."
+
+
+async def test_two_runs_at_once(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.pause_seconds = 0.02
+    await commit(archive, 20)
+    await drain(archive, seconds=30)
+    runs = [deliveries.run({"subscription": subscription}) for _ in range(3)]
+    await asyncio.gather(*runs)
+    assert receiver.sequences() == list(range(1, 21))
+    await deliveries.after(timedelta(minutes=2))
+    assert receiver.sequences() == list(range(1, 21))
+
+
+async def test_a_run_that_died_is_gone_on_with_after_a_minute(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 2)
+    await drain(archive, seconds=30)
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    leased = replace(row.progress, lease="dead", leased_until=deliveries.now() + LEASE)
+    await archive.subscriptions.save(row, leased)
+    await deliveries.wake()
+    assert receiver.sequences() == []
+    await deliveries.after(timedelta(seconds=70))
+    assert receiver.sequences() == [1, 2]
+
+
+async def test_a_subscription_that_ends_while_it_is_told(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.pause_seconds = 0.02
+    await commit(archive, 90)
+    await drain(archive, seconds=30)
+    run = asyncio.create_task(deliveries.run({"subscription": subscription}))
+    await receiver.is_asked.wait()
+    await unsubscribe(archive, subscription)
+    await run
+    assert len(receiver.requests) <= 50  # until the next save
+    assert await archive.subscriptions.read_all() == []
+    await deliveries.after(timedelta(days=1))
+
+
+async def test_a_long_run_hands_over(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 90, 90, 90, 90)
+    await drain(archive, seconds=30)
+    monkeypatch.setattr(deliver, "_RUN", timedelta())
+    await deliveries.run({"subscription": subscription})
+    assert 0 < len(receiver.requests) < 360
+    assert deliveries.waiting[-1][1] == {"subscription": subscription}
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == list(range(1, 361))
+
+
+async def test_operations_of_a_run(
+    archive: Archive, settings: Settings, receiver: Receiver, deliveries: Deliveries
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 60)
+    await drain(archive, seconds=30)
+    for expected in (2 + 1 + 1 + 1 + 1 + 1 + 1, 2):  # lease, head, page, 50 events, head, end
+        storage = StorageUse()
+        with storage.watching():
+            await deliveries.run({"subscription": subscription})
+        assert storage.operations.total() == expected, storage.operations
+    assert len(receiver.requests) == 60
