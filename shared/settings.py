@@ -151,8 +151,8 @@ class Settings:
         _hosts,
         (),
         "Where subscriptions may send events: host names such as events.example.org, `*.example.org` for every host "
-        "below one, `*` for any, separated by commas. Networks such as 10.1.0.0/16 may be among them: only there may "
-        "a host have an address that is not public. Empty: there are no subscriptions.",
+        "below one, `*` for any, separated by commas. Addresses, and networks such as 10.1.0.0/16, may be among them: "
+        "others that are not public are never reached. Empty: there are no subscriptions.",
     )
     public_base_url: str = _setting(
         _base_url,

@@ -55,7 +55,8 @@ async def _within(limit: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 async def json_body(req: Request, settings: Settings, max_bytes: int) -> bytes:
     """The whole body of a request that brings JSON. Raises UnsupportedMediaType, PayloadTooLarge and as `body` does."""
-    if parse_media_type(req.headers.get("content-type", "")).name != "application/json":
+    content_type = req.headers.get("content-type")
+    if content_type is None or parse_media_type(content_type).name != "application/json":
         raise UnsupportedMediaType("The request's Content-Type must be application/json.")
     whole = bytearray()
     async for chunk in _within(max_bytes, body(req, settings)):

@@ -18,12 +18,12 @@ Address = IPv4Address | IPv6Address
 
 MAX_URL_LENGTH: Final = 2048
 
-_LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK: Final = "localhost"
 _URL: Final = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
+_PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(:[0-9]{1,5})?")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_\-]{1,63}(\.(?!-)[a-z0-9_\-]{1,63})*")
 _NUMBER: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")  # what resolvers may take for an IPv4 address
-_TOPIC_HOST: Final = ".eventgrid.azure.net"
-_TOPIC_PATH: Final = "/api/events"
+_TOPIC: Final = re.compile(rf"https://({_NAME.pattern}\.eventgrid\.azure\.net)/api/events")
 
 # Reaches Azure's own agents from every virtual machine, although its number is a public one.
 _AZURE_PLATFORM: Final = ip_address("168.63.129.16")
@@ -32,9 +32,10 @@ _WITHIN_IPV6: Final = tuple(map(IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96", "
 
 @dataclass(frozen=True, slots=True)
 class AllowedTargets:
-    """The hosts and networks of the setting SUBSCRIPTION_HOSTS."""
+    """The hosts and networks of the setting SUBSCRIPTION_HOSTS; `addresses` are hosts that are named by theirs."""
 
     names: frozenset[str]
+    addresses: frozenset[Address]
     domains: tuple[str, ...]
     networks: tuple[IPv4Network | IPv6Network, ...]
     is_any: bool
@@ -44,8 +45,9 @@ class AllowedTargets:
         """What the setting's entries allow, in lower case."""
         return cls(
             names=frozenset(hosts),
+            addresses=frozenset(address for host in hosts if (address := _address(host)) is not None),
             domains=tuple(host.removeprefix("*") for host in hosts if host.startswith("*.")),
-            networks=tuple(ip_network(host) for host in hosts if _is_network(host)),
+            networks=tuple(ip_network(host) for host in hosts if "/" in host),
             is_any="*" in hosts,
         )
 
@@ -57,39 +59,40 @@ class AllowedTargets:
         scheme, host = _split(url)
         if not self._names(host):
             raise BadRequest("The host of url is none of those that SUBSCRIPTION_HOSTS allows.")
-        if scheme == "http" and not (host in _LOOPBACK_NAMES and host in self.names):
+        address = _address(host)
+        is_loopback = host == _LOOPBACK if address is None else address.is_loopback
+        if scheme == "http" and not (is_loopback and (self._names_itself(host) or self._has_in_network(address))):
             raise BadRequest("url must be https; http only for a loopback host that SUBSCRIPTION_HOSTS names.")
-        if (address := _address(host)) is not None and not self.reaches(host, address):
+        if address is not None and not self.reaches(host, address):
             raise BadRequest(NOT_PUBLIC)
         return host
 
     def check_topic(self, endpoint: str) -> None:
         """Raises BadRequest unless events may be published to this endpoint of an Event Grid topic."""
-        parts = urlsplit(endpoint) if _URL.fullmatch(endpoint) else None
-        host = parts.netloc.lower() if parts else ""
-        if (
-            parts is None
-            or len(endpoint) > MAX_URL_LENGTH
-            or (parts.scheme, parts.path, parts.query, parts.fragment) != ("https", _TOPIC_PATH, "", "")
-            or not _NAME.fullmatch(host)
-            or not host.endswith(_TOPIC_HOST)
-        ):
-            raise BadRequest(f"eventGridTopic must be a topic's endpoint, https://…{_TOPIC_HOST}{_TOPIC_PATH}.")
-        if not self._names(host):
+        found = _TOPIC.fullmatch(endpoint.lower())
+        if found is None or len(endpoint) > MAX_URL_LENGTH:
+            raise BadRequest("eventGridTopic must be a topic's endpoint, https://….eventgrid.azure.net/api/events.")
+        if not self._names(found[1]):
             raise BadRequest("The host of eventGridTopic is none of those that SUBSCRIPTION_HOSTS allows.")
 
     def reaches(self, host: str, address: Address) -> bool:
         """Whether a host that is allowed may be reached at an address, one of those it resolves to."""
         inner = _unwrapped(address)
-        if host in _LOOPBACK_NAMES and host in self.names and inner.is_loopback:
+        if self._names_itself(host) and (address == _address(host) or (host == _LOOPBACK and address.is_loopback)):
             return True
-        return _is_public(inner) or any(one in network for network in self.networks for one in (address, inner))
+        return _is_public(inner) or self._has_in_network(address) or self._has_in_network(inner)
 
     def _names(self, host: str) -> bool:
-        address = _address(host)
-        if address is not None and any(address in network for network in self.networks):
+        if self.is_any or self._names_itself(host) or self._has_in_network(_address(host)):
             return True
-        return self.is_any or host in self.names or any(host.endswith(domain) for domain in self.domains)
+        return any(host.endswith(domain) for domain in self.domains)
+
+    def _has_in_network(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self.networks)
+
+    def _names_itself(self, host: str) -> bool:
+        address = _address(host)
+        return host in self.names if address is None else address in self.addresses
 
 
 NOT_PUBLIC: Final = "The host has an address that is neither public nor in a network of SUBSCRIPTION_HOSTS."
@@ -106,8 +109,8 @@ def _split(url: str) -> tuple[str, str]:
         raise BadRequest("url is not a URL.") from None
     if parts.scheme not in ("https", "http") or not host:
         raise BadRequest("url must be an https URL with a host.")
-    if "@" in parts.netloc or "#" in url or port == 0 or parts.netloc.endswith(":"):
-        raise BadRequest("url must have neither a user, nor a fragment, nor an empty port.")
+    if not _PLACE.fullmatch(parts.netloc) or "#" in url or port == 0:
+        raise BadRequest("url must have a host, perhaps with a port, and neither a user nor a fragment.")
     if parts.netloc.startswith("["):
         if not isinstance(_address(host), IPv6Address):
             raise BadRequest("The host of url is in brackets, and is no IPv6 address.")
@@ -142,11 +145,3 @@ def _unwrapped(address: Address) -> Address:
 def _is_public(address: Address) -> bool:
     is_site_local = isinstance(address, IPv6Address) and address.is_site_local
     return address.is_global and not (address.is_multicast or is_site_local or address == _AZURE_PLATFORM)
-
-
-def _is_network(host: str) -> bool:
-    try:
-        ip_network(host)
-    except ValueError:
-        return False
-    return True

@@ -128,7 +128,7 @@ async def test_a_batch_runs_at_once_and_the_next_when_few_enough_are_left(azurit
         for gate in gates.values():
             gate.set()
         await until(lambda: len(runs.ended) == 4)
-    assert await is_empty(queue)
+        await until_empty(queue)
 
     gates = {body: asyncio.Event() for body in "abcd"}
     runs = Runs(lambda body: gates[body].wait())
@@ -179,9 +179,8 @@ async def test_a_long_run_keeps_its_message(azurite: Azurite, queue: QueueClient
         await until(lambda: bool(runs.seen))
         await send(queue, ["short"])  # looks for messages go on
         await until(lambda: len(runs.ended) == 2)
-        await asyncio.sleep(0.2)
+        await until_empty(queue)
     assert runs.seen == [("long", 1), ("short", 1)]
-    assert await is_empty(queue)
 
 
 async def test_a_run_goes_on_when_its_message_has_gone(

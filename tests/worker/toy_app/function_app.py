@@ -112,7 +112,12 @@ work = func.Blueprint()
 @work.queue_trigger(arg_name="message", queue_name="toys-poison", connection="Storage")
 async def inspect(message: func.QueueMessage) -> None:
     times = message.insertion_time, message.expiration_time, message.time_next_visible
-    facts = [UUID(message.id).version, message.pop_receipt, message.dequeue_count, *(time.tzinfo for time in times)]
+    facts = [
+        UUID(message.id).version,
+        message.pop_receipt,
+        message.dequeue_count,
+        *(time and time.tzinfo for time in times),
+    ]
     logging.info("Inspected %s: %s.", message.get_json()["unit"], ", ".join(map(str, facts)))
 
 
