@@ -6,6 +6,7 @@ the subscription was made with. DICOMWEB_URL and DICOMWEB_TOKEN mean what they d
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
@@ -24,7 +25,7 @@ MAX_BODY_BYTES = 1_000_000
 
 
 def serve(port: int, settled: Callable[[str, list[Metadata]], None]) -> None:
-    """Call `settled` with each study that has settled and the metadata of its instances: none where it was deleted.
+    """Call `settled` with each study that has settled and its instances' metadata, none where it was deleted; forever.
 
     An event is answered once `settled` has returned. If that fails, or the process dies, the service sends it again.
     """
@@ -64,7 +65,7 @@ def serve(port: int, settled: Callable[[str, list[Metadata]], None]) -> None:
                 self.send_response(status)
                 self.end_headers()
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Receiver) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Receiver) as server, suppress(KeyboardInterrupt):
         print(f"Receiving events at http://localhost:{port}/", flush=True)
         server.serve_forever()
 

@@ -24,7 +24,7 @@ from local.azurite import ROOT
 from local.ports import free_ports
 from tests.conftest import serving
 from tests.support import patient_values
-from tests.support.real_files import DATA
+from tests.support.real_files import DATA, FILES
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105
 SETTLED = "Microsoft.HealthcareApis.DicomStudySettled"
@@ -310,6 +310,16 @@ def test_a_study_of_which_little_is_known() -> None:
             "number": 0,
         }
     ]
+
+
+def test_every_real_file_becomes_what_fhir_allows() -> None:
+    """A study of which nothing can be made would keep those behind it from being told."""
+    images = [pydicom.dcmread(path, stop_before_pixels=True) for path in FILES]
+    metadata = [one.to_json_dict(suppress_invalid_tags=True) for one in images if "SeriesInstanceUID" in one]
+    studies = [imaging_study("1.2", [one]) for one in metadata]
+    assert len(studies) > 100
+    for study in studies:
+        ImagingStudy.model_validate(study)
 
 
 @pytest.mark.parametrize(
