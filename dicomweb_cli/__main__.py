@@ -13,6 +13,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
+from dicomweb_cli import subscription_commands
 from dicomweb_cli.connection import CannotGoOn, Connection
 from dicomweb_cli.options import (
     Archive,
@@ -47,6 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(subscription_commands.app, name="subscriptions")
 
 
 def _show_version(is_asked: bool) -> None:

@@ -407,6 +407,7 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'terms'
       'journal'
       'feed'
+      'subscriptions'
     ]
     queues: [
       'deliveries'

@@ -96,9 +96,11 @@ _BUSY_OR_UNFILLED: Final = (
     "storage does not answer, the archive has no queues, or the change feed is still being filled with what it held "
     "before; with Retry-After"
 )
+_TOO_LONG: Final = "a header or the query string is too long"
 _JSON_BODY: Final[Statuses] = MappingProxyType(
     {
-        HTTPStatus.BAD_REQUEST: "the body is not valid, or the target may not be used, or does not take events",
+        HTTPStatus.BAD_REQUEST: "the body is not valid, or the target may not be used, or does not take events; or "
+        f"{_TOO_LONG}",
         HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 65,536 bytes",
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is not application/json, or the Content-Encoding is not "
@@ -119,6 +121,7 @@ SUBSCRIBED: Final[Statuses] = MappingProxyType(
 SUBSCRIPTIONS: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "the subscriptions, or none",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: _SWITCHED_OFF,
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
@@ -127,6 +130,7 @@ SUBSCRIPTIONS: Final[Statuses] = MappingProxyType(
 SUBSCRIPTION: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.OK: "what is asked for",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
@@ -144,6 +148,7 @@ RESTARTED: Final[Statuses] = MappingProxyType(
 UNSUBSCRIBED: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "nothing more is sent, but for what is on its way",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: _NO_SUBSCRIPTION,
         HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
     }
@@ -152,7 +157,7 @@ UNSUBSCRIBED: Final[Statuses] = MappingProxyType(
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",
-        HTTPStatus.BAD_REQUEST: "a header or the query string is too long",
+        HTTPStatus.BAD_REQUEST: _TOO_LONG,
         HTTPStatus.NOT_FOUND: "there is no such resource",
         HTTPStatus.SERVICE_UNAVAILABLE: "the service is not configured",
     }

@@ -32,6 +32,7 @@ from functions.routes import ROUTES
 from shared.web.http_function import Answers
 from shared.web.media_types import parse_media_type
 from tests.conftest import Server, serving
+from tests.support.event_taker import taking
 from tests.support.served_instances import dataset, part10, part10_in
 
 Operation = APIOperation[Any, Any, Any, Any]
@@ -73,6 +74,8 @@ FOUND_BY_URI: Final = {
     "seriesUID": UIDS["SeriesInstanceUID"],
     "objectUID": IMAGE,
 }
+SUBSCRIBED: Final[dict[str, str]] = {}
+"""The subscription that the service has."""
 SINGLE: Final = "application/dicom"
 SEVERAL: Final = 'multipart/related; type="application/dicom"'
 BOUNDARY: Final = "; boundary=b"
@@ -80,6 +83,8 @@ BOUNDARY: Final = "; boundary=b"
 # Statuses of a service that is not configured, refuses everyone, or has lost its storage, and of clients that stop
 # sending, are tested elsewhere.
 ELSEWHERE: Final = {"401", "403", "408", "503"}
+OF_SUBSCRIPTIONS_ELSEWHERE: Final = {"404", "409"}
+"""There are none, or too many."""
 
 
 def message(*files: bytes) -> bytes:
@@ -94,10 +99,13 @@ schemathesis.openapi.media_type(
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that accepts three instances at once, and holds those above."""
-    with serving(tmp_path_factory.mktemp("described") / "log", MAX_PARTS="3", PUBLIC_BASE_URL="") as running:
+    """A service that accepts three instances at once, and holds those above, and a subscription."""
+    log = tmp_path_factory.mktemp("described") / "log"
+    with serving(log, MAX_PARTS="3", PUBLIC_BASE_URL="", SUBSCRIPTION_HOSTS="127.0.0.1") as running, taking() as url:
         store_again(running)
         store_video(running)
+        SUBSCRIBED["url"] = url
+        subscribe_again(running)
         yield running
 
 
@@ -117,6 +125,12 @@ def store_video(server: Server) -> None:
         assert response.status_code == 200, response.text
 
 
+def subscribe_again(server: Server) -> None:
+    response = httpx.post(f"{server.base_url}/v2/subscriptions", json={"url": SUBSCRIBED["url"]})
+    assert response.status_code == 201, response.text
+    SUBSCRIBED["subscription"] = response.json()["id"]
+
+
 def store_again(server: Server) -> None:
     headers = {"Content-Type": SEVERAL + BOUNDARY}
     response = httpx.post(f"{server.base_url}/v2/studies", content=message(*FILES), headers=headers)
@@ -134,7 +148,7 @@ def found_by(operation: Operation) -> dict[str, Any]:
     """The path parameters by which an operation finds something."""
     if "bulkdata/{path}" in operation.path:
         return {**{name: FOUND[name] for name in ("study", "series", "instance")}, "path": "7FE00010"}
-    known = {**FOUND, "path": "studies"}
+    known = {**FOUND, **SUBSCRIBED, "path": "studies"}
     return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
 
 
@@ -147,7 +161,7 @@ def send(server: Server, case: Request, headers: Mapping[str, str] | None = None
     case.validate_response(response, checks=CHECKS)
     check_media_type(case, response)
     if case.method == "DELETE" and response.status_code == 204:
-        store_again(server)
+        (subscribe_again if "subscriptions" in case.operation.path else store_again)(server)
     return response
 
 
@@ -182,11 +196,19 @@ def store_request(status: str) -> dict[str, Any]:
     return {"body": several[status], "media_type": SEVERAL}
 
 
+def subscription_request(operation: Operation, status: str) -> dict[str, Any]:
+    """What makes a request with JSON of a subscription be answered with a status."""
+    right = {"url": SUBSCRIBED["url"]} if operation.method == "post" else {"status": "active"}
+    wrong = {"400": {}, "413": {"filter": "x" * 70_000}}
+    unknown = {"path_parameters": {"subscription": "0" * 32}} if status == "404" else {}
+    return {"body": wrong.get(status, right), "media_type": "application/json", **unknown}
+
+
 def other_request(operation: Operation, status: str) -> dict[str, Any]:
     """What makes any other operation answer with a status."""
     is_several = "416" not in operation.definition.raw["responses"]
     is_uri = operation.path.endswith("/wado")
-    unknown = {**found_by(operation), "study": "1.2.3", "path": "nothing"}
+    unknown = {**found_by(operation), "study": "1.2.3", "path": "nothing", "subscription": "0" * 32}
     match status:
         case "204" if operation.method == "get":
             return {"query": {"StudyInstanceUID": "1.2.3"}}
@@ -224,9 +246,15 @@ HEADERS: Final = {
 def test_the_service_answers_with_each_documented_status(described: Server, schema: BaseSchema) -> None:
     count, wrong = 0, []
     for operation in operations_of(schema):
-        for status in operation.definition.raw["responses"].keys() - ELSEWHERE:
+        is_of_subscriptions = "subscriptions" in operation.path
+        elsewhere = ELSEWHERE | (OF_SUBSCRIPTIONS_ELSEWHERE if operation.path.endswith("subscriptions") else set())
+        for status in operation.definition.raw["responses"].keys() - elsewhere:
             headers = HEADERS.get(status)
-            if operation.method == "post":
+            if is_of_subscriptions and operation.method in ("post", "patch"):
+                case = plain_case(operation, **subscription_request(operation, status))
+            elif is_of_subscriptions and status == "400":
+                case, headers = plain_case(operation), {"Origin": "x" * 8193}
+            elif operation.method == "post":
                 case = plain_case(operation, **store_request(status))
             elif status == "400" and "/api." in operation.path:
                 case, headers = plain_case(operation), {"Host": 'a"b'}

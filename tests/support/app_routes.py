@@ -24,6 +24,11 @@ def guarded(functions: Iterable[Function]) -> list[tuple[str, str]]:
     return [(method, path) for method, path in requests_of(functions) if path not in OPEN and method != "OPTIONS"]
 
 
+def reads(method: str, path: str) -> bool:
+    """Whether whoever may read may do this: of subscriptions, not even that."""
+    return method in ("GET", "HEAD") and "/subscriptions" not in path
+
+
 def _path(route: Route, method: str) -> str:
     if route.template == "{*path}":
         return "/v2/studies" if method == "OPTIONS" else NO_RESOURCE
