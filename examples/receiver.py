@@ -1,6 +1,6 @@
 """Receives events of studies that have settled: settled_studies.py and imaging_study.py say what becomes of them.
 
-It serves http://localhost:PORT/; a proxy in front of it may serve https to others. WEBHOOK_SECRET is the secret that
+It serves http://localhost:PORT/; a proxy in front of it may serve https to others. DICOMWEB_SECRET is the secret that
 the subscription was made with. DICOMWEB_URL and DICOMWEB_TOKEN mean what they do for volume.py.
 """
 
@@ -29,8 +29,8 @@ def serve(port: int, settled: Callable[[str, list[Metadata]], None]) -> None:
 
     An event is answered once `settled` has returned. If that fails, or the process dies, the service sends it again.
     """
-    if not (secret := os.environ.get("WEBHOOK_SECRET")):
-        raise SystemExit("WEBHOOK_SECRET must be the subscription's secret.")
+    if not (secret := os.environ.get("DICOMWEB_SECRET")):
+        raise SystemExit("DICOMWEB_SECRET must be the subscription's secret.")
     webhook, client, one_at_a_time, last = Webhook(secret), connect(), Lock(), ""
 
     class Receiver(BaseHTTPRequestHandler):

@@ -42,7 +42,7 @@ STUDIES = [pydicom.dcmread(path).StudyInstanceUID for path in (RADIOGRAPHS[0], S
 def receiving(folder: Path, port: int, *command: str | Path, url: str = NOWHERE) -> Iterator[subprocess.Popen[bytes]]:
     """An example that receives events at a port; it is killed at the end. What it prints holds no patient's value."""
     log = folder / f"log of {port}"
-    environment = {**os.environ, "DICOMWEB_URL": url, "WEBHOOK_SECRET": SECRET}
+    environment = {**os.environ, "DICOMWEB_URL": url, "DICOMWEB_SECRET": SECRET}
     with log.open("ab") as output:
         arguments = [sys.executable, *command, str(port)]
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=output, stderr=output)  # noqa: S603
@@ -278,9 +278,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 def test_a_receiver_without_a_secret_does_not_start(tmp_path: Path) -> None:
     command: list[str | Path] = [sys.executable, "-m", "examples.imaging_study", tmp_path, "1"]
-    environment = {**os.environ, "WEBHOOK_SECRET": ""}
+    environment = {**os.environ, "DICOMWEB_SECRET": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)  # noqa: S603
-    assert (done.returncode, done.stderr) == (1, "WEBHOOK_SECRET must be the subscription's secret.\n")
+    assert (done.returncode, done.stderr) == (1, "DICOMWEB_SECRET must be the subscription's secret.\n")
 
 
 def of(**attributes: Any) -> list[dict[str, Any]]:
