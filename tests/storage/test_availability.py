@@ -10,7 +10,9 @@ import aiohttp
 import azure.core.exceptions
 import azure.core.pipeline.transport
 import azure.data.tables.aio
+import azure.eventgrid.aio
 import azure.storage.blob.aio
+import azure.storage.queue.aio
 import pytest
 
 from shared.errors import Unavailable
@@ -32,6 +34,8 @@ BY_STATUS = {
     "azure.data.tables._authentication": {"AzureSigningError"},
     "azure.storage.blob._shared.authentication": {"AzureSigningError"},
     "azure.storage.blob._shared.response_handlers": {"PartialBatchErrorException"},
+    "azure.storage.queue._shared.authentication": {"AzureSigningError"},
+    "azure.storage.queue._shared.response_handlers": {"PartialBatchErrorException"},
 }
 UNAVAILABLE = {
     "azure.core.exceptions": {
@@ -52,7 +56,7 @@ OURS = {
         "StreamConsumedError",
     },
 }
-MODULES = ("azure.core", "azure.data", "azure.storage")
+MODULES = ("azure.core", "azure.data", "azure.eventgrid", "azure.storage")
 
 
 def below(base: type[BaseException]) -> Iterator[type[BaseException]]:
