@@ -20,7 +20,7 @@ from shared.archive.operation import LISTER, Operation, OperationStatus, Operati
 from shared.errors import NotFound, Unavailable
 from shared.failures import described
 from shared.services.operations.operation_types import WORK, Work
-from shared.services.operations.settlement import settle, with_status
+from shared.services.operations.settlement import end, settle
 from shared.services.operations.unit_message import UnitMessage
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -32,6 +32,7 @@ MAX_TRIES: Final = 5
 """How often the host delivers a message: then it moves it to the poison queue."""
 
 _RUN_SECONDS: Final = 300
+_OVERTAKEN_SECONDS: Final = 2 * _RUN_SECONDS
 _PROCESS_DIED: Final = "Each process that ran it ended before it was done."
 
 
@@ -57,7 +58,7 @@ async def start(archive: Archive, operation_type: OperationType, specification: 
 async def cancel(archive: Archive, operation_id: str) -> Operation:
     """Let no further unit of an operation begin; return what becomes of it, as it is where it has ended before.
 
-    Raises NotFound.
+    What is under way still ends, and is noted. Raises NotFound.
     """
     while True:
         operation = await archive.operations.read(operation_id)
@@ -66,7 +67,7 @@ async def cancel(archive: Archive, operation_id: str) -> Operation:
         if operation.status.has_ended:
             return operation
         try:
-            return await with_status(archive, operation, OperationStatus.CANCELED)
+            return await end(archive, operation, OperationStatus.CANCELED)
         except OperationMoved:
             continue
 
@@ -84,6 +85,7 @@ async def run_unit(
     Returns why its unit has failed for good, None where it has not. What a run raises is raised, for the message to be
     delivered again, as long as that may happen.
     """
+    was_overtaken = False
     while True:
         operation = await archive.operations.read(message.operation)
         unit = await archive.operations.read_unit(message.operation, message.unit)
@@ -92,6 +94,10 @@ async def run_unit(
         if unit is None or unit.generation != message.generation:
             if dequeue_count > 1:
                 await _catch_up(archive, message, unit)
+            elif was_overtaken:
+                # By another delivery, which sends them itself; or this one's answer was lost. At once, they would let
+                # two go on side by side to the end.
+                await _catch_up(archive, message, unit, visible_after_seconds=_OVERTAKEN_SECONDS)
             return None
         if operation.status.has_ended:
             await archive.operations.remove_open(operation.id, [unit.number])
@@ -102,8 +108,7 @@ async def run_unit(
             else:
                 await _run(archive, settings, unit, work[operation.type])
         except OperationMoved:
-            # Maintenance has touched the row, or another delivery was quicker; or this one's answer was lost.
-            dequeue_count = max(dequeue_count, 2)
+            was_overtaken = True
         except Exception as error:
             reason = described(error)
             if dequeue_count < MAX_TRIES or not await _fail(archive, message, reason):
@@ -161,6 +166,9 @@ async def _go_on(archive: Archive, unit: Unit, cursor: Any) -> None:
 
 async def _fail(archive: Archive, message: UnitMessage, reason: str) -> bool:
     """Note that a unit has failed, if it still has the generation of the message; whether it was noted."""
+    operation = await archive.operations.read(message.operation)
+    if operation is None or operation.status.has_ended:
+        return False
     while True:
         unit = await archive.operations.read_unit(message.operation, message.unit)
         if unit is None or unit.generation != message.generation:
@@ -173,13 +181,18 @@ async def _fail(archive: Archive, message: UnitMessage, reason: str) -> bool:
         return True
 
 
-async def _catch_up(archive: Archive, message: UnitMessage, unit: Unit | None) -> None:
+async def _catch_up(
+    archive: Archive, message: UnitMessage, unit: Unit | None, *, visible_after_seconds: int = 0
+) -> None:
     """Do what whoever handled the message may have died before doing; `unit` is its row now."""
+    sent: list[tuple[int, int]] = []
     if unit is not None and unit.generation == message.generation + 1:
-        await _send(archive, unit.operation_id, unit.number, unit.generation)
+        sent.append((unit.number, unit.generation))
     if message.unit == LISTER:
-        listed = await archive.operations.read_listed(message.operation, message.generation)
-        await in_parallel(_send(archive, message.operation, *one) for one in listed)
+        sent += await archive.operations.read_listed(message.operation, message.generation)
+    await in_parallel(
+        _send(archive, message.operation, *one, visible_after_seconds=visible_after_seconds) for one in sent
+    )
     await settle(archive, message.operation)
 
 
@@ -191,6 +204,8 @@ async def _still(archive: Archive, unit: Unit) -> Unit:
     return found
 
 
-async def _send(archive: Archive, operation_id: str, number: int, generation: int) -> None:
+async def _send(
+    archive: Archive, operation_id: str, number: int, generation: int, *, visible_after_seconds: int = 0
+) -> None:
     message = UnitMessage(operation_id, number, generation)
-    await archive.queues.send(QueueName.OPERATIONS, message.content)
+    await archive.queues.send(QueueName.OPERATIONS, message.content, visible_after_seconds=visible_after_seconds)
