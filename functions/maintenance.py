@@ -35,9 +35,11 @@ async def replay_journal(timer: func.TimerRequest) -> None:
         with storage.watching():
             archive = await app.archive()
             replay = await maintenance.replay_journal(archive, app.settings)
-            await prepare(archive, seconds=_FEED_SECONDS)
-            await drain(archive, seconds=_FEED_SECONDS, drained=drained)
-            await look_after_operations(archive, app.settings)
+            try:
+                await prepare(archive, seconds=_FEED_SECONDS)
+                await drain(archive, seconds=_FEED_SECONDS, drained=drained)
+            finally:  # operations do not wait until the feed can be written
+                await look_after_operations(archive, app.settings)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))
