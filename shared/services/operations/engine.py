@@ -7,6 +7,9 @@ queue delivers its message again. If it died between saving and sending, the row
 message that it did not send is sent again, perhaps a second time, which does no harm. What no message leads to,
 maintenance finds (`upkeep.py`).
 
+The lister's message comes behind those of the units that it has listed. So it goes on as these are taken, few of an
+operation's messages wait at a time, and no operation has to wait until another one has ended.
+
 Storage operations: 1 and a message to start; for a run of a unit 2 to read, 1 to note, and a message or 1 to look
 whether it was the last one; for each step of the lister 1 more, for the specification, and a message for each unit.
 """
@@ -185,11 +188,10 @@ async def _catch_up(
     archive: Archive, message: UnitMessage, unit: Unit | None, *, visible_after_seconds: int = 0
 ) -> None:
     """Do what whoever handled the message may have died before doing; `unit` is its row now."""
-    sent: list[tuple[int, int]] = []
+    is_lister = message.unit == LISTER
+    sent = await archive.operations.read_listed(message.operation, message.generation) if is_lister else []
     if unit is not None and unit.generation == message.generation + 1:
         sent.append((unit.number, unit.generation))
-    if message.unit == LISTER:
-        sent += await archive.operations.read_listed(message.operation, message.generation)
     await in_parallel(
         _send(archive, message.operation, *one, visible_after_seconds=visible_after_seconds) for one in sent
     )

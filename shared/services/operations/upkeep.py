@@ -1,8 +1,6 @@
 """What maintenance does for operations: nothing of them is lost without a message, and ended ones do not stay."""
 
 from datetime import UTC, datetime, timedelta
-from heapq import nsmallest
-from operator import attrgetter
 from typing import Final
 
 from shared.services.operations.engine import send_again
@@ -13,15 +11,13 @@ from shared.storage.operation_table import OpenUnit, OperationMoved, OperationRo
 from shared.storage.parallel import in_parallel
 
 _UNMOVED_FOR: Final = timedelta(minutes=45)
-_MOST_SENT: Final = 1000
-"""The most messages of an operation that a run sends again: of 100,000 units, most only wait for their turn."""
 
 
 async def look_after_operations(archive: Archive, settings: Settings, *, now: datetime | None = None) -> int:
     """Send again, settle and remove what is due; return how many messages were sent.
 
     Nothing where the archive has no queues. 1 storage operation for each 1,000 operations and open units; for a message
-    1 and itself. Of an operation, the messages of those units that have waited longest come first.
+    1 and itself.
     """
     if not archive.queues.is_available:
         return 0
@@ -39,9 +35,8 @@ async def _look_after(archive: Archive, settings: Settings, rows: OperationRows,
         return 0
     if not rows.open_units:
         await settle(archive, operation.id)
-    unmoved = (unit for unit in rows.open_units if unit.moved < now - _UNMOVED_FOR)
-    due = nsmallest(_MOST_SENT, unmoved, key=attrgetter("moved"))
-    return sum(await in_parallel(_send(archive, operation.id, unit) for unit in due))
+    unmoved = [unit for unit in rows.open_units if unit.moved < now - _UNMOVED_FOR]
+    return sum(await in_parallel(_send(archive, operation.id, unit) for unit in unmoved))
 
 
 async def _send(archive: Archive, operation_id: str, unit: OpenUnit) -> bool:
