@@ -52,7 +52,6 @@ MAX_LISTED_UNITS: Final = 98
 _MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 _NO_TABLE: Final = "The archive has no table for operations: whoever runs the service has to provision it again."
 _ITEM_ROWS_OF_A_PAGE: Final = 40
-_COUNTED_UNITS: Final = 5 * PAGE_ROWS
 
 
 class OperationMoved(Exception):
@@ -155,17 +154,9 @@ class Operations:
             if row["step"] == step and row["generation"] == 0 and number_of_unit_row(row["RowKey"])
         ]
 
-    async def count_open(self, operation: Operation) -> int:
-        """How many units are not done, 1,000 an operation; at most 5: those that come after are taken to be left.
-
-        They are begun in about the order in which they were listed.
-        """
-        count = 0
-        async for row in self._rows(operation.id, OPEN_ROWS, ["RowKey"]):
-            count += 1
-            if count == _COUNTED_UNITS:
-                return count + max(0, operation.unit_count - number_of_unit_row(row["RowKey"]))
-        return count
+    async def count_open(self, operation_id: str) -> int:
+        """How many units are not done, 1,000 an operation."""
+        return len([None async for _ in self._rows(operation_id, OPEN_ROWS, ["RowKey"])])
 
     async def read_end(self, operation_id: str) -> tuple[Operation, bool] | None:
         """The operation, and whether a unit failed, where no unit is left; else None. One operation."""

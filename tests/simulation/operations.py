@@ -164,7 +164,7 @@ async def _check(process: Process, operations: _Operations, host: QueueHost) -> 
     assert set(found) >= {asked.id for asked in operations.asked}, "an operation is not listed"
     for operation in found.values():
         assert operation.status.has_ended, f"{operation} has not ended"
-        assert not await table.count_open(operation), f"{operation} has units that are not done"
+        assert not await table.count_open(operation.id), f"{operation} has units that are not done"
         await _check_results(process.archive, operation, host)
     for asked in operations.asked:
         operation = found[asked.id]

@@ -1,8 +1,8 @@
 """What the service says of operations: in which state they are, and what they have found. As JSON.
 
-Storage operations: 1 for the state, and 1 for each 1,000 units that are left, at most 5, or as for a page of what was
-found, and for a canceled one 1 for each 1,000 runs; for a list, 1 for each 1,000 rows of all operations; for a page of
-results 1, and 1 for each 40 rows, which are runs that found something, or of one run each 250 things.
+Storage operations: 1 for the state, and 1 for each 1,000 units that are left, or as for a page of what was found; for
+a list, 1 for each 1,000 rows of all operations; for a page of results 1, and 1 for each 40 rows, which are runs that
+found something, or of one run each 250 things.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ async def state_of(archive: Archive, operation: Operation, version: ApiVersion) 
     state = _outline(operation, version)
     if not operation.status.has_ended:
         if operation.is_listed and operation.unit_count:
-            left = min(await archive.operations.count_open(operation), operation.unit_count)
+            left = min(await archive.operations.count_open(operation.id), operation.unit_count)
             state["percentComplete"] = 100 * (operation.unit_count - left) // operation.unit_count
         return state
     if operation.status is OperationStatus.SUCCEEDED:

@@ -28,9 +28,9 @@ async def test_nothing_of_a_canceled_operation_begins(archive: Archive, settings
     assert await now(archive, operation) == replace(canceled, etag=(await now(archive, operation)).etag)
     await deliver(archive, settings, others[0], work=counting.work)
     assert len(counting.runs) == 1
-    assert await archive.operations.count_open(operation) == 2
+    assert await archive.operations.count_open(operation.id) == 2
     assert await look_after_operations(archive, settings) == 0
-    assert await archive.operations.count_open(operation) == 0
+    assert await archive.operations.count_open(operation.id) == 0
     await messages.deliver_all(archive, settings, work=counting.work)
     assert await archive.operations.read_totals(operation.id) == {"runs": 1}
     again = await cancel(archive, operation.id)
@@ -85,4 +85,4 @@ async def test_an_operation_that_is_canceled_while_its_units_are_listed_lists_no
     work = {VERIFY: replace(counting.work[VERIFY], list_units=canceled)}
     assert await messages.deliver_all(archive, settings, work=work) == []
     assert (await now(archive, operation)).status is OperationStatus.CANCELED
-    assert await archive.operations.count_open(operation) == 0
+    assert await archive.operations.count_open(operation.id) == 0

@@ -14,7 +14,6 @@ from shared.services.operations.engine import MAX_TRIES, fail_unit, run_unit, st
 from shared.services.operations.unit_message import NotAUnitMessage, UnitMessage
 from shared.services.operations.upkeep import look_after_operations
 from shared.settings import Settings
-from shared.storage import operation_table
 from shared.storage.archive import Archive
 from shared.storage.queues import Queues
 from tests.support.operation_messages import UNITS, Counting, Delivery, Messages, deliver, now
@@ -34,7 +33,7 @@ async def check_succeeded(archive: Archive, operation: Operation) -> None:
     assert (ended.status, ended.unit_count, ended.totals) == (OperationStatus.SUCCEEDED, 5, {"runs": 8})
     noted = await items(archive, operation)
     assert noted == [[1, 1], [2, 1], [2, 2], [1, 1], [1, 1], [3, 1], [3, 2], [3, 3]]
-    assert await archive.operations.count_open(operation) == 0
+    assert await archive.operations.count_open(operation.id) == 0
 
 
 async def test_an_operation_does_all_its_units_and_ends(
@@ -53,26 +52,11 @@ async def test_an_operation_does_all_its_units_and_ends(
     await deliver(archive, settings, first, work=counting.work)
     listed = await now(archive, operation)
     assert (listed.status, listed.unit_count, listed.is_listed) == (OperationStatus.RUNNING, 3, False)
-    assert await archive.operations.count_open(operation) == 4
+    assert await archive.operations.count_open(operation.id) == 4
     assert await messages.deliver_all(archive, settings, work=counting.work) == []
     await check_succeeded(archive, operation)
     assert len(counting.runs) == 8
     assert before <= operation.created < (await now(archive, operation)).last_updated
-
-
-async def test_of_very_many_units_the_first_ones_are_counted(
-    archive: Archive, settings: Settings, messages: Messages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counting = Counting(step=5)
-    operation = await start(archive, VERIFY, UNITS)
-    await deliver(archive, settings, (await messages.take())[0], work=counting.work)
-    sent = {one.message.unit: one for one in await messages.take()}
-    for number, most, left in ((1, 5, 4), (3, 5, 3), (4, 1, 4), (4, 2, 2), (4, 3, 2)):
-        if number in sent:
-            await deliver(archive, settings, sent.pop(number), work=counting.work)
-        with monkeypatch.context() as patch:
-            patch.setattr(operation_table, "_COUNTED_UNITS", most)
-            assert await archive.operations.count_open(await now(archive, operation)) == left
 
 
 async def test_an_operation_without_units_ends_at_once(

@@ -25,7 +25,7 @@ async def check_ended(archive: Archive, status: OperationStatus = OperationStatu
     """Each operation has ended so, has noted each run once, and has left nothing to do."""
     async for operation in archive.operations.read_all():
         assert operation.status is status
-        assert await archive.operations.count_open(operation) == 0
+        assert await archive.operations.count_open(operation.id) == 0
         noted = [item async for _, items in archive.operations.read_items(operation.id) for item in items]
         if status is OperationStatus.SUCCEEDED:
             assert operation.totals == {"runs": 3}
@@ -89,7 +89,7 @@ async def test_maintenance_that_dies_anywhere(
         stop = StopAt(operation, is_done=is_done)
         await die_at(stop, monkeypatch, settings, lambda mortal: maintain(mortal, settings))
         await maintain(archive, settings)
-        assert await archive.operations.count_open(canceled) == 0
+        assert await archive.operations.count_open(canceled.id) == 0
         assert await messages.deliver_all(archive, settings, work=WORK) == []
         await archive.operations.remove(canceled.id)
         await check_ended(archive)
