@@ -1,8 +1,8 @@
 """What the service says of operations: in which state they are, and what they have found. As JSON.
 
-Storage operations: 1 for the state, and 1 for each 1,000 units that are left, or as for a page of what was found; for
-a list, 1 for each 1,000 rows of all operations; for a page of results 1, and 1 for each 40 rows, which are runs that
-found something, or of one run each 250 things.
+Storage operations: 1 for the state, and 1 for each 1,000 units that are left, or as for a page of what was found, and
+for a canceled one 1 for each 1,000 runs; for a list, 1 for each 1,000 rows of all operations; for a page of results 1,
+and 1 for each 40 rows, which are runs that found something, or of one run each 250 things.
 """
 
 from collections.abc import Mapping
