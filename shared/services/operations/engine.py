@@ -51,7 +51,7 @@ async def start(archive: Archive, operation_type: OperationType, specification: 
     operation = Operation(new_operation_id(now), operation_type, OperationStatus.NOT_STARTED, now, now)
     lister = await archive.operations.create(operation, specification)
     try:
-        await _send(archive, lister.operation_id, lister.number, lister.generation)
+        await send(archive, lister.operation_id, lister.number, lister.generation)
     except Exception:
         await cancel(archive, operation.id)
         raise
@@ -95,12 +95,12 @@ async def run_unit(
         if operation is None:
             return None
         if unit is None or unit.generation != message.generation:
-            if dequeue_count > 1:
-                await _catch_up(archive, message, unit)
-            elif was_overtaken:
+            if was_overtaken:
                 # By another delivery, which sends them itself; or this one's answer was lost. At once, they would let
                 # two go on side by side to the end.
                 await _catch_up(archive, message, unit, visible_after_seconds=_OVERTAKEN_SECONDS)
+            elif dequeue_count > 1:
+                await _catch_up(archive, message, unit)
             return None
         if operation.status.has_ended:
             await archive.operations.remove_open(operation.id, [unit.number])
@@ -133,9 +133,12 @@ async def fail_unit(archive: Archive, message: UnitMessage) -> str | None:
     return None
 
 
-async def send_again(archive: Archive, operation_id: str, number: int, generation: int) -> None:
+async def send(
+    archive: Archive, operation_id: str, number: int, generation: int, *, visible_after_seconds: int = 0
+) -> None:
     """Send the message of a unit whose row has this generation: another of it does no harm."""
-    await _send(archive, operation_id, number, generation)
+    message = UnitMessage(operation_id, number, generation)
+    await archive.queues.send(QueueName.OPERATIONS, message.content, visible_after_seconds=visible_after_seconds)
 
 
 async def _list(archive: Archive, settings: Settings, operation: Operation, lister: Unit, work: Work) -> None:
@@ -143,7 +146,7 @@ async def _list(archive: Archive, settings: Settings, operation: Operation, list
     specification = await archive.operations.read_specification(operation.id)
     found, cursor = await work.list_units(archive, settings, specification, lister.cursor)
     units = await archive.operations.list_units(operation, lister, found, cursor, datetime.now(UTC))
-    await in_parallel(_send(archive, operation.id, unit.number, unit.generation) for unit in units)
+    await in_parallel(send(archive, operation.id, unit.number, unit.generation) for unit in units)
     await _go_on(archive, lister, cursor)
 
 
@@ -164,7 +167,7 @@ async def _go_on(archive: Archive, unit: Unit, cursor: Any) -> None:
     if cursor is None:
         await settle(archive, unit.operation_id)
     else:
-        await _send(archive, unit.operation_id, unit.number, unit.generation + 1)
+        await send(archive, unit.operation_id, unit.number, unit.generation + 1)
 
 
 async def _fail(archive: Archive, message: UnitMessage, reason: str) -> bool:
@@ -193,7 +196,7 @@ async def _catch_up(
     if unit is not None and unit.generation == message.generation + 1:
         sent.append((unit.number, unit.generation))
     await in_parallel(
-        _send(archive, message.operation, *one, visible_after_seconds=visible_after_seconds) for one in sent
+        send(archive, message.operation, *one, visible_after_seconds=visible_after_seconds) for one in sent
     )
     await settle(archive, message.operation)
 
@@ -204,10 +207,3 @@ async def _still(archive: Archive, unit: Unit) -> Unit:
     if found is None or found.generation != unit.generation:
         raise OperationMoved
     return found
-
-
-async def _send(
-    archive: Archive, operation_id: str, number: int, generation: int, *, visible_after_seconds: int = 0
-) -> None:
-    message = UnitMessage(operation_id, number, generation)
-    await archive.queues.send(QueueName.OPERATIONS, message.content, visible_after_seconds=visible_after_seconds)

@@ -229,7 +229,7 @@ async def test_two_runs_of_one_unit_side_by_side_are_not_followed_by_two(
 
     side_by_side = {VERIFY: replace(counting.work[VERIFY], list_units=list_units, run=run)}
     for message in (first.message, UnitMessage(operation.id, 1, 0)):
-        runs = (run_unit(archive, settings, message, 1, work=side_by_side) for _ in range(2))
+        runs = (run_unit(archive, settings, message, count, work=side_by_side) for count in (1, 2))
         assert await gather(*runs) == [None, None]
         (following,) = await messages.take()
         assert following.message.unit == 1
