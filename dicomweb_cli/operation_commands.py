@@ -6,7 +6,7 @@ import typer
 
 from dicomweb_cli.options import Scope, Token, Url
 from dicomweb_cli.running import FAILED, run
-from dicomweb_cli.terminal import OUT
+from dicomweb_cli.terminal import ERR, OUT
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, await, cancel and start long work.")
 
@@ -104,6 +104,7 @@ def verify(
         raise typer.BadParameter(str(error)) from None
     operation = run(url, token, scope, lambda connection: start_verify(connection, uids, has_digests=digests))
     if is_awaited:
+        ERR.print(f"Operation {operation}")  # for who does not wait to the end
         _wait(operation, url, every, as_json, token, scope)
     else:
         OUT.print(operation)

@@ -38,13 +38,15 @@ async def replay_journal(timer: func.TimerRequest) -> None:
         with storage.watching():
             archive = await app.archive()
             replay = await maintenance.replay_journal(archive, app.settings)
-            await prepare(archive, seconds=_FEED_SECONDS)
-            await drain(archive, seconds=_FEED_SECONDS, drained=drained)
-            await look_after_operations(archive, app.settings)
-            if app.settings.subscription_hosts:
-                from shared.services.subscriptions.wake import wake_if_needed  # off, it costs not even its import
+            try:
+                await prepare(archive, seconds=_FEED_SECONDS)
+                await drain(archive, seconds=_FEED_SECONDS, drained=drained)
+                if app.settings.subscription_hosts:
+                    from shared.services.subscriptions.wake import wake_if_needed  # off, it costs not even its import
 
-                await wake_if_needed(archive)
+                    await wake_if_needed(archive)
+            finally:  # operations do not wait until the feed can be written
+                await look_after_operations(archive, app.settings)
     except Exception as error:  # noqa: BLE001 -- it is logged, without its message, and raised as another
         replay.failures = max(replay.failures, 1)
         _logger.error("Maintenance failed: %s", described(error))

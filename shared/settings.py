@@ -11,6 +11,8 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*")
 _ORIGIN: Final = re.compile(r"\*|https?://(?:[a-z0-9.\-]+|\[[0-9a-f:]+\])(?::(?:[0-9]{1,5}|\*))?")
 
+_MOST_DAYS: Final = 36_500  # more, taken from now, may be no date any more
+
 
 class SettingsError(Exception):
     """A setting that is missing or cannot be read; the message names it and says what is allowed."""
@@ -47,6 +49,12 @@ def _flag(variable: str, text: str) -> bool:
 def _number(variable: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise _refused(variable, "a whole number above 0", text)
+    return int(text)
+
+
+def _days(variable: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or not 1 <= int(text) <= _MOST_DAYS:
+        raise _refused(variable, f"a whole number from 1 to {_MOST_DAYS}", text)
     return int(text)
 
 
@@ -140,12 +148,12 @@ class Settings:
     )
     backup_container: str = _setting(_text, "dicom-backup", "Container of the backup.")
     backup_retention_days: int = _setting(
-        _number,
+        _days,
         30,
         "How long the backup keeps what the archive no longer has, in days from the backup that first found it gone.",
     )
     operation_retention_days: int = _setting(
-        _number, 7, "How long an operation that has ended is kept, in days: Microsoft's service keeps 7."
+        _days, 7, "How long an operation that has ended is kept, in days: Microsoft's service keeps 7."
     )
     subscription_hosts: tuple[str, ...] = _setting(
         _hosts,

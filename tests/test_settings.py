@@ -19,7 +19,16 @@ def test_values_are_read_by_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("MAX_PARTS", "0"), ("MAX_PARTS", "-1"), ("MAX_PARTS", "1e3"), ("ANONYMOUS_ACCESS", "yes")]
+    ("name", "text"),
+    [
+        ("MAX_PARTS", "0"),
+        ("MAX_PARTS", "-1"),
+        ("MAX_PARTS", "1e3"),
+        ("ANONYMOUS_ACCESS", "yes"),
+        ("OPERATION_RETENTION_DAYS", "0"),
+        ("OPERATION_RETENTION_DAYS", "36501"),  # no date is as long ago as some numbers say
+        ("BACKUP_RETENTION_DAYS", "999999999999"),
+    ],
 )
 def test_the_error_for_an_invalid_value_names_its_setting(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):

@@ -39,7 +39,8 @@ class Operation:
     """An operation as its row says.
 
     `last_updated` is when its status last changed, or units were last listed; `unit_count` are the units listed so far,
-    all of them if it `is_listed`. `totals` are the counts of all results, by name, once it has ended.
+    all of them if it `is_listed`. `totals` are the counts of all results, by name, once none can
+    come any more: a canceled operation has none.
     """
 
     id: str

@@ -24,10 +24,11 @@ OPERATION: Final = [
 ]  # fmt: skip
 """The properties of an operation's row without its specification."""
 
-MAX_ITEMS: Final = 20_000
-"""The most items that are kept of one run: about 3 MiB as sent, of the 4 that a batch may have."""
+ROW_ITEMS: Final = 250
+"""The most items of a row: of the longest, which name a blob by 1,024 characters of any script, half a MiB."""
 
-_ROW_ITEMS: Final = 1000
+_MAX_ITEM_ROWS: Final = 97  # of the 100 of a batch
+_MAX_ITEM_BYTES: Final = 2_700_000  # deflated: 3.4 MiB as sent, of the 4 of a batch
 _MAX_SPECIFICATION_BYTES: Final = 700 * 1024  # deflated, of the 1 MiB of a row
 
 
@@ -134,15 +135,21 @@ def failure_entity(unit: Unit, reason: str) -> dict[str, Any]:
 
 
 def result_entities(unit: Unit, results: Results) -> Iterator[dict[str, Any]]:
-    """The rows of what the run of a unit's generation has found; of its items, the first MAX_ITEMS."""
+    """The rows of what the run of a unit's generation has found; of its items, the first ones, as many as fit a batch.
+
+    These are some 20,000 that name an instance each, and at most 24,250.
+    """
     place = f"{unit.number:08x}:{unit.generation:08x}"
     if results.counts:
         row_key = f"{RESULT_ROWS[0]}{place}"
         yield {"PartitionKey": unit.operation_id, "RowKey": row_key, "counts": _text(results.counts)}
-    for start in range(0, min(len(results.items), MAX_ITEMS), _ROW_ITEMS):
-        row_key = f"{ITEM_ROWS[0]}{place}:{start:08x}"
-        items = list(results.items[start : start + _ROW_ITEMS])
-        yield {"PartitionKey": unit.operation_id, "RowKey": row_key, **packed("items", items)}
+    size = 0
+    for start in range(0, len(results.items), ROW_ITEMS)[:_MAX_ITEM_ROWS]:
+        items = packed("items", list(results.items[start : start + ROW_ITEMS]))
+        size += sum(map(len, items.values()))
+        if size > _MAX_ITEM_BYTES:
+            return
+        yield {"PartitionKey": unit.operation_id, "RowKey": f"{ITEM_ROWS[0]}{place}:{start:08x}", **items}
 
 
 def counts_of_row(entity: Mapping[str, Any]) -> Mapping[str, int]:

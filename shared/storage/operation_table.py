@@ -51,7 +51,7 @@ MAX_LISTED_UNITS: Final = 98
 
 _MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 _NO_TABLE: Final = "The archive has no table for operations: whoever runs the service has to provision it again."
-_ITEM_ROWS_OF_A_PAGE: Final = 10
+_ITEM_ROWS_OF_A_PAGE: Final = 40
 
 
 class OperationMoved(Exception):
@@ -226,7 +226,7 @@ class Operations:
         return totals
 
     async def read_items(self, operation_id: str, place: str = "") -> AsyncIterator[tuple[str, list[Any]]]:
-        """The items of the results from a place on, each thousand with its place, by unit; 10,000 an operation."""
+        """The items of the results from a place on, by unit, row by row, with its place; 40 rows an operation."""
         between = (row_of_items(place), ITEM_ROWS[1])
         async for entity in self._rows(operation_id, between, page_rows=_ITEM_ROWS_OF_A_PAGE):
             yield place_of_items(entity["RowKey"]), items_of_row(entity)

@@ -36,6 +36,9 @@ def test_a_whole_archive_is_found_in_order(cli: Cli) -> None:
     done = cli("verify", "--digests", "--wait", "--every", 1)
     assert "succeeded: studies 1, instances 1, blobs 1, postings" in done.output
     assert done.output.rstrip().endswith("differenceCount 0")
+    operation = cli("list", "--limit", 1).stdout.split()[0]
+    assert done.stderr.startswith(f"Operation {operation}\n")  # to be had again after Ctrl-C
+    assert operation not in done.stdout
 
 
 def test_what_differs_is_printed_and_told_by_the_status(cli: Cli, server: Server) -> None:

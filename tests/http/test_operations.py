@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from functions import maintenance, operation_units
 from functions.edge import app
 from local.azurite import ROOT, connection_string
 from shared.archive.operation import OperationStatus, OperationType
+from shared.services.feed import drain
 from shared.services.operations.engine import cancel, start
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -350,9 +352,15 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     assert found.status is OperationStatus.FAILED
 
 
+@pytest.mark.parametrize("is_feed_broken", [False, True])
 async def test_maintenance_looks_after_operations(
-    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch, is_feed_broken: bool
 ) -> None:
+    async def fails(*_arguments: Any, **_options: Any) -> None:
+        raise ValueError
+
+    if is_feed_broken:
+        monkeypatch.setattr(drain, "drain", fails)
     monkeypatch.setattr(app, "of_process", app.App(settings, archive=archive))
     async with messages_of(settings) as messages:
         operation = await start(archive, OperationType.VERIFY, UNITS)
@@ -360,7 +368,8 @@ async def test_maintenance_looks_after_operations(
         assert len(await messages.take()) == 1  # and it is lost
     assert await archive.operations.count_open(operation.id) == 1
     timer: Any = maintenance.replay_journal
-    await timer.build(None).get_user_function()(None)
+    with pytest.raises(maintenance.MaintenanceFailed) if is_feed_broken else nullcontext():
+        await timer.build(None).get_user_function()(None)
     assert await archive.operations.count_open(operation.id) == 0
 
 

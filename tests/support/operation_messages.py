@@ -8,7 +8,7 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue.aio import QueueClient
 
-from shared.archive.operation import OperationType, Results
+from shared.archive.operation import Operation, OperationType, Results
 from shared.services.operations.engine import MAX_TRIES, fail_unit, run_unit
 from shared.services.operations.operation_types import WORK, Work
 from shared.services.operations.unit_message import UnitMessage
@@ -67,6 +67,13 @@ async def deliver(archive: Archive, settings: Settings, delivery: Delivery, *, w
         except Exception:  # noqa: BLE001 -- whatever it is, the host delivers again
             delivery = delivery.again
     return await fail_unit(archive, delivery.message)
+
+
+async def now(archive: Archive, operation: Operation) -> Operation:
+    """The operation as it is by now."""
+    found = await archive.operations.read(operation.id)
+    assert found is not None
+    return found
 
 
 @asynccontextmanager

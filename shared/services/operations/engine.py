@@ -7,6 +7,9 @@ queue delivers its message again. If it died between saving and sending, the row
 message that it did not send is sent again, perhaps a second time, which does no harm. What no message leads to,
 maintenance finds (`upkeep.py`).
 
+The lister's message comes behind those of the units that it has listed. So it goes on as these are taken, few of an
+operation's messages wait at a time, and no operation has to wait until another one has ended.
+
 Storage operations: 1 and a message to start; for a run of a unit 2 to read, 1 to note, and a message or 1 to look
 whether it was the last one; for each step of the lister 1 more, for the specification, and a message for each unit.
 """
@@ -20,7 +23,7 @@ from shared.archive.operation import LISTER, Operation, OperationStatus, Operati
 from shared.errors import NotFound, Unavailable
 from shared.failures import described
 from shared.services.operations.operation_types import WORK, Work
-from shared.services.operations.settlement import settle, with_status
+from shared.services.operations.settlement import end, settle
 from shared.services.operations.unit_message import UnitMessage
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -32,6 +35,7 @@ MAX_TRIES: Final = 5
 """How often the host delivers a message: then it moves it to the poison queue."""
 
 _RUN_SECONDS: Final = 300
+_OVERTAKEN_SECONDS: Final = 2 * _RUN_SECONDS
 _PROCESS_DIED: Final = "Each process that ran it ended before it was done."
 
 
@@ -47,7 +51,7 @@ async def start(archive: Archive, operation_type: OperationType, specification: 
     operation = Operation(new_operation_id(now), operation_type, OperationStatus.NOT_STARTED, now, now)
     lister = await archive.operations.create(operation, specification)
     try:
-        await _send(archive, lister.operation_id, lister.number, lister.generation)
+        await send(archive, lister.operation_id, lister.number, lister.generation)
     except Exception:
         await cancel(archive, operation.id)
         raise
@@ -57,7 +61,7 @@ async def start(archive: Archive, operation_type: OperationType, specification: 
 async def cancel(archive: Archive, operation_id: str) -> Operation:
     """Let no further unit of an operation begin; return what becomes of it, as it is where it has ended before.
 
-    Raises NotFound.
+    What is under way still ends, and is noted. Raises NotFound.
     """
     while True:
         operation = await archive.operations.read(operation_id)
@@ -66,7 +70,7 @@ async def cancel(archive: Archive, operation_id: str) -> Operation:
         if operation.status.has_ended:
             return operation
         try:
-            return await with_status(archive, operation, OperationStatus.CANCELED)
+            return await end(archive, operation, OperationStatus.CANCELED)
         except OperationMoved:
             continue
 
@@ -84,13 +88,18 @@ async def run_unit(
     Returns why its unit has failed for good, None where it has not. What a run raises is raised, for the message to be
     delivered again, as long as that may happen.
     """
+    was_overtaken = False
     while True:
         operation = await archive.operations.read(message.operation)
         unit = await archive.operations.read_unit(message.operation, message.unit)
         if operation is None:
             return None
         if unit is None or unit.generation != message.generation:
-            if dequeue_count > 1:
+            if was_overtaken:
+                # By another delivery, which sends them itself; or this one's answer was lost. At once, they would let
+                # two go on side by side to the end.
+                await _catch_up(archive, message, unit, visible_after_seconds=_OVERTAKEN_SECONDS)
+            elif dequeue_count > 1:
                 await _catch_up(archive, message, unit)
             return None
         if operation.status.has_ended:
@@ -102,8 +111,7 @@ async def run_unit(
             else:
                 await _run(archive, settings, unit, work[operation.type])
         except OperationMoved:
-            # Maintenance has touched the row, or another delivery was quicker; or this one's answer was lost.
-            dequeue_count = max(dequeue_count, 2)
+            was_overtaken = True
         except Exception as error:
             reason = described(error)
             if dequeue_count < MAX_TRIES or not await _fail(archive, message, reason):
@@ -125,9 +133,12 @@ async def fail_unit(archive: Archive, message: UnitMessage) -> str | None:
     return None
 
 
-async def send_again(archive: Archive, operation_id: str, number: int, generation: int) -> None:
+async def send(
+    archive: Archive, operation_id: str, number: int, generation: int, *, visible_after_seconds: int = 0
+) -> None:
     """Send the message of a unit whose row has this generation: another of it does no harm."""
-    await _send(archive, operation_id, number, generation)
+    message = UnitMessage(operation_id, number, generation)
+    await archive.queues.send(QueueName.OPERATIONS, message.content, visible_after_seconds=visible_after_seconds)
 
 
 async def _list(archive: Archive, settings: Settings, operation: Operation, lister: Unit, work: Work) -> None:
@@ -135,7 +146,7 @@ async def _list(archive: Archive, settings: Settings, operation: Operation, list
     specification = await archive.operations.read_specification(operation.id)
     found, cursor = await work.list_units(archive, settings, specification, lister.cursor)
     units = await archive.operations.list_units(operation, lister, found, cursor, datetime.now(UTC))
-    await in_parallel(_send(archive, operation.id, unit.number, unit.generation) for unit in units)
+    await in_parallel(send(archive, operation.id, unit.number, unit.generation) for unit in units)
     await _go_on(archive, lister, cursor)
 
 
@@ -156,11 +167,14 @@ async def _go_on(archive: Archive, unit: Unit, cursor: Any) -> None:
     if cursor is None:
         await settle(archive, unit.operation_id)
     else:
-        await _send(archive, unit.operation_id, unit.number, unit.generation + 1)
+        await send(archive, unit.operation_id, unit.number, unit.generation + 1)
 
 
 async def _fail(archive: Archive, message: UnitMessage, reason: str) -> bool:
     """Note that a unit has failed, if it still has the generation of the message; whether it was noted."""
+    operation = await archive.operations.read(message.operation)
+    if operation is None or operation.status.has_ended:
+        return False
     while True:
         unit = await archive.operations.read_unit(message.operation, message.unit)
         if unit is None or unit.generation != message.generation:
@@ -173,13 +187,17 @@ async def _fail(archive: Archive, message: UnitMessage, reason: str) -> bool:
         return True
 
 
-async def _catch_up(archive: Archive, message: UnitMessage, unit: Unit | None) -> None:
+async def _catch_up(
+    archive: Archive, message: UnitMessage, unit: Unit | None, *, visible_after_seconds: int = 0
+) -> None:
     """Do what whoever handled the message may have died before doing; `unit` is its row now."""
+    is_lister = message.unit == LISTER
+    sent = await archive.operations.read_listed(message.operation, message.generation) if is_lister else []
     if unit is not None and unit.generation == message.generation + 1:
-        await _send(archive, unit.operation_id, unit.number, unit.generation)
-    if message.unit == LISTER:
-        listed = await archive.operations.read_listed(message.operation, message.generation)
-        await in_parallel(_send(archive, message.operation, *one) for one in listed)
+        sent.append((unit.number, unit.generation))
+    await in_parallel(
+        send(archive, message.operation, *one, visible_after_seconds=visible_after_seconds) for one in sent
+    )
     await settle(archive, message.operation)
 
 
@@ -189,8 +207,3 @@ async def _still(archive: Archive, unit: Unit) -> Unit:
     if found is None or found.generation != unit.generation:
         raise OperationMoved
     return found
-
-
-async def _send(archive: Archive, operation_id: str, number: int, generation: int) -> None:
-    message = UnitMessage(operation_id, number, generation)
-    await archive.queues.send(QueueName.OPERATIONS, message.content)

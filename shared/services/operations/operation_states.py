@@ -1,7 +1,8 @@
 """What the service says of operations: in which state they are, and what they have found. As JSON.
 
-Storage operations: 1 for the state, and 1 for each 1,000 units that are left, or for what was found; for a list, 1 for
-each 1,000 rows of all operations; for a page of results 2, and 1 for each 10,000 of them.
+Storage operations: 1 for the state, and 1 for each 1,000 units that are left, or as for a page of what was found, and
+for a canceled one 1 for each 1,000 runs; for a list, 1 for each 1,000 rows of all operations; for a page of results 1,
+and 1 for each 40 rows, which are runs that found something, or of one run each 250 things.
 """
 
 from collections.abc import Mapping
@@ -53,7 +54,7 @@ async def state_of(archive: Archive, operation: Operation, version: ApiVersion) 
     if operation.status is OperationStatus.SUCCEEDED:
         state["percentComplete"] = 100
     found = await read_results(archive, operation, ResultsQuery(_SHOWN_ITEMS, "", 0))
-    state["results"] = {**operation.totals, WORK[operation.type].items: found.items}
+    state["results"] = {**await _totals_of(archive, operation), WORK[operation.type].items: found.items}
     if operation.status is OperationStatus.FAILED:
         state["results"]["failures"] = await archive.operations.read_failures(operation.id, _SHOWN_FAILURES)
     return state
@@ -89,6 +90,12 @@ async def read_results(archive: Archive, operation: Operation, query: ResultsQue
         if index + len(taken) < len(items):
             return Page(found, f"{place}:{index + len(taken)}")
     return Page(found, None)
+
+
+async def _totals_of(archive: Archive, operation: Operation) -> Mapping[str, int]:
+    if operation.status is OperationStatus.CANCELED:  # what was under way then may have been noted since
+        return await archive.operations.read_totals(operation.id)
+    return operation.totals
 
 
 def _outline(operation: Operation, version: ApiVersion) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How an operation ends: once no unit of it is left."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,15 +21,17 @@ async def settle(archive: Archive, operation_id: str) -> None:
             return
         operation, has_failed = found
         try:
-            await with_status(archive, operation, OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED)
+            totals = await archive.operations.read_totals(operation_id)
+            await end(archive, operation, OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED, totals)
         except OperationMoved:
             continue
         return
 
 
-async def with_status(archive: Archive, operation: Operation, status: OperationStatus) -> Operation:
-    """End an operation with a status, and with the sums of what was found so far. Raises OperationMoved."""
-    totals = await archive.operations.read_totals(operation.id)
-    ended = replace(operation, status=status, last_updated=datetime.now(UTC), totals=totals)
+async def end(
+    archive: Archive, operation: Operation, status: OperationStatus, totals: Mapping[str, int] | None = None
+) -> Operation:
+    """End an operation with a status, and with the sums of what was found. Raises OperationMoved."""
+    ended = replace(operation, status=status, last_updated=datetime.now(UTC), totals=totals or {})
     await archive.operations.change_status(ended)
     return ended

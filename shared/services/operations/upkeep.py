@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.services.operations.engine import send_again
+from shared.services.operations.engine import send
 from shared.services.operations.settlement import settle
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -46,5 +46,5 @@ async def _send(archive: Archive, operation_id: str, unit: OpenUnit) -> bool:
         await archive.operations.touch(operation_id, unit)
     except OperationMoved:
         return False
-    await send_again(archive, operation_id, unit.number, unit.generation)
+    await send(archive, operation_id, unit.number, unit.generation)
     return True

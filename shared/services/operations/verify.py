@@ -2,8 +2,8 @@
 
 It repairs nothing. The units of the whole archive are its studies, 25 in each; ranges of the index, of 5,000 postings;
 and the journal, the change feed, and the container's folders, each of which one unit looks through. A unit that runs
-long goes on in a next run: after a study, a file whose digest was compared, a posting, a page of folders; only the feed
-is looked through at once.
+long, or finds much, goes on in a next run: after a study, a file whose digest was compared, a posting, a page of
+folders; only the journal and the feed are looked through at once.
 
 Storage operations: those of the examination (`shared/services/repair/`); to list the units, 1 for each 1,000 rows of
 the catalog and for each 1,000 postings; for each study whose changes wait for the feed, 1 more.
@@ -33,6 +33,9 @@ from shared.storage.archive import Archive
 
 _STUDIES: Final = 25
 _POSTINGS: Final = 5000
+_MOST_FOUND: Final = 10_000
+"""How many differences a run ends with: most of them fit what is kept of a run, and memory."""
+
 _LISTED: Final = 90
 _LISTING_SECONDS: Final = 60  # once a unit is found
 
@@ -50,7 +53,7 @@ class _Run:
     @property
     def is_late(self) -> bool:
         """Whether the rest is for the next run."""
-        return monotonic() > self.deadline
+        return monotonic() > self.deadline or len(self.found) >= _MOST_FOUND
 
 
 async def list_units(archive: Archive, _settings: Settings, specification: Any, cursor: Any) -> tuple[list[Any], Any]:

@@ -1,6 +1,7 @@
 """Operations from their start to their end: whatever is delivered, and however often."""
 
 import random
+from asyncio import Barrier, gather
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,25 +9,18 @@ from typing import Any
 import pytest
 
 from shared.archive.operation import LISTER, Operation, OperationStatus, OperationType
-from shared.errors import NotFound, PayloadTooLarge, Unavailable
-from shared.services.operations.engine import MAX_TRIES, cancel, fail_unit, run_unit, start
+from shared.errors import PayloadTooLarge, Unavailable
+from shared.services.operations.engine import MAX_TRIES, fail_unit, run_unit, start
 from shared.services.operations.unit_message import NotAUnitMessage, UnitMessage
 from shared.services.operations.upkeep import look_after_operations
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.queues import Queues
-from tests.support.operation_messages import UNITS, Counting, Delivery, Messages, deliver
+from tests.support.operation_messages import UNITS, Counting, Delivery, Messages, deliver, now
 from tests.support.storage_operations import Counting as StorageCounting
 from tests.support.storage_policies import archive_through
 
 VERIFY = OperationType.VERIFY
-
-
-async def now(archive: Archive, operation: Operation) -> Operation:
-    """The operation as it is by now."""
-    found = await archive.operations.read(operation.id)
-    assert found is not None
-    return found
 
 
 async def items(archive: Archive, operation: Operation) -> list[object]:
@@ -157,6 +151,23 @@ async def test_messages_that_were_lost_are_sent_again_once_their_rows_have_not_m
     await check_succeeded(archive, operation)
 
 
+async def test_units_are_listed_as_those_before_them_are_done(
+    archive: Archive, settings: Settings, messages: Messages
+) -> None:
+    counting = Counting(step=2)
+    operations = [await start(archive, VERIFY, [1] * 20) for _ in range(2)]
+    waiting, finished = await messages.take(), list[str]()
+    while waiting:
+        first = waiting.pop(0)
+        await deliver(archive, settings, first, work=counting.work)
+        waiting += await messages.take()
+        assert len(waiting) <= 2 * (2 + 1)
+        finished.append(first.message.operation)
+    for operation in operations:  # neither waits until the other has ended
+        assert finished.index(operation.id) < 3
+        assert finished[-6:].count(operation.id) >= 2
+
+
 async def test_what_died_between_saving_and_sending_is_made_up_for(
     archive: Archive, settings: Settings, messages: Messages
 ) -> None:
@@ -199,42 +210,34 @@ async def test_the_function_of_the_poison_queue_looks_before_it_fails_a_unit(
     assert (ended.status, ended.totals) == (OperationStatus.FAILED, {"runs": 2})
 
 
-async def test_nothing_of_a_canceled_operation_begins(archive: Archive, settings: Settings, messages: Messages) -> None:
-    counting = Counting()
-    operation = await start(archive, VERIFY, UNITS)
-    await deliver(archive, settings, (await messages.take())[0], work=counting.work)
-    one, *others = await messages.take()
-    await deliver(archive, settings, one, work=counting.work)
-    canceled = await cancel(archive, operation.id)
-    assert (canceled.status, canceled.totals) == (OperationStatus.CANCELED, {"runs": 1})
-    assert await now(archive, operation) == replace(canceled, etag=(await now(archive, operation)).etag)
-    await deliver(archive, settings, others[0], work=counting.work)
-    assert len(counting.runs) == 1
-    assert await archive.operations.count_open(operation.id) == 2
-    assert await look_after_operations(archive, settings) == 0
-    assert await archive.operations.count_open(operation.id) == 0
-    await messages.deliver_all(archive, settings, work=counting.work)
-    again = await cancel(archive, operation.id)
-    assert (again.status, again.last_updated) == (OperationStatus.CANCELED, canceled.last_updated)
-    with pytest.raises(NotFound):
-        await cancel(archive, "0" * 32)
-
-
-async def test_an_operation_that_is_canceled_while_its_units_are_listed_lists_none(
+async def test_two_runs_of_one_unit_side_by_side_are_not_followed_by_two(
     archive: Archive, settings: Settings, messages: Messages
 ) -> None:
     counting = Counting()
-    operation = await start(archive, VERIFY, UNITS)
-    inner = counting.work[VERIFY].list_units
+    operation = await start(archive, VERIFY, [3])
+    (first,) = await messages.take()
+    inner = counting.work[VERIFY].list_units, counting.work[VERIFY].run
+    together = Barrier(2)
 
-    async def canceled(*arguments: Any) -> Any:
-        await cancel(archive, operation.id)
-        return await inner(*arguments)
+    async def list_units(*arguments: Any) -> Any:
+        await together.wait()
+        return await inner[0](*arguments)
 
-    work = {VERIFY: replace(counting.work[VERIFY], list_units=canceled)}
-    assert await messages.deliver_all(archive, settings, work=work) == []
-    assert (await now(archive, operation)).status is OperationStatus.CANCELED
-    assert await archive.operations.count_open(operation.id) == 0
+    async def run(*arguments: Any) -> Any:
+        await together.wait()
+        return await inner[1](*arguments)
+
+    side_by_side = {VERIFY: replace(counting.work[VERIFY], list_units=list_units, run=run)}
+    for message in (first.message, UnitMessage(operation.id, 1, 0)):
+        runs = (run_unit(archive, settings, message, count, work=side_by_side) for count in (1, 2))
+        assert await gather(*runs) == [None, None]
+        (following,) = await messages.take()
+        assert following.message.unit == 1
+    assert following.message.generation == 1
+    await deliver(archive, settings, following, work=counting.work)
+    await messages.deliver_all(archive, settings, work=counting.work)
+    ended = await now(archive, operation)
+    assert (ended.status, ended.totals) == (OperationStatus.SUCCEEDED, {"runs": 3})
 
 
 async def test_one_that_has_ended_is_kept_for_a_while(archive: Archive, settings: Settings, messages: Messages) -> None:

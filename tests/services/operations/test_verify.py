@@ -192,6 +192,18 @@ async def test_a_run_that_is_late_goes_on_where_it_stopped(raw: RawArchive, monk
     assert (some["studies"], some["postings"]) == (2, 0)
 
 
+async def test_a_run_that_finds_much_goes_on_in_another_so_that_all_is_kept(
+    raw: RawArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [await new_study(raw) for _ in range(3)]
+    for study in studies:
+        await DAMAGES[Kind.FOREIGN_BLOB][0](raw, study)
+    found, counts, runs = await verified(raw, *studies)
+    assert (len(found), runs) == (3, 1)
+    monkeypatch.setattr(verify, "_MOST_FOUND", 2)
+    assert await verified(raw, *studies) == (found, counts, 2)
+
+
 async def test_the_units_are_listed_in_steps_that_go_on(raw: RawArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         await new_study(raw)
