@@ -190,8 +190,11 @@ async def _check_results(archive: Archive, operation: Operation, host: QueueHost
             assert not failures, f"{operation}: {failures}"
         case OperationStatus.FAILED:
             assert failures, f"{operation} has no failure"
-    if operation.status is not OperationStatus.CANCELED:
-        assert operation.totals.get("runs", 0) == len(runs), f"{operation}: its totals are not those of {runs}"
+    # Of one that was canceled, runs that were under way are noted later.
+    totals = operation.totals
+    if operation.status is OperationStatus.CANCELED:
+        totals = await archive.operations.read_totals(operation.id)
+    assert totals.get("runs", 0) == len(runs), f"{operation}: {totals} are not the totals of {runs}"
     done = Counter(index for index, _ in runs)
     async for number, reason in _failures(archive, operation):
         # The units' numbers begin after the lister's, and each run leaves the next generation.
