@@ -136,13 +136,15 @@ class DeliveryRun:
             if found is None:
                 return study, None
             matching = matching_series(query, found, self._subscription.service_url)
+            if matching is None:
+                return study, frozenset()
             # Of a series that has gone only its study can be asked.
             gone = {
                 entry.change.identifiers.series_instance_uid
                 for entry in entries
                 if entry.change.identifiers.study == study
             } - found.series.keys()
-            return study, matching | gone if matching else matching
+            return study, matching | gone
 
         studies = dict.fromkeys(entry.change.identifiers.study for entry in entries)
         return dict(await in_parallel(map(read, studies)))
