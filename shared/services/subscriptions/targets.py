@@ -75,7 +75,7 @@ class Targets:
             ) as response:
                 return Answer(
                     response.status,
-                    "" if response.ok and response.status < 300 else f"It answered {response.status}.",
+                    "" if 200 <= response.status < 300 else f"It answered {response.status}.",
                     retry_seconds(response.headers.get("Retry-After", "")),
                     response.headers.get("WebHook-Allowed-Origin", "").strip(),
                 )
