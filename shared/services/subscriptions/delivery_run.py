@@ -122,8 +122,8 @@ class DeliveryRun:
     async def _go_on(self, stamp: datetime) -> bool:
         """Send the batch, and save where it is time to; whether to go on after that.
 
-        `stamp` is that of the last change that was passed. With a save the studies are told that had settled by then: at
-        the end of a long feed there would be too many.
+        `stamp` is that of the last change that was passed. A save is followed by the studies that had settled by then:
+        at the end of a long feed there would be too many.
         """
         if not await self._flush():
             return False
@@ -193,9 +193,9 @@ class DeliveryRun:
     async def _settled(self, settling: Settling) -> Event | None:
         """The event that a study has settled; None where the filter keeps it back."""
         study = await self._archive.catalog.read_outline(settling.study)
-        if study is not None and self._query is not None:
-            matching = matching_series(self._query, study, self._subscription.service_url)
-            return settled_event(self._subscription, settling, study) if matching else None
+        query, url = self._query, self._subscription.service_url
+        if study is not None and query is not None and not matching_series(query, study, url):
+            return None
         return settled_event(self._subscription, settling, study)
 
     def _has_due(self, now: datetime) -> bool:

@@ -85,7 +85,7 @@ class Targets:
             refused = isinstance(error.os_error, _NotPublic)
             return Answer(None, NOT_PUBLIC if refused else "The name of its host cannot be resolved.")
         except ClientSSLError:
-            return Answer(None, "Its certificate is not accepted.")
+            return Answer(None, "Its certificate is not accepted, or it does not speak TLS.")
         except TimeoutError:
             return Answer(None, f"It did not answer within {_SECONDS} seconds.")
         except (ClientError, OSError, ValueError):
