@@ -23,6 +23,7 @@ from shared.storage.subscription_table import Overtaken
 from shared.web.event_targets import AllowedTargets
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=5)
+_JUST_RENEWED: Final = timedelta(seconds=10)
 
 
 async def deliver(archive: Archive, settings: Settings, subscription_id: str, *, clock: Clock = utc_now) -> None:
@@ -36,7 +37,9 @@ async def deliver(archive: Archive, settings: Settings, subscription_id: str, *,
         return
     progress, now = row.progress, clock()
     if progress.leased_until is not None and progress.leased_until > now:
-        await archive.wakes.look_at_when(subscription_id, progress.leased_until, now)
+        # Who has just renewed it is alive, and leaves nothing: of many messages not each has to come again and again.
+        if progress.leased_until <= now + LEASE - _JUST_RENEWED:
+            await archive.wakes.look_at_when(subscription_id, progress.leased_until, now)
         return
     not_before = progress.next_try
     if (not_before is None or not_before <= now) and progress.delivered >= await archive.feed.read_last():

@@ -258,7 +258,8 @@ class DeliveryRun:
     async def _end(self, settled: Sequence[StudyKey]) -> None:
         """Give the lease back at the feed's end, and have a run look when the next study may settle."""
         due, planned, now = self._first_due(), self._progress.planned, self._clock()
-        if due is not None and (planned is None or planned <= now or planned > due):
+        # A message that comes before the lease is given back does nothing.
+        if due is not None and (planned is None or planned <= now + _SAVED_EVERY or planned > due):
             await self._archive.wakes.look_at_when(self._subscription.id, due, now)
             self._progress = replace(self._progress, planned=due)
         await self._save(settled=settled, is_last=True)

@@ -232,6 +232,24 @@ async def test_a_run_that_died_is_gone_on_with_after_a_minute(
     assert receiver.sequences() == [1, 2]
 
 
+@pytest.mark.parametrize(("age", "come_back"), [(3, 0), (30, 5)])
+async def test_messages_that_find_a_run_at_work_do_not_come_back(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, age: int, come_back: int
+) -> None:
+    """Unless it may have died: its lease has not been renewed for a while."""
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 1)
+    await drain(archive, seconds=30)
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    leased_until = deliveries.now() - timedelta(seconds=age) + LEASE
+    await archive.subscriptions.save(row, replace(row.progress, leased_until=leased_until))
+    deliveries.waiting.clear()
+    for _ in range(5):
+        await deliveries.run({"subscription": subscription})
+    assert len(deliveries.waiting) == come_back
+
+
 async def test_a_subscription_that_ends_while_it_is_told(
     archive: Archive, deliveries: Deliveries, receiver: Receiver
 ) -> None:
