@@ -88,9 +88,9 @@ class Subscriptions:
             raise Unavailable(_NO_TABLE) from None
         return sorted(found, key=lambda row: (row.subscription.created, row.subscription.id))
 
-    async def has_active(self) -> bool:
-        """Whether there is a subscription that is not parked."""
-        query, parameters = "RowKey eq @row and is_parked eq false", {"row": keys.SUBSCRIPTION_ROW}
+    async def has_any(self) -> bool:
+        """Whether there is a subscription, also a parked one: it may go on at any moment."""
+        query, parameters = "RowKey eq @row", {"row": keys.SUBSCRIPTION_ROW}
         async for _ in self._table.query_entities(query, parameters=parameters, select=["RowKey"], results_per_page=1):
             return True
         return False

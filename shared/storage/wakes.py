@@ -67,5 +67,6 @@ class Wakes:
     async def _somebody_subscribes(self) -> bool:
         if time.monotonic() >= self._known_until:
             self._known_until = time.monotonic() + _KNOWN_SECONDS
-            self._is_needed = await self.subscriptions.has_active()
+            self._is_needed = True  # also where there is no answer
+            self._is_needed = await self.subscriptions.has_any()
         return self._is_needed

@@ -27,6 +27,7 @@ _TOPIC: Final = re.compile(rf"https://({_NAME.pattern}\.eventgrid\.azure\.net)/a
 
 # Reaches Azure's own agents from every virtual machine, although its number is a public one.
 _AZURE_PLATFORM: Final = ip_address("168.63.129.16")
+_GLOBAL_IPV6: Final = IPv6Network("2000::/3")  # all that is assigned so far; translators have prefixes outside of it
 _WITHIN_IPV6: Final = tuple(map(IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 
 
@@ -143,5 +144,6 @@ def _unwrapped(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    is_site_local = isinstance(address, IPv6Address) and address.is_site_local
-    return address.is_global and not (address.is_multicast or is_site_local or address == _AZURE_PLATFORM)
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_IPV6:
+        return False
+    return address.is_global and not (address.is_multicast or address == _AZURE_PLATFORM)

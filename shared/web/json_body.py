@@ -56,7 +56,7 @@ def _read(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error.msg} in line {error.lineno}.") from None
     except ValueError:
-        raise BadRequest("The body is not JSON: it has a number or a name that cannot be read.") from None
+        raise BadRequest("The body is not JSON: it has a number that cannot be read, or a name twice.") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

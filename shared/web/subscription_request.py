@@ -102,6 +102,8 @@ def _filter(given: Mapping[str, Any]) -> str:
     text = _text(given, "filter").removeprefix("?")
     if len(text) > MAX_FILTER_LENGTH:
         raise BadRequest(f"The member filter must have at most {MAX_FILTER_LENGTH} characters.")
+    if not text.isprintable():  # half a surrogate pair, too, which UTF-8 does not have
+        raise BadRequest("The member filter must be a query string: percent-encode what cannot be printed.")
     return text
 
 

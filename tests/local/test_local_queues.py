@@ -139,6 +139,19 @@ async def test_a_batch_runs_at_once_and_the_next_when_few_enough_are_left(azurit
         await until(lambda: len(runs.seen) == 4)  # one was left, and a batch of two is received
 
 
+async def test_two_long_runs_do_not_keep_the_app_from_others(azurite: Azurite, queue: QueueClient) -> None:
+    """By the settings of host.json: as of two subscribers that are slow."""
+    gate = asyncio.Event()
+    runs, slow = Runs(lambda body: gate.wait() if body in "ab" else asyncio.sleep(0)), 2
+    await send(queue, "ab")
+    async with running(azurite, queue, runs, queue_settings_of(ROOT / "host.json")):
+        await until(lambda: len(runs.seen) == slow)
+        await send(queue, "cdef")
+        await until(lambda: len(runs.ended) == 4)
+        gate.set()
+        await until_empty(queue)
+
+
 async def test_what_fails_is_tried_again_after_a_pause_then_set_aside(
     azurite: Azurite, account: QueueServiceClient, queue: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,7 +307,7 @@ def test_a_handler_that_is_not_async_is_refused() -> None:
 
 def test_the_settings_are_those_of_host_json() -> None:
     settings = queue_settings_of(ROOT / "host.json")
-    assert settings == QueueSettings(batch_size=4, new_batch_threshold=0, max_dequeue_count=5, visibility_timeout=30)
+    assert settings == QueueSettings(batch_size=2, new_batch_threshold=2, max_dequeue_count=5, visibility_timeout=30)
     assert settings.lease_seconds == 600
 
 

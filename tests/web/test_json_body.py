@@ -40,7 +40,7 @@ def test_what_is_read(body: bytes, read: dict[str, Any]) -> None:
         (b'{"url":NaN}', "number"),
         (b'{"url":-Infinity}', "number"),
         (b'{"url":' + b"9" * 5000 + b"}", "number"),
-        (b'{"url":1,"url":2}', "number or a name"),
+        (b'{"url":1,"url":2}', "or a name twice"),
         (b'{"url":1,"URL":2}', "url twice"),
         (b'{"uri":1}', "url, events"),
         (b"\xff", "UTF-8"),

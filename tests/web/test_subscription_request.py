@@ -55,6 +55,7 @@ def test_everything() -> None:
         ({"url": 1}, "url"),
         ({"url": URL, "filter": 1}, "filter"),
         ({"url": URL, "filter": "x" * 5000}, "filter"),
+        *(({"url": URL, "filter": f"PatientName={one}"}, "filter") for one in ("\0", "\ud800", "\n", "\ufffe")),
         ({"url": URL, "events": []}, "events"),
         ({"url": URL, "events": "created"}, "events"),
         ({"url": URL, "events": ["made"]}, "events"),

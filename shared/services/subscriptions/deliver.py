@@ -5,7 +5,8 @@ taken. The row's ETag fences it: a run that was overtaken cannot save, and stops
 repeats what was sent since the last save, and loses nothing, as the feed keeps everything.
 
 Where the subscriber fails, nothing after that is sent, and a message has it tried again later; for a week, then it is
-parked. At the end of the feed, studies of which nothing has changed for a while have settled, which is told as well.
+parked. At the end of the feed, studies of which nothing has changed for a while have settled, which is told as well;
+before it, at each save, those that had by the time of the change that the run has come to.
 
 Storage operations of a run that finds nothing: 2. Else 1 more for the lease, 1 for each 50 events or 5 seconds, and 1
 for each page of 200 changes; with a filter, 1 for each study on the page.
@@ -22,24 +23,32 @@ from shared.storage.subscription_table import Overtaken
 from shared.web.event_targets import AllowedTargets
 
 _CLOCKS_DIFFER: Final = timedelta(seconds=5)
+_JUST_RENEWED: Final = timedelta(seconds=10)
 
 
 async def deliver(archive: Archive, settings: Settings, subscription_id: str, *, clock: Clock = utc_now) -> None:
     """Send a subscriber what is due, for about four minutes; then, or later, a message has the next run go on.
 
-    Does nothing where there is no such subscription, where it is parked, and where it has come to the feed's end.
+    Does nothing where there is no such subscription, where it is parked, where it has come to the feed's end, and where
+    its next try, which has a message of its own, is not due.
     """
     row = await archive.subscriptions.read(subscription_id)
     if row is None or row.progress.is_parked:
         return
     progress, now = row.progress, clock()
-    for not_before in (progress.leased_until, progress.next_try):
-        if not_before is not None and not_before > now:
-            await archive.wakes.look_at_when(subscription_id, not_before, now)
+    if progress.leased_until is not None and progress.leased_until > now:
+        # Who has just renewed it is alive, and leaves nothing: of many messages not each has to come again and again.
+        if progress.leased_until <= now + LEASE - _JUST_RENEWED:
+            await archive.wakes.look_at_when(subscription_id, progress.leased_until, now)
+        return
+    not_before = progress.next_try
+    if (not_before is None or not_before <= now) and progress.delivered >= await archive.feed.read_last():
+        if progress.due is None:
             return
-    if progress.delivered >= await archive.feed.read_last() and (progress.due is None or progress.due > now):
-        if progress.due is not None and progress.due <= now + _CLOCKS_DIFFER:  # who sent the message was ahead
-            await archive.wakes.look_at_when(subscription_id, progress.due, now)
+        not_before = progress.due
+    if not_before is not None and not_before > now:
+        if not_before <= now + _CLOCKS_DIFFER:  # this is the message for then, and who sent it was ahead
+            await archive.wakes.look_at_when(subscription_id, not_before, now)
         return
     allowed = AllowedTargets.of(settings.subscription_hosts)
     async with open_targets(allowed) as targets:

@@ -83,13 +83,13 @@ class DeliveryRun:
             if self._passed < end:
                 if not await self._send_changes(end):
                     return
-            elif not self._has_due() or has_drained:
+            elif not self._has_due(self._clock()) or has_drained:
                 break
             else:
                 # A change that the feed lacks would have the study settle later.
                 await drain(self._archive, seconds=_DRAIN_SECONDS)
                 has_drained = True
-        told = await self._tell_settled()
+        told = await self._tell_settled(self._clock())
         if told is not None:
             await self._end(told)
 
@@ -115,14 +115,27 @@ class DeliveryRun:
                 self._settling[study] = Settling(study, entry.stamp + self._subscription.settle, entry.sequence)
             self._passed = entry.sequence
             is_full = len(self._batch) == self._subscription.max_events_per_batch
-            if is_full or self._is_to_be_saved():
-                if not await self._flush():
-                    return False
-                if self._clock() >= self._until:
-                    await self._hand_over()
-                    return False
-            if self._is_to_be_saved():
-                await self._save()
+            if (is_full or self._is_to_be_saved()) and not await self._go_on(entry.stamp):
+                return False
+        return True
+
+    async def _go_on(self, stamp: datetime) -> bool:
+        """Send the batch, and save where it is time to; whether to go on after that.
+
+        `stamp` is that of the last change that was passed. A save is followed by the studies that had settled by then:
+        at the end of a long feed there would be too many.
+        """
+        if not await self._flush():
+            return False
+        if self._clock() >= self._until:
+            await self._hand_over()
+            return False
+        if self._is_to_be_saved():
+            await self._save()
+            told = await self._tell_settled(stamp)
+            if told:
+                await self._save(settled=told)
+            return told is not None
         return True
 
     async def _matching(self, entries: Sequence[FeedEntry]) -> dict[StudyKey, frozenset[str] | None]:
@@ -136,27 +149,28 @@ class DeliveryRun:
             if found is None:
                 return study, None
             matching = matching_series(query, found, self._subscription.service_url)
+            if matching is None:
+                return study, frozenset()
             # Of a series that has gone only its study can be asked.
             gone = {
                 entry.change.identifiers.series_instance_uid
                 for entry in entries
                 if entry.change.identifiers.study == study
             } - found.series.keys()
-            return study, matching | gone if matching else matching
+            return study, matching | gone
 
         studies = dict.fromkeys(entry.change.identifiers.study for entry in entries)
         return dict(await in_parallel(map(read, studies)))
 
-    async def _tell_settled(self) -> Sequence[StudyKey] | None:
-        """Tell of the studies that have settled, once all changes are sent; None where the run has come to its end.
+    async def _tell_settled(self, now: datetime) -> Sequence[StudyKey] | None:
+        """Tell of the studies that have settled, once all changes before `now` are sent; None where the run is over.
 
         Returns those that are still to be saved.
         """
-        if not self._has_due():
+        if not self._has_due(now):
             return ()
         if self._settling:
             await self._save()
-        now = self._clock()
         rows = await self._archive.subscriptions.read_settling(self._subscription.id)
         due = [row for row in rows if row.due <= now]
         size = min(self._subscription.max_events_per_batch, MAX_SETTLING)
@@ -179,14 +193,14 @@ class DeliveryRun:
     async def _settled(self, settling: Settling) -> Event | None:
         """The event that a study has settled; None where the filter keeps it back."""
         study = await self._archive.catalog.read_outline(settling.study)
-        if study is not None and self._query is not None:
-            matching = matching_series(self._query, study, self._subscription.service_url)
-            return settled_event(self._subscription, settling, study) if matching else None
+        query, url = self._query, self._subscription.service_url
+        if study is not None and query is not None and not matching_series(query, study, url):
+            return None
         return settled_event(self._subscription, settling, study)
 
-    def _has_due(self) -> bool:
+    def _has_due(self, now: datetime) -> bool:
         due = self._first_due()
-        return due is not None and due <= self._clock()
+        return due is not None and due <= now
 
     def _first_due(self) -> datetime | None:
         """When the first study may settle."""
@@ -244,7 +258,8 @@ class DeliveryRun:
     async def _end(self, settled: Sequence[StudyKey]) -> None:
         """Give the lease back at the feed's end, and have a run look when the next study may settle."""
         due, planned, now = self._first_due(), self._progress.planned, self._clock()
-        if due is not None and (planned is None or planned <= now or planned > due):
+        # A message that comes before the lease is given back does nothing.
+        if due is not None and (planned is None or planned <= now + _SAVED_EVERY or planned > due):
             await self._archive.wakes.look_at_when(self._subscription.id, due, now)
             self._progress = replace(self._progress, planned=due)
         await self._save(settled=settled, is_last=True)

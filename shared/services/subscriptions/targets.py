@@ -75,7 +75,7 @@ class Targets:
             ) as response:
                 return Answer(
                     response.status,
-                    "" if response.ok and response.status < 300 else f"It answered {response.status}.",
+                    "" if 200 <= response.status < 300 else f"It answered {response.status}.",
                     retry_seconds(response.headers.get("Retry-After", "")),
                     response.headers.get("WebHook-Allowed-Origin", "").strip(),
                 )
@@ -85,7 +85,7 @@ class Targets:
             refused = isinstance(error.os_error, _NotPublic)
             return Answer(None, NOT_PUBLIC if refused else "The name of its host cannot be resolved.")
         except ClientSSLError:
-            return Answer(None, "Its certificate is not accepted.")
+            return Answer(None, "Its certificate is not accepted, or it does not speak TLS.")
         except TimeoutError:
             return Answer(None, f"It did not answer within {_SECONDS} seconds.")
         except (ClientError, OSError, ValueError):

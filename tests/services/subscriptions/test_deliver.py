@@ -165,6 +165,36 @@ async def test_retry_after_is_heeded(archive: Archive, deliveries: Deliveries, r
     assert receiver.sequences() == [1]
 
 
+async def test_messages_of_one_that_fails_do_not_multiply(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer = lambda _: 503
+    await commit(archive, 1)
+    await deliveries.wake()
+    for _ in range(5):  # as wakes send them until the first one is handled
+        deliveries.waiting.append((deliveries.now(), {"subscription": subscription}))
+    await deliveries.after(timedelta(minutes=2))
+    assert len(deliveries.waiting) == 1
+    receiver.answer = lambda _: 200
+    await deliveries.after(timedelta(hours=1))
+    assert receiver.sequences() == [1]
+
+
+async def test_the_message_for_the_next_try_may_come_early(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer = lambda number: 503 if number == 1 else 200
+    await commit(archive, 1)
+    await deliveries.wake()
+    deliveries.waiting.clear()
+    deliveries.passed += timedelta(seconds=7)  # of ten: the clock of another machine is ahead
+    await deliveries.run({"subscription": subscription})
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == [1]
+
+
 async def test_redirects_are_not_followed(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
     subscription = await deliveries.subscribe(receiver)
     receiver.answer, receiver.headers = lambda _: 307, {"Location": receiver.url}
@@ -200,6 +230,24 @@ async def test_a_run_that_died_is_gone_on_with_after_a_minute(
     assert receiver.sequences() == []
     await deliveries.after(timedelta(seconds=70))
     assert receiver.sequences() == [1, 2]
+
+
+@pytest.mark.parametrize(("age", "come_back"), [(3, 0), (30, 5)])
+async def test_messages_that_find_a_run_at_work_do_not_come_back(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, age: int, come_back: int
+) -> None:
+    """Unless it may have died: its lease has not been renewed for a while."""
+    subscription = await deliveries.subscribe(receiver)
+    await commit(archive, 1)
+    await drain(archive, seconds=30)
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    leased_until = deliveries.now() - timedelta(seconds=age) + LEASE
+    await archive.subscriptions.save(row, replace(row.progress, leased_until=leased_until))
+    deliveries.waiting.clear()
+    for _ in range(5):
+        await deliveries.run({"subscription": subscription})
+    assert len(deliveries.waiting) == come_back
 
 
 async def test_a_subscription_that_ends_while_it_is_told(

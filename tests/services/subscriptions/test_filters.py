@@ -51,6 +51,32 @@ async def test_what_can_no_longer_be_asked_is_told(
     )
 
 
+async def test_the_last_series_that_matched_is_told_when_it_goes(
+    archive: Archive, stores: StoreService, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    await deliveries.subscribe(receiver, filter="Modality=CT&StudyDescription=Head")
+    ct = dataset(Modality="CT", StudyDescription="Head")
+    mr = dataset(StudyInstanceUID=ct.StudyInstanceUID, Modality="MR", StudyDescription="Head")
+    await store(stores, part10(ct), part10(mr))
+    await deliveries.wake()
+    await delete(archive, resource_of(ct.StudyInstanceUID, ct.SeriesInstanceUID))
+    await deliveries.wake()
+    told = [(event["type"].rpartition("Image")[2], event["data"]["imageSopInstanceUid"]) for event in receiver.taken]
+    assert told == [("Created", ct.SOPInstanceUID), ("Deleted", ct.SOPInstanceUID)]
+
+
+async def test_a_series_that_goes_is_not_told_where_its_study_does_not_match(
+    archive: Archive, stores: StoreService, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    await deliveries.subscribe(receiver, filter="Modality=CT&StudyDescription=Head")
+    knee = {"Modality": "CT", "StudyInstanceUID": new_uid(), "StudyDescription": "Knee"}
+    one, other = dataset(**knee), dataset(**knee)
+    await store(stores, part10(one), part10(other))
+    await delete(archive, resource_of(one.StudyInstanceUID, one.SeriesInstanceUID))
+    await deliveries.wake()
+    assert receiver.taken == []
+
+
 async def test_a_study_is_read_once_a_page(
     archive: Archive, stores: StoreService, deliveries: Deliveries, receiver: Receiver
 ) -> None:
@@ -76,6 +102,7 @@ async def test_a_study_is_read_once_a_page(
         ("SOPInstanceUID=1.2", "SOPInstanceUID"),
         ("InstanceNumber=1", "InstanceNumber"),
         ("StudyInstanceUID=1.2&Rows=3", "Rows"),
+        ("StudyInstanceUID=1.2&StationName=A", "StationName"),
         ("limit=3", "limit"),
         ("Modality=CT&OFFSET=3", "offset"),
         ("includefield=all", "includefield"),

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.services.feed.drain import drain
+from shared.services.subscriptions import delivery_run
 from shared.services.subscriptions.subscribe import deliveries as deliveries_of
 from shared.services.subscriptions.subscribe import unsubscribe
 from shared.services.write.delete import delete
@@ -59,6 +61,32 @@ async def test_a_quiet_study(stores: StoreService, deliveries: Deliveries, recei
     await deliveries.after(timedelta(days=1))
     assert len(receiver.taken) == 1
     assert deliveries.waiting == []
+
+
+async def test_studies_that_settled_long_ago_do_not_pile_up(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        for _ in range(10):
+            await leave(archive, commit_of())
+        await drain(archive, seconds=30)
+        deliveries.passed += timedelta(hours=1)
+        await deliveries.stamp_from_now()
+    subscription = await subscribed(deliveries, receiver, after=0)
+    monkeypatch.setattr(delivery_run, "MAX_SETTLING", 5)
+    most, save = 0, archive.subscriptions.save
+
+    async def counting(*args: Any, **named: Any) -> Any:
+        nonlocal most
+        saved = await save(*args, **named)
+        most = max(most, len(await archive.subscriptions.read_settling(subscription)))
+        return saved
+
+    monkeypatch.setattr(archive.subscriptions, "save", counting)
+    await deliveries.after(20 * MINUTE)
+    assert receiver.sequences("StudySettled") == list(range(1, 41))
+    assert most <= 15  # those of an hour, and of a save
+    assert await archive.subscriptions.read_settling(subscription) == []
 
 
 async def test_a_study_that_changes_is_told_when_it_no_longer_does(

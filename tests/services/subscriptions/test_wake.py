@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
+from shared.services.subscriptions.subscribe import restart
 from shared.services.subscriptions.wake import wake_if_needed
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
@@ -17,6 +18,7 @@ from shared.storage import wakes
 from shared.storage.archive import Archive
 from shared.storage.queues import QueueName
 from shared.storage.storage_use import StorageUse
+from shared.web.subscription_request import RestartRequest
 from tests.support.default_partition import resource_of
 from tests.support.feeds import commit_of, leave
 from tests.support.served_instances import new_uid
@@ -51,6 +53,41 @@ async def test_a_store_wakes_nobody_where_nobody_subscribes(
     assert await operations_of_a_store(stores) == usual + 1  # it looks who subscribes
     assert await operations_of_a_store(stores) == usual
     assert deliveries.waiting == []
+
+
+async def test_a_store_wakes_where_it_is_not_known_who_subscribes(
+    archive: Archive, stores: StoreService, deliveries: Deliveries, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliveries.subscribe(receiver)
+    deliveries.waiting.clear()
+    forget(archive)
+
+    async def unanswered() -> bool:
+        raise Unavailable("Storage does not answer.")
+
+    monkeypatch.setattr(archive.subscriptions, "has_any", unanswered)
+    await store(stores, *files_of(new_uid(), 1))  # which only asks
+    await store(stores, *files_of(new_uid(), 1))
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == [1, 2]
+
+
+async def test_a_store_after_the_only_subscription_was_restarted_wakes(
+    archive: Archive, stores: StoreService, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer = lambda number: 410 if number == 1 else 200
+    await store(stores, *files_of(new_uid(), 1))
+    await deliveries.wake()
+    forget(archive)
+    await store(stores, *files_of(new_uid(), 1))  # the process looks who subscribes
+    await deliveries.after(timedelta(seconds=9))
+    await restart(archive, deliveries.settings, subscription, RestartRequest(None))
+    await deliveries.after(timedelta(seconds=9))
+    archive.wakes._sent_until = float("-inf")
+    await store(stores, *files_of(new_uid(), 1))
+    await deliveries.after(timedelta(seconds=9))
+    assert receiver.sequences() == [1, 2, 3]
 
 
 async def test_a_process_wakes_once_a_second(
