@@ -53,6 +53,18 @@ ROUNDS = 12
 Answer = TypeVar("Answer")
 
 
+each_fault = pytest.mark.parametrize(
+    ("fault", "retries"),
+    [
+        (Fault.FAILING, 4),
+        (Fault.ANSWER_LOST, 0),
+        pytest.param(Fault.ANSWER_LOST, 4, marks=pytest.mark.long),
+        pytest.param(Fault.TOO_MANY_REQUESTS, 4, marks=pytest.mark.long),
+        pytest.param(Fault.TIMED_OUT, 4, marks=pytest.mark.long),
+    ],
+)
+
+
 class State(Enum):
     THERE = "there"
     GONE = "gone"
@@ -173,7 +185,7 @@ async def check_known(
 
 
 @pytest.mark.parametrize("retries", [4, 0])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 async def test_clients_of_storage_that_fails_now_and_then(
     archive: Archive,
     settings: Settings,
@@ -254,16 +266,7 @@ def world(
     return World(stores, container, settings, monkeypatch, refusing_url)
 
 
-@pytest.mark.parametrize(
-    ("fault", "retries"),
-    [
-        (Fault.FAILING, 4),
-        (Fault.TOO_MANY_REQUESTS, 4),
-        (Fault.ANSWER_LOST, 4),
-        (Fault.ANSWER_LOST, 0),
-        (Fault.TIMED_OUT, 4),
-    ],
-)
+@each_fault
 async def test_a_store_that_meets_a_fault_anywhere(world: World, fault: Fault, retries: int) -> None:
     for operation in count(1):
         instances = known_instances(new_uid(), new_uid(), 2)
@@ -284,16 +287,7 @@ async def test_a_store_that_meets_a_fault_anywhere(world: World, fault: Fault, r
     assert operation > 10
 
 
-@pytest.mark.parametrize(
-    ("fault", "retries"),
-    [
-        (Fault.FAILING, 4),
-        (Fault.TOO_MANY_REQUESTS, 4),
-        (Fault.ANSWER_LOST, 4),
-        (Fault.ANSWER_LOST, 0),
-        (Fault.TIMED_OUT, 4),
-    ],
-)
+@each_fault
 @pytest.mark.parametrize("level", ["study", pytest.param("series", marks=pytest.mark.long)])
 async def test_a_delete_that_meets_a_fault_anywhere(world: World, fault: Fault, retries: int, level: str) -> None:
     for operation in count(1):

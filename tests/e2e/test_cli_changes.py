@@ -224,7 +224,7 @@ def test_any_command_without_a_reader_ends_without_a_word(service: str, words: t
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("version", [pytest.param("v1", marks=pytest.mark.long), "v2"])
 def test_a_follower_that_is_killed_repeats_and_omits_nothing(
     service: str, tmp_path: Path, version: Literal["v1", "v2"]
 ) -> None:

@@ -53,7 +53,7 @@ async def both(
             await client.aclose()
 
 
-@pytest.fixture(params=["one", "two"])
+@pytest.fixture(params=[pytest.param("one", marks=pytest.mark.long), "two"])
 def processes(both: list[httpx.AsyncClient], request: pytest.FixtureRequest) -> list[httpx.AsyncClient]:
     """A client of each process."""
     return both if request.param == "two" else both[:1]

@@ -11,7 +11,7 @@ from shared.services.operations.upkeep import look_after_operations
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.support.operation_messages import Counting, Messages
-from tests.support.storage_policies import StopAt, die_at
+from tests.support.storage_policies import StopAt, before_or_after, die_at
 
 WORK = Counting(step=1).work
 NUMBERS = [1, 2]
@@ -35,7 +35,7 @@ async def check_ended(archive: Archive, status: OperationStatus = OperationStatu
         await archive.operations.remove(operation.id)
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("is_delivered_again", [True, False], ids=["delivered again", "maintained"])
 async def test_a_run_that_dies_anywhere(
     archive: Archive,
@@ -62,7 +62,7 @@ async def test_a_run_that_dies_anywhere(
     assert operation == 27
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_a_start_that_dies_anywhere(
     archive: Archive, settings: Settings, messages: Messages, monkeypatch: pytest.MonkeyPatch, is_done: bool
 ) -> None:
@@ -77,7 +77,7 @@ async def test_a_start_that_dies_anywhere(
     assert operation == 3
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 async def test_maintenance_that_dies_anywhere(
     archive: Archive, settings: Settings, messages: Messages, monkeypatch: pytest.MonkeyPatch, is_done: bool
 ) -> None:

@@ -10,11 +10,11 @@ from shared.storage.archive import Archive
 from tests.support.default_partition import study_key
 from tests.support.feeds import commit_of, leave
 from tests.support.served_instances import new_uid
-from tests.support.storage_policies import StopAt, die_at
+from tests.support.storage_policies import StopAt, before_or_after, die_at
 from tests.support.subscribers import Deliveries, Receiver
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@before_or_after
 @pytest.mark.parametrize("what", ["wake", "run", "settled"])
 async def test_deliveries_that_die_anywhere(
     archive: Archive,
