@@ -143,13 +143,13 @@ var logRules LogRule[] = [
   }
   {
     name: 'dicom-queue-failures'
-    description: 'In half an hour, a unit of an operation failed for good, or a message moved to a poison queue.'
+    description: 'In half an hour, a unit of an operation failed for good, a subscription was parked, or a message moved to a poison queue.'
     severity: 2
     windowSize: 'PT30M'
     // The last is the host's own word for it, and stands even where the function of the poison queue does not run.
     table: 'AppTraces'
     query: '''
-| where (SeverityLevel >= 3 and (Message startswith "A unit of operation" or Message startswith "A message could not be handled"))
+| where (SeverityLevel >= 3 and (Message startswith "A unit of operation" or Message startswith "A message could not be handled" or Message startswith "Subscription "))
     or (SeverityLevel >= 2 and Message startswith "Message has reached MaxDequeueCount")
 '''
   }

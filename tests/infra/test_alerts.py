@@ -236,12 +236,14 @@ def test_more_than_1_of_100_operations_refused(workspace: Workspace, refused: in
         ("ERROR", "A unit of operation 0123 failed: OSError", True),
         ("ERROR", "A message could not be handled: ValueError", True),
         ("WARNING", "Message has reached MaxDequeueCount of 5. Moving message to queue 'deliveries-poison'.", True),
+        ("ERROR", "Subscription 0123 is parked: It answered 410.", True),
+        ("WARNING", "Subscription 0123 fails: It answered 503.", False),
         ("WARNING", "A unit of operation 0123 is tried again.", False),
         ("ERROR", "Maintenance failed: OSError", False),
         ("INFO", "ReplayJournal: a message could not be handled", False),
     ],
 )
-def test_a_unit_that_failed_and_a_message_that_is_poison(
+def test_what_failed_for_good_in_a_queue(
     workspace: Workspace, level: str, message: str, fires: bool
 ) -> None:
     workspace.log(level, message, minutes_ago=29)

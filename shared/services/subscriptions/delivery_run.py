@@ -241,7 +241,7 @@ class DeliveryRun:
         if is_gone or now - since >= PARKED_AFTER:
             why = "" if is_gone else f" So it was for {PARKED_AFTER.days} days."
             self._progress = replace(progress, is_parked=True, reason=answer.reason + why)
-            _logger.warning("Subscription %s is parked: %s", self._subscription.id, self._progress.reason)
+            _logger.error("Subscription %s is parked: %s", self._subscription.id, self._progress.reason)
         else:
             pause = PAUSES[min(before.failures, len(PAUSES) - 1)]
             next_try = now + max(pause, timedelta(seconds=answer.retry_after))

@@ -131,7 +131,7 @@ async def test_a_receiver_that_is_down_for_a_week_is_parked_until_somebody_resta
 
 
 async def test_a_receiver_that_is_gone_is_parked_at_once(
-    archive: Archive, deliveries: Deliveries, receiver: Receiver
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = await deliveries.subscribe(receiver)
     receiver.answer = lambda _: 410
@@ -141,6 +141,9 @@ async def test_a_receiver_that_is_gone_is_parked_at_once(
     assert len(receiver.requests) == 1
     found = await deliveries_of(archive, subscription)
     assert (found["status"], found["reason"], found["deliveredSequence"]) == ("parked", "It answered 410.", 0)
+    # An alert looks for it.
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [f"Subscription {subscription} is parked: It answered 410."]
 
 
 async def test_a_restart_may_go_back(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
