@@ -243,9 +243,7 @@ def test_more_than_1_of_100_operations_refused(workspace: Workspace, refused: in
         ("INFO", "ReplayJournal: a message could not be handled", False),
     ],
 )
-def test_what_failed_for_good_in_a_queue(
-    workspace: Workspace, level: str, message: str, fires: bool
-) -> None:
+def test_what_failed_for_good_in_a_queue(workspace: Workspace, level: str, message: str, fires: bool) -> None:
     workspace.log(level, message, minutes_ago=29)
     assert fired(workspace) == ({"dicom-queue-failures"} if fires else set())
 

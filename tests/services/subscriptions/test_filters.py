@@ -96,23 +96,9 @@ async def test_a_study_is_read_once_a_page(
     assert storage.operations.total() == 8  # row, head, lease, head, page, study, head, end
 
 
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ("SOPInstanceUID=1.2", "SOPInstanceUID"),
-        ("InstanceNumber=1", "InstanceNumber"),
-        ("StudyInstanceUID=1.2&Rows=3", "Rows"),
-        ("StudyInstanceUID=1.2&StationName=A", "StationName"),
-        ("limit=3", "limit"),
-        ("Modality=CT&OFFSET=3", "offset"),
-        ("includefield=all", "includefield"),
-        ("modality=CT", "Modality"),
-        ("StudyDate=yesterday", "StudyDate"),
-    ],
-)
-async def test_other_keys_are_refused_by_name(
-    deliveries: Deliveries, receiver: Receiver, given: str, named: str
+async def test_one_that_is_refused_keeps_the_target_from_being_asked(
+    deliveries: Deliveries, receiver: Receiver
 ) -> None:
-    with pytest.raises(BadRequest, match=named):
-        await deliveries.subscribe(receiver, filter=given)
+    with pytest.raises(BadRequest, match="limit"):
+        await deliveries.subscribe(receiver, filter="limit=3")
     assert receiver.origins == []
