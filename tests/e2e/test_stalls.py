@@ -1,9 +1,9 @@
 """No load holds the loop, or fills the process: others are served meanwhile, in bounded memory.
 
-A stall is compared with those of the same process' idle loop, measured in turn with it: there is no figure of any
-machine in this. Other processes only ever make stalls longer, never shorter, so the shortest of a few tries is the
-load's own. The loop waits longest where another process takes the place of a thread that holds the interpreter, which
-an idle loop never meets: so these tests run alone.
+A stall that somebody could notice is compared with those of the same process' idle loop, measured in turn with it, so
+that a slow machine adds to both. Other processes only ever make stalls longer, never shorter, so the shortest of a few
+tries is the load's own. The loop waits longest where another process takes the place of a thread that holds the
+interpreter, which an idle loop never meets: so these tests run alone.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ pytestmark = needs_proc
 
 TRIES = 3
 TIMES_IDLE = 5
+UNNOTICED_MILLISECONDS = 50  # what holds the loop holds it for seconds, or for tenths of one
 IDLE_SECONDS = 1
 MAX_HELD_BYTES = 512 * MIB
 MAX_OPERATIONS = 1_000
@@ -48,11 +49,11 @@ def under_load(server: WarmServer, name: str, scale: float) -> Measured:
 )
 def test_the_loop_is_not_held(server: WarmServer, name: str, scale: float) -> None:
     put = asyncio.run(LOADS[name].prepare(server, scale))
-    of_idle, of_load = [1], []  # what is not to be seen is a millisecond
+    of_idle, of_load = [], []
     for _ in range(TRIES):
         of_idle.append(asyncio.run(measured(server, lambda: idle(IDLE_SECONDS))).stall_milliseconds)
         of_load.append(asyncio.run(measured(server, put)).stall_milliseconds)
-        if min(of_load) <= TIMES_IDLE * max(of_idle):
+        if min(of_load) <= max(UNNOTICED_MILLISECONDS, TIMES_IDLE * max(of_idle)):
             return
     pytest.fail(f"The loop stood still for {of_load} ms, when idle for {of_idle} ms.")
 
