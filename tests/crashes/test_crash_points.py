@@ -80,7 +80,7 @@ def store_of_blocks() -> Storing:
     [
         store_of_3,
         store_into_a_study,
-        store_that_fails_in_part,
+        pytest.param(store_that_fails_in_part, marks=pytest.mark.long),
         store_of_blocks,
     ],
     ids=lambda storing: storing.__name__,

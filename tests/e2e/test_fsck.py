@@ -48,7 +48,7 @@ async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
         yield archive
 
 
-@pytest.fixture(params=["named", "of make run"])
+@pytest.fixture(params=["named", pytest.param("of make run", marks=pytest.mark.long)])
 def place(own_azurite: azurite.Azurite, request: pytest.FixtureRequest) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment that name the archive."""
     if request.param == "named":
