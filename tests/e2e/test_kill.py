@@ -26,7 +26,7 @@ from tests.support.messages import MULTIPART_DICOM, multipart
 from tests.support.raw_archive import RawArchive, opened
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 
-KILLS = 20
+KILLS = [10, pytest.param(20, marks=pytest.mark.long)]
 LATER = timedelta(hours=2)
 LARGE_BYTES = (8 * 1024**2 + 1000, 9 * 1024**2)  # of a second block
 ANY_SYNTAX = {"Accept": "application/dicom; transfer-syntax=*"}
@@ -199,15 +199,16 @@ async def settle(raw: RawArchive) -> None:
     assert await raw.differences(now=later, deep=True) == []
 
 
-async def test_nothing_is_lost_and_nothing_left(own_azurite: azurite.Azurite, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+async def test_nothing_is_lost_and_nothing_left(own_azurite: azurite.Azurite, tmp_path: Path, kills: int) -> None:
     clients, readers, moments = Clients(seed=1), Readers(), random.Random(2)
     storage = own_azurite.connection_string
     async with fleet_of_two(storage, tmp_path / "log") as fleet, httpx.AsyncClient(timeout=60) as client:
         undisturbed = await fleet.serve(60, clients, readers)
         stored_undisturbed = len(clients.told.stored)
         assert stored_undisturbed == 26
-        for number in range(KILLS):
-            await fleet.serve((number + moments.random()) / KILLS * undisturbed, clients, readers, killed=number % 2)
+        for number in range(kills):
+            await fleet.serve((number + moments.random()) / kills * undisturbed, clients, readers, killed=number % 2)
             await fleet.start(number % 2)
         async with opened(storage) as raw:
             assert [entry async for entry in raw.archive.journal.read()]  # some died midway

@@ -219,13 +219,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
         yield running
 
 
-def test_the_archive_is_a_dictionary(server: WatchedServer) -> None:
+@pytest.mark.parametrize("sequences", [25, pytest.param(60, marks=pytest.mark.long)])
+def test_the_archive_is_a_dictionary(server: WatchedServer, sequences: int) -> None:
     with httpx.Client(base_url=server.base_url, timeout=60) as client:
         ArchiveMachine.server, ArchiveMachine.client = server, client
         run_state_machine_as_test(
             ArchiveMachine,
             settings=settings(
-                max_examples=60,
+                max_examples=sequences,
                 phases=[Phase.generate],  # shrinking an example takes minutes
                 stateful_step_count=30,
                 derandomize=True,
