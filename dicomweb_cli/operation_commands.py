@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 import typer
 
-from dicomweb_cli.options import Scope, Token, Url
+from dicomweb_cli.options import AsJson, Scope, Token, Url
 from dicomweb_cli.running import FAILED, run
-from dicomweb_cli.terminal import ERR, OUT
+from dicomweb_cli.terminal import ERR, OUT, print_members
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, await, cancel and start long work.")
 
@@ -23,7 +23,6 @@ def _checked(text: str) -> str:
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", callback=_checked, help="The operation's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 Every = Annotated[float, typer.Option("--every", min=1, help="Seconds between looks.")]
 
 
@@ -48,9 +47,9 @@ def list_operations(
 @app.command()
 def show(operation: Id, url: Url, as_json: AsJson = False, token: Token = None, scope: Scope = None) -> None:
     """Show the state of an operation, and what it has found once it has ended."""
-    from dicomweb_cli.operations import print_state, read_state
+    from dicomweb_cli.operations import read_state
 
-    print_state(run(url, token, scope, lambda connection: read_state(connection, operation)), as_json=as_json)
+    print_members(run(url, token, scope, lambda connection: read_state(connection, operation)), as_json=as_json)
 
 
 @app.command()

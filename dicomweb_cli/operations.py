@@ -106,16 +106,6 @@ async def print_end(connection: Connection, state: State, *, as_json: bool) -> b
     return state["status"] in _SUCCEEDED and not results.get("differenceCount")
 
 
-def print_state(state: State, *, as_json: bool) -> None:
-    """Print the state of an operation: each member of it in a line, or its JSON."""
-    if as_json:
-        OUT.print(json.dumps(state), soft_wrap=True)
-        return
-    for name, value in state.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        OUT.print(plain(f"{name}: {text}"), soft_wrap=True)
-
-
 def print_list(states: Sequence[State], *, as_json: bool) -> None:
     """Print operations: a line for each, or the JSON of each in a line."""
     for state in states:

@@ -61,6 +61,7 @@ Scope = Annotated[
     str | None,
     typer.Option("--scope", help="Sign in through azure-identity for this scope, such as api://<client id>/.default."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 Since = Annotated[
     str,
     typer.Option(

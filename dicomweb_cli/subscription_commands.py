@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomweb_cli.options import Scope, Token, Url
+from dicomweb_cli.options import AsJson, Scope, Token, Url
 from dicomweb_cli.running import FAILED, run
-from dicomweb_cli.terminal import OUT
+from dicomweb_cli.terminal import OUT, print_members
 from shared.web.subscription_request import EVENTS, MAX_EVENTS_PER_BATCH
 
 app = typer.Typer(
@@ -27,7 +27,6 @@ def _checked(text: str) -> str:
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", callback=_checked, help="The subscription's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 After = Annotated[
     int | None, typer.Option("--after", min=0, help="Begin after this sequence number of the change feed.")
 ]
@@ -62,7 +61,7 @@ def create(
     scope: Scope = None,
 ) -> None:
     """Subscribe: have TARGET told of what is stored and deleted. Prints the secret, which is not shown again."""
-    from dicomweb_cli.subscriptions import EVENT_GRID, print_one
+    from dicomweb_cli.subscriptions import EVENT_GRID
     from dicomweb_cli.subscriptions import create as make
 
     asked: dict[str, Any] = {
@@ -75,24 +74,24 @@ def create(
         "secret": secret,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    print_one(run(url, token, scope, lambda connection: make(connection, given)), as_json=as_json)
+    print_members(run(url, token, scope, lambda connection: make(connection, given)), as_json=as_json)
 
 
 @app.command()
 def show(subscription: Id, url: Url, as_json: AsJson = False, token: Token = None, scope: Scope = None) -> None:
     """Show a subscription, without its secret."""
-    from dicomweb_cli.subscriptions import print_one, read
+    from dicomweb_cli.subscriptions import read
 
-    print_one(run(url, token, scope, lambda connection: read(connection, subscription)), as_json=as_json)
+    print_members(run(url, token, scope, lambda connection: read(connection, subscription)), as_json=as_json)
 
 
 @app.command()
 def deliveries(subscription: Id, url: Url, as_json: AsJson = False, token: Token = None, scope: Scope = None) -> None:
     """Show how far a subscription has come. Exits with 1 if it fails or is parked."""
-    from dicomweb_cli.subscriptions import print_one, read
+    from dicomweb_cli.subscriptions import read
 
     found = run(url, token, scope, lambda connection: read(connection, f"{subscription}/deliveries"))
-    print_one(found, as_json=as_json)
+    print_members(found, as_json=as_json)
     if found.get("status") != "active":
         raise typer.Exit(FAILED)
 
@@ -102,10 +101,9 @@ def restart(
     subscription: Id, url: Url, after: After = None, as_json: AsJson = False, token: Token = None, scope: Scope = None
 ) -> None:
     """Have a subscription go on that is parked or fails, or begin again elsewhere in the change feed."""
-    from dicomweb_cli.subscriptions import print_one
     from dicomweb_cli.subscriptions import restart as go_on
 
-    print_one(run(url, token, scope, lambda connection: go_on(connection, subscription, after)), as_json=as_json)
+    print_members(run(url, token, scope, lambda connection: go_on(connection, subscription, after)), as_json=as_json)
 
 
 @app.command()

@@ -71,16 +71,6 @@ def print_list(subscriptions: Sequence[Subscription], *, as_json: bool) -> None:
         ERR.print(f"Subscriptions: {len(subscriptions)}")
 
 
-def print_one(subscription: Subscription, *, as_json: bool) -> None:
-    """Print what the server says: each member in a line, or its JSON."""
-    if as_json:
-        OUT.print(json.dumps(subscription), soft_wrap=True)
-        return
-    for name, value in subscription.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        OUT.print(plain(f"{name}: {text}"), soft_wrap=True)
-
-
 async def _send_json(connection: Connection, method: str, path: str, asked: Mapping[str, Any]) -> httpx.Response:
     async def body() -> AsyncIterator[bytes]:
         yield json.dumps(asked).encode()

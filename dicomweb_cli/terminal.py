@@ -1,11 +1,12 @@
 """What is written to the terminal: results to standard output, everything else to standard error; and Ctrl-C."""
 
 import asyncio
+import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from rich import filesize
 from rich.console import Console
@@ -20,6 +21,16 @@ ERR: Final = Console(highlight=False, markup=False, stderr=True)
 def plain(text: str) -> str:
     """Untrusted text without what a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def print_members(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a server says of something: each member in a line, or its JSON."""
+    if as_json:
+        OUT.print(json.dumps(document), soft_wrap=True)
+        return
+    for name, value in document.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        OUT.print(plain(f"{name}: {text}"), soft_wrap=True)
 
 
 def size_text(count: float) -> str:

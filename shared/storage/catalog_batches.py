@@ -6,7 +6,6 @@ The first operation is always the study row's: it carries the lock. The changes 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.data.tables import UpdateMode
 
 from shared.archive.change import Action, Change, StudyChanges
@@ -25,6 +24,7 @@ from shared.storage.catalog_rows import (
     study_entity,
     tombstone_entity,
 )
+from shared.storage.conditions import under
 from shared.storage.outbox import change_entity
 
 _BATCH_ROWS: Final = 100
@@ -140,7 +140,7 @@ def _study_operation(
 
 
 def _under_lock(before: StudyRevision | Tombstone) -> dict[str, Any]:
-    return {"mode": UpdateMode.REPLACE, "etag": before.etag, "match_condition": MatchConditions.IfNotModified}
+    return {"mode": UpdateMode.REPLACE, **under(before.etag)}
 
 
 def _changes(

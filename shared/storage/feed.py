@@ -9,10 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
@@ -22,6 +20,7 @@ from shared.dicom.identifiers import StudyKey
 from shared.errors import Unavailable
 from shared.storage import feed_keys
 from shared.storage.availability import is_unavailable
+from shared.storage.conditions import MOVED, under
 from shared.storage.feed_rows import (
     MAX_BLOCK_CHANGES,
     Block,
@@ -41,8 +40,6 @@ from shared.storage.properties import PAGE_ROWS, int64
 
 MAX_APPENDED_CHANGES: Final = 4000
 """The most changes that are appended at once: some 40 rows, and half a megabyte where no two UIDs are alike."""
-
-_MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
 _NO_TABLE: Final = "The archive has no table for the change feed: whoever runs the service has to provision it again."
@@ -99,14 +96,14 @@ class Feed:
         blocks = blocks_of(head, commits, now)
         moved, marks = after(head, blocks)
         operations: list[Any] = [
-            ("update", head_entity(moved), {"mode": UpdateMode.MERGE, **_under(head)}),
+            ("update", head_entity(moved), {"mode": UpdateMode.MERGE, **under(head.etag)}),
             *(("create", mark) for mark in marks),
             *(("create", block_entity(block)) for block in blocks),
         ]
         try:
             results = await self._table.submit_transaction(operations, retry_total=0)
         except Exception as error:
-            if is_unavailable(error) or (isinstance(error, HttpResponseError) and error.status_code in _MOVED):
+            if is_unavailable(error) or (isinstance(error, HttpResponseError) and error.status_code in MOVED):
                 raise HeadMoved from error
             raise
         return replace(moved, etag=results[0]["etag"])
@@ -191,9 +188,9 @@ class Feed:
         """Change something of a head; return its new ETag."""
         entity = {**head_key(head.partition), **changed}
         try:
-            result = await self._table.update_entity(entity, mode=UpdateMode.MERGE, **_under(head))
+            result = await self._table.update_entity(entity, mode=UpdateMode.MERGE, **under(head.etag))
         except HttpResponseError as error:
-            if error.status_code in _MOVED:
+            if error.status_code in MOVED:
                 raise HeadMoved from error
             raise
         return str(result["etag"])
@@ -227,7 +224,3 @@ class Feed:
             query, parameters["since"], page_rows = f"{query} and last_stamp ge @since", since, 1
         async for entity in self._table.query_entities(query, parameters=parameters, results_per_page=page_rows):
             yield block_of(entity)
-
-
-def _under(head: Head) -> dict[str, Any]:
-    return {"etag": head.etag, "match_condition": MatchConditions.IfNotModified}

@@ -11,13 +11,13 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.archive.operation import Operation, OperationStatus, Results, Unit
 from shared.errors import Unavailable
+from shared.storage.conditions import MOVED, under
 from shared.storage.operation_rows import (
     FAILED_ROWS,
     ITEM_ROWS,
@@ -49,7 +49,6 @@ from shared.storage.removal import remove_rows
 MAX_LISTED_UNITS: Final = 98
 """The most units that are added at once: of the 100 rows of a batch, one is the lister's and one the operation's."""
 
-_MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 _NO_TABLE: Final = "The archive has no table for operations: whoever runs the service has to provision it again."
 _ITEM_ROWS_OF_A_PAGE: Final = 40
 
@@ -191,7 +190,7 @@ class Operations:
         await self._submit(
             [
                 _noted(lister, cursor),
-                ("update", operation_entity(listed), {"mode": UpdateMode.MERGE, **_under(operation.etag)}),
+                ("update", operation_entity(listed), {"mode": UpdateMode.MERGE, **under(operation.etag)}),
                 *(("create", unit_entity(unit)) for unit in units),
             ]
         )
@@ -257,15 +256,15 @@ class Operations:
         try:
             await self._table.submit_transaction(operations)
         except TableTransactionError as error:
-            if error.status_code in _MOVED:
+            if error.status_code in MOVED:
                 raise OperationMoved from error
             raise
 
     async def _update(self, entity: dict[str, Any], etag: str) -> None:
         try:
-            await self._table.update_entity(entity, mode=UpdateMode.MERGE, **_under(etag))
+            await self._table.update_entity(entity, mode=UpdateMode.MERGE, **under(etag))
         except HttpResponseError as error:
-            if error.status_code in _MOVED:
+            if error.status_code in MOVED:
                 raise OperationMoved from error
             raise
 
@@ -289,14 +288,10 @@ class Operations:
 def _noted(unit: Unit, cursor: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """What becomes of a unit's row: it goes, or has the cursor."""
     if cursor is None:
-        return "delete", unit_key(unit), _under(unit.etag)
-    return "update", progress_of(unit, cursor), {"mode": UpdateMode.MERGE, **_under(unit.etag)}
+        return "delete", unit_key(unit), under(unit.etag)
+    return "update", progress_of(unit, cursor), {"mode": UpdateMode.MERGE, **under(unit.etag)}
 
 
 def _open_unit(entity: Any) -> OpenUnit:
     number = number_of_unit_row(entity["RowKey"])
     return OpenUnit(number, entity["generation"], entity.metadata["timestamp"], str(entity.metadata["etag"]))
-
-
-def _under(etag: str) -> dict[str, Any]:
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}

@@ -13,13 +13,13 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Self
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.archive.terms import Span, Term, lists_of
 from shared.dicom.identifiers import StudyKey
+from shared.storage.conditions import under
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import (
     Posting,
@@ -208,7 +208,7 @@ class _Place:
 
     def removal(self) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
         etag = self.mark.etag
-        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        condition = under(etag) if etag else {}
         for entity in self.entities:
             yield "delete", entity, condition
             condition = {}

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
@@ -22,6 +21,7 @@ from shared.archive.subscription import EventKind, Progress, Settling, Subscript
 from shared.dicom.identifiers import StudyKey
 from shared.errors import Unavailable
 from shared.storage import keys
+from shared.storage.conditions import MOVED, under
 from shared.storage.insertion import insert_row
 from shared.storage.properties import PAGE_ROWS, int64
 from shared.storage.removal import remove_rows
@@ -31,7 +31,7 @@ MAX_SETTLING: Final = 90
 
 _NUMBERS: Final = ("delivered", "failures")
 _OTHERS: Final = tuple(one.name for one in fields(Progress) if one.name not in _NUMBERS)
-_MOVED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
+_GONE_OR_CHANGED: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
 _NO_TABLE: Final = "The archive has no table for subscriptions: whoever runs the service has to provision it again."
 
 
@@ -109,14 +109,14 @@ class Subscriptions:
         """
         partition = row.subscription.id
         operations: list[Any] = [
-            ("update", _entity(row.subscription, progress), {"mode": UpdateMode.REPLACE, **_under(row.etag)}),
+            ("update", _entity(row.subscription, progress), {"mode": UpdateMode.REPLACE, **under(row.etag)}),
             *(("upsert", _settling_entity(partition, one), {"mode": UpdateMode.REPLACE}) for one in settling),
             *(("delete", _settling_key(partition, study)) for study in settled),
         ]
         try:
             results = await self._table.submit_transaction(operations)
         except HttpResponseError as error:
-            if error.status_code in _MOVED:
+            if error.status_code in _GONE_OR_CHANGED:
                 raise Overtaken from error
             raise
         return SubscriptionRow(row.subscription, progress, results[0]["etag"])
@@ -157,9 +157,9 @@ class Subscriptions:
             if found.etag is None:
                 await insert_row(self._table, entity)
                 return await self.read_wake()
-            result = await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_under(found.etag))
+            result = await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **under(found.etag))
         except HttpResponseError as error:
-            if error.status_code in (*_MOVED, HTTPStatus.CONFLICT):
+            if error.status_code in MOVED:
                 raise Overtaken from error
             raise
         return PlannedWake(token, planned, result["etag"])
@@ -208,7 +208,3 @@ def _settling_key(subscription_id: str, study: StudyKey) -> dict[str, str]:
 
 def _settling_entity(subscription_id: str, one: Settling) -> Mapping[str, Any]:
     return {**_settling_key(subscription_id, one.study), "due": one.due, "sequence": int64(one.sequence)}
-
-
-def _under(etag: str) -> dict[str, Any]:
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
