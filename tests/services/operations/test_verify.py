@@ -2,16 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from benchmarks import costs
-from local import azurite
-from local.ports import free_ports
 from shared.archive.terms import Term
 from shared.services.feed.backfill import prepare
 from shared.services.feed.drain import drain
@@ -23,7 +19,7 @@ from shared.storage import feed_keys
 from shared.storage.operation_table import MAX_LISTED_UNITS
 from tests.support.damages import DAMAGES, OTHER_BLOB_VERSION, Damage
 from tests.support.default_partition import resource_of, study_key
-from tests.support.raw_archive import RawArchive, opened
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
 from tests.support.storage_operations import Counting as StorageCounting
 from tests.support.storage_policies import archive_through
@@ -36,25 +32,6 @@ OF_THE_ARCHIVE = (Kind.ABANDONED_REQUEST, Kind.SURPLUS_POSTING)
 
 def name(value: object) -> str:
     return value.name if isinstance(value, Kind) else getattr(value, "__name__", "")
-
-
-@pytest.fixture(scope="module")
-def own_azurite() -> Iterator[azurite.Azurite]:
-    with azurite.running(free_ports(3), None) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module")
-async def shared_raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
-    async with opened(own_azurite.connection_string) as raw:
-        yield raw
-
-
-@pytest_asyncio.fixture
-async def raw(shared_raw: RawArchive) -> RawArchive:
-    """An empty archive."""
-    await shared_raw.empty()
-    return shared_raw
 
 
 @pytest.fixture(autouse=True)

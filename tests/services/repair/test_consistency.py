@@ -1,15 +1,12 @@
 """Every kind of damage is reported as what it is and repaired where possible; nothing else is touched or reported."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from local import azurite
-from local.ports import free_ports
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
 from shared.services.repair.consistency import repair
@@ -23,7 +20,7 @@ from shared.web.store_response import Stored
 from tests.support.damages import DAMAGES, LONG_AGO, OTHER_BLOB_VERSION, Damage, surplus_posting_that_is_listed
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_study
-from tests.support.raw_archive import RawArchive, opened
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import files_of, store
 
@@ -41,25 +38,6 @@ EACH = [(kind, damage) for kind, damages in DAMAGES.items() for damage in damage
 
 def name(value: object) -> str:
     return value.name if isinstance(value, Kind) else getattr(value, "__name__", "")
-
-
-@pytest.fixture(scope="module")
-def own_azurite() -> Iterator[azurite.Azurite]:
-    with azurite.running(free_ports(3), None) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module")
-async def shared_raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
-    async with opened(own_azurite.connection_string) as raw:
-        yield raw
-
-
-@pytest_asyncio.fixture
-async def raw(shared_raw: RawArchive) -> RawArchive:
-    """An empty archive."""
-    await shared_raw.empty()
-    return shared_raw
 
 
 async def new_study(raw: RawArchive) -> str:
