@@ -1,15 +1,18 @@
 """What the archive knows about an instance: a type for each selection from its row. Pure; the catalog keeps it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from shared.dicom.identifiers import InstanceIdentifiers
 
 DicomJson = Mapping[str, Any]
 """A data set in the DICOM JSON Model (PS3.18 F.2): tag to ``{"vr": …, "Value": […]}``."""
+
+NOTHING: Final[DicomJson] = MappingProxyType({})
 
 
 class Elsewhere(Enum):
@@ -23,7 +26,7 @@ class InstanceFacts:
     """What is known about a stored file. Sizes are bytes of its blob, `sha256` is hexadecimal.
 
     `blob_version` is new for every store of the same identifiers. `header_bytes` is where Pixel Data begins, or the
-    whole size where there is none.
+    whole size where there is none. `tags` are its values of extended query tags at instance level, by the tags' names.
     """
 
     identifiers: InstanceIdentifiers
@@ -36,22 +39,24 @@ class InstanceFacts:
     stored: datetime
     has_metadata_blob: bool
     has_frames_blob: bool
+    tags: DicomJson = field(default_factory=lambda: NOTHING, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceWithFrames(InstanceFacts):
     """The facts, and the frame table in storage form; None where the instance has no frames."""
 
-    frames: bytes | Elsewhere | None
+    frames: bytes | Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceMetadata:
-    """An instance's metadata in storage form, and the blob version that they describe."""
+    """An instance's metadata in storage form, the blob version that they describe, and its values of tags."""
 
     identifiers: InstanceIdentifiers
     blob_version: str
     metadata: bytes | Elsewhere
+    tags: DicomJson = field(default_factory=lambda: NOTHING, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ class OperationType(StrEnum):
     """What an operation does."""
 
     VERIFY = "verify"
+    REINDEX = "reindex"
+    DATA_CLEANUP = "dataCleanup"
 
 
 class OperationStatus(StrEnum):

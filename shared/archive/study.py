@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
+from shared.archive.tag_values import values_of_tags
 from shared.archive.terms import Term
 from shared.dicom.attributes import BY_TAG, TAG, Level, level_of
 from shared.dicom.dicom_json_text import DeflatedValues
@@ -100,7 +101,8 @@ def _has_bulk_value(attribute: DicomJson) -> bool:
 def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now: datetime) -> StudyRecord:
     """The record of a study once `added`, all of that study and none in it yet, are stored; `study` None: a new one.
 
-    Study and series take their attributes from the last of their instances in `added`: the latest store wins.
+    Study and series take their attributes from the last of their instances in `added`: the latest store wins. Of a
+    tag it is the latest that has values, as in Microsoft's service.
     """
     for instance in added:
         identifiers = instance.facts.identifiers
@@ -109,12 +111,13 @@ def with_instances(study: StudyRecord | None, added: Iterable[NewInstance], now:
         before = study.series.get(identifiers.series_instance_uid)
         after = SeriesRecord(
             identifiers.series_instance_uid,
-            instance.series_attributes,
+            {**values_of_tags(before.attributes if before else {}), **instance.series_attributes},
             _counted(before.sop_classes if before else {}, instance.facts.sop_class_uid, +1),
             _counted(before.transfer_syntaxes if before else {}, instance.facts.transfer_syntax_uid, +1),
         )
         series = {**study.series, after.series_instance_uid: after}
-        study = replace(study, attributes=instance.study_attributes, series=series)
+        attributes = {**values_of_tags(study.attributes), **instance.study_attributes}
+        study = replace(study, attributes=attributes, series=series)
     if study is None:
         raise ValueError("a study's record begins with an instance")
     return study

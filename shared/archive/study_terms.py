@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from shared.archive.instance import DicomJson
+from shared.archive.instance import NOTHING, DicomJson
 from shared.archive.study import StudyRecord
+from shared.archive.tag_values import forms_of_tags
 from shared.archive.terms import EVERY_STUDY, Term, is_posted
 from shared.dicom.attributes import SEARCHABLE, TAG, Level, MatchingKey
 from shared.dicom.comparable_values import comparable_values
-from shared.dicom.identifiers import InstanceIdentifiers
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 
 
 def terms_of(study: StudyRecord) -> frozenset[Term]:
@@ -21,12 +22,22 @@ def terms_of(study: StudyRecord) -> frozenset[Term]:
     return frozenset({EVERY_STUDY, *(term for level, attributes in sources for term in _terms(level, attributes))})
 
 
-def terms_of_instance(identifiers: InstanceIdentifiers) -> frozenset[Term]:
-    """The index terms of a single instance."""
-    return frozenset({Term("SOPInstanceUID", identifiers.sop_instance_uid, identifiers.series_instance_uid)})
+def terms_of_instance(identifiers: InstanceIdentifiers, tags: DicomJson = NOTHING) -> frozenset[Term]:
+    """The index terms of a single instance, which has these values of tags."""
+    series, instance = identifiers.series_instance_uid, identifiers.sop_instance_uid
+    of_tags = (Term(name, form, series, instance) for name, form in forms_of_tags(tags))
+    return frozenset({Term("SOPInstanceUID", instance, series), *of_tags})
+
+
+def instance_of(study: StudyKey, term: Term) -> InstanceIdentifiers | None:
+    """The instance of a study whose term it is; None where it is the study's."""
+    if not term.series_instance_uid:
+        return None
+    return InstanceIdentifiers(study, term.series_instance_uid, term.sop_instance_uid or term.value)
 
 
 def _terms(level: Level, attributes: DicomJson) -> Iterator[Term]:
+    yield from (Term(name, form) for name, form in forms_of_tags(attributes))
     for key in SEARCHABLE:
         if key.level is level and is_posted(key):
             for attribute in _attributes_at(attributes, key):

@@ -10,22 +10,38 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from shared.dicom.attributes import SEARCHABLE, MatchingKey
-from shared.dicom.comparable_values import words_of
+from shared.dicom.comparable_values import NUMBER_VRS, words_of
 
 
 class Term(NamedTuple):
-    """A searchable attribute's keyword and a value of it in comparable form; for a single instance, also its series."""
+    """A searchable attribute's keyword, or a tag's name, and a value of it in comparable form.
+
+    For a single instance also its series; of a tag also the instance, which else is the value itself.
+    """
 
     keyword: str
     value: str
     series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+
+    @property
+    def members(self) -> list[str]:
+        """What it is made of again, without the members at its end that are empty."""
+        members = list(self)
+        while not members[-1] and len(members) > _LEAST_MEMBERS:
+            members.pop()
+        return members
 
 
+_LEAST_MEMBERS: Final = 2
 EVERY_STUDY: Final = Term("*", "")
 """The term that every study has: its list holds all studies."""
 
+TAG_MARK: Final = "~"
+"""With what the name of an extended query tag begins: its VR and number follow."""
+
 _VRS: Final = {key.keyword: key.vr for key in SEARCHABLE}
-_ONLY_WHOLE: Final = frozenset({"UI", "IS"})
+_ONLY_WHOLE: Final = frozenset({"AS", "AT", "UI", *NUMBER_VRS})
 # A study has as many instance numbers as instances; the catalog itself finds a study by its UID.
 _UNINDEXED: Final = frozenset({"InstanceNumber", "StudyInstanceUID"})
 
@@ -57,7 +73,12 @@ def is_posted(key: MatchingKey) -> bool:
 
 def has_beginnings(keyword: str) -> bool:
     """Whether values of the attribute stand in lists of beginnings, besides the list of the whole value."""
-    return _VRS.get(keyword, "UI") not in _ONLY_WHOLE
+    return _vr_of(keyword) not in _ONLY_WHOLE
+
+
+def is_of_tag(keyword: str) -> bool:
+    """Whether this is the name of an extended query tag, no attribute's keyword."""
+    return keyword.startswith(TAG_MARK)
 
 
 def lists_of(term: Term) -> list[str]:
@@ -65,13 +86,17 @@ def lists_of(term: Term) -> list[str]:
     whole = f"={term.value}"
     if not has_beginnings(term.keyword):
         return [whole]
-    beginnings = sorted({"", *_beginnings(_VRS[term.keyword], term.value)})
+    beginnings = sorted({"", *_beginnings(_vr_of(term.keyword), term.value)})
     return [whole, *(f"^{beginning}" for beginning in beginnings)]
+
+
+def _vr_of(keyword: str) -> str:
+    return keyword[1:3] if is_of_tag(keyword) else _VRS.get(keyword, "UI")
 
 
 def _beginnings(vr: str, value: str) -> Iterator[str]:
     match vr:
-        case "DA":
+        case "DA" | "DT":
             yield from (value[:length] for length in DATE_LENGTHS)
         case "TM":
             yield value[:HOUR_LENGTH]

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom.attributes import TAG, VALIDATED
-from shared.dicom.comparable_values import is_date
+from shared.dicom.comparable_values import NUMBER_VRS, first_and_last_moment, first_and_last_time, is_date
 from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
 
 _REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _CONTROL: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")  # ESC belongs to ISO 2022
 _CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{0,16}")
-_MAX_LENGTH: Final = {"LO": 64, "SH": 16, "PN": 64}
+_AGE: Final = re.compile(r"[0-9]{3}[DWMY]")
+_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_MAX_LENGTH: Final = {"AE": 16, "LO": 64, "SH": 16, "PN": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,19 @@ def _invalid(metadata: Mapping[str, Any]) -> Iterator[Finding]:
         if attribute.tag in metadata and found["vr"] != attribute.vr:
             yield _finding(attribute.tag, f"{attribute.keyword} must have the VR {attribute.vr}")
             continue
-        for value in found.get("Value", ()):
-            texts = value.values() if isinstance(value, dict) else (value,)
-            rule = next(
-                (rule for text in texts if text and (rule := _RULES[attribute.vr](attribute.vr, str(text)))), ""
-            )
-            if rule:
-                yield _finding(attribute.tag, f"{attribute.keyword} {rule}")
-                break
+        rule = next((rule for value in found.get("Value", ()) if (rule := broken_rule(attribute.vr, value))), "")
+        if rule:
+            yield _finding(attribute.tag, f"{attribute.keyword} {rule}")
+
+
+def broken_rule(vr: str, value: Any) -> str:
+    """The rule of a VR (PS3.5 6.2) that a value of the DICOM JSON Model breaks, as "must be …"; "" where it does not.
+
+    A VR without a rule in the table takes every value.
+    """
+    texts = value.values() if isinstance(value, dict) else (value,)
+    rule = _RULES.get(vr)
+    return next((broken for text in texts if rule and text not in (None, "") and (broken := rule(vr, str(text)))), "")
 
 
 def _finding(tag: str, comment: str) -> Finding:
@@ -121,15 +130,43 @@ def _code_string_rule(_: str, text: str) -> str:
     return "" if _CODE_STRING.fullmatch(text) else "must be at most 16 of A-Z, 0-9, space and underscore"
 
 
+def _age_rule(_: str, text: str) -> str:
+    return "" if _AGE.fullmatch(text) else "must be three digits and one of D, W, M, Y"
+
+
+def _time_rule(_: str, text: str) -> str:
+    return "" if first_and_last_time(text)[0] else "must be a time HHMMSS.FFFFFF"
+
+
+def _moment_rule(_: str, text: str) -> str:
+    return "" if first_and_last_moment(text)[0] else "must be a date and time YYYYMMDDHHMMSS.FFFFFF&ZZXX"
+
+
+def _tag_rule(_: str, text: str) -> str:
+    return "" if _TAG.fullmatch(text) else "must be a tag of 8 hexadecimal digits"
+
+
+def _number_rule(vr: str, text: str) -> str:
+    if not _NUMBER.fullmatch(text.strip()):
+        return "must be a number"
+    return "must be a whole number" if vr not in ("DS", "FD", "FL") and not _WHOLE.fullmatch(text.strip()) else ""
+
+
 def _uid_rule(_: str, text: str) -> str:
     return "" if is_uid(text) else f"must be a UID of at most {MAX_UID_LENGTH} digits and single dots"
 
 
 _RULES: Final[Mapping[str, Callable[[str, str], str]]] = {
+    "AE": _text_rule,
+    "AS": _age_rule,
+    "AT": _tag_rule,
     "CS": _code_string_rule,
     "DA": _date_rule,
+    "DT": _moment_rule,
     "LO": _text_rule,
     "PN": _name_rule,
     "SH": _text_rule,
+    "TM": _time_rule,
     "UI": _uid_rule,
+    **dict.fromkeys(NUMBER_VRS, _number_rule),
 }

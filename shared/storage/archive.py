@@ -23,13 +23,14 @@ from shared.storage.operation_table import Operations
 from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 from shared.storage.queues import Queues
+from shared.storage.tag_table import Tags
 
 if TYPE_CHECKING:
     from shared.storage.subscription_table import Subscriptions
     from shared.storage.wakes import Wakes
 
 _CONTAINER: Final = "dicom"
-_TABLES: Final = ("catalog", "terms", "journal", "feed", "operations", "subscriptions")
+_TABLES: Final = ("catalog", "terms", "journal", "feed", "operations", "tags", "subscriptions")
 
 _Creation = Callable[[], Awaitable[object]]
 
@@ -46,6 +47,7 @@ class Archive:
     feed: Feed
     versions: InstanceVersions
     operations: Operations
+    tags: Tags
     queues: Queues
     event_grid: EventGrid
     _wakes: "Wakes | None"
@@ -64,7 +66,7 @@ class Archive:
         """
         account = Account.of(settings)
         container = account.blobs.get_container_client(_CONTAINER)
-        catalog, terms, journal, feed, operations, subscriptions = tables = [
+        catalog, terms, journal, feed, operations, tags, subscriptions = tables = [
             account.tables.get_table_client(name) for name in _TABLES
         ]
         if not settings.subscription_hosts:
@@ -85,6 +87,7 @@ class Archive:
             Feed(feed),
             InstanceVersions(catalog),
             Operations(operations),
+            Tags(tags),
             account.queues,
             account.event_grid,
             _wakes_of(subscriptions, account.queues) if settings.subscription_hosts else None,

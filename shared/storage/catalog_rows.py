@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.archive.instance import (
+    NOTHING,
     DicomJson,
     Elsewhere,
     InstanceFacts,
@@ -27,12 +28,13 @@ _METADATA: Final = tuple(f"metadata{index}" for index in range(_ROW_PROPERTIES))
 OUTLINE: Final = ["RowKey", "created", "gone", *names_of("attributes", "sop_classes", "transfer_syntaxes")]
 """What a search reads from the rows of a study and its series."""
 
+_TAGS: Final = "tags0"  # no more, of MAX_LEVEL_CHARACTERS
 FACTS: Final = [
     "RowKey",
     *("version", "sop_class", "transfer_syntax", "size", "header", "sha256", "stored"),
-    *("metadata_blob", "frames_blob"),
+    *("metadata_blob", "frames_blob", _TAGS),
 ]
-METADATA: Final = ["RowKey", "version", *_METADATA]
+METADATA: Final = ["RowKey", "version", _TAGS, *_METADATA]
 FACTS_AND_METADATA: Final = [*FACTS, *_METADATA]
 FACTS_AND_FRAMES: Final = [*FACTS, *(f"frames{index}" for index in range(_ROW_PROPERTIES))]
 
@@ -89,7 +91,7 @@ def study_entity(study: StudyRecord, revision: int | None, announced: Announced)
         **study_row_key(study.key),
         "created": study.created,
         **packed("attributes", study.attributes),
-        **packed("posted", sorted(study.posted)),
+        **packed("posted", [term.members for term in sorted(study.posted)]),
         **marks,
     }
 
@@ -170,6 +172,7 @@ def instance_entity(instance: NewInstance) -> dict[str, Any]:
         "stored": facts.stored,
         "metadata_blob": facts.has_metadata_blob,
         "frames_blob": facts.has_frames_blob,
+        **(packed("tags", facts.tags) if facts.tags else {}),
         **split("metadata", instance.metadata),
         **split("frames", instance.frames),
     }
@@ -189,7 +192,7 @@ def instance_with_frames(study_key: StudyKey, entity: Mapping[str, Any]) -> Inst
 def instance_metadata(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceMetadata:
     """The metadata of an instance of this study whose row was read with `METADATA`."""
     metadata = joined(entity, "metadata") or Elsewhere.IN_BLOB
-    return InstanceMetadata(_identifiers(study_key, entity), entity["version"], metadata)
+    return InstanceMetadata(_identifiers(study_key, entity), entity["version"], metadata, _tags(entity))
 
 
 def instance_facts_and_metadata(
@@ -198,7 +201,7 @@ def instance_facts_and_metadata(
     """The facts and metadata of an instance of this study whose row was read with `FACTS_AND_METADATA`."""
     facts = instance_facts(study_key, entity)
     metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else joined(entity, "metadata")
-    return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
+    return facts, InstanceMetadata(facts.identifiers, facts.blob_version, metadata, facts.tags)
 
 
 def instance_again(
@@ -234,4 +237,9 @@ def _facts(study_key: StudyKey, entity: Mapping[str, Any]) -> dict[str, Any]:
         "stored": entity["stored"],
         "has_metadata_blob": entity["metadata_blob"],
         "has_frames_blob": entity["frames_blob"],
+        "tags": _tags(entity),
     }
+
+
+def _tags(entity: Mapping[str, Any]) -> DicomJson:
+    return unpacked(entity, "tags") if entity.get(_TAGS) else NOTHING

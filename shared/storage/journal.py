@@ -29,8 +29,9 @@ class JournalEntry:
 
     Every blob that a store writes has a blob version that begins with `request_id`, so its studies are enough to find
     its blobs; a restore brings old blob versions back. `terms` are those whose postings may be left behind in the
-    index, `created` the times when the study they name was first stored, or was to be; terms of single instances follow
-    from the blobs that are left. `is_over`: the request has ended and left the rest to maintenance.
+    index, `created` the times when the study they name was first stored, or was to be; the terms of an instance's UID
+    follow from the blobs that are left. `is_over`: the request has ended and left the rest to maintenance. `generation`
+    is that of the extended query tags by which the request indexes, or an earlier one.
     """
 
     request_id: str
@@ -40,6 +41,7 @@ class JournalEntry:
     created: frozenset[datetime] = frozenset()
     terms: frozenset[Term] = frozenset()
     is_over: bool = False
+    generation: int = 0
 
     def may_be_alive(self, last_alive: datetime) -> bool:
         """Whether the request may still be at work, given that none that began before `last_alive` is."""
@@ -103,6 +105,7 @@ class Journal:
                 frozenset(map(datetime.fromisoformat, unpacked(entity, "created"))),
                 frozenset(Term(*term) for term in unpacked(entity, "terms")),
                 entity.get("is_over", False),
+                entity.get("generation", 0),
             )
 
     async def read_resources(self) -> AsyncIterator[str]:
@@ -148,7 +151,8 @@ def _entity(entry: JournalEntry) -> dict[str, Any]:
         "started": entry.started,
         "is_over": entry.is_over,
         **packed("created", sorted(time.isoformat() for time in entry.created)),
-        **packed("terms", sorted(entry.terms)),
+        **({"generation": entry.generation} if entry.generation else {}),
+        **packed("terms", [term.members for term in sorted(entry.terms)]),
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.archive.terms import Span, Term, has_beginnings, lists_of
+from shared.archive.terms import Span, Term, has_beginnings, is_of_tag, lists_of
 from shared.dicom.attributes import SEARCHABLE
 from shared.dicom.comparable_values import MAX_NAME_LENGTH
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
@@ -25,6 +25,8 @@ _NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})
 _NUMBER: Final = re.compile("(.*?)([0-9]{0,3})", re.DOTALL)
 
 _CUT: Final = "!!"  # never occurs in escaped text
+# With the longest beginning, UIDs of study, series and instance, and the time: no more than the 512 of a key.
+_MAX_ESCAPED_TAG_VALUE: Final = 195
 _CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
@@ -59,7 +61,7 @@ class Posting:
     """A study proposed by the index; `order` sorts the newest study first.
 
     `value` is the term's, in comparable form; None where it is too long for a key. The posting of a single instance
-    names its series.
+    names its series, and one of a tag of it the instance, too.
     """
 
     partition_key: str
@@ -68,6 +70,7 @@ class Posting:
     study: StudyKey
     series_instance_uid: str
     value: str | None
+    sop_instance_uid: str = ""
 
     @property
     def key(self) -> PostingKey:
@@ -98,13 +101,16 @@ def rows_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, list[s
     """
     microseconds = (created - _EPOCH) // timedelta(microseconds=1)
     listed = f"{_LAST_MICROSECOND - microseconds:017d}:{study.study_instance_uid}"
-    bounded = _bounded(term.value)
+    single = "".join(f":{uid}" for uid in (term.series_instance_uid, term.sop_instance_uid) if uid)
+    bounded = _bounded(term.keyword, term.value)
     if not has_beginnings(term.keyword):
-        series = f":{term.series_instance_uid}" if term.series_instance_uid else ""
         partition_key, number = _partition_of(term.keyword, bounded)
-        return table_partition(study.partition, partition_key), [f"{number}{listed}{series}"]
-    _, *beginnings = lists_of(term._replace(value=_kept(term.value)[0]))
-    row_keys = [f"={bounded}:{listed}", *(f"{escape(name)}:{listed}:{bounded}" for name in beginnings)]
+        return table_partition(study.partition, partition_key), [f"{number}{listed}{single}"]
+    _, *beginnings = lists_of(term._replace(value=_kept(term.keyword, term.value)[0]))
+    row_keys = [
+        f"={bounded}:{listed}{single}",
+        *(f"{escape(name)}:{listed}:{bounded}{single}" for name in beginnings),
+    ]
     return table_partition(study.partition, term.keyword), row_keys
 
 
@@ -114,14 +120,14 @@ def posting_of(partition_key: str, row_key: str) -> Posting:
     keyword, is_plain, value = key.partition("=")
     if is_plain:
         number, studied = _number_of(keyword, row_key)
-        inverted, uid, *series = studied.split(":")
+        inverted, uid, *single = studied.split(":")
         value += number
     else:
-        name, inverted, uid, *rest = row_key.split(":")
-        value = name[1:] if name.startswith("=") else "".join(rest)
-        series = []
+        name, inverted, uid, *single = row_key.split(":")
+        value = name[1:] if name.startswith("=") else single.pop(0)
     known = None if _CUT in value else unescape(value)
-    return Posting(partition_key, row_key, f"{inverted}:{uid}", StudyKey(partition, uid), "".join(series), known)
+    series, instance, *_ = *single, "", ""
+    return Posting(partition_key, row_key, f"{inverted}:{uid}", StudyKey(partition, uid), series, known, instance)
 
 
 def term_of(posting: Posting) -> Term | None:
@@ -138,16 +144,17 @@ def term_of(posting: Posting) -> Term | None:
     else:
         value += _number_of(keyword, posting.row_key)[0]
     text, is_cut, digest = value.partition(_CUT)
-    return Term(keyword, unescape(text) + (f"\ufffe{digest}" if is_cut else ""), posting.series_instance_uid)
+    known = unescape(text) + (f"\ufffe{digest}" if is_cut else "")
+    return Term(keyword, known, posting.series_instance_uid, posting.sop_instance_uid)
 
 
 def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str]:
     """Partition key of a list in a data partition, its first row key and the first one past its end."""
     if not has_beginnings(keyword):
-        partition_key, number = _partition_of(keyword, _bounded(name[1:]))
+        partition_key, number = _partition_of(keyword, _bounded(keyword, name[1:]))
         end = f"{number[:-1]};" if number else ":"  # what follows begins with digits
         return table_partition(partition, partition_key), number, end
-    listed = f"={_bounded(name[1:])}" if name.startswith("=") else escape(name)
+    listed = f"={_bounded(keyword, name[1:])}" if name.startswith("=") else escape(name)
     return table_partition(partition, keyword), f"{listed}:", f"{listed};"
 
 
@@ -201,16 +208,20 @@ def _number_of(keyword: str, row_key: str) -> tuple[str, str]:
     return number, rest
 
 
-def _kept(value: str) -> tuple[str, str]:
+def _kept(keyword: str, value: str) -> tuple[str, str]:
     """What a key holds of a value: its beginning, and a hash of the whole value if that is longer."""
     if found := _CUT_VALUE.fullmatch(value):  # it was read from the index
         return found[1], found[2]
-    if len(value) <= MAX_NAME_LENGTH:
+    kept = value[:MAX_NAME_LENGTH]
+    if is_of_tag(keyword):
+        while len(escape(kept)) > _MAX_ESCAPED_TAG_VALUE:
+            kept = kept[:-1]
+    if kept == value:
         return value, ""
-    return value[:MAX_NAME_LENGTH], hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:16]
+    return kept, hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _bounded(value: str) -> str:
+def _bounded(keyword: str, value: str) -> str:
     """A value as keys hold it: escaped, and cut if it is long."""
-    kept, digest = _kept(value)
+    kept, digest = _kept(keyword, value)
     return f"{escape(kept)}{_CUT}{digest}" if digest else escape(kept)

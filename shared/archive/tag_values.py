@@ -1,0 +1,190 @@
+"""What an instance has of the extended query tags: their values, cut out of its metadata. Pure.
+
+Values are kept by the tag's name as an attribute of the DICOM JSON Model. One inside sequences is kept as a sequence
+whose items hold nothing else, and are left out where they do not hold it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from shared.archive.extended_tags import ExtendedTag
+from shared.archive.instance import DicomJson
+from shared.archive.terms import is_of_tag
+from shared.dicom.attributes import Level
+from shared.dicom.comparable_values import NUMBER_VRS, comparable_values
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, attributes_of
+from shared.dicom.validation import broken_rule
+
+MAX_TAG_CHARACTERS: Final = 1024
+"""The most that is kept of a tag's values, as JSON."""
+
+MAX_LEVEL_CHARACTERS: Final = 8192
+"""The most that is kept of the values of all tags of a level."""
+
+_TOO_MUCH: Final = f"It has more values than can be indexed: {MAX_TAG_CHARACTERS} characters."
+_TOO_MUCH_TOGETHER: Final = (
+    f"The values of all tags of its level are more than can be indexed: {MAX_LEVEL_CHARACTERS} characters."
+)
+
+
+class TagProblem(NamedTuple):
+    """Why values of a tag are not indexed: a sentence that holds none of them."""
+
+    tag: ExtendedTag
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagValues:
+    """The values of an instance by the level of their tags, each an attribute by the tag's name; and what is wrong."""
+
+    by_level: Mapping[Level, DicomJson] = field(default_factory=lambda: {level: {} for level in Level})
+    problems: tuple[TagProblem, ...] = ()
+
+
+NO_VALUES: Final = TagValues()
+
+
+def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[ExtendedTag]) -> TagValues:
+    """What metadata, which are read in order, once, have of the `tags` that are indexed.
+
+    Values that break the rules of their VR are left out, and so is what is too much; each is a problem, one a tag.
+    """
+    if not tags:
+        return NO_VALUES
+    reading = _Reading()
+    found = reading.data_set(metadata, tags, 0)
+    by_level: dict[Level, dict[str, Any]] = {level: {} for level in Level}
+    room = dict.fromkeys(Level, MAX_LEVEL_CHARACTERS)
+    for tag in tags:
+        if tag.number in found:
+            room[tag.level] -= len(json.dumps(found[tag.number]))
+            if room[tag.level] < 0:
+                reading.problems.setdefault(tag.number, TagProblem(tag, _TOO_MUCH_TOGETHER))
+            else:
+                by_level[tag.level][tag.name] = found[tag.number]
+    return TagValues(by_level, tuple(reading.problems.values()))
+
+
+def values_of_tags(attributes: DicomJson) -> dict[str, Any]:
+    """Those of a row's attributes that are values of tags."""
+    return {name: attribute for name, attribute in attributes.items() if is_of_tag(name)}
+
+
+def forms_of_tags(attributes: DicomJson) -> Iterator[tuple[str, str]]:
+    """The tags' names, and the comparable forms of their values, among a row's attributes."""
+    for name, attribute in attributes.items():
+        if is_of_tag(name):
+            for form in _forms(attribute):
+                yield name, form
+
+
+def _forms(attribute: Mapping[str, Any]) -> Iterator[str]:
+    if attribute["vr"] != "SQ":
+        yield from comparable_values(attribute)
+        return
+    for item in attribute["Value"]:
+        for inner in item.values():
+            yield from _forms(inner)
+
+
+class _Reading:
+    """What has been read so far."""
+
+    def __init__(self) -> None:
+        self.problems: dict[int, TagProblem] = {}
+        self._taken: dict[int, int] = {}
+
+    def data_set(
+        self, attributes: Iterable[tuple[str, Attribute]], tags: Sequence[ExtendedTag], depth: int
+    ) -> dict[int, Any]:
+        """What a data set has of tags, by number; it is `depth` sequences deep in their paths."""
+        wanted: dict[tuple[str, str], list[ExtendedTag]] = {}
+        for tag in tags:
+            wanted.setdefault(_step(tag.path[depth], tag.private_creator), []).append(tag)
+        creators: dict[str, str] = {}
+        found: dict[int, Any] = {}
+        for name, attribute in attributes:
+            if _is_private_creator(name):
+                creators[name[:4] + name[6:]] = _text(attribute)  # (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)
+            asked = wanted.get(_step(name, creators.get(name[:6], "")), ())
+            whole = [tag for tag in asked if len(tag.path) == depth + 1]
+            inside = [tag for tag in asked if len(tag.path) > depth + 1]
+            if inside:
+                found |= self._items(attribute, inside, depth)
+            elif whole:
+                found |= self._values(attribute, whole)
+        return found
+
+    def _items(self, attribute: Attribute, tags: Sequence[ExtendedTag], depth: int) -> dict[int, Any]:
+        """What the items of a sequence have of tags."""
+        vr, values = _vr_and_values(attribute)
+        kept: dict[int, list[Any]] = {}
+        for item in values if vr == "SQ" else ():
+            inner = self.data_set(attributes_of(item), tags, depth + 1)
+            for tag in tags:
+                if tag.number in inner:
+                    one = {tag.path[depth + 1]: inner[tag.number]}
+                    items = kept.setdefault(tag.number, [])
+                    if one not in items:
+                        items.append(one)
+        return {number: {"vr": "SQ", "Value": items} for number, items in kept.items()}
+
+    def _values(self, attribute: Attribute, tags: Sequence[ExtendedTag]) -> dict[int, Any]:
+        """The values of an attribute, as those of each of the tags."""
+        vr, values = _vr_and_values(attribute)
+        given = list(values) if isinstance(attribute, LongAttribute) else values
+        found = {}
+        for tag in tags:
+            if vr != tag.vr and not {vr, tag.vr} <= NUMBER_VRS:
+                self._note(tag, f"Its VR is {vr}, not {tag.vr}.")
+                continue
+            kept = list(self._kept(tag, given))
+            if kept:
+                found[tag.number] = {"vr": tag.vr, "Value": kept}
+        return found
+
+    def _kept(self, tag: ExtendedTag, values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            if rule := broken_rule(tag.vr, value):
+                self._note(tag, f"It {rule}.")
+                continue
+            if not any(comparable_values({"vr": tag.vr, "Value": [value]})):
+                continue  # it is empty
+            taken = self._taken.get(tag.number, 0) + len(json.dumps(value))
+            if taken > MAX_TAG_CHARACTERS:
+                self._note(tag, _TOO_MUCH)
+                return
+            self._taken[tag.number] = taken
+            yield value
+
+    def _note(self, tag: ExtendedTag, sentence: str) -> None:
+        self.problems.setdefault(tag.number, TagProblem(tag, sentence))
+
+
+def _step(name: str, private_creator: str) -> tuple[str, str]:
+    """What a tag is found by; of a private element its number in the block, and whose block it is (PS3.5 7.8.1)."""
+    if _is_private(name) and not _is_private_creator(name):
+        return name[:4] + name[6:], private_creator
+    return name, ""
+
+
+def _is_private(name: str) -> bool:
+    return name[3] in "13579BDF"
+
+
+def _is_private_creator(name: str) -> bool:
+    return _is_private(name) and name[4:6] == "00" and name[6:] >= "10"
+
+
+def _text(attribute: Attribute) -> str:
+    _, values = _vr_and_values(attribute)
+    return str(next(iter(values), "") or "").strip()
+
+
+def _vr_and_values(attribute: Attribute) -> tuple[str, Iterable[Any]]:
+    if isinstance(attribute, LongAttribute):
+        return attribute.vr, attribute.values
+    return attribute["vr"], attribute.get("Value", ())
