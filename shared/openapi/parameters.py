@@ -7,6 +7,7 @@ from shared.archive.operation import OperationStatus, OperationType
 from shared.dicom.attributes import SEARCHABLE, Level
 from shared.dicom.identifiers import MAX_UID_LENGTH
 from shared.search.query import FUZZY
+from shared.search.query_tags import PRIVATE_CREATOR
 from shared.search.query_values import matched_by
 from shared.settings import Settings
 from shared.web.api_versions import ApiVersion
@@ -120,9 +121,10 @@ def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
         ),
         _query("limit", "The most results to return.", {"type": "integer", **limit}),
         _query("offset", "How many results to skip.", {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}),
-        _query("fuzzymatching", f"{' and '.join(FUZZY)} match by the beginnings of words.", _boolean()),
+        _query("fuzzymatching", f"{' and '.join(FUZZY)} and tags of names match by words' beginnings.", _boolean()),
         _query("emptyvaluematching", 'The value "" matches what is absent or empty.', _boolean()),
         _query("multiplevaluematching", "Values joined by backslashes all have to match.", _boolean()),
+        _query(PRIVATE_CREATOR, "Whose private attributes the query's extended query tags are.", {"type": "string"}),
     ]
 
 

@@ -20,10 +20,15 @@ from shared.settings import Settings
 
 REPRESENTATION: Final = ("accept", "charset")  # PS3.18 8.3.3: parameters of any request, not of the search
 CONTROLS: Final = (
-    *("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
-    PRIVATE_CREATOR.lower(),
+    "limit",
+    "offset",
+    "fuzzymatching",
+    "emptyvaluematching",
+    "multiplevaluematching",
+    PRIVATE_CREATOR,
 )
 FUZZY: Final = ("PatientName", "ReferringPhysicianName")
+_CONTROLS: Final = {name.lower(): name for name in CONTROLS}  # by their names in lower case
 _NAME: Final = re.compile(r"[A-Za-z0-9]{1,64}(\.[A-Za-z0-9]{1,64}){0,3}")
 _STUDY: Final = (BY_KEYWORD["StudyInstanceUID"].tag,)
 _SERIES: Final = KEY_BY_PATH[(BY_KEYWORD["SeriesInstanceUID"].tag,)]
@@ -79,7 +84,7 @@ class _Attribute:
 
 @dataclass(frozen=True, slots=True)
 class _Parameters:
-    """The parameters of a query string, by kind: `controls` by name in lower case, `fields` to include."""
+    """The parameters of a query string, by kind: `controls` by those of CONTROLS, `fields` to include."""
 
     controls: Mapping[str, str]
     fields: Sequence[str]
@@ -120,7 +125,7 @@ def parse_search(
     for a tag that is being added.
     """
     given = _parameters(query_string)
-    known = named_tags(given.names, tags, given.controls.get(PRIVATE_CREATOR.lower()))
+    known = named_tags(given.names, tags, given.controls.get(PRIVATE_CREATOR))
     options = MatchingOptions(
         is_fuzzy=_boolean("fuzzymatching", given.controls),
         has_empty=_boolean("emptyvaluematching", given.controls),
@@ -176,10 +181,10 @@ def _parameters(query_string: str) -> _Parameters:
         known = name.lower()
         if known == "includefield":
             fields.extend(value.split(","))
-        elif known in CONTROLS:
-            if known in controls:
-                raise BadRequest(f"The parameter {known} is given twice.")
-            controls[known] = value
+        elif known in _CONTROLS:
+            if _CONTROLS[known] in controls:
+                raise BadRequest(f"The parameter {_CONTROLS[known]} is given twice.")
+            controls[_CONTROLS[known]] = value
         elif known not in REPRESENTATION:
             attributes.append(_Attribute(name, path_of(name), value))
     return _Parameters(controls, fields, attributes)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from shared.archive.instance import DicomJson
 from shared.archive.study import SeriesRecord, StudyRecord
-from shared.archive.terms import is_of_tag
+from shared.archive.tag_values import without_tags
 from shared.dicom.attributes import ATTRIBUTES, TAG, Level, level_of
 from shared.dicom.dicom_json_reader import Attribute
 from shared.dicom.identifiers import ResourceIdentifiers
@@ -86,7 +86,7 @@ def record_result(
     attributes: DicomJson, query: SearchQuery, returned: frozenset[str]
 ) -> Iterator[tuple[str, Attribute]]:
     """What the query returns of a study or series that has these attributes and values of tags, in tag order."""
-    return _returned(sorted(_as_attributes(attributes, query).items()), query, returned)
+    return result(sorted(_as_attributes(attributes, query).items()), query, returned)
 
 
 def _as_attributes(attributes: DicomJson, query: SearchQuery) -> dict[str, Any]:
@@ -95,14 +95,14 @@ def _as_attributes(attributes: DicomJson, query: SearchQuery) -> dict[str, Any]:
     An attribute that has values is whole; what is kept of it for a tag may be less, or older. A private one may be that
     of another creator.
     """
-    found = {tag: attribute for tag, attribute in attributes.items() if not is_of_tag(tag)}
+    found = without_tags(attributes)
     for name, tag in query.tags.items():
         if name in attributes and (is_private(tag) or not found.get(tag, {}).get("Value")):
             found[tag] = attributes[name]
     return found
 
 
-def _returned(
+def result(
     attributes: Iterable[tuple[str, Attribute]], query: SearchQuery, returned: frozenset[str]
 ) -> Iterator[tuple[str, Attribute]]:
     """Those of the `attributes` that the query returns."""
@@ -130,7 +130,7 @@ def instance_result(
     own = ((tag, attribute) for tag, attribute in metadata if tag not in others)
     before = ""
     for tag, attribute in merge(
-        _returned(own, query, returned), _returned(sorted(above.items()), query, returned), key=itemgetter(0)
+        result(own, query, returned), result(sorted(above.items()), query, returned), key=itemgetter(0)
     ):
         if tag != before:
             yield tag, attribute
