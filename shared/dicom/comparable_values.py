@@ -10,6 +10,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 NUMBER_VRS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -145,7 +146,7 @@ def _number(vr: str, text: str) -> str:
     try:
         number = Decimal(text)
         if vr in _FLOATING and number.is_finite():
-            number = Decimal(repr(_floating(vr, float(number))))
+            number = _floating(vr, number)
         if not number.is_finite():
             return text.casefold()
         # An exponent stays one: written out, a few characters would become a million.
@@ -154,6 +155,10 @@ def _number(vr: str, text: str) -> str:
         return text.casefold()
 
 
-def _floating(vr: str, number: float) -> float:
-    """The number as a value of the VR keeps it; of a DS, metadata has no more than a double either."""
-    return float(struct.unpack("<f", struct.pack("<f", number))[0]) if vr == "FL" else number
+def _floating(vr: str, number: Decimal) -> Decimal:
+    """The number as a value of the VR keeps it, if it can; of a DS, metadata has no more than a double either."""
+    try:
+        kept = struct.unpack("<f", struct.pack("<f", number))[0] if vr == "FL" else float(number)
+    except OverflowError:
+        return number
+    return Decimal(repr(kept)) if isfinite(kept) and bool(kept) is bool(number) else number

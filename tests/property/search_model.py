@@ -1,6 +1,7 @@
 """What a search must find, by PS3.4 C.2.2.2 and the conformance statement, by looking at everything there is."""
 
 import re
+import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,12 @@ TIME_OF = {
 }
 
 
+BY_NAME = {attribute.keyword: tag for tag, attribute in BY_TAG.items()} | {
+    "ContentDate": "00080023",
+    "ContentTime": "00080033",
+}
+
+
 @dataclass(frozen=True)
 class Query:
     """A search: `scope` are the UIDs in its path, `keys` what it asks of each attribute, as often as it is given."""
@@ -37,6 +44,21 @@ class Query:
     is_fuzzy: bool = False
     has_empty: bool = False
     is_multiple: bool = False
+
+
+@dataclass(frozen=True)
+class Tag:
+    """An extended query tag: a `key` at a `level` of its own; `name` is that of its values in data sets."""
+
+    name: str
+    key: MatchingKey
+    level: Level
+    is_usable: bool = True
+
+    def values(self, data_set: DataSet) -> DataSet:
+        """What the tag keeps of an instance."""
+        found = _kept(data_set, self.key)
+        return {} if found is None else {self.name: found}
 
 
 @dataclass(frozen=True)
@@ -54,9 +76,14 @@ class Study:
 
 @dataclass
 class ArchiveModel:
-    """Studies by UID. The latest store decides the attributes of series and study."""
+    """Studies by UID. The latest store decides the attributes of series and study.
+
+    An instance, its series and its study have values of the `tags` that there are when it is stored: series and study
+    those of the latest instance that has any.
+    """
 
     studies: dict[str, Study] = field(default_factory=dict)
+    tags: list[Tag] = field(default_factory=list)
 
     def store(self, parts: Iterable[Part], created: datetime) -> None:
         for part in parts:
@@ -70,8 +97,28 @@ class ArchiveModel:
             )
             study = self.studies.get(part.study, Study(created, {}, {}))
             series = study.series.get(part.series, Series({}, {}))
-            series = Series(of_series, {**series.instances, part.uid: part.attributes})
+            kept = {level: self._kept(part.attributes, level) for level in Level}
+            of_study |= {**_tags_in(study.attributes), **kept[Level.STUDY]}
+            of_series |= {**_tags_in(series.attributes), **kept[Level.SERIES]}
+            instance = {**part.attributes, **kept[Level.INSTANCE]}
+            series = Series(of_series, {**series.instances, part.uid: instance})
             self.studies[part.study] = replace(study, attributes=of_study, series={**study.series, part.series: series})
+
+    def _kept(self, data_set: DataSet, level: Level) -> DataSet:
+        found = (tag.values(data_set) for tag in self.tags if tag.level is level)
+        return {name: element for values in found for name, element in values.items()}
+
+    def tag_of(self, key: MatchingKey, level: Level) -> Tag | None:
+        """The tag whose values a search for resources of `level` matches, if it asks for that key."""
+        return next((tag for tag in self.tags if tag.key is key and tag.is_usable and tag.level <= level), None)
+
+    def asked(self, query: Query) -> Query:
+        """The query, asking for the values of tags where there are any of its keys."""
+        keys = {}
+        for key, texts in query.keys.items():
+            tag = self.tag_of(key, query.level)
+            keys[replace(key, path=(tag.name, *key.path[1:]), level=tag.level) if tag else key] = texts
+        return replace(query, keys=keys)
 
     def delete(self, study: str, series: str | None = None, uid: str | None = None) -> None:
         left = dict(self.studies[study].series) if series else {}
@@ -91,7 +138,7 @@ class ArchiveModel:
 
     def resources(self, level: Level, scope: Uids = (), query: Query | None = None) -> Iterator[tuple[Uids, DataSet]]:
         """What there is at a level, and all that is known of each."""
-        asked = query or Query(level, scope, {})
+        asked = self.asked(query or Query(level, scope, {}))
         matches = {at: _requirement(asked, at) for at in Level}
         for uid, study in sorted(self.studies.items(), key=lambda one: (-one[1].created.timestamp(), one[0])):
             modalities = {value for one in study.series.values() for value in _values(one.attributes.get("00080060"))}
@@ -112,6 +159,26 @@ class ArchiveModel:
                         yield (uid, series_uid, instance_uid), {**data_set, **of_study, **series.attributes}
 
 
+def _tags_in(data_set: DataSet) -> DataSet:
+    return {name: element for name, element in data_set.items() if name.startswith("~")}
+
+
+def _kept(data_set: DataSet, key: MatchingKey) -> Element | None:
+    """The valid values of a key in a data set, within items that have nothing else; None where there are none."""
+    element, inner = data_set.get(key.path[0]), replace(key, path=key.path[1:])
+    if element is None:
+        return None
+    if inner.path:
+        items = [{inner.path[0]: kept} for item in element.values if (kept := _kept(item, inner)) is not None]
+        return Element("SQ", tuple(items)) if items else None
+    values = tuple(value for value in _values(element) if _is_valid(element.vr, value))
+    return Element(element.vr, values) if values else None
+
+
+def _is_valid(vr: str, value: Any) -> bool:
+    return vr not in ("DA", "TM", "DT") or _span(vr, str(value)) is not None
+
+
 def _values(element: Element | None) -> list[Any]:
     return [value for value in element.values if value != ""] if element else []
 
@@ -120,11 +187,13 @@ def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
     """The condition that a data set of the level must meet."""
     keys = {key.path: (key, texts) for key, texts in query.keys.items() if key.level is level}
     together: list[Callable[[DataSet], bool]] = []
-    for date, time in TIME_OF.items():
-        if all((tag,) in keys and "-" in keys[(tag,)][1][0] for tag in (date, time)):
-            moments = _moments(date, keys[(date,)][1][0], time, keys[(time,)][1][0])
+    paths = {BY_NAME[key.keyword]: path for path, (key, _) in keys.items() if key.keyword in BY_NAME}
+    for date_tag, time_tag in TIME_OF.items():
+        date, time = paths.get(date_tag, ("",)), paths.get(time_tag, ("",))
+        if all(path in keys and "-" in keys[path][1][0] for path in (date, time)):
+            moments = _moments(date[0], keys[date][1][0], time[0], keys[time][1][0])
             if moments is not None:
-                del keys[(date,)], keys[(time,)]
+                del keys[date], keys[time]
                 together.append(moments)
     found = ((path, _condition(query, key, texts)) for path, (key, texts) in keys.items())
     conditions = [(path, condition) for path, condition in found if condition is not None]
@@ -143,6 +212,10 @@ def _satisfies(data_set: DataSet, conditions: Sequence[tuple[tuple[str, ...], Co
     return True
 
 
+def is_fuzzy_key(key: MatchingKey) -> bool:
+    return key.path in FUZZY or (key.vr == "PN" and key.path[0].startswith("~"))
+
+
 def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Condition | None:
     """The condition that an attribute must meet; None for universal matching (C.2.2.2.3)."""
     if query.has_empty and texts == ['""']:
@@ -158,7 +231,7 @@ def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Conditio
         return None
     if key.vr == "PN" and any(all(map(_is_any_name, part.split("="))) for part in parts):
         return None
-    is_fuzzy = query.is_fuzzy and key.path in FUZZY
+    is_fuzzy = query.is_fuzzy and is_fuzzy_key(key)
 
     def holds(element: Element | None) -> bool:
         met = [
@@ -181,7 +254,14 @@ def _matches(vr: str, text: str, value: Any, is_fuzzy: bool) -> bool:
             if vr == "TM" and asked[0] and asked[1] and asked[1] < asked[0]:  # over midnight
                 return _lies_in(found[0], (asked[0], None)) or _lies_in(found[0], (None, asked[1]))
             return _lies_in(found[0], asked)
-        case "DS" | "IS" | "US":
+        case "FL" | "FD":
+            try:
+                return _floating(vr, float(text)) == _floating(vr, value)
+            except (ValueError, OverflowError):
+                return False
+        case "AT":
+            return text.casefold() == f"{value:08x}"
+        case "DS" | "IS" | "US" | "SL":
             try:
                 return Decimal(text) == Decimal(str(value))
             except ArithmeticError:
@@ -190,6 +270,10 @@ def _matches(vr: str, text: str, value: Any, is_fuzzy: bool) -> bool:
             return _name_matches(text, str(value), is_fuzzy)
         case _:
             return _fits(text.strip().casefold(), str(value).strip().casefold())
+
+
+def _floating(vr: str, value: float) -> bytes:
+    return struct.pack("<f" if vr == "FL" else "<d", value + 0.0)
 
 
 def _lies_in(instant: Any, span: Span) -> bool:
