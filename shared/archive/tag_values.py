@@ -7,6 +7,7 @@ whose items hold nothing else, and are left out where they do not hold it.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from shared.archive.extended_tags import ExtendedTag
@@ -14,11 +15,12 @@ from shared.archive.instance import DicomJson
 from shared.archive.terms import is_of_tag
 from shared.dicom.attributes import Level
 from shared.dicom.comparable_values import NUMBER_VRS, comparable_values
-from shared.dicom.dicom_json_reader import Attribute, LongAttribute, attributes_of
+from shared.dicom.dicom_json_reader import Attribute, LongAttribute, attributes_of, read_attributes
+from shared.dicom.dicom_json_text import DeflatedValues, json_texts
 from shared.dicom.validation import broken_rule
 
 MAX_TAG_CHARACTERS: Final = 1024
-"""The most that is kept of a tag's values, as JSON."""
+"""The most that is kept of a tag's values, each counted once, as JSON."""
 
 MAX_LEVEL_CHARACTERS: Final = 8192
 """The most that is kept of the values of all tags of a level."""
@@ -104,7 +106,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.problems: dict[int, TagProblem] = {}
-        self._taken: dict[int, int] = {}
+        self._taken: dict[int, set[str]] = {}
 
     def data_set(
         self, attributes: Iterable[tuple[str, Attribute]], tags: Sequence[ExtendedTag], depth: int
@@ -156,18 +158,23 @@ class _Reading:
         return found
 
     def _kept(self, tag: ExtendedTag, values: Iterable[Any]) -> Iterator[Any]:
+        """Those of an attribute's values that are kept, each once."""
+        texts = set[str]()
         for value in values:
             if rule := broken_rule(tag.vr, value):
                 self._note(tag, f"It {rule}.", is_invalid=True)
                 continue
             if not any(comparable_values({"vr": tag.vr, "Value": [value]})):
                 continue  # it is empty
-            taken = self._taken.get(tag.number, 0) + len(json.dumps(value))
-            if taken > MAX_TAG_CHARACTERS:
+            taken = self._taken.setdefault(tag.number, set())
+            text = json.dumps(value)
+            if text not in taken and sum(map(len, taken)) + len(text) > MAX_TAG_CHARACTERS:
                 self._note(tag, _TOO_MUCH, is_invalid=False)
                 return
-            self._taken[tag.number] = taken
-            yield value
+            taken.add(text)
+            if text not in texts:
+                texts.add(text)
+                yield value
 
     def _note(self, tag: ExtendedTag, sentence: str, *, is_invalid: bool) -> None:
         self.problems.setdefault(tag.number, TagProblem(tag, sentence, is_invalid))
@@ -194,6 +201,8 @@ def _text(attribute: Attribute) -> str:
 
 
 def _vr_and_values(attribute: Attribute) -> tuple[str, Iterable[Any]]:
+    if not isinstance(attribute, LongAttribute) and isinstance(attribute.get("Value"), DeflatedValues):
+        ((_, attribute),) = islice(read_attributes(json_texts([("", attribute)])), 1)
     if isinstance(attribute, LongAttribute):
         return attribute.vr, attribute.values
     return attribute["vr"], attribute.get("Value", ())

@@ -5,6 +5,7 @@ before; whoever works on all instances for a new generation begins later than th
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from time import monotonic
@@ -64,13 +65,10 @@ class Tags:
 
     async def read(self) -> StoredTags:
         """The set as it stands. 1 storage operation. An archive without the table has none."""
-        begun = monotonic()
-        try:
-            entity = await self._table.get_entity(_SET["PartitionKey"], _SET["RowKey"])
-        except ResourceNotFoundError:
-            found = StoredTags(NO_TAGS, None)
-        else:
-            found = StoredTags(_set_of(unpacked(entity, "set")), str(entity.metadata["etag"]))
+        begun, found = monotonic(), StoredTags(NO_TAGS, None)
+        with suppress(ResourceNotFoundError):  # a query, since mostly there is no row, and an error costs more
+            async for entity in self._table.query_entities("PartitionKey eq @PartitionKey", parameters=_SET):
+                found = StoredTags(_set_of(unpacked(entity, "set")), str(entity.metadata["etag"]))
         self._known, self._known_since = found.tags, begun
         return found
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.archive.study_terms import instance_of
 from shared.archive.terms import Span, Term
 from shared.dicom.attributes import SEARCHABLE
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
@@ -43,6 +44,28 @@ def test_a_posting_tells_its_term(value: str, keyword: str) -> None:
     assert in_index([found]) == in_index([term])
     assert len(value) > 64 or found == term
     assert [term_of(posting_of(partition_key, row_key)) for row_key in row_keys[1:]] == [None] * (len(row_keys) - 1)
+
+
+@pytest.mark.property
+@given(VALUES, st.sampled_from(["~LO1", "~PN12", "~DT3", "~IS4", "~AS5"]), st.booleans(), st.booleans())
+def test_a_posting_of_a_tag_tells_its_term(value: str, name: str, is_single: bool, is_named: bool) -> None:
+    term = Term(name, value, *((LONGEST_UID, "2" * 64) if is_single else ()))
+    study = StudyKey("tenant" if is_named else DEFAULT_PARTITION, "3" * 64)
+    partition_key, row_keys = rows_of(CREATED, study, term)
+    assert len(row_keys) == len(set(row_keys)) <= 100
+    for row_key in row_keys:
+        assert len(row_key.encode("utf-16-le")) <= 1024
+        posting = posting_of(partition_key, row_key)
+        assert (posting.study, posting.created, posting.keyword) == (study, CREATED, name)
+        assert (posting.series_instance_uid, posting.sop_instance_uid) == (
+            term.series_instance_uid,
+            term.sop_instance_uid,
+        )
+        assert posting.value in (None, value)
+    found = term_of(posting_of(partition_key, row_keys[0]))
+    assert found is not None
+    assert in_index([found]) == in_index([term])
+    assert instance_of(study, found) == instance_of(study, term)
 
 
 @pytest.mark.property

@@ -31,11 +31,12 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     syntaxes = {uid for series in record.series.values() for uid in series.transfer_syntaxes}
     assert syntaxes == {row.transfer_syntax_uid for row in rows}
     assert record.sop_classes == sorted({row.sop_class_uid for row in rows})
-    needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
+    needed = terms_of(record).union(*(terms_of_instance(row.identifiers, row.tags) for row in rows))
     assert terms_of(record) <= record.posted
     for term in needed:
         postings = archive.postings.read_term(DEFAULT_PARTITION, term)
-        assert study_key(study_instance_uid) in [posting.study async for posting in postings], term
+        found = [(posting.study, posting.series_instance_uid, posting.sop_instance_uid) async for posting in postings]
+        assert (study_key(study_instance_uid), term.series_instance_uid, term.sop_instance_uid) in found, term
     return len(rows)
 
 
