@@ -148,7 +148,7 @@ class ArchiveModel:
             if level is Level.STUDY:
                 yield (uid,), of_study
                 continue
-            for series_uid, series in sorted(study.series.items()):
+            for series_uid, series in sorted(study.series.items(), key=lambda one: f"{one[0]}:"):  # as in row keys
                 if scope[1:] not in ((), (series_uid,)) or not matches[Level.SERIES](series.attributes):
                     continue
                 if level is Level.SERIES:
