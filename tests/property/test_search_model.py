@@ -67,15 +67,15 @@ class Searched:
         self.model.store(parts, found.record.created)
 
     async def add_tags(self, random: Random, count: int) -> None:
-        """Add tags, each of a key that has none and at any level: of what is stored from now on."""
+        """Add tags, each of a key that has none, as many as there are: of what is stored from now on, at any level."""
         keys = [key for key in TAGGABLE if key not in [tag.key for tag in self.model.tags]]
-        before = await self.archive.tags.read()
+        before, count = await self.archive.tags.read(), min(count, len(keys))
         tags = before.tags.with_added(
             ExtendedTag(0, key.path, key.vr, creator_of(key), random.choice(list(Level)), TagStatus.READY)
             for key in random.sample(keys, count)
         )
         await self.archive.tags.replace(before, tags)
-        for tag in tags.tags[-count:]:
+        for tag in tags.tags[len(before.tags.tags) :]:
             key = next(key for key in keys if key.path == tag.path)
             self.model.tags.append(Tag(tag.name, key, tag.level))
 
