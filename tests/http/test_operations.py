@@ -325,11 +325,8 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     for function in (operation_units.run_operation_unit, operation_units.fail_operation_unit):
         for body in ("", "{}", "[]", "not JSON"):
             await run(function, body)
-    said = [
-        record.getMessage() for record in logged(caplog, operation_units.__name__) if record.levelno == logging.ERROR
-    ]
-    message = "A message could not be handled: it is not one of this service."
-    assert [one.getMessage() for one in errors] == [message] * 8
+    errors = [one.getMessage() for one in logged(caplog, operation_units.__name__) if one.levelno == logging.ERROR]
+    assert errors == ["A message could not be handled: it is not one of this service."] * 8
     caplog.clear()
     async with messages_of(settings) as messages:
         operation = await start(archive, OperationType.VERIFY, "no specification of verify")
@@ -340,9 +337,7 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     assert raised.value.__cause__ is None
     await run(operation_units.run_operation_unit, body, 5)
     await run(operation_units.fail_operation_unit, body)
-    warnings = [
-        record.getMessage() for record in logged(caplog, operation_units.__name__) if record.levelno >= logging.WARNING
-    ]
+    warnings = [one.getMessage() for one in logged(caplog, operation_units.__name__) if one.levelno >= logging.WARNING]
     assert warnings[0].startswith(f"A unit of operation {operation.id} is tried again: TypeError at ")
     assert warnings[1].startswith(f"A unit of operation {operation.id} failed: TypeError at ")
     assert len(warnings) == 2
