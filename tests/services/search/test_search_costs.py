@@ -96,7 +96,7 @@ async def growing() -> list[dict[str, Cost]]:
     """What searches cost in an archive and in one four times as large, both large compared to pages this short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "_FEW", 10)
-        async with sorted_archives([1000, 4000]) as archives:
+        async with sorted_archives([500, 2000]) as archives:
             return [await costs(replace(settings, default_search_limit=5)) async for settings in archives]
 
 
