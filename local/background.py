@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 
 from local.azurite import ROOT, LocalError
-from local.ports import free_ports
+from local.ports import free_ports, is_taken
 
 _START_SECONDS: Final = 90
 _STOP_SECONDS: Final = 30
@@ -37,7 +37,7 @@ def served(log: Path, environment: Mapping[str, str]) -> Iterator[str]:
         )
     try:
         base_url = f"http://127.0.0.1:{port}"
-        _wait_until_healthy(process, base_url, log)
+        _wait_until(lambda: is_taken(port) and is_healthy(base_url), process, log)
         yield base_url
     finally:
         process.terminate()
@@ -52,9 +52,9 @@ def is_healthy(base_url: str) -> bool:
         return False
 
 
-def _wait_until_healthy(process: "subprocess.Popen[bytes]", base_url: str, log: Path) -> None:
+def _wait_until(is_up: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
     give_up = time.monotonic() + _START_SECONDS
-    while not is_healthy(base_url):
+    while not is_up():
         if process.poll() is not None or time.monotonic() > give_up:
             raise LocalError(f"The server did not come up. It said: {log.read_text()}")
-        time.sleep(0.2)
+        time.sleep(0.1)

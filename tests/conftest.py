@@ -21,6 +21,8 @@ from local.ports import free_ports
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.support import patient_values
+from tests.support.raw_archive import RawArchive
+from tests.support.raw_archive import opened as opened_raw
 
 __all__ = ["Azurite", "Server"]
 
@@ -93,6 +95,27 @@ async def archive(settings: Settings) -> AsyncIterator[Archive]:
     opened = await Archive.open(settings)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def own_azurite() -> Iterator[Azurite]:
+    """An Azurite beside that of all tests."""
+    with local_azurite.running(free_ports(3), None) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session")
+async def shared_raw(own_azurite: Azurite) -> AsyncIterator[RawArchive]:
+    """The archive on it, for tests that look at all of an archive: each empties it first."""
+    async with opened_raw(own_azurite.connection_string) as raw:
+        yield raw
+
+
+@pytest_asyncio.fixture
+async def raw(shared_raw: RawArchive) -> RawArchive:
+    """An empty archive."""
+    await shared_raw.empty()
+    return shared_raw
 
 
 @contextmanager

@@ -5,22 +5,18 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from functions import backup as timer
 from functions.edge import app
-from local import azurite
 from local.azurite import ROOT
-from local.ports import free_ports
 from shared.services.backup import backup as service
 from shared.settings import Settings
 from shared.storage.backup_container import BackupContainer
 from tests.support.damages import missing_blob
-from tests.support.raw_archive import RawArchive, opened
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
 from tests.support.stores import files_of, store
 
@@ -47,20 +43,6 @@ def test_it_is_there_where_a_backup_is_named(variable: str, timers: str) -> None
     names, imported = done.stdout.splitlines()
     assert names == timers
     assert imported == ("['functions.backup']" if variable else "[]")
-
-
-@pytest.fixture(scope="module")
-def own_azurite() -> Iterator[azurite.Azurite]:
-    with azurite.running(free_ports(3), None) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
-    """An empty archive, of which the backup has all."""
-    async with opened(own_azurite.connection_string) as raw:
-        yield raw
-        await raw.empty()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from shared.storage.archive import Archive
 from tests.conftest import Azurite
 from tests.support.cut_storage import Cut, cut_storage
 from tests.support.messages import MULTIPART_DICOM, multipart
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, part10, path_of
 
 OCTETS = "application/octet-stream"
@@ -90,10 +91,14 @@ async def _no_sleep(_: float) -> None:
 
 @pytest_asyncio.fixture(scope="module")
 async def client(
-    azurite: Azurite, archive: Archive, functions: list[Function], cuts: Cuts, without_waiting: None
+    own_azurite: Azurite, shared_raw: RawArchive, functions: list[Function], cuts: Cuts, without_waiting: None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app in this process on storage that `cuts` makes fail, with an image."""
-    async with cut_storage(azurite.port, cuts) as connection_string:
+    """A client of the app in this process on storage that `cuts` makes fail, with an image and nothing else.
+
+    A search also removes what deletes have left in the index, and answers although that fails.
+    """
+    await shared_raw.empty()
+    async with cut_storage(own_azurite.port, cuts) as connection_string:
         opened = await Archive.open(Settings(storage_connection_string=connection_string))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(app, "of_process", app.App(Settings(anonymous_access=True), archive=opened))

@@ -31,6 +31,7 @@ from shared.storage.archive import Archive
 from shared.storage.queues import Queues
 from tests.conftest import Server, serving
 from tests.support.in_process import app_client
+from tests.support.logged import logged
 from tests.support.operation_messages import UNITS, Counting, deliver, messages_of
 from tests.support.served_instances import dataset, new_uid, part10
 
@@ -324,8 +325,8 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     for function in (operation_units.run_operation_unit, operation_units.fail_operation_unit):
         for body in ("", "{}", "[]", "not JSON"):
             await run(function, body)
-    said = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert said == ["A message could not be handled: it is not one of this service."] * 8
+    errors = [one.getMessage() for one in logged(caplog, operation_units.__name__) if one.levelno == logging.ERROR]
+    assert errors == ["A message could not be handled: it is not one of this service."] * 8
     caplog.clear()
     async with messages_of(settings) as messages:
         operation = await start(archive, OperationType.VERIFY, "no specification of verify")
@@ -336,7 +337,7 @@ async def test_the_queue_functions_say_what_fails_and_loop_for_no_message(
     assert raised.value.__cause__ is None
     await run(operation_units.run_operation_unit, body, 5)
     await run(operation_units.fail_operation_unit, body)
-    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [one.getMessage() for one in logged(caplog, operation_units.__name__) if one.levelno >= logging.WARNING]
     assert warnings[0].startswith(f"A unit of operation {operation.id} is tried again: TypeError at ")
     assert warnings[1].startswith(f"A unit of operation {operation.id} failed: TypeError at ")
     assert len(warnings) == 2

@@ -16,6 +16,7 @@ from local.server import Host, routes_of
 from shared.storage.archive import Archive
 from shared.storage.blobs import InstanceBlobs
 from tests.support.in_process import app_client
+from tests.support.logged import logged
 from tests.support.served_instances import dataset, part10, path_of
 
 NAME = "Nirgendwo^Nora"
@@ -39,10 +40,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.INFO, logger="dicomweb.request")
 
     def read() -> list[tuple[int, dict[str, str]]]:
-        records = [record for record in caplog.records if record.name == "dicomweb.request"]
         return [
             (record.levelno, {name: text or bare for name, text, bare in _pairs(record.getMessage())})
-            for record in records
+            for record in logged(caplog, "dicomweb.request")
         ]
 
     return read
@@ -105,7 +105,7 @@ async def test_an_error_of_ours_is_logged_without_its_message(
     assert (await client.get("/studies")).status_code == 500
     ((level, line),) = lines()
     assert (level, line["status"]) == (logging.ERROR, "500")
-    told = next(record.getMessage() for record in caplog.records if record.name == "functions.edge.problems")
+    told = logged(caplog, "functions.edge.problems")[0].getMessage()
     assert f"search_studies failed, trace={line['trace']}: ValueError at tests/http/" in told
     assert NAME not in caplog.text
 

@@ -13,8 +13,8 @@ from benchmarks import costs
 from functions.edge import app
 from local.server import Host, routes_of
 from shared.settings import Settings
-from shared.storage.archive import Archive
 from tests.support.messages import MULTIPART_DICOM, multipart
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, part10, uids_of
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
@@ -35,11 +35,12 @@ async def counting() -> Counting:
 
 @pytest_asyncio.fixture(scope="module")
 async def client(
-    counting: Counting, functions: list[Function], settings: Settings, archive: Archive
+    counting: Counting, functions: list[Function], shared_raw: RawArchive
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app in this process, on an archive whose operations are counted, with five instances."""
+    """A client of the app in this process, on an archive of five instances alone, whose operations are counted."""
+    await shared_raw.empty()
     with pytest.MonkeyPatch.context() as patch:
-        async with archive_through(counting, patch, settings) as counted:
+        async with archive_through(counting, patch, shared_raw.settings) as counted:
             patch.setattr(app, "of_process", app.App(Settings(anonymous_access=True), archive=counted))
             transport = httpx.ASGITransport(Host(routes_of(functions)))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7071/v2") as client:

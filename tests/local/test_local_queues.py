@@ -21,6 +21,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from local.azurite import ROOT, Azurite, LocalError
 from local.queues import POISON, QueueFunction, QueueSettings, queue_functions_of, queue_settings_of, run
+from tests.support.logged import logged
 
 SETTINGS = QueueSettings(
     batch_size=2, new_batch_threshold=0, max_dequeue_count=3, visibility_timeout=1, max_pause_seconds=0.2
@@ -237,7 +238,7 @@ async def test_a_queue_that_does_not_exist_is_empty_until_it_does(
         await queue.create_queue()
         await send(queue, ["first"])
         await until(lambda: runs.ended == ["first"])
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert [record.levelname for record in logged(caplog, "local.queues")] == ["INFO"]
 
 
 async def test_a_storage_without_an_answer_is_asked_again(
@@ -248,8 +249,8 @@ async def test_a_storage_without_an_answer_is_asked_again(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await run(function, SETTINGS, {"Toys": nobody})
-    assert len(caplog.records) > 1
-    assert caplog.records[0].getMessage().startswith(f"{queue.queue_name}: no messages can be received: ")
+    first, _, *_ = logged(caplog, "local.queues")
+    assert first.getMessage().startswith(f"{queue.queue_name}: no messages can be received: ")
 
 
 async def test_pauses_grow_while_nothing_comes_and_are_short_again_after_a_message(

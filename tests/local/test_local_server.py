@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from local.routing import RouteError
 from local.server import Host, route_prefix_of, routes_of, server_of
+from tests.support.logged import logged
 
 MAX_BODY_BYTES = 1_000_000
 CHUNK = b"x" * 10_000
@@ -236,8 +237,9 @@ def test_a_failure_after_the_head_breaks_the_answer_off(client: httpx.Client) ->
 def test_the_log_has_no_query_and_stays_on_one_line(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "local.server")
     client.get("/describe/a%0Ab?PatientName=Doe")
-    wait_until(lambda: bool(caplog.records))
-    (message,) = [record.getMessage() for record in caplog.records if record.name == "local.server"]
+    wait_until(lambda: bool(logged(caplog, "local.server")))
+    (record,) = logged(caplog, "local.server")
+    message = record.getMessage()
     assert message.startswith("GET /describe/a%0Ab 200 ")
     assert message.endswith(" ms")
 

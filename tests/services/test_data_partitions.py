@@ -1,14 +1,10 @@
 """The same study in two data partitions is two studies."""
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import pytest
 import pytest_asyncio
 
-from local import azurite
-from local.ports import free_ports
 from shared.dicom.attributes import TAG, Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers, StudyKey
 from shared.search.query import parse_search
@@ -21,7 +17,7 @@ from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
 from tests.support.answers import answer_work
 from tests.support.damages import LONG_AGO, OTHER_BLOB_VERSION
-from tests.support.raw_archive import RawArchive, opened
+from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
 from tests.support.stored_instances import data_sets
 from tests.support.stores import events, files_of
@@ -30,24 +26,16 @@ STUDY, SERIES = new_uid(), new_uid()
 DEFAULT, OTHER = StudyKey(DEFAULT_PARTITION, STUDY), StudyKey("hospital-1", STUDY)
 
 
-@pytest.fixture(scope="module")
-def own_azurite() -> Iterator[azurite.Azurite]:
-    with azurite.running(free_ports(3), None) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
+async def raw(raw: RawArchive) -> RawArchive:
     """An archive that has the same two instances in both partitions."""
-    async with opened(own_azurite.connection_string) as raw:
-        await raw.empty()
-        for study in (DEFAULT, OTHER):
-            parts = events(files_of(STUDY, 2, series=SERIES))
-            outcomes = await raw.stores.store(
-                parts, answer_work(), partition=study.partition, study_instance_uid=STUDY, api_version="v2"
-            )
-            assert [type(outcome) for outcome in outcomes] == [Stored] * 2
-        yield raw
+    for study in (DEFAULT, OTHER):
+        parts = events(files_of(STUDY, 2, series=SERIES))
+        outcomes = await raw.stores.store(
+            parts, answer_work(), partition=study.partition, study_instance_uid=STUDY, api_version="v2"
+        )
+        assert [type(outcome) for outcome in outcomes] == [Stored] * 2
+    return raw
 
 
 async def urls(raw: RawArchive, study: StudyKey, scope: ResourceIdentifiers | None, query: str) -> list[str]:

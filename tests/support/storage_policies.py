@@ -202,6 +202,7 @@ async def die_at(
     request: Callable[[Archive], Awaitable[object]],
 ) -> bool:
     """Run a request, to the end of all its tasks, in a process that `transport` ends; return whether it died."""
+    asyncio.get_running_loop().set_exception_handler(_say_unless_dead)
     before = asyncio.all_tasks()
     async with archive_through(transport, monkeypatch, settings) as mortal:
         with suppress(Died):
@@ -209,3 +210,9 @@ async def die_at(
         while others := asyncio.all_tasks() - before:
             await asyncio.gather(*others, return_exceptions=True)
     return transport.has_died
+
+
+def _say_unless_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A dead process says nothing of the tasks that it has not waited for, whenever they are collected."""
+    if not isinstance(context.get("exception"), Died):
+        loop.default_exception_handler(context)

@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -19,32 +19,16 @@ from benchmarks.measured_storage import Cost, measured_archive
 from benchmarks.search import sorted_archives
 from benchmarks.searches import searches
 from benchmarks.tags_of_studies import TAGS
-from local import azurite
-from local.ports import free_ports
 from shared.search.query import parse_search
 from shared.services.repair.differences import Kind
 from shared.services.search import candidates
 from shared.settings import Settings
 from shared.storage import keys
-from tests.support.raw_archive import Entity, RawArchive, opened
+from tests.support.raw_archive import Entity, RawArchive
 from tests.support.stores import store
 
 NUMBERS = range(80)
 OF_A_STORE = {"version", "stored", "sha256", "size", "header", "created"}
-
-
-@pytest.fixture(scope="module")
-def own_azurite() -> Iterator[azurite.Azurite]:
-    with azurite.running(free_ports(3), None) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def raw(own_azurite: azurite.Azurite) -> AsyncIterator[RawArchive]:
-    """An empty archive."""
-    async with opened(own_azurite.connection_string) as archive:
-        await archive.empty()
-        yield archive
 
 
 def part10_files(made: MadeStudy) -> Iterator[bytes]:
@@ -114,7 +98,7 @@ async def growing() -> list[dict[str, Cost]]:
     """What searches cost in an archive and in one four times as large, both large compared to pages this short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "_FEW", 10)
-        async with sorted_archives([1000, 4000]) as archives:
+        async with sorted_archives([500, 2000]) as archives:
             return [await costs(replace(settings, default_search_limit=5)) async for settings in archives]
 
 

@@ -21,6 +21,7 @@ from shared.storage.storage_use import StorageUse
 from shared.web.subscription_request import RestartRequest
 from tests.support.default_partition import study_key
 from tests.support.feeds import commit_of, leave
+from tests.support.logged import logged
 from tests.support.served_instances import new_uid
 from tests.support.subscribers import Deliveries, Receiver
 
@@ -142,7 +143,7 @@ async def test_a_receiver_that_is_gone_is_parked_at_once(
     found = await deliveries_of(archive, subscription)
     assert (found["status"], found["reason"], found["deliveredSequence"]) == ("parked", "It answered 410.", 0)
     # An alert looks for it.
-    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    errors = [record.getMessage() for record in logged(caplog, delivery_run.__name__) if record.levelname == "ERROR"]
     assert errors == [f"Subscription {subscription} is parked: It answered 410."]
 
 
