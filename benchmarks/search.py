@@ -3,7 +3,7 @@
 Prints a Markdown table: for each search the results, the storage requests, the entities that storage sent, how many
 times more it sent for each result in the last archive than in the one before, and the time.
 
-Sizes are numbers of studies, 1000, 10000 and 100000 by default, of about 180 rows each. They are in sorted tables of
+Sizes are numbers of studies, 1000, 10000 and 100000 by default, of about 215 rows each. They are in sorted tables of
 this process: 100,000 studies take minutes and some 4 GiB. With --azurite they are in an Azurite, which takes two
 minutes to write 1,000, and reads a whole table for each query: up to 10,000 in half an hour.
 """

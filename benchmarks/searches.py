@@ -110,7 +110,7 @@ def _searches_by_tags(day: datetime, middle: datetime) -> list[Search]:
         Search("tag of instances, number, frequent", of_instance, f"{duration}=1.50"),
         Search("tag of instances, text, rare", of_instance, f"{processing}=Filter%20{number}"),
         Search("tag of instances, text, frequent", of_instance, f"{processing}=Sharp"),
-        Search("tag of instances, beginning, rare", of_instance, f"{processing}=Filter%2077*"),
+        Search("tag of instances, beginning, rare", of_instance, f"{processing}=Filter%207*"),
         Search("tag of instances, beginning, frequent", of_instance, f"{processing}=Sh*"),
         Search("tag of instances, a month", of_instance, f"{taken}={day:%Y%m}"),
         Search("tag of instances, since the middle", of_instance, f"{taken}={middle:%Y%m%d}-"),

@@ -9,7 +9,8 @@ from urllib.parse import quote, quote_plus
 
 from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
 from tests.property.search_archive import OTHER_KEYS, DataSet
-from tests.property.search_model import ArchiveModel, Query, is_fuzzy_key, plain_name
+from tests.property.search_model import ArchiveModel, Query, is_fuzzy_key
+from tests.property.search_values import plain_name
 
 RESOURCES: Final = {Level.STUDY: "studies", Level.SERIES: "series", Level.INSTANCE: "instances"}
 NOTHING: Final = {

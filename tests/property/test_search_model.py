@@ -33,7 +33,7 @@ from tests.property.search_model import ArchiveModel, Query, Tag, Uids
 from tests.property.search_queries import Queries, path_of, query_string
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
-from tests.support.stored_instances import data_sets
+from tests.support.stored_instances import data_sets, studies_posted
 from tests.support.stores import store
 
 pytestmark = pytest.mark.property
@@ -244,16 +244,9 @@ async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_th
         places.append((uid, created[uid]))
     for study, time in places:
         await terms.add(study_key(study), time, [term])
-        assert await studies_posted(searched, term) == [study]
+        assert await studies_posted(searched.archive, term) == [study]
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
-        assert await studies_posted(searched, term) == []
-
-
-async def studies_posted(searched: Searched, term: Term) -> list[str]:
-    return [
-        posting.study.study_instance_uid
-        async for posting in searched.archive.postings.read_term(DEFAULT_PARTITION, term)
-    ]
+        assert await studies_posted(searched.archive, term) == []
 
 
 async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Searched) -> None:
@@ -268,5 +261,5 @@ async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Sea
         await searched.archive.postings.add(study_key(uid), study.created, [term])
         await searched.archive.journal.insert(entry)
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
-        assert await studies_posted(searched, term) == posted
+        assert await studies_posted(searched.archive, term) == posted
         await searched.archive.journal.mark_done(entry)

@@ -10,11 +10,11 @@ from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.search.results import json_array
 from shared.services.search.search import search
-from tests.services.search.test_search import studies_posted
 from tests.support.answers import answer_work
 from tests.support.default_partition import study_key
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, long_content, new_uid, part10
+from tests.support.stored_instances import studies_posted
 from tests.support.stores import store
 from tests.support.tags import set_of, tag_of
 
