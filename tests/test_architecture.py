@@ -95,6 +95,15 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/storage",
         "shared/services/repair",
     ),
+    "shared/services/tag_set": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/search",
+        "shared/storage",
+        "shared/services/operations",
+    ),
     "shared/services/search": (
         "shared",
         "shared/dicom",
@@ -289,6 +298,7 @@ def test_no_installed_package_hides_one_of_ours() -> None:
 LATE_IMPORTS: Final = {
     "functions/edge/app.py": 3,
     "functions/backup.py": 2,
+    "functions/extended_query_tags.py": 6,
     "functions/maintenance.py": 5,
     "functions/operation_units.py": 4,
     "functions/operations.py": 5,

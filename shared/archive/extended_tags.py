@@ -104,5 +104,13 @@ class TagSet:
         """The same generation, in which a tag is as given; unchanged where it has gone."""
         return replace(self, tags=tuple(changed if tag.number == changed.number else tag for tag in self.tags))
 
+    def with_ready(self, operation_id: str) -> "TagSet":
+        """The same generation, in which the tags of an operation are ready."""
+        tags = (
+            replace(tag, status=TagStatus.READY, operation_id="") if tag.operation_id == operation_id else tag
+            for tag in self.tags
+        )
+        return replace(self, tags=tuple(tags))
+
 
 NO_TAGS: Final = TagSet()

@@ -40,6 +40,11 @@ def operation_schemas() -> dict[str, Mapping[str, Any]]:
             {
                 **state,
                 "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
+                "resources": {
+                    "type": "array",
+                    "items": href,
+                    "description": "Of a reindex: the extended query tags that it makes ready.",
+                },
                 "results": _object(
                     {
                         **{name: {"type": "integer", "minimum": 0} for name in _COUNTS},

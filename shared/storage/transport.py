@@ -17,7 +17,7 @@ from shared.storage.storage_use import Operation, watcher
 _KEEP_ALIVE_SECONDS: Final = 4
 
 _STORE: Final = re.compile(
-    r"/(dicom|catalog|terms|journal|feed|operations|subscriptions|deliveries|\$batch)(?=[/(?]|$)"
+    r"/(dicom|catalog|terms|journal|feed|operations|tags|subscriptions|deliveries|\$batch)(?=[/(?]|$)"
 )
 
 

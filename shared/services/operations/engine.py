@@ -39,22 +39,51 @@ _OVERTAKEN_SECONDS: Final = 2 * _RUN_SECONDS
 _PROCESS_DIED: Final = "Each process that ran it ended before it was done."
 
 
-async def start(archive: Archive, operation_type: OperationType, specification: Any) -> Operation:
-    """Start an operation: it runs by itself once this has returned.
+async def start(
+    archive: Archive,
+    operation_type: OperationType,
+    specification: Any,
+    *,
+    operation_id: str = "",
+    visible_after_seconds: int = 0,
+) -> Operation:
+    """Start an operation: it runs by itself once this has returned, after so many seconds.
 
-    Raises PayloadTooLarge where the specification is too long, and Unavailable where the archive has no queues. Where
-    the message cannot be sent, the operation is canceled: who asks again starts another.
+    Its id is a new one, unless one is given. Raises PayloadTooLarge where the specification is too long, and
+    Unavailable where the archive has no queues. Where the message cannot be sent, the operation is canceled: who asks
+    again starts another.
     """
-    if not archive.queues.is_available:
-        raise Unavailable(NO_QUEUES)
+    check_queues(archive)
     now = datetime.now(UTC)
-    operation = Operation(new_operation_id(now), operation_type, OperationStatus.NOT_STARTED, now, now)
+    operation = Operation(operation_id or new_operation_id(now), operation_type, OperationStatus.NOT_STARTED, now, now)
     lister = await archive.operations.create(operation, specification)
     try:
-        await send(archive, lister.operation_id, lister.number, lister.generation)
+        await send(
+            archive,
+            lister.operation_id,
+            lister.number,
+            lister.generation,
+            visible_after_seconds=visible_after_seconds,
+        )
     except Exception:
         await cancel(archive, operation.id)
         raise
+    return operation
+
+
+def check_queues(archive: Archive) -> None:
+    """Raises Unavailable where the archive has no queues, so that no operation can start."""
+    if not archive.queues.is_available:
+        raise Unavailable(NO_QUEUES)
+
+
+async def note_success(
+    archive: Archive, operation_type: OperationType, specification: Any, *, operation_id: str
+) -> Operation:
+    """Note an operation that has nothing to do, so that it has succeeded already. 1 storage operation."""
+    now = datetime.now(UTC)
+    operation = Operation(operation_id, operation_type, OperationStatus.SUCCEEDED, now, now, is_listed=True)
+    await archive.operations.create_ended(operation, specification)
     return operation
 
 
