@@ -35,8 +35,8 @@ class OtherTagsUnderWay(Conflict):
 async def add_tags(archive: Archive, asked: Sequence[TagRequest], url: str) -> Mapping[str, str]:
     """Add tags, all or none; return the reference to the operation after which searches can use them.
 
-    `url` is the service's, with version. Raises OtherTagsUnderWay; BadRequest for what cannot be a tag, and for too many; Conflict for one that there is; and
-    Unavailable.
+    `url` is the service's, with version. Raises OtherTagsUnderWay; BadRequest for what cannot be a tag, and for too
+    many; Conflict for one that there is; and Unavailable.
     """
     check_queues(archive)
     while True:
