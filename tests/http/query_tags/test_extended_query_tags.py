@@ -1,85 +1,25 @@
 """Extended query tags over HTTP, as Microsoft's clients use them: added, listed, changed, removed, and their errors."""
 
 import json
-import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from azure.functions.decorators.function_app import Function
-from openapi_schema_validator import OAS31Validator
 
-from shared.archive.extended_tags import MAX_TAGS, ExtendedTag, QueryStatus, TagStatus
+from shared.archive.extended_tags import MAX_TAGS, ExtendedTag, TagStatus
 from shared.archive.operation import OperationStatus
 from shared.dicom.attributes import Level
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.services.operations import engine
-from shared.services.operations.settlement import end
 from shared.services.tag_set.change_tags import change_tags
-from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.queues import Queues
-from shared.storage.tag_table import TAG_CACHE_SECONDS, UNSEEN_SECONDS, TagError
-from tests.support.default_partition import identifiers_of
-from tests.support.feeds import archive_apart
+from shared.storage.tag_table import TAG_CACHE_SECONDS, UNSEEN_SECONDS
 from tests.support.in_process import app_client
-from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.query_tags import AGE, PRIVATE, ROOT, STATION, TAGS, URL, added, check, ended
 
-URL = "https://dicom.example.org/v2"
-TAGS = "/extendedquerytags"
-ID = re.compile("[0-9a-f]{32}")
 JSON = {"Content-Type": "application/json; charset=utf-8"}  # as the C# client sends it
-
-
-@pytest_asyncio.fixture
-async def archive(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Archive]:
-    """An archive without tags."""
-    async with archive_apart(settings, monkeypatch) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def client(
-    functions: list[Function], archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with app_client(functions, archive, monkeypatch, public_base_url="https://dicom.example.org") as opened:
-        yield opened
-
-
-async def check(client: httpx.AsyncClient, response: httpx.Response, schema: str, status: int = 200) -> Any:
-    """The body of an answer, which is as documented."""
-    assert response.status_code == status, response.text
-    document = (await client.get("/api.json")).json()
-    OAS31Validator({**document, "$ref": f"#/components/schemas/{schema}"}).validate(response.json())
-    return response.json()
-
-
-async def added(client: httpx.AsyncClient, *items: dict[str, Any]) -> str:
-    """Add tags; return the operation's id."""
-    response = await client.post(TAGS, json=items)
-    reference = await check(client, response, "OperationReference", 202)
-    assert ID.fullmatch(reference["id"])  # the C# client refuses dashes
-    assert reference == {"id": reference["id"], "href": f"{URL}/operations/{reference['id']}"}
-    assert response.headers["Location"] == reference["href"]
-    return str(reference["id"])
-
-
-async def ended(archive: Archive, operation_id: str, status: OperationStatus) -> None:
-    """Have an operation end, as its last unit does: before it succeeds, its tags are ready."""
-    operation = await archive.operations.read(operation_id)
-    assert operation is not None
-    if status is OperationStatus.SUCCEEDED:
-        await change_tags(archive, lambda tags: tags.with_ready(operation_id))
-    await end(archive, operation, status)
-
-
-AGE = {"path": "00101010", "vr": "AS", "level": "Study"}
-PRIVATE = {"path": "00991001", "vr": "LO", "level": "Instance", "privateCreator": "X"}
-STATION = {"path": "StationName", "level": "Instance"}
 
 
 async def test_the_life_of_a_tag(client: httpx.AsyncClient, archive: Archive) -> None:
@@ -133,13 +73,12 @@ async def test_what_postman_sends(client: httpx.AsyncClient) -> None:
     assert response.json()["queryStatus"] == "Disabled"
 
 
-@pytest.mark.parametrize(("version", "url"), [("v1", "/v1"), ("v1.0-prerelease", "/v1.0-prerelease"), ("", "")])
-async def test_other_versions_have_the_same_tags(client: httpx.AsyncClient, version: str, url: str) -> None:
+@pytest.mark.parametrize("url", ["/v1", "/v1.0-prerelease", ""])
+async def test_other_versions_have_the_same_tags(client: httpx.AsyncClient, url: str) -> None:
     operation_id = await added(client, AGE)
-    root = "http://localhost:7071"
-    tag = (await client.get(f"{root}{url}{TAGS.upper()}/PatientAge")).json()
-    assert tag["operation"] == {"id": operation_id, "href": f"https://dicom.example.org{url}/operations/{operation_id}"}
-    assert (await client.head(f"{root}{url}{TAGS}")).status_code == 200
+    tag = (await client.get(f"http://localhost:7071{url}{TAGS.upper()}/PatientAge")).json()
+    assert tag["operation"] == {"id": operation_id, "href": f"{ROOT}{url}/operations/{operation_id}"}
+    assert (await client.head(f"http://localhost:7071{url}{TAGS}")).status_code == 200
 
 
 async def test_the_operation_begins_once_no_process_goes_by_the_old_set(
@@ -331,63 +270,6 @@ async def test_a_status_that_is_refused(client: httpx.AsyncClient, body: str) ->
     response = await client.patch(f"{TAGS}/00101010", content=body, headers=JSON)
     assert response.status_code == 400
     assert (await client.get(f"{TAGS}/00101010")).json()["queryStatus"] == "Enabled"
-
-
-async def stored(client: httpx.AsyncClient) -> InstanceIdentifiers:
-    image = dataset(StudyInstanceUID=new_uid())
-    headers = {"Content-Type": "application/dicom"}
-    assert (await client.post("/studies", content=part10(image), headers=headers)).status_code == 200
-    return identifiers_of(image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID)
-
-
-async def test_errors_are_listed_by_time_without_what_has_gone(client: httpx.AsyncClient, archive: Archive) -> None:
-    await ended(archive, await added(client, AGE, PRIVATE), OperationStatus.SUCCEEDED)
-    path = f"{TAGS}/00101010"
-    assert await check(client, await client.get(f"{path}/errors?limit=100&offset=0"), "ExtendedQueryTagErrors") == []
-    instances = [await stored(client) for _ in range(4)]
-    begun = datetime(2026, 5, 4, 12, tzinfo=UTC)
-    errors = [
-        TagError(instance, begun - timedelta(seconds=index), "It must be three digits and one of D, W, M, Y.")
-        for index, instance in enumerate(instances)
-    ]
-    await archive.tags.add_errors(1, errors)
-
-    def disabled(tag: ExtendedTag) -> ExtendedTag:
-        return replace(tag, error_count=4, query_status=QueryStatus.DISABLED)
-
-    await change_tags(archive, lambda tags: tags.with_changed(disabled(tags.tags[0])))
-    tag = await check(client, await client.get(path), "ExtendedQueryTag")
-    assert tag == {
-        **AGE,
-        "status": "Ready",
-        "queryStatus": "Disabled",
-        "errors": {"count": 4, "href": f"{URL}{path}/errors"},
-    }
-    shown = await check(client, await client.get(tag["errors"]["href"].removeprefix(URL)), "ExtendedQueryTagErrors")
-    assert [one["sopInstanceUid"] for one in shown] == [one.sop_instance_uid for one in reversed(instances)]
-    assert shown[0] == {
-        "studyInstanceUid": instances[3].study_instance_uid,
-        "seriesInstanceUid": instances[3].series_instance_uid,
-        "sopInstanceUid": instances[3].sop_instance_uid,
-        "createdTime": "2026-05-04T11:59:57.000000Z",
-        "errorMessage": "It must be three digits and one of D, W, M, Y.",
-    }
-    page = await client.get(f"{path}/errors", params={"limit": 2, "offset": 1})
-    assert page.json() == shown[1:3]
-    assert (await client.delete(f"/{instances[2].study.path}")).status_code == 204
-    assert (await client.get(f"{path}/errors")).json() == [shown[0], *shown[2:]]
-    assert (await client.get(f"{path}/errors", params={"limit": 2})).json() == shown[:1]
-    assert (await client.get(f"{TAGS}/00991001/errors")).json() == []  # those of another tag
-    for query in ("limit=0", "limit=201", "offset=-1"):
-        assert (await client.get(f"{path}/errors?{query}")).status_code == 400
-
-
-async def test_the_errors_of_a_private_tag_name_its_creator(client: httpx.AsyncClient, archive: Archive) -> None:
-    await added(client, PRIVATE)
-    await change_tags(archive, lambda tags: tags.with_changed(replace(tags.tags[0], error_count=1)))
-    href = (await client.get(f"{TAGS}/00991001")).json()["errors"]["href"]
-    assert href == f"{URL}{TAGS}/00991001/errors?privateCreator=X"
-    assert (await client.get(href.removeprefix(URL))).json() == []
 
 
 async def test_without_queues_nothing_is_added(
