@@ -30,10 +30,14 @@ _TOO_MUCH_TOGETHER: Final = (
 
 
 class TagProblem(NamedTuple):
-    """Why values of a tag are not indexed: a sentence that holds none of them."""
+    """Why values of a tag are not indexed: a sentence that holds none of them.
+
+    `is_invalid`: they break the rules of their VR, or have another one; else they are too much.
+    """
 
     tag: ExtendedTag
     sentence: str
+    is_invalid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[Extende
         if tag.number in found:
             room[tag.level] -= len(json.dumps(found[tag.number]))
             if room[tag.level] < 0:
-                reading.problems.setdefault(tag.number, TagProblem(tag, _TOO_MUCH_TOGETHER))
+                reading.problems.setdefault(tag.number, TagProblem(tag, _TOO_MUCH_TOGETHER, is_invalid=False))
             else:
                 by_level[tag.level][tag.name] = found[tag.number]
     return TagValues(by_level, tuple(reading.problems.values()))
@@ -71,6 +75,11 @@ def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[Extende
 def values_of_tags(attributes: DicomJson) -> dict[str, Any]:
     """Those of a row's attributes that are values of tags."""
     return {name: attribute for name, attribute in attributes.items() if is_of_tag(name)}
+
+
+def without_tags(attributes: DicomJson) -> dict[str, Any]:
+    """Those of a row's attributes that are no values of tags."""
+    return {name: attribute for name, attribute in attributes.items() if not is_of_tag(name)}
 
 
 def forms_of_tags(attributes: DicomJson) -> Iterator[tuple[str, str]]:
@@ -139,7 +148,7 @@ class _Reading:
         found = {}
         for tag in tags:
             if vr != tag.vr and not {vr, tag.vr} <= NUMBER_VRS:
-                self._note(tag, f"Its VR is {vr}, not {tag.vr}.")
+                self._note(tag, f"Its VR is {vr}, not {tag.vr}.", is_invalid=True)
                 continue
             kept = list(self._kept(tag, given))
             if kept:
@@ -149,19 +158,19 @@ class _Reading:
     def _kept(self, tag: ExtendedTag, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
             if rule := broken_rule(tag.vr, value):
-                self._note(tag, f"It {rule}.")
+                self._note(tag, f"It {rule}.", is_invalid=True)
                 continue
             if not any(comparable_values({"vr": tag.vr, "Value": [value]})):
                 continue  # it is empty
             taken = self._taken.get(tag.number, 0) + len(json.dumps(value))
             if taken > MAX_TAG_CHARACTERS:
-                self._note(tag, _TOO_MUCH)
+                self._note(tag, _TOO_MUCH, is_invalid=False)
                 return
             self._taken[tag.number] = taken
             yield value
 
-    def _note(self, tag: ExtendedTag, sentence: str) -> None:
-        self.problems.setdefault(tag.number, TagProblem(tag, sentence))
+    def _note(self, tag: ExtendedTag, sentence: str, *, is_invalid: bool) -> None:
+        self.problems.setdefault(tag.number, TagProblem(tag, sentence, is_invalid))
 
 
 def _step(name: str, private_creator: str) -> tuple[str, str]:

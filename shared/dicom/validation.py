@@ -67,9 +67,9 @@ def validate(metadata: Mapping[str, Any], rules: Rules) -> Findings:
 def _missing_patient_id(metadata: Mapping[str, Any], *, is_strict: bool) -> Finding | None:
     tag = TAG["PatientID"]
     if tag not in metadata:
-        return _finding(tag, "PatientID is required and is missing")
+        return finding_of(tag, "PatientID is required and is missing")
     if is_strict and not metadata[tag].get("Value"):
-        return _finding(tag, "PatientID is required and is empty")
+        return finding_of(tag, "PatientID is required and is empty")
     return None
 
 
@@ -78,20 +78,20 @@ def _required(metadata: Mapping[str, Any]) -> Iterator[Finding]:
         tag = TAG[keyword]
         values = metadata.get(tag, {}).get("Value", [])
         if tag not in metadata:
-            yield _finding(tag, f"{keyword} is required and is missing")
+            yield finding_of(tag, f"{keyword} is required and is missing")
         elif len(values) != 1 or not is_uid(str(values[0])):
-            yield _finding(tag, f"{keyword} must be one UID of at most {MAX_UID_LENGTH} digits and single dots")
+            yield finding_of(tag, f"{keyword} must be one UID of at most {MAX_UID_LENGTH} digits and single dots")
 
 
 def _invalid(metadata: Mapping[str, Any]) -> Iterator[Finding]:
     for attribute in VALIDATED:
         found = metadata.get(attribute.tag, {})
         if attribute.tag in metadata and found["vr"] != attribute.vr:
-            yield _finding(attribute.tag, f"{attribute.keyword} must have the VR {attribute.vr}")
+            yield finding_of(attribute.tag, f"{attribute.keyword} must have the VR {attribute.vr}")
             continue
         rule = next((rule for value in found.get("Value", ()) if (rule := broken_rule(attribute.vr, value))), "")
         if rule:
-            yield _finding(attribute.tag, f"{attribute.keyword} {rule}")
+            yield finding_of(attribute.tag, f"{attribute.keyword} {rule}")
 
 
 def broken_rule(vr: str, value: Any) -> str:
@@ -104,7 +104,8 @@ def broken_rule(vr: str, value: Any) -> str:
     return next((broken for text in texts if rule and text not in (None, "") and (broken := rule(vr, str(text)))), "")
 
 
-def _finding(tag: str, comment: str) -> Finding:
+def finding_of(tag: str, comment: str) -> Finding:
+    """What is wrong with an attribute, in a sentence without a full stop."""
     # The form of Microsoft's service, whose clients show it as it is.
     return Finding(tag, f"DICOM100: ({tag[:4].lower()},{tag[4:].lower()}) - {comment}.")
 

@@ -11,6 +11,7 @@ from azure.data.tables import UpdateMode
 from shared.archive.change import Action, Change, StudyChanges
 from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
 from shared.archive.study import SeriesRecord, StudyRecord, modality_of
+from shared.archive.tag_values import MAX_LEVEL_CHARACTERS
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.storage.catalog_rows import (
     NOTHING_ANNOUNCED,
@@ -59,8 +60,11 @@ def announced_at_once() -> int:
 
 
 def value_bytes(instances: Iterable[NewInstance]) -> int:
-    """Size of what the rows of these instances hold besides the facts."""
-    return sum(len(instance.metadata) + len(instance.frames) for instance in instances)
+    """Size, at most, of what the rows of these instances hold besides the facts."""
+    return sum(
+        len(instance.metadata) + len(instance.frames) + (MAX_LEVEL_CHARACTERS if instance.facts.tags else 0)
+        for instance in instances
+    )
 
 
 def _rows_of(instances: Sequence[InstanceIdentifiers]) -> int:

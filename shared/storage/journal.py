@@ -27,6 +27,8 @@ from shared.storage.removal import remove_rows
 class JournalEntry:
     """One resource that a request is changing, by its path below the service's URL: a study, or what a delete removes.
 
+    An `index` only names terms of single instances, beside the entry of whoever writes or removes their postings.
+
     Every blob that a store writes has a blob version that begins with `request_id`, so its studies are enough to find
     its blobs; a restore brings old blob versions back. `terms` are those whose postings may be left behind in the
     index, `created` the times when the study they name was first stored, or was to be; the terms of an instance's UID
@@ -35,13 +37,17 @@ class JournalEntry:
     """
 
     request_id: str
-    transaction: Literal["store", "delete", "restore", "announce"]
+    transaction: Literal["store", "delete", "restore", "announce", "index"]
     started: datetime
     resource: str
     created: frozenset[datetime] = frozenset()
     terms: frozenset[Term] = frozenset()
     is_over: bool = False
     generation: int = 0
+
+    def indexes_before(self, generation: int) -> bool:
+        """Whether the request may write values of extended query tags by an earlier generation of them than this."""
+        return self.generation < generation and (self.transaction in ("store", "restore") or self.generation > 0)
 
     def may_be_alive(self, last_alive: datetime) -> bool:
         """Whether the request may still be at work, given that none that began before `last_alive` is."""

@@ -14,15 +14,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from shared.archive.instance import DicomJson, InstanceFacts, NewInstance
+from shared.archive.extended_tags import TagSet
+from shared.archive.instance import DicomJson, Elsewhere, InstanceFacts, InstanceMetadata, NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.archive.study_terms import terms_of
+from shared.archive.tag_values import without_tags
+from shared.dicom.attributes import Level
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
 from shared.services.backup.study_pairs import StudyPair, settle_each, study_pairs
 from shared.services.repair.leftovers import orphans
 from shared.services.repair.maintenance import replay_journal
+from shared.services.tags.stored_tag_values import stored_tag_values
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.intent import Intent
@@ -208,9 +212,10 @@ class _Run:
         async for entity in self._backup.read_rows(snapshot):
             if is_study(entity):
                 study = study_record(snapshot.study, entity, {}, frozenset())
+                study = replace(study, attributes=without_tags(study.attributes))
             elif not is_instance(entity):
                 record = series_record(entity)
-                series[record.series_instance_uid] = record.attributes
+                series[record.series_instance_uid] = without_tags(record.attributes)
         if study is None:
             raise DamagedSnapshot
         return _Summary(study, series)
@@ -239,7 +244,8 @@ class _Run:
         """Copy the blobs of instances and enter them; one of which a blob is damaged is left out."""
         intent = await restoring.begin(batch[0])
         whole = await in_parallel((self._copy(instance.facts) for instance in batch), at_once=_BLOBS_AT_ONCE)
-        instances = [instance for instance, is_whole in zip(batch, whole, strict=True) if is_whole]
+        copied = [instance for instance, is_whole in zip(batch, whole, strict=True) if is_whole]
+        instances = await in_parallel(self._indexed(instance, intent.tags) for instance in copied)
         existing = await self._commits.commit(instances, intent) if instances else {}
         needless = []
         for instance in instances:
@@ -265,6 +271,19 @@ class _Run:
             return False
         return True
 
+    async def _indexed(self, instance: NewInstance, tags: TagSet) -> NewInstance:
+        """The instance with its values of the archive's tags: those in the backup may be of others."""
+        facts = instance.facts
+        metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else instance.metadata
+        record = InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
+        values = (await stored_tag_values(self._archive, record, tags.indexed)).by_level
+        return replace(
+            instance,
+            facts=replace(facts, tags=values[Level.INSTANCE]),
+            study_attributes={**values[Level.STUDY], **instance.study_attributes},
+            series_attributes={**values[Level.SERIES], **instance.series_attributes},
+        )
+
     def _note_there(self, ours: InstanceFacts, there: InstanceFacts) -> None:
         self._done.there += 1
         self._done.different += ours.sha256 != there.sha256
@@ -284,7 +303,8 @@ class _Study:
         """Return once the journal says that instances are being restored, from now on; `first` is one of them."""
         if self._intent is None:
             entry = JournalEntry(self._request_id, "restore", datetime.now(UTC), self._path)
-            self._intent = Intent(self._archive, entry, first_stored=self._created)
+            tags = await self._archive.tags.recent()
+            self._intent = Intent(self._archive, entry, first_stored=self._created, tags=tags)
         else:
             await self._intent.renew()
         await self._intent.declare(terms_of(with_instances(None, [first], self._created)), self._created)

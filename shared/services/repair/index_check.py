@@ -6,15 +6,15 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.archive.study_terms import instance_of, terms_of, terms_of_instance
 from shared.archive.terms import EVERY_STUDY, Term
-from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
+from shared.dicom.identifiers import StudyKey
 from shared.services.repair.differences import Difference
 from shared.services.repair.leftovers import is_surplus
 from shared.services.repair.study_check import UNREADABLE
 from shared.storage.archive import Archive
 from shared.storage.catalog_rows import StudyRevision
-from shared.storage.posting_keys import Posting, PostingKey, key_of
+from shared.storage.posting_keys import Posting, PostingKey, in_index, key_of
 
 _CACHED_STUDIES: Final = 1000
 
@@ -44,22 +44,20 @@ class _KnownPostings:
 
     async def holds(self, term: Term, posting: Posting) -> bool:
         """Whether the posting is one of those, or belongs to an instance that is there."""
-        study_key, series = posting.study, posting.series_instance_uid
+        study_key = posting.study
         if study_key not in self._studies:
             study = await self._archive.catalog.read_study(study_key)
             self._studies[study_key] = _postings_of(study) if study else frozenset()
             if len(self._studies) > _CACHED_STUDIES:
                 self._studies.popitem(last=False)
         self._studies.move_to_end(study_key)
-        if not series:
+        instance = instance_of(study_key, term)
+        if instance is None:
             return (posting.partition_key, posting.row_key) in self._studies[study_key]
         if key_of(posting.created, study_key, EVERY_STUDY) not in self._studies[study_key]:
             return False
-        identifiers = InstanceIdentifiers(study_key, series, term.value)
-        return (
-            term in terms_of_instance(identifiers)
-            and await self._archive.catalog.read_instance(identifiers) is not None
-        )
+        row = await self._archive.catalog.read_instance(instance)
+        return row is not None and in_index([term]) <= in_index(terms_of_instance(instance, row.tags))
 
 
 def _postings_of(study: StudyRevision) -> frozenset[tuple[str, str]]:

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.archive.study_terms import instance_of, terms_of, terms_of_instance
 from shared.archive.terms import Term
-from shared.dicom.identifiers import InstanceIdentifiers
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.settings import Settings
 from shared.storage import blob_names
@@ -70,7 +69,7 @@ async def remove_surplus(archive: Archive, term: Term, posting: Posting, last_al
 
 async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     """Whether the posting's study needs it, or may need it because rows of the study are missing."""
-    study_key, series = posting.study, posting.series_instance_uid
+    study_key = posting.study
     study = await archive.catalog.read_study(study_key)
     if study is None:
         return await archive.catalog.has_rows(study_key)
@@ -79,9 +78,9 @@ async def _needs(archive: Archive, term: Term, posting: Posting) -> bool:
     asked = in_index([term])
     if asked <= in_index(terms_of(study.record)):
         return True
-    if series:
-        identifiers = InstanceIdentifiers(study_key, series, term.value)
-        return term in terms_of_instance(identifiers) and await archive.catalog.read_instance(identifiers) is not None
+    if (instance := instance_of(study_key, term)) is not None:
+        row = await archive.catalog.read_instance(instance)
+        return row is not None and asked <= in_index(terms_of_instance(instance, row.tags))
     rows = archive.catalog.read_instances(study_key)
     return asked <= in_index(study.record.posted) and any(
         [row.identifiers.series_instance_uid not in study.record.series async for row in rows]

@@ -35,7 +35,7 @@ def counts_of(rows: Iterable[InstanceFacts]) -> dict[str, tuple[dict[str, int], 
 
 def single_terms(rows: Iterable[InstanceFacts]) -> frozenset[Term]:
     """The terms of single instances."""
-    return frozenset(term for row in rows for term in terms_of_instance(row.identifiers))
+    return frozenset(term for row in rows for term in terms_of_instance(row.identifiers, row.tags))
 
 
 async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:

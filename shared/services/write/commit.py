@@ -19,6 +19,7 @@ from shared.services.write.commit_plan import CommitPlan, commit_plan, terms_of_
 from shared.services.write.contention import attempts
 from shared.services.write.duplicates import Existing, not_in_catalog
 from shared.services.write.intent import Intent
+from shared.services.write.named_terms import NamedTerms
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage.archive import Archive
 from shared.storage.catalog import CommitRefused, CommitUnanswered, InstanceExists, StudyChanged
@@ -132,6 +133,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     created = None
     written: frozenset[Term] = frozenset()
     refusals = 0
+    named = NamedTerms(archive, study_key, intent.tags)
     await in_parallel(share.intent.go_on() for share in group)
     async for _ in attempts():
         before = await archive.catalog.read_before(study_key)
@@ -145,6 +147,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
             written = frozenset()
         created = study.created if study else intent.new_time()
         plan = commit_plan(study, instances, created, written, is_shared=len(group) > 1)
+        await named.declare(plan.single, created)
         marks = await _write_postings(archive, intent, plan)
         written |= plan.new
         try:
@@ -155,8 +158,9 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
                 raise error.cause from None
             if all(instance.facts.blob_version in existing for instance in instances):
                 # Others' instances made it fail, or have come since: the study may still need what is marked.
-                terms = written.union(mark.term for mark in marks)
+                terms = written.union(named.terms, (mark.term for mark in marks))
                 await remove_needless_postings(archive, study_key, created={created}, terms=terms)
+                await named.finish()
                 return existing
         except CommitRefused as error:
             refusals += 1
@@ -169,11 +173,16 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
             instances = await not_in_catalog(archive, instances, existing)
             if instances:
                 continue
-            await remove_needless_postings(archive, study_key, created={created}, terms=written)
+            terms = written | named.terms
+            await remove_needless_postings(archive, study_key, created={created}, terms=terms)
+            await named.finish()
             return existing
         for share in group:
             share.intent.note_commit()
         await archive.postings.remove_marked(study_key, created, marks)
+        if left := named.terms - plan.single:  # of instances that were there already
+            await remove_needless_postings(archive, study_key, created={created}, terms=left)
+        await named.finish()
         return existing
     raise AssertionError("attempts() ends by raising")
 

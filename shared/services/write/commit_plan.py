@@ -51,4 +51,6 @@ def commit_plan(
 
 def terms_of_new(instances: Iterable[NewInstance]) -> frozenset[Term]:
     """The terms of single instances."""
-    return frozenset(term for instance in instances for term in terms_of_instance(instance.facts.identifiers))
+    return frozenset(
+        term for instance in instances for term in terms_of_instance(instance.facts.identifiers, instance.facts.tags)
+    )

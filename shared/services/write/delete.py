@@ -16,6 +16,7 @@ from shared.errors import NotFound
 from shared.services.write.announce import announce
 from shared.services.write.contention import attempts
 from shared.services.write.intent import Intent
+from shared.services.write.named_terms import NamedTerms
 from shared.services.write.needless_postings import remove_needless_postings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
@@ -50,7 +51,7 @@ async def delete(archive: Archive, resource: ResourceIdentifiers, *, answer_seco
         async with asyncio.timeout_at(answer_at):
             await _clean_up(archive, intent, removed)
     except TimeoutError:
-        await intent.hand_over()
+        await in_parallel([intent.hand_over(), *(one.named.hand_over() for one in removed)])
     else:
         await intent.finish()
 
@@ -88,7 +89,10 @@ class _Removed:
     `rows` went in our own batch, and with them the need for `terms` of the study first stored at `created`; `marks`
     are the postings of these as they stood before, None where the study was to go. `gone` are instances that were
     already gone: with another's batch, or with ours, whose answer was lost. `is_last`: the study has gone as well.
+    `named` are terms that only an entry of the batch names.
     """
+
+    named: NamedTerms
 
     rows: Sequence[InstanceFacts] = ()
     gone: Sequence[InstanceFacts] = ()
@@ -125,6 +129,7 @@ async def _remove(
 ) -> tuple[StudyRevision | None, _Removed]:
     """Remove a batch of instances; return the study as it then stands, and what is gone."""
     gone: list[InstanceFacts] = []
+    named = NamedTerms(archive, batch[0].identifiers.study)
     async for attempt in attempts():
         if attempt or study is None:
             study = await archive.catalog.read_study(batch[0].identifiers.study)
@@ -133,15 +138,17 @@ async def _remove(
             gone += [instance for instance in batch if instance.blob_version not in blob_versions]
             batch = [instance for instance in batch if instance.blob_version in blob_versions]
         if study is None or not batch:
-            return study, _Removed(gone=gone)
+            return study, _Removed(named, gone=gone)
         created, posted = study.record.created, study.record.posted
         try:
             after = without_instances(study.record, batch)
         except KeyError:  # the study was read before another request stored some of them
             continue
         kept = terms_of(after) if after else frozenset()
-        terms = (posted - kept).union(*(terms_of_instance(instance.identifiers) for instance in batch))
+        single = frozenset[Term]().union(*(terms_of_instance(one.identifiers, one.tags) for one in batch))
+        terms = (posted - kept) | single
         await intent.declare(posted, created)
+        await named.declare(single, created)
         if study.revision is None:
             await announce(archive, study.record.key)
             continue
@@ -154,7 +161,7 @@ async def _remove(
             study = await archive.catalog.commit(study, after, removed=batch)
         except StudyChanged:
             continue
-        return study, _Removed(batch, gone, created, terms, marks, is_last=after is None)
+        return study, _Removed(named, batch, gone, created, terms, marks, is_last=after is None)
     raise AssertionError("attempts() ends by raising")
 
 
@@ -181,12 +188,13 @@ async def _clean_up_after(
         archive,
         study_key,
         created=intent.created,
-        terms=unsure | (intent.terms if removed.gone else frozenset()),
+        terms=unsure | (intent.terms | removed.named.terms if removed.gone else frozenset()),
         instances=[
             *(row.identifiers for row in removed.rows if not unsure.isdisjoint(terms_of_instance(row.identifiers))),
             *(instance.identifiers for instance in removed.gone),
         ],
     )
+    await removed.named.finish()
     await archive.blobs.delete([name for instance in instances for name in blob_names.blobs_of(instance)])
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, Self
 
+from shared.archive.extended_tags import NO_TAGS, TagSet
 from shared.archive.terms import Term
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.storage.archive import Archive
@@ -22,10 +23,15 @@ class Intent:
         *,
         is_written: bool = False,
         first_stored: datetime | None = None,
+        tags: TagSet | None = None,
     ) -> None:
-        """`first_stored` is when the study was, for a restore, which brings that time back."""
+        """`first_stored` is when the study was, for a restore, which brings that time back.
+
+        `tags` are the extended query tags by which the request indexes, None for one that does not.
+        """
         self._archive = archive
-        self._entry = entry
+        self._entry = entry if tags is None else replace(entry, generation=tags.generation)
+        self._tags = tags
         self._is_written = is_written
         self._writing = asyncio.Lock()
         self._first_stored = first_stored
@@ -38,11 +44,15 @@ class Intent:
         cls,
         archive: Archive,
         request_id: str,
-        transaction: Literal["store", "delete"],
+        transaction: Literal["store", "delete", "index"],
         resource: ResourceIdentifiers,
+        *,
+        generation: int = 0,
+        tags: TagSet | None = None,
     ) -> Self:
-        """The intent of a request that begins now."""
-        return cls(archive, JournalEntry(request_id, transaction, datetime.now(UTC), resource.path))
+        """The intent of a request that begins now; `generation` is that of tags by which another indexes."""
+        entry = JournalEntry(request_id, transaction, datetime.now(UTC), resource.path, generation=generation)
+        return cls(archive, entry, tags=tags)
 
     @property
     def started(self) -> datetime:
@@ -53,6 +63,11 @@ class Intent:
     def created(self) -> frozenset[datetime]:
         """The times that were declared."""
         return self._entry.created
+
+    @property
+    def tags(self) -> TagSet:
+        """The extended query tags by which the request indexes what it has not begun to index yet."""
+        return self._tags or NO_TAGS
 
     def new_time(self) -> datetime:
         """A time for a study to be first stored at, another one with each call; no request under way has it."""
@@ -77,6 +92,7 @@ class Intent:
             )
             if not self._is_written:
                 await self._archive.journal.insert(declared)
+                await self._look_at_tags()
             elif declared != self._entry:
                 await self._archive.journal.update(declared)
             self._entry, self._is_written = declared, True
@@ -84,9 +100,20 @@ class Intent:
     async def renew(self) -> None:
         """Note that the request, which has declared something, is still at work: its age counts from now."""
         async with self._writing:
-            self._entry = replace(self._entry, started=datetime.now(UTC))
+            if self._tags is not None:
+                self._tags = await self._archive.tags.recent()
+            self._entry = replace(self._entry, started=datetime.now(UTC), generation=self.tags.generation)
             await self._archive.journal.update(self._entry)
+            await self._look_at_tags()
             self._unused_time = self._first_stored or self._entry.started
+
+    async def _look_at_tags(self) -> None:
+        """Go by the tags as they are, where the entry, which says by which, may have come too late to be waited for.
+
+        Its generation may then be too low, which only makes others wait.
+        """
+        if self._tags is not None and not self._archive.tags.is_recent(self._tags):
+            self._tags = (await self._archive.tags.read()).tags
 
     def note_commit(self) -> None:
         """The request has added or removed instances, or answers for it that they are gone."""

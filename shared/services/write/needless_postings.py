@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.archive.study_terms import instance_of, terms_of, terms_of_instance
 from shared.archive.terms import Term
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.services.write.contention import attempts
@@ -29,11 +29,7 @@ async def remove_needless_postings(
     StudyContended.
     """
     created, terms = frozenset(created), frozenset(terms)
-    named = {
-        InstanceIdentifiers(study_key, term.series_instance_uid, term.value)
-        for term in terms
-        if term.series_instance_uid
-    }
+    named = {one for term in terms if (one := instance_of(study_key, term)) is not None}
     single = {one: terms_of_instance(one) for one in {*instances, *named}}
     asked = terms.union(*single.values())
     if not asked:
@@ -45,7 +41,8 @@ async def remove_needless_postings(
         if study is None or study.record.created not in created:
             return
         rows = await in_parallel(archive.catalog.read_instance(one) for one in single)
-        needed = in_index(terms_of(study.record).union(*(single[row.identifiers] for row in rows if row is not None)))
+        of_rows = (terms_of_instance(row.identifiers, row.tags) for row in rows if row is not None)
+        needed = in_index(terms_of(study.record).union(*of_rows))
         needless = {term for term in asked if in_index([term]).isdisjoint(needed)}
         marks = await archive.postings.mark(study_key, study.record.created, needless)
         if not marks:

@@ -7,18 +7,16 @@ before the catalog's batch makes it so; a request that fails removes what it has
 import asyncio
 import logging
 import secrets
-import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Final
 
+from shared.archive.extended_tags import TagSet
 from shared.archive.instance import InstanceFacts, NewInstance
-from shared.archive.study import split_by_level, with_instances
+from shared.archive.study import with_instances
 from shared.archive.study_terms import terms_of
-from shared.dicom.attributes import TAG
 from shared.dicom.dicom_file import DicomFileError, DicomFileLimits, DicomInstance
-from shared.dicom.dicom_json_text import json_texts
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers, StudyKey
 from shared.dicom.validation import Findings, Rules
 from shared.errors import BadRequest, Unavailable, UnsupportedMediaType
@@ -31,12 +29,12 @@ from shared.services.write.commit import StudyCommits
 from shared.services.write.contention import StudyContended
 from shared.services.write.duplicates import comment_on, compared
 from shared.services.write.intent import Intent
+from shared.services.write.ready_instance import ReadyInstance, ready_instance
 from shared.services.write.upload import InstanceUpload
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.catalog_batches import fills_batch
-from shared.storage.catalog_rows import MAX_ROW_VALUE_BYTES
 from shared.storage.parallel import in_parallel
 from shared.web.api_versions import ApiVersion
 from shared.web.failure_reasons import Duplicate, FailureReason
@@ -206,9 +204,15 @@ class _StoreRequest:
             await upload.abandon()
             return examined
         self._outcomes[upload.blob_version] = examined
-        new, metadata, frames = await asyncio.to_thread(_new_instance, examined.identifiers, instance, upload)
+        ready = await self._indexed(examined.identifiers, instance, upload)
+        new, metadata, frames = ready.new, ready.metadata, ready.frames
+        if self._rules.is_strict and ready.errors:
+            await upload.abandon()
+            comments = tuple(error.comment for error in ready.errors)
+            return Failed(FailureReason.VALIDATION_FAILED, comments, instance.sop_class_uid, instance.sop_instance_uid)
+        findings_of_tags = (*ready.errors, *ready.warnings)
+        self._outcomes[upload.blob_version] = replace(examined, findings=(*examined.findings, *findings_of_tags))
         facts = new.facts
-        await self._declare(new)
         self._uncommitted[facts.blob_version] = facts
         await upload.publish(blob_names.instance_blob(facts.identifiers, facts.blob_version))
         if facts.has_metadata_blob:
@@ -238,17 +242,31 @@ class _StoreRequest:
         self._seen.add(identifiers)
         return Stored(identifiers, instance.sop_class_uid, findings.warnings, instance.assumptions)
 
-    async def _declare(self, new: NewInstance) -> None:
-        """Return once the journal says that the request stores into this study."""
+    async def _indexed(
+        self, identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
+    ) -> ReadyInstance:
+        """What to enter for an instance, indexed by the tags that the request's entry for its study stands for."""
+        intent = self._intents.get(identifiers.study)
+        tags = intent.tags if intent else await self._archive.tags.recent()
+        while True:
+            ready = await asyncio.to_thread(ready_instance, identifiers, instance, upload, tags.indexed)
+            going_by = await self._declare(ready.new, tags)
+            if going_by.generation == tags.generation:
+                return ready
+            tags = going_by
+
+    async def _declare(self, new: NewInstance, tags: TagSet) -> TagSet:
+        """Return once the journal says that the request stores into this study: the tags by which it indexes there."""
         study_key = new.facts.identifiers.study
         intent = self._intents.get(study_key)
         if intent is None:
             resource = ResourceIdentifiers(study_key)
-            intent = Intent.new(self._archive, self._request_id, "store", resource)
+            intent = Intent.new(self._archive, self._request_id, "store", resource, tags=tags)
             self._intents[study_key] = intent
             # The terms of a study of this instance alone; the commit declares those that others add.
             await intent.declare(terms_of(with_instances(None, [new], intent.started)))
         await intent.declare()
+        return intent.tags
 
     async def _commit(self, study_key: StudyKey) -> None:
         """Enter what is pending for a study, and settle the outcomes of instances that could not be entered."""
@@ -296,34 +314,3 @@ def _part_type_comment(headers: Headers) -> str | None:
     except BadRequest as error:
         return str(error)
     return None if name in _PART_TYPES else _OTHER_TYPE
-
-
-def _new_instance(
-    identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
-) -> tuple[NewInstance, bytes, bytes]:
-    """What to enter for an instance, with its metadata and frame table in storage form. Slow."""
-    # OHIF and cornerstone3D learn the stored syntax from the metadata (PS3.18 10.4.1.1.2 leaves it to the server).
-    syntax = {TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [instance.transfer_syntax_uid]}}
-    compressor = zlib.compressobj()
-    texts = json_texts(sorted({**instance.metadata, **syntax}.items()))
-    metadata = b"".join([*map(compressor.compress, texts), compressor.flush()])
-    frames = instance.frames.to_bytes() if instance.frames else b""
-    facts = InstanceFacts(
-        identifiers,
-        upload.blob_version,
-        sop_class_uid=instance.sop_class_uid,
-        transfer_syntax_uid=instance.transfer_syntax_uid,
-        size_bytes=upload.size_bytes,
-        header_bytes=instance.header_bytes,
-        sha256=upload.sha256,
-        stored=datetime.now(UTC),
-        has_metadata_blob=len(metadata) > MAX_ROW_VALUE_BYTES,
-        has_frames_blob=len(frames) > MAX_ROW_VALUE_BYTES,
-    )
-    new = NewInstance(
-        facts,
-        b"" if facts.has_metadata_blob else metadata,
-        b"" if facts.has_frames_blob else frames,
-        *split_by_level(instance.metadata),
-    )
-    return new, metadata, frames
