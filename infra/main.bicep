@@ -409,6 +409,7 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'feed'
       'operations'
       'subscriptions'
+      'tags'
     ]
     queues: [
       'deliveries'
