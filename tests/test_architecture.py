@@ -52,6 +52,14 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/storage",
         "shared/services",
     ),
+    "shared/services/indexing": (
+        "shared",
+        "shared/dicom",
+        "shared/archive",
+        "shared/storage",
+        "shared/services/retrieve",
+        "shared/services/write",
+    ),
     "shared/services/repair": (
         "shared",
         "shared/dicom",
@@ -59,6 +67,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/storage",
         "shared/services/retrieve",
         "shared/services/write",
+        "shared/services/indexing",
     ),
     "shared/services/feed": (
         "shared",
@@ -85,6 +94,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/archive",
         "shared/storage",
         "shared/services/write",
+        "shared/services/indexing",
         "shared/services/repair",
     ),
     "shared/services/operations": (
@@ -93,6 +103,8 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/web",
         "shared/archive",
         "shared/storage",
+        "shared/services/write",
+        "shared/services/indexing",
         "shared/services/repair",
     ),
     "shared/services/tag_set": (

@@ -5,7 +5,7 @@ whose items hold nothing else, and are left out where they do not hold it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -70,6 +70,11 @@ def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[Extende
             else:
                 by_level[tag.level][tag.name] = found[tag.number]
     return TagValues(by_level, tuple(reading.problems.values()))
+
+
+def without_names(attributes: DicomJson, names: Collection[str]) -> dict[str, Any]:
+    """Those of a row's attributes that are no values of the tags of these names."""
+    return {name: attribute for name, attribute in attributes.items() if name not in names}
 
 
 def values_of_tags(attributes: DicomJson) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.operation import Operation, OperationStatus, Results, Unit
+from shared.archive.operation import LISTER, Operation, OperationStatus, Results, Unit
 from shared.errors import Unavailable
 from shared.storage.conditions import MOVED, under
 from shared.storage.operation_rows import (
@@ -153,6 +153,15 @@ class Operations:
     async def count_open(self, operation_id: str) -> int:
         """How many units are not done, 1,000 an operation."""
         return len([None async for _ in self._rows(operation_id, OPEN_ROWS, ["RowKey"])])
+
+    async def read_first_open(self, operation_id: str) -> Unit | None:
+        """The first unit that is not done, the lister where it alone is left, None where none is. One operation."""
+        first = None
+        async for entity in self._rows(operation_id, OPEN_ROWS, page_rows=2):
+            first = unit_of(entity)
+            if first.number != LISTER:
+                break
+        return first
 
     async def read_end(self, operation_id: str) -> tuple[Operation, bool] | None:
         """The operation, and whether a unit failed, where no unit is left; else None. One operation."""

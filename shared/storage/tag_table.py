@@ -15,7 +15,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.extended_tags import NO_TAGS, ExtendedTag, QueryStatus, TagSet, TagStatus
+from shared.archive.extended_tags import NO_TAGS, ExtendedTag, QueryStatus, RemovedTag, TagSet, TagStatus
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import Unavailable
@@ -151,7 +151,8 @@ def _error_entity(number: int, error: TagError) -> dict[str, Any]:
 
 
 def _set_of(found: Mapping[str, Any]) -> TagSet:
-    return TagSet(found["generation"], found["next_number"], tuple(_tag_of(one) for one in found["tags"]))
+    tags = tuple(_tag_of(one) for one in found["tags"])
+    return TagSet(found["generation"], found["next_number"], tags, tuple(RemovedTag(**one) for one in found["removed"]))
 
 
 def _tag_of(found: Mapping[str, Any]) -> ExtendedTag:

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from shared.archive.operation import Operation, OperationStatus, OperationType
+from shared.archive.operation import LISTER, Operation, OperationStatus, OperationType
 from shared.errors import NotFound
 from shared.services.operations.operation_types import WORK
 from shared.storage.archive import Archive
@@ -22,6 +22,8 @@ from shared.web.operation_request import COMPLETED, OperationsQuery, ResultsQuer
 
 _SHOWN_ITEMS: Final = 1000
 _SHOWN_FAILURES: Final = 10
+_ALMOST_ALL: Final = 99
+"""How many percent are done where no unit is left, and the operation has not ended yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,20 @@ async def state_of(archive: Archive, operation: Operation, version: ApiVersion, 
     if operation.type is OperationType.REINDEX:
         state["resources"] = await _urls_of_tags(archive, operation, url)
     if not operation.status.has_ended:
-        if operation.is_listed and operation.unit_count:
+        if (percent := WORK[operation.type].percent) is not None:
+            first = await archive.operations.read_first_open(operation.id)
+            place = (first.cursor if first.number == LISTER else first.work) if first else None
+            state["percentComplete"] = percent(place) if first else _ALMOST_ALL
+        elif operation.is_listed and operation.unit_count:
             left = min(await archive.operations.count_open(operation.id), operation.unit_count)
             state["percentComplete"] = 100 * (operation.unit_count - left) // operation.unit_count
         return state
     if operation.status is OperationStatus.SUCCEEDED:
         state["percentComplete"] = 100
-    found = await read_results(archive, operation, ResultsQuery(_SHOWN_ITEMS, "", 0))
-    state["results"] = {**await _totals_of(archive, operation), WORK[operation.type].items: found.items}
+    state["results"] = {**await _totals_of(archive, operation)}
+    if items := WORK[operation.type].items:
+        found = await read_results(archive, operation, ResultsQuery(_SHOWN_ITEMS, "", 0))
+        state["results"][items] = found.items
     if operation.status is OperationStatus.FAILED:
         state["results"]["failures"] = await archive.operations.read_failures(operation.id, _SHOWN_FAILURES)
     return state

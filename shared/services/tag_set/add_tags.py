@@ -18,7 +18,7 @@ from shared.errors import BadRequest, Conflict
 from shared.search.new_tags import new_tag
 from shared.services.operations.engine import check_queues, note_success, start
 from shared.services.operations.operation_states import reference_to
-from shared.services.tag_set.change_tags import change_tags
+from shared.services.operations.reindex import make_ready
 from shared.storage.archive import Archive
 from shared.storage.tag_table import UNSEEN_SECONDS, TagsChanged
 from shared.web.extended_query_tag_request import TagRequest
@@ -62,7 +62,7 @@ async def add_tags(archive: Archive, asked: Sequence[TagRequest], url: str) -> M
         )
     else:
         await note_success(archive, OperationType.REINDEX, specification, operation_id=operation_id)
-        await change_tags(archive, lambda tags: tags.with_ready(operation_id))
+        await make_ready(archive, operation_id)
     return reference_to(operation_id, url)
 
 

@@ -6,12 +6,13 @@ errors 1 for each 1,000 errors of the tag, and 1 for each instance on it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.archive.extended_tags import ExtendedTag, QueryStatus, TagSet
-from shared.archive.operation import Operation, OperationType
+from shared.archive.operation import OperationType, new_operation_id
 from shared.errors import BadRequest, NotFound
-from shared.services.operations.engine import cancel, start
+from shared.services.operations.engine import check_queues, start
 from shared.services.tag_set.tag_json import error_json, tag_json
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
@@ -44,26 +45,25 @@ async def set_query_status(
 
 
 async def remove_tag(archive: Archive, path: Path, private_creator: str | None) -> None:
-    """Remove a tag; its values go by an operation. Raises as `read_tag` does, and Unavailable.
+    """Remove a tag; what is left of it goes by an operation. Raises as `read_tag` does, and Unavailable."""
+    check_queues(archive)
+    operation_id = new_operation_id(datetime.now(UTC))
 
-    That operation starts before the set is changed, so that it is never missing; where the tag is still there when it
-    begins, it does nothing.
-    """
-    number, cleanup = None, None
-    while True:
-        before = await archive.tags.read()
-        if number is not None and all(tag.number != number for tag in before.tags.tags):
-            return  # perhaps by this very request, whose answer was lost
-        tag = _tag_at(before.tags, path, private_creator)
-        if cleanup is not None:
-            await cancel(archive, cleanup.id)
-        after = before.tags.without(tag.number)
-        number, cleanup = tag.number, await _start_cleanup(archive, tag, after) if tag.is_indexed else None
-        try:
-            await archive.tags.replace(before, after)
-        except TagsChanged:
-            continue
-        return
+    def removed(tags: TagSet) -> TagSet:
+        if any(tag.operation_id == operation_id for tag in tags.removed):
+            return tags  # by this very request, whose answer was lost
+        return tags.without(_tag_at(tags, path, private_creator).number, operation_id)
+
+    tags = await change_tags(archive, removed)
+    for tag in tags.removed:
+        if tag.operation_id == operation_id:
+            await start(
+                archive,
+                OperationType.DATA_CLEANUP,
+                {"generation": tag.generation, "name": tag.name, "number": tag.number},
+                operation_id=operation_id,
+                visible_after_seconds=UNSEEN_SECONDS,
+            )
 
 
 async def read_errors(
@@ -93,11 +93,6 @@ async def change_tags(archive: Archive, changed: Callable[[TagSet], TagSet]) -> 
         except TagsChanged:
             continue
         return after
-
-
-async def _start_cleanup(archive: Archive, tag: ExtendedTag, after: TagSet) -> Operation:
-    specification = {"generation": after.generation, "name": tag.name, "number": tag.number}
-    return await start(archive, OperationType.DATA_CLEANUP, specification, visible_after_seconds=UNSEEN_SECONDS)
 
 
 def _tag_at(tags: TagSet, path: Path, private_creator: str | None) -> ExtendedTag:
