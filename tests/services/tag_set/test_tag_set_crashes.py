@@ -67,7 +67,7 @@ async def check_added(archive: Archive) -> None:
 
 
 async def check_removed(archive: Archive, number: int, *, is_done: bool = False) -> None:
-    """Either the tag is there, or the set names the operation that removes its values; if it `is_done`, that is there."""
+    """Either the tag is there, or the set names the operation that removes its values: one that there is, once done."""
     if (await archive.tags.read()).tags.tags:
         await remove(archive)
     tags = (await archive.tags.read()).tags
