@@ -408,8 +408,8 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'journal'
       'feed'
       'operations'
-      'subscriptions'
       'tags'
+      'subscriptions'
     ]
     queues: [
       'deliveries'
