@@ -7,6 +7,7 @@ before; whoever works on all instances for a new generation begins later than th
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import ceil
 from time import monotonic
 from typing import Any, Final
 
@@ -27,6 +28,9 @@ from shared.storage.removal import remove_rows
 
 TAG_CACHE_SECONDS: Final = 10.0
 """For how long a process that stores goes by a set that it has read: so one read in this time, whatever it stores."""
+
+UNSEEN_SECONDS: Final = ceil(TAG_CACHE_SECONDS) + 1
+"""How much later than a change of the set an operation begins: no process goes by the set before any more."""
 
 _SET: Final = {"PartitionKey": "tags", "RowKey": "set"}
 _BATCH_ROWS: Final = 100
