@@ -108,10 +108,14 @@ class TagSet:
         """The names of the tags of which values are kept."""
         return frozenset(tag.name for tag in self.indexed)
 
+    @property
+    def kept_names(self) -> frozenset[str]:
+        """The names of the tags of which rows or index may have values."""
+        return self.names.union(tag.name for tag in self.removed)
+
     def is_leftover(self, name: str) -> bool:
         """Whether a name is that of a tag of which nothing should be left, since the clean-up after it has ended."""
-        known = self.names | {tag.name for tag in self.removed}
-        return name not in known and number_of(name) < self.next_number
+        return name not in self.kept_names and number_of(name) < self.next_number
 
     def with_added(self, added: Iterable[ExtendedTag]) -> "TagSet":
         """The next generation, with new tags at its end, which get their numbers; they replace those of their keys."""

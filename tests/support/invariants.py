@@ -9,6 +9,7 @@ from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.support.default_partition import study_key
+from tests.support.tags import check_tags
 
 
 async def blobs_of_study(container: ContainerClient, study_instance_uid: str) -> set[str]:
@@ -31,11 +32,12 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
     syntaxes = {uid for series in record.series.values() for uid in series.transfer_syntaxes}
     assert syntaxes == {row.transfer_syntax_uid for row in rows}
     assert record.sop_classes == sorted({row.sop_class_uid for row in rows})
-    needed = terms_of(record).union(*(terms_of_instance(row.identifiers) for row in rows))
+    needed = terms_of(record).union(*(terms_of_instance(row.identifiers, row.tags) for row in rows))
     assert terms_of(record) <= record.posted
     for term in needed:
         postings = archive.postings.read_term(DEFAULT_PARTITION, term)
-        assert study_key(study_instance_uid) in [posting.study async for posting in postings], term
+        place = study_key(study_instance_uid), term.sop_instance_uid
+        assert place in [(posting.study, posting.sop_instance_uid) async for posting in postings], term
     return len(rows)
 
 
@@ -48,3 +50,4 @@ async def check_archive(archive: Archive, settings: Settings) -> None:
     assert await requests_in_journal(archive) == 0
     differences = [difference async for difference in examine(archive, settings)]
     assert differences == [], differences
+    await check_tags(archive)

@@ -50,9 +50,11 @@ class Indexed:
 
 
 async def index_study(
-    archive: Archive, study_key: StudyKey, numbers: Collection[int], place: Place, errors: TagErrors
+    archive: Archive, study_key: StudyKey, numbers: Collection[int], place: Place, errors: TagErrors | None = None
 ) -> Indexed:
     """Index the next instances of a study, 1,000 at most, by those tags of the numbers that there are.
+
+    `errors` notes which cannot be indexed; without it nobody does.
 
     Storage operations: 2 to read; for each 90 instances, and at the end for study and series, if there is anything to
     be written: 3, and those of the postings. Some more where others change the study. Raises StudyContended.
@@ -105,7 +107,7 @@ class _Batch:
 class _Indexing:
     """A study being indexed, by these of the `_tags`: and the entry of what is under way."""
 
-    def __init__(self, archive: Archive, key: StudyKey, numbers: Collection[int], errors: TagErrors) -> None:
+    def __init__(self, archive: Archive, key: StudyKey, numbers: Collection[int], errors: TagErrors | None) -> None:
         self._archive = archive
         self._key = key
         self._numbers = numbers
@@ -200,10 +202,12 @@ class _Indexing:
         record = _with_values(before.record, batch)
         new = terms_of(record) - record.posted
         after, terms = replace(record, posted=record.posted | new), new | batch.single
-        if after == before.record and not batch.instances and not batch.errors:
+        errors = batch.errors if self._errors is not None else {}
+        if after == before.record and not batch.instances and not errors:
             return before
         await self._declare(terms, after.created)
-        await self._errors.add(batch.errors)
+        if self._errors is not None:
+            await self._errors.add(errors)
         if after != before.record or batch.instances:
             await self._archive.postings.add(self._key, after.created, terms)
             try:
