@@ -84,21 +84,22 @@ def _new_tags(asked: Sequence[TagRequest], operation_id: str) -> list[ExtendedTa
 
 
 def _with_added(before: TagSet, new: Sequence[ExtendedTag]) -> TagSet:
-    """The next generation; what nobody makes ready any more is taken over, and keeps its number and values."""
+    """The next generation, in which new tags take the place of those that nobody makes ready any more.
+
+    One that is as it was asked for before keeps its number, and so its values.
+    """
     known = {tag.key: tag for tag in before.tags}
-    for tag in new:
-        if tag.key in known and not _is_left(known[tag.key], tag):
-            raise Conflict("One or more extended query tags already exist.")
-    added = [tag for tag in new if tag.key not in known]
-    if len(before.tags) + len(added) > MAX_TAGS:
-        raise BadRequest(f"There can be at most {MAX_TAGS} extended query tags; there are {len(before.tags)}.")
-    after = before.with_added(added)
-    for tag in new:
-        if tag.key in known:
-            after = after.with_changed(replace(tag, number=known[tag.key].number))
+    if any(known[tag.key].status is not TagStatus.ADDING for tag in new if tag.key in known):
+        raise Conflict("One or more extended query tags already exist.")
+    if len({*known, *(tag.key for tag in new)}) > MAX_TAGS:
+        raise BadRequest(f"There can be at most {MAX_TAGS} extended query tags; there are {len(known)}.")
+    again = [
+        replace(tag, number=known[tag.key].number)
+        for tag in new
+        if tag.key in known and (tag.vr, tag.level) == (known[tag.key].vr, known[tag.key].level)
+    ]
+    kept = {tag.key for tag in again}
+    after = before.with_added(tag for tag in new if tag.key not in kept)
+    for tag in again:
+        after = after.with_changed(tag)
     return after
-
-
-def _is_left(known: ExtendedTag, asked: ExtendedTag) -> bool:
-    """Whether it is the tag that is asked for, and nobody makes it ready any more."""
-    return known.status is TagStatus.ADDING and (known.vr, known.level) == (asked.vr, asked.level)

@@ -200,7 +200,7 @@ async def test_the_lister_waits_for_who_indexes_by_an_earlier_set(
     for _ in range(4):
         (message,) = await messages.take()
         await deliver(archive, settings, message)
-        state = await state_of(archive, await now(archive, operation), "v2")
+        state = await state_of(archive, await now(archive, operation), "v2", "https://dicom.example.org/v2")
         assert (state["status"], state["percentComplete"]) == ("running", 0)
     await store(stores, file_of(study, InstitutionName="By the later set"))
     newer = Intent.new(archive, "cd" * 16, "store", resource_of(study), tags=await archive.tags.recent())
@@ -243,7 +243,11 @@ async def test_progress_rises_with_the_studies_that_are_done(
     while not (await now(archive, operation)).status.has_ended:
         for message in await messages.take():
             await deliver(archive, settings, message)
-            seen.append((await state_of(archive, await now(archive, operation), "v2"))["percentComplete"])
+            seen.append(
+                (await state_of(archive, await now(archive, operation), "v2", "https://dicom.example.org/v2"))[
+                    "percentComplete"
+                ]
+            )
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert {20, 40, 60, 80} <= set(seen)
