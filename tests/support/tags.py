@@ -35,15 +35,21 @@ COMMENT: Final = tag("ImageComments", "SH", Level.INSTANCE)
 OF_EACH_LEVEL: Final = (INSTITUTION, BODY_PART, ACQUISITION)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def put_tags(archive: Archive, *tags: ExtendedTag) -> TagSet:
     """Have tags that are ready in the place of all others: nothing may be stored that has values of these."""
     before = await archive.tags.read()
     return (await archive.tags.replace(before, replace(before.tags, tags=(), removed=()).with_added(tags))).tags
 
 
-async def add_tags(archive: Archive, *tags: ExtendedTag, after_seconds: int = 0) -> Operation:
+async def add_tags(
+    archive: Archive, *tags: ExtendedTag, after_seconds: int = 0, now: Callable[[], datetime] = _now
+) -> Operation:
     """Add tags, and start to index by them."""
-    operation_id = new_operation_id(datetime.now(UTC))
+    operation_id = new_operation_id(now())
     added = [replace(one, status=TagStatus.ADDING, operation_id=operation_id) for one in tags]
     after = await change_tags(archive, lambda before: before.with_added(added))
     numbers = [one.number for one in after.tags if one.operation_id == operation_id]
@@ -56,11 +62,15 @@ async def add_tags(archive: Archive, *tags: ExtendedTag, after_seconds: int = 0)
     )
 
 
-async def remove_tag(archive: Archive, number: int, *, after_seconds: int = 0) -> Operation:
-    """Remove a tag, and start to clean up after it."""
-    operation_id = new_operation_id(datetime.now(UTC))
+async def remove_tag(
+    archive: Archive, number: int, after_seconds: int = 0, *, now: Callable[[], datetime] = _now
+) -> Operation | None:
+    """Remove a tag, and start to clean up after it; None where it is not there."""
+    operation_id = new_operation_id(now())
     after = await change_tags(archive, lambda before: before.without(number, operation_id))
-    (removed,) = (one for one in after.removed if one.number == number)
+    removed = next((one for one in after.removed if one.operation_id == operation_id), None)
+    if removed is None:
+        return None
     return await start(
         archive,
         OperationType.DATA_CLEANUP,

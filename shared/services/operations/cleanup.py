@@ -56,7 +56,7 @@ async def run(archive: Archive, _settings: Settings, work: Any, cursor: Any, dea
     async for term, posting in archive.postings.read_every_term(place, up_to, tags=[name]):
         study = posting.study
         if study not in cleared:
-            if monotonic() > deadline:
+            if cleared and monotonic() > deadline:
                 return _results(cleared), list(place)
             has_instances = bool(posting.sop_instance_uid)
             try:
