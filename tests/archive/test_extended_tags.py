@@ -2,7 +2,7 @@ import pytest
 
 from shared.archive.extended_tags import NO_TAGS, TagStatus
 from shared.dicom.attributes import Level
-from tests.support.tags import set_of, tag_of
+from tests.support.tag_sets import set_of, tag_of
 
 
 def test_what_is_added_gets_the_next_numbers_and_comes_last() -> None:
