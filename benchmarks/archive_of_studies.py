@@ -2,7 +2,7 @@
 
 An archive of n has the studies 0 to n - 1: ten years of them, three to a patient, in one to three series of one or two
 instances. Names come from lists in which the k-th is as frequent as 1/k. A tenth was imported long after it was made.
-There are no files, only rows that refer to them.
+All are indexed by a few extended query tags. There are no files, only rows that refer to them.
 """
 
 import json
@@ -16,10 +16,12 @@ from typing import Any, Final, cast
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
+from benchmarks.tags_of_studies import TAGS, attributes_of_tags
 from shared.archive.instance import InstanceFacts, NewInstance
 from shared.archive.study import StudyRecord, split_by_level, with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
-from shared.dicom.attributes import BY_KEYWORD, TAG
+from shared.archive.tag_values import tag_values
+from shared.dicom.attributes import BY_KEYWORD, TAG, Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 from shared.storage import keys
 from shared.storage.catalog import Catalog
@@ -93,13 +95,14 @@ def made_study(number: int) -> MadeStudy:
         "StudyInstanceUID": _uid(random),
         "StudyID": str(number % 10_000),
     }
+    of_tags = attributes_of_tags(number, _name(Random(f"performing {number}")), made)
     new = []
     metadata = []
     for series_number in range(1, random.randrange(1, 4) + 1):
         series_attributes = {**study_attributes, **_series(random, modality, series_number, number, made)}
         for instance_number in range(1, random.randrange(1, 3) + 1):
             attributes = {**series_attributes, "SOPInstanceUID": _uid(random), "InstanceNumber": instance_number}
-            metadata.append(_metadata(attributes))
+            metadata.append(dict(sorted({**_metadata(attributes), **of_tags}.items())))
             new.append(_new_instance(random, attributes, metadata[-1], created))
     study = with_instances(None, new, created)
     return MadeStudy(replace(study, posted=terms_of(study)), new, metadata)
@@ -111,7 +114,8 @@ async def rows_of_studies(numbers: Iterable[int]) -> AsyncIterator[tuple[list[En
         made = made_study(number)
         record = made.record
         catalog, terms = _Rows(), _Rows()
-        single = {term for instance in made.instances for term in terms_of_instance(instance.facts.identifiers)}
+        facts = [instance.facts for instance in made.instances]
+        single = {term for one in facts for term in terms_of_instance(one.identifiers, one.tags)}
         await Postings(cast(TableClient, terms)).add(record.key, record.created, {*record.posted, *single})
         await Catalog(cast(TableClient, catalog)).commit(None, record, added=made.instances)
         kept = [entity for entity in catalog.entities if not keys.is_change_row(entity["RowKey"])]
@@ -211,7 +215,7 @@ def _metadata(attributes: dict[str, Any]) -> dict[str, Any]:
         known = BY_KEYWORD[keyword]
         values = value if isinstance(value, list) else [{"Alphabetic": value} if known.vr == "PN" else value]
         found[known.tag] = {"vr": known.vr, "Value": values}
-    return dict(sorted(found.items()))
+    return found
 
 
 def _new_instance(
@@ -221,6 +225,7 @@ def _new_instance(
     stored = {**metadata, TAG["AvailableTransferSyntaxUID"]: {"vr": "UI", "Value": [transfer_syntax_uid]}}
     size_bytes = random.randrange(100_000, 600_000)
     study_key = StudyKey(DEFAULT_PARTITION, attributes["StudyInstanceUID"])
+    values = tag_values(metadata.items(), TAGS.indexed).by_level
     facts = InstanceFacts(
         InstanceIdentifiers(study_key, attributes["SeriesInstanceUID"], attributes["SOPInstanceUID"]),
         f"{random.getrandbits(128):032x}000000",
@@ -232,6 +237,9 @@ def _new_instance(
         stored=created,
         has_metadata_blob=False,
         has_frames_blob=False,
+        tags=values[Level.INSTANCE],
     )
     text = json.dumps(dict(sorted(stored.items())), ensure_ascii=False, separators=(",", ":"))
-    return NewInstance(facts, zlib.compress(text.encode()), b"", *split_by_level(metadata))
+    of_study, of_series = split_by_level(metadata)
+    of_study, of_series = {**of_study, **values[Level.STUDY]}, {**of_series, **values[Level.SERIES]}
+    return NewInstance(facts, zlib.compress(text.encode()), b"", of_study, of_series)

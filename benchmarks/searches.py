@@ -82,6 +82,38 @@ def searches() -> list[Search]:
         Search("a day and `S*`", of_study, f"StudyDate={date}&PatientName=S*", is_bounded=False),
         Search("28 days and `S*`", of_study, f"StudyDate={month}&PatientName=S*", is_bounded=False),
         Search("the last 28 days and `S*`", of_study, f"StudyDate={last_month}&PatientName=S*", is_bounded=False),
+        *_searches_by_tags(day, middle),
+    ]
+
+
+def _searches_by_tags(day: datetime, middle: datetime) -> list[Search]:
+    """Searches by extended query tags, for a value that one study has, or few, and for one that many have."""
+    number = _KNOWN_STUDIES[0]
+    of_study, of_series, of_instance = Level.STUDY, Level.SERIES, Level.INSTANCE
+    diagnosis, physician, code = "AdmittingDiagnosesDescription", "PerformingPhysicianName", "ProcedureCodeSequence"
+    processing, duration = "AcquisitionDeviceProcessingDescription", "AcquisitionDuration"
+    taken = "AcquisitionDateTime"
+    return [
+        Search("tag of studies, text, rare", of_study, f"{diagnosis}=Finding%20{number}"),
+        Search("tag of studies, text, frequent", of_study, f"{diagnosis}=Headache"),
+        Search("tag of studies, beginning, rare", of_study, f"{diagnosis}=Finding%2077*"),
+        Search("tag of studies, beginning, frequent", of_study, f"{diagnosis}=Head*"),
+        Search("tag of studies, private, rare", of_study, f"00091001=Protocol%20{number}"),
+        Search("tag of studies, private, frequent", of_study, "00091001=Routine"),
+        Search("tag of studies, nested, rare", of_study, f"{code}.CodeValue=C%20{number}"),
+        Search("tag of studies, nested, frequent", of_study, f"{code}.CodeValue=CODE"),
+        Search("tag of series, word of a name, rare", of_series, f"fuzzymatching=true&{physician}=zyx"),
+        Search("tag of series, word of a name, frequent", of_series, f"fuzzymatching=true&{physician}=joh"),
+        Search("tag of series, a day", of_series, f"SeriesDate={day:%Y%m%d}"),
+        Search("tag of series, 3 years", of_series, "SeriesDate=20170315-20200410"),
+        Search("tag of instances, number, rare", of_instance, f"{duration}={number + 0.25}"),
+        Search("tag of instances, number, frequent", of_instance, f"{duration}=1.50"),
+        Search("tag of instances, text, rare", of_instance, f"{processing}=Filter%20{number}"),
+        Search("tag of instances, text, frequent", of_instance, f"{processing}=Sharp"),
+        Search("tag of instances, beginning, rare", of_instance, f"{processing}=Filter%207*"),
+        Search("tag of instances, beginning, frequent", of_instance, f"{processing}=Sh*"),
+        Search("tag of instances, a month", of_instance, f"{taken}={day:%Y%m}"),
+        Search("tag of instances, since the middle", of_instance, f"{taken}={middle:%Y%m%d}-"),
     ]
 
 

@@ -314,6 +314,7 @@ LATE_IMPORTS: Final = {
     "functions/maintenance.py": 5,
     "functions/operation_units.py": 4,
     "functions/operations.py": 5,
+    "functions/search.py": 2,
     "functions/queue_triggers.py": 2,
     "functions/subscriptions.py": 6,
     "shared/search/query_names.py": 2,

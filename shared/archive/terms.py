@@ -71,6 +71,11 @@ def is_posted(key: MatchingKey) -> bool:
     return is_indexed(key) and key.keyword not in ("SOPInstanceUID", *SAME_LISTS)
 
 
+def index_keyword(key: MatchingKey) -> str:
+    """The keyword or name of a tag under which values that the key may match are in the index."""
+    return key.path[0] if is_of_tag(key.path[0]) else SAME_LISTS.get(key.keyword, key.keyword)
+
+
 def has_beginnings(keyword: str) -> bool:
     """Whether values of the attribute stand in lists of beginnings, besides the list of the whole value."""
     return _vr_of(keyword) not in _ONLY_WHOLE

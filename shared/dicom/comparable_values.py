@@ -4,11 +4,13 @@ The index has the same form, so a matching value is found by looking up its form
 """
 
 import re
+import struct
 import unicodedata
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 NUMBER_VRS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -17,6 +19,7 @@ MAX_NAME_LENGTH: Final = 64
 PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 """The component groups of a name in their order (PS3.5 6.2, PS3.18 F.2.2)."""
 
+_FLOATING: Final = ("DS", "FD", "FL")
 _DATE: Final = re.compile(r"[0-9]{8}")
 _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _DATE_TIME: Final = re.compile(
@@ -34,7 +37,7 @@ def comparable(vr: str, text: str) -> str:
     Names compare without regard to case, accents, width and empty trailing components, other text without regard to
     case (PS3.4 C.2.2.2.1 leaves case to the server; Microsoft's service does the same). Times are HHMMSS.FFFFFF,
     moments YYYYMMDDHHMMSS.FFFFFF in UTC: the first instant that a less precise value may mean. Numbers are equal
-    when they are the same number.
+    when they are the same number, in the precision in which values of their VR are kept.
     """
     match vr:
         case "UI":
@@ -49,7 +52,7 @@ def comparable(vr: str, text: str) -> str:
         case "PN":
             return _name(text)
         case _:
-            return _number(text) if vr in NUMBER_VRS else text.strip("\0 \t\r\n").casefold()
+            return _number(vr, text) if vr in NUMBER_VRS else text.strip("\0 \t\r\n").casefold()
 
 
 def comparable_values(attribute: Mapping[str, Any]) -> Iterator[str]:
@@ -138,13 +141,24 @@ def _name(text: str) -> str:
     return "^".join(components).rstrip("^")
 
 
-def _number(text: str) -> str:
+def _number(vr: str, text: str) -> str:
     text = text.strip("\0 ")
     try:
         number = Decimal(text)
+        if vr in _FLOATING and number.is_finite():
+            number = _floating(vr, number)
         if not number.is_finite():
             return text.casefold()
         # An exponent stays one: written out, a few characters would become a million.
         return str(int(number)) if abs(number) < 10**15 and number == int(number) else str(number.normalize())
     except ArithmeticError:  # not a number, or out of range
         return text.casefold()
+
+
+def _floating(vr: str, number: Decimal) -> Decimal:
+    """The number as a value of the VR keeps it, if it can; of a DS, metadata has no more than a double either."""
+    try:
+        kept = struct.unpack("<f", struct.pack("<f", number))[0] if vr == "FL" else float(number)
+    except OverflowError:
+        return number
+    return Decimal(repr(kept)) if isfinite(kept) and bool(kept) is bool(number) else number

@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from functools import cache
 
-from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag, tag_for_keyword
 
 
 def tag_of(keyword: str) -> str | None:
     """The tag of an attribute, eight upper-case hexadecimal digits; None where the dictionary has no such keyword."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else f"{tag:08X}"
+
+
+def keyword_of(tag: str) -> str:
+    """The keyword of a tag; "" where the dictionary does not have it."""
+    return keyword_for_tag(int(tag, 16))
 
 
 def keyword_in_its_case(keyword: str) -> str | None:

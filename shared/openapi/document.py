@@ -30,8 +30,9 @@ _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form t
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 _WITH_LOCATION: Final = (statuses.OPERATION_STARTED, statuses.OPERATION, statuses.TAGS_ADDED)
+_ERRONEOUS: Final = "erroneous-dicom-attributes"
 _OPTIONAL_HEADERS: Final = (
-    (statuses.SEARCH, ["Warning"]),
+    (statuses.SEARCH, ["Warning", _ERRONEOUS]),
     (statuses.CHANGES, ["Link", "Warning"]),
     (statuses.LATEST_CHANGE, ["Warning"]),
     (statuses.OPERATIONS, ["Link"]),
@@ -154,9 +155,11 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         named = ["Retry-After"]
     if status is HTTPStatus.OK:
         named = next((names for table, names in _OPTIONAL_HEADERS if resource.statuses is table), named)
+    if resource.statuses is statuses.SEARCH and status is HTTPStatus.NO_CONTENT:
+        named = [_ERRONEOUS]
     if resource.statuses is statuses.PREFLIGHT and status is HTTPStatus.NO_CONTENT:
         named = ["Allow"]
-    is_certain = status not in resource.texts and not {"Link", "Warning"} & {*named}
+    is_certain = status not in resource.texts and not {"Link", "Warning", _ERRONEOUS} & {*named}
     return {name: {"schema": {"type": "string"}, **({"required": True} if is_certain else {})} for name in named}
 
 

@@ -7,6 +7,7 @@ from shared.archive.operation import OperationStatus, OperationType
 from shared.dicom.attributes import SEARCHABLE, Level
 from shared.dicom.identifiers import MAX_UID_LENGTH
 from shared.search.query import FUZZY
+from shared.search.query_tags import PRIVATE_CREATOR
 from shared.search.query_values import matched_by
 from shared.settings import Settings
 from shared.web.api_versions import ApiVersion
@@ -14,7 +15,7 @@ from shared.web.change_feed_query import ACTIONS, DEFAULT_LIMIT, MAX_LIMIT, MAX_
 from shared.web.content_negotiation import Offer
 from shared.web.extended_query_tag_request import MAX_LIMIT as MAX_TAGS_LIMIT
 from shared.web.extended_query_tag_request import MAX_OFFSET as MAX_TAGS_OFFSET
-from shared.web.extended_query_tag_request import PRIVATE_CREATOR
+from shared.web.extended_query_tag_request import PRIVATE_CREATOR as PRIVATE_CREATOR_OF_TAG
 from shared.web.media_types import format_media_type
 from shared.web.operation_request import COMPLETED
 from shared.web.operation_request import DEFAULT_LIMIT as DEFAULT_OPERATIONS
@@ -129,9 +130,10 @@ def search_parameters(level: Level, settings: Settings) -> list[Parameter]:
         ),
         _query("limit", "The most results to return.", {"type": "integer", **limit}),
         _query("offset", "How many results to skip.", {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER}),
-        _query("fuzzymatching", f"{' and '.join(FUZZY)} match by the beginnings of words.", _boolean()),
+        _query("fuzzymatching", f"{' and '.join(FUZZY)} and tags of names match by words' beginnings.", _boolean()),
         _query("emptyvaluematching", 'The value "" matches what is absent or empty.', _boolean()),
         _query("multiplevaluematching", "Values joined by backslashes all have to match.", _boolean()),
+        _query(PRIVATE_CREATOR, "Whose private attributes the query's extended query tags are.", {"type": "string"}),
     ]
 
 
@@ -203,7 +205,9 @@ def tags_parameters() -> list[Parameter]:
 
 def tag_parameters() -> list[Parameter]:
     """The parameters of an extended query tag."""
-    return [_query(PRIVATE_CREATOR, "Which tag, where several private creators have the path.", {"type": "string"})]
+    return [
+        _query(PRIVATE_CREATOR_OF_TAG, "Which tag, where several private creators have the path.", {"type": "string"})
+    ]
 
 
 def tag_errors_parameters() -> list[Parameter]:

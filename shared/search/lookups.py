@@ -12,12 +12,13 @@ from shared.archive.terms import (
     EVERY_STUDY,
     HOUR_LENGTH,
     LONG_NAME_LENGTH,
-    SAME_LISTS,
     TEXT_LENGTHS,
     Span,
+    index_keyword,
     is_indexed,
+    is_of_tag,
 )
-from shared.dicom.attributes import MatchingKey
+from shared.dicom.attributes import Level, MatchingKey
 from shared.dicom.comparable_values import words_of
 from shared.search.matching import (
     AnyOf,
@@ -32,6 +33,7 @@ from shared.search.matching import (
     Words,
 )
 
+_DAY_LENGTH: Final = 8
 _EVERYTHING: Final = "^"  # the list that holds all others of an attribute
 
 
@@ -40,13 +42,14 @@ class Lookup:
     """Where to find the studies that may match: `lists` hold them all, and `accepts` says whether a value may match.
 
     Where the matching values lie between two bounds, `spans` also hold them all, by value: less to read where there are
-    few.
+    few. Where it `is_of_instances`, the lists name single instances by the value of a tag.
     """
 
     keyword: str
     lists: tuple[str, ...]
     spans: tuple[Span, ...]
     accepts: Callable[[str], bool]
+    is_of_instances: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -77,10 +80,11 @@ def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
     spans = [span for _, span in parts]
     lists = {name for names, _ in parts for name in names}
     return Lookup(
-        SAME_LISTS.get(key.keyword, key.keyword),
+        index_keyword(key),
         (_EVERYTHING,) if _EVERYTHING in lists else tuple(sorted(lists)),
         tuple(span for span in spans if span is not None) if None not in spans else (),
         matcher.matches,
+        is_of_instances=is_of_tag(index_keyword(key)) and key.level is Level.INSTANCE,
     )
 
 
@@ -91,8 +95,9 @@ def _parts(vr: str, matcher: ValueMatcher) -> Iterator[tuple[list[str], Span | N
         case Either():
             for one in matcher.matchers:
                 yield from _parts(vr, one)
-        case Range() if vr == "DA":
-            yield [f"^{beginning}" for beginning in _dates("", matcher)], Span(matcher.first, matcher.last)
+        case Range() if vr in ("DA", "DT"):
+            days = Range(matcher.first[:_DAY_LENGTH], matcher.last[:_DAY_LENGTH])
+            yield [f"^{beginning}" for beginning in _dates("", days)], Span(matcher.first, matcher.last)
         case Range():
             hours = [f"{hour:02d}" for hour in range(24)]
             within = Range(matcher.first[:HOUR_LENGTH], matcher.last[:HOUR_LENGTH])

@@ -24,27 +24,28 @@ class Moments:
 
 
 def combined_ranges(
-    matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, Sequence[str]]
+    matchers: Mapping[MatchingKey, Matcher], asked: Mapping[MatchingKey, Sequence[str]], tags: Mapping[str, str]
 ) -> dict[Level, tuple[Moments, ...]]:
     """The dates and times that are both `asked` for as ranges, as ranges of moments, for each level.
 
-    Those that would end before they begin are left out: of one day, from an hour to an earlier one, say.
+    Those that would end before they begin are left out: of one day, from an hour to an earlier one, say. `tags` are the
+    attributes' tags of extended query tags, by name.
     """
     ranges = {
-        key.path[0]: (key.level, matcher)
+        tags.get(key.path[0], key.path[0]): (key, matcher)
         for key, matcher in matchers.items()
         if len(key.path) == 1 and isinstance(matcher, Range) and "-" in asked[key][0]
     }
     found: dict[Level, tuple[Moments, ...]] = dict.fromkeys(Level, ())
     for date_tag, time_tag in DATES_WITH_TIMES:
         if date_tag in ranges and time_tag in ranges:
-            level, dates = ranges[date_tag]
-            _, times = ranges[time_tag]
+            date, dates = ranges[date_tag]
+            time, times = ranges[time_tag]
             # An open end of the range of dates stays open, whatever the time says.
             first = dates.first and dates.first + (times.first or "000000.000000")
             last = dates.last and dates.last + (times.last or "235959.999999")
-            if not (first and last and first > last):
-                found[level] += (Moments(date_tag, time_tag, Range(first, last)),)
+            if date.level is time.level and not (first and last and first > last):
+                found[date.level] += (Moments(date.path[0], time.path[0], Range(first, last)),)
     return found
 
 

@@ -9,11 +9,14 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any, Final
 
+from shared.archive.instance import DicomJson
 from shared.archive.study import SeriesRecord, StudyRecord
+from shared.archive.tag_values import without_tags
 from shared.dicom.attributes import ATTRIBUTES, TAG, Level, level_of
 from shared.dicom.dicom_json_reader import Attribute
 from shared.dicom.identifiers import ResourceIdentifiers
 from shared.search.query import SearchQuery
+from shared.search.query_tags import is_private
 
 _RETURNED: Final = {
     level: frozenset(known.tag for known in ATTRIBUTES if known.is_returned and known.level is level) for level in Level
@@ -34,7 +37,7 @@ _OF_AN_ARCHIVE: Final = frozenset(
 
 
 def study_attributes(study: StudyRecord, service_url: str) -> dict[str, Any]:
-    """All study-level attributes of a study, including those that the archive makes."""
+    """All study-level attributes of a study, including those that the archive makes, and its values of tags."""
     path = study.key.path
     attributes = {
         **study.attributes,
@@ -79,6 +82,26 @@ def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
     return frozenset(wanted)
 
 
+def record_result(
+    attributes: DicomJson, query: SearchQuery, returned: frozenset[str]
+) -> Iterator[tuple[str, Attribute]]:
+    """What the query returns of a study or series that has these attributes and values of tags, in tag order."""
+    return result(sorted(_as_attributes(attributes, query).items()), query, returned)
+
+
+def _as_attributes(attributes: DicomJson, query: SearchQuery) -> dict[str, Any]:
+    """The attributes, with the values of the extended query tags that the query names among them, and of no others.
+
+    An attribute that has values is whole; what is kept of it for a tag may be less, or older. A private one may be that
+    of another creator.
+    """
+    found = without_tags(attributes)
+    for name, tag in query.tags.items():
+        if name in attributes and (is_private(tag) or not found.get(tag, {}).get("Value")):
+            found[tag] = attributes[name]
+    return found
+
+
 def result(
     attributes: Iterable[tuple[str, Attribute]], query: SearchQuery, returned: frozenset[str]
 ) -> Iterator[tuple[str, Attribute]]:
@@ -91,18 +114,20 @@ def result(
 def instance_result(
     of_series: Mapping[str, Any],
     sop_instance_uid: str,
+    tags: DicomJson,
     metadata: Iterable[tuple[str, Attribute]],
     query: SearchQuery,
     returned: frozenset[str],
 ) -> Iterator[tuple[str, Attribute]]:
-    """What the query returns of an instance and of its series and study, the latter two given as `of_series`.
+    """What the query returns of an instance, its values of `tags`, and its series and study, both given as `of_series`.
 
-    `metadata`, in tag order, wins, but for those attributes that only an archive can know: a file may have them from
-    another one.
+    `metadata`, in tag order, wins, but for those attributes that only an archive can know, which a file may have from
+    another one, and private ones that are returned of a tag, which may be those of another creator.
     """
     url = f"{of_series[TAG['RetrieveURL']]['Value'][0]}/instances/{sop_instance_uid}"
-    above = {**of_series, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}
-    own = ((tag, attribute) for tag, attribute in metadata if tag not in _OF_AN_ARCHIVE)
+    above = _as_attributes({**of_series, **tags, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}, query)
+    others = _OF_AN_ARCHIVE.union(filter(is_private, query.tags.values()))
+    own = ((tag, attribute) for tag, attribute in metadata if tag not in others)
     before = ""
     for tag, attribute in merge(
         result(own, query, returned), result(sorted(above.items()), query, returned), key=itemgetter(0)

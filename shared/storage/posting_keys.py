@@ -18,7 +18,7 @@ from typing import Final
 from shared.archive.terms import Span, Term, has_beginnings, is_of_tag, lists_of
 from shared.dicom.attributes import SEARCHABLE
 from shared.dicom.comparable_values import MAX_NAME_LENGTH
-from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 from shared.storage.keys import escape, split_table_partition, table_partition, unescape
 
 _NUMBERED: Final = frozenset({"SeriesInstanceUID", "SOPInstanceUID"})
@@ -86,6 +86,20 @@ class Posting:
     def keyword(self) -> str:
         """The keyword of the term."""
         return split_table_partition(self.partition_key)[1].partition("=")[0]
+
+    @property
+    def term(self) -> Term | None:
+        """The term, whichever of its lists the posting stands in; None where its value is too long for a key."""
+        if self.value is None:
+            return None
+        return Term(self.keyword, self.value, self.series_instance_uid, self.sop_instance_uid)
+
+    @property
+    def instance(self) -> InstanceIdentifiers | None:
+        """The single instance that it names; None where it names none."""
+        if not self.series_instance_uid:
+            return None
+        return InstanceIdentifiers(self.study, self.series_instance_uid, self.sop_instance_uid or self.value or "")
 
 
 def key_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, str]:
@@ -160,7 +174,7 @@ def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str
 
 def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, str]:
     """Partition key of a data partition's whole values in a span, first row key and the first one past the last."""
-    first, last = (f"={escape(value[:MAX_NAME_LENGTH])}" for value in (span.first, span.last))
+    first, last = (f"={escape(_kept(keyword, value)[0])}" for value in (span.first, span.last))
     code = ord(last[-1]) + 1
     if code == _LAST_CODE_BEFORE_SURROGATES + 1:
         code = 0xE000

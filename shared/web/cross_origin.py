@@ -18,6 +18,7 @@ _EXPOSED: Final = ", ".join(
         "Retry-After",
         "Warning",
         "WWW-Authenticate",
+        "erroneous-dicom-attributes",
     )
 )
 _MAX_AGE_SECONDS: Final = 7200  # the most that Chromium honors

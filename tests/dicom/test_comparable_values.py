@@ -27,6 +27,12 @@ from shared.dicom.comparable_values import (
         ("DT", "20260101120000+0100", "202601011100"),
         ("IS", "007", "+7"),
         ("DS", "1.50", "1.5"),
+        ("DS", "9007199254740993", "9007199254740992.0"),  # metadata holds a double
+        ("FD", "1.5E1", "15"),
+        ("FD", "-0.0", "0"),
+        ("FL", "0.1", "0.10000000149011612"),  # metadata holds what 32 bits make of it
+        ("FL", "75.", "75"),
+        ("UV", "+18446744073709551615", "18446744073709551615"),
     ],
 )
 def test_equal_values(vr: str, one: str, other: str) -> None:
@@ -35,7 +41,16 @@ def test_equal_values(vr: str, one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("vr", "one", "other"),
-    [("LO", "a b", "ab"), ("PN", "Doe^John", "John^Doe"), ("LO", "é", "e"), ("PN", "か", "が"), ("PN", "김", "길")],
+    [
+        ("LO", "a b", "ab"),
+        ("PN", "Doe^John", "John^Doe"),
+        ("LO", "é", "e"),
+        ("PN", "か", "が"),
+        ("PN", "김", "길"),
+        ("FD", "0.1", "0.10000000149011612"),
+        ("SV", "9007199254740993", "9007199254740992"),
+        ("FL", "0.1", "0.1001"),
+    ],
 )
 def test_unequal_values(vr: str, one: str, other: str) -> None:
     assert comparable(vr, one) != comparable(vr, other)
@@ -50,6 +65,19 @@ def test_every_component_group_of_a_name_and_every_value_counts() -> None:
         ],
     }
     assert list(comparable_values(names)) == ["yamada^tarou", "山田^太郎", comparable("PN", "やまだ^たろう"), "x"]
+
+
+@pytest.mark.parametrize(
+    ("vr", "one", "other"), [("FL", "1e39", "10e38"), ("FD", "1e400", "10e399"), ("DS", "-1e400", "-10e399")]
+)
+def test_a_number_beyond_what_its_vr_can_keep_equals_itself(vr: str, one: str, other: str) -> None:
+    assert comparable(vr, one) == comparable(vr, other) != comparable(vr, f"{one}0")
+
+
+@pytest.mark.parametrize("vr", ["DS", "FD", "FL", "IS"])
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "-Infinity", "x"])
+def test_what_is_no_number_is_text(vr: str, text: str) -> None:
+    assert comparable(vr, text) == text.casefold()
 
 
 def test_empty_values_and_invalid_dates_have_no_form() -> None:

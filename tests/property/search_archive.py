@@ -66,6 +66,13 @@ OTHER_KEYS: Final = tuple(
         ("SliceThickness", "00180050", "DS", Level.INSTANCE),
         ("ImageComments", "00204000", "LT", Level.INSTANCE),
         ("Rows", "00280010", "US", Level.INSTANCE),
+        ("PatientAge", "00101010", "AS", Level.STUDY),
+        ("FrameOfReferenceUID", "00200052", "UI", Level.SERIES),
+        ("RetrieveAETitle", "00080054", "AE", Level.INSTANCE),
+        ("RecommendedDisplayFrameRateInFloat", "00089459", "FL", Level.INSTANCE),
+        ("AcquisitionDuration", "00189073", "FD", Level.INSTANCE),
+        ("ReferencePixelX0", "00186020", "SL", Level.INSTANCE),
+        ("SelectorAttribute", "00720026", "AT", Level.INSTANCE),
         ("00091001", "00091001", "LO", Level.INSTANCE),
         ("00091002", "00091002", "US", Level.INSTANCE),
         ("00091003", "00091003", "DT", Level.INSTANCE),
@@ -126,6 +133,8 @@ MOMENTS: Final = (
 )  # fmt: skip
 WHOLE_NUMBERS: Final = ("0", "1", "2", "007", "7", "-3", "12", "123456789")
 DECIMALS: Final = ("0", "1.5", "1.50", "75", "75.0", "-0.25", "2.5e1", "25", "1e-3")
+FLOATS: Final = (0.0, 0.1, 1.5, 75.0, -2.25, 3e-7, 1e12)
+AGES: Final = ("007Y", "070Y", "003M", "010D")
 SOP_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2")
 
 
@@ -180,6 +189,7 @@ class Studies:
             **self._some("00100032", "TM", TIMES),
             **self._some("00100040", "CS", ("M", "F", "O")),
             **self._some("00101000", "LO", self._texts, most=3),
+            **self._some("00101010", "AS", AGES),
             **self._some("00101030", "DS", DECIMALS),
             **self._some("00200010", "SH", [str(self._random.randrange(30)), *ODD_TEXTS[:20]]),
         }
@@ -199,6 +209,7 @@ class Studies:
             **self._some("00080080", "LO", self._texts),
             **self._some("00081090", "LO", ("Vision", "VISION 2", *ODD_TEXTS)),
             **self._some("00200011", "IS", WHOLE_NUMBERS),
+            **self._some("00200052", "UI", ("1.2.3", "1.2.3.4", "1.2.30")),
             **self._some("00400244", "DA", DATES),
             **self._some("00400245", "TM", TIMES),
             **({"00400275": Element("SQ", tuple(requests))} if self._random.random() < 0.7 else {}),
@@ -217,13 +228,18 @@ class Studies:
             **self._some("00091003", "DT", MOMENTS),
             **self._some("00091004", "DS", DECIMALS),
             **self._some("00091005", "PN", self._names),
+            **self._some("00080054", "AE", ("PACS", "pacs 1", "A:B"), most=2),
+            **self._some("00089459", "FL", FLOATS),
             **self._some("00180050", "DS", DECIMALS),
+            **self._some("00186020", "SL", (-1, 0, 7, 12)),
+            **self._some("00189073", "FD", FLOATS, most=2),
             **self._some("00200013", "IS", WHOLE_NUMBERS),
             **self._some("00204000", "LT", (*self._texts, "two\r\nlines")),
             **self._some("00280010", "US", (0, 64, 512)),
             "0040A043": Element("SQ", self._codes()),
             "0040A730": Element("SQ", tuple({"0040A043": Element("SQ", self._codes())} for _ in range(2))),
             **self._some("00700084", "PN", self._names),
+            **self._some("00720026", "AT", (0x00100010, 0x0020000D, 0x00081140)),
         }
 
     def _codes(self) -> tuple[DataSet, ...]:

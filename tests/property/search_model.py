@@ -1,29 +1,31 @@
 """What a search must find, by PS3.4 C.2.2.2 and the conformance statement, by looking at everything there is."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from shared.dicom.attributes import BY_TAG, Level, MatchingKey
 from tests.property.search_archive import DataSet, Element, Part
+from tests.property.search_values import asked_span, is_any_name, lies_in, matches, span_of
 
 Uids = tuple[str, ...]
 Condition = Callable[[Element | None], bool]
-Span = tuple[Any, Any]
 MODALITIES_IN_STUDY = "00080061"
 FUZZY = (("00100010",), ("00080090",))
-BETWEEN_WORDS = r"[\s^=,.'\-()/]+"
 TIME_OF = {
     "00080020": "00080030",
     "00080021": "00080031",
     "00080023": "00080033",
     "00100030": "00100032",
     "00400244": "00400245",
+}
+
+
+BY_NAME = {attribute.keyword: tag for tag, attribute in BY_TAG.items()} | {
+    "ContentDate": "00080023",
+    "ContentTime": "00080033",
 }
 
 
@@ -37,6 +39,21 @@ class Query:
     is_fuzzy: bool = False
     has_empty: bool = False
     is_multiple: bool = False
+
+
+@dataclass(frozen=True)
+class Tag:
+    """An extended query tag: a `key` at a `level` of its own; `name` is that of its values in data sets."""
+
+    name: str
+    key: MatchingKey
+    level: Level
+    is_usable: bool = True
+
+    def values(self, data_set: DataSet) -> DataSet:
+        """What the tag keeps of an instance."""
+        found = _kept(data_set, self.key)
+        return {} if found is None else {self.name: found}
 
 
 @dataclass(frozen=True)
@@ -54,9 +71,14 @@ class Study:
 
 @dataclass
 class ArchiveModel:
-    """Studies by UID. The latest store decides the attributes of series and study."""
+    """Studies by UID. The latest store decides the attributes of series and study.
+
+    An instance, its series and its study have values of the `tags` that there are when it is stored: series and study
+    those of the latest instance that has any.
+    """
 
     studies: dict[str, Study] = field(default_factory=dict)
+    tags: list[Tag] = field(default_factory=list)
 
     def store(self, parts: Iterable[Part], created: datetime) -> None:
         for part in parts:
@@ -70,8 +92,28 @@ class ArchiveModel:
             )
             study = self.studies.get(part.study, Study(created, {}, {}))
             series = study.series.get(part.series, Series({}, {}))
-            series = Series(of_series, {**series.instances, part.uid: part.attributes})
+            kept = {level: self._kept(part.attributes, level) for level in Level}
+            of_study |= {**_tags_in(study.attributes), **kept[Level.STUDY]}
+            of_series |= {**_tags_in(series.attributes), **kept[Level.SERIES]}
+            instance = {**part.attributes, **kept[Level.INSTANCE]}
+            series = Series(of_series, {**series.instances, part.uid: instance})
             self.studies[part.study] = replace(study, attributes=of_study, series={**study.series, part.series: series})
+
+    def _kept(self, data_set: DataSet, level: Level) -> DataSet:
+        found = (tag.values(data_set) for tag in self.tags if tag.level is level)
+        return {name: element for values in found for name, element in values.items()}
+
+    def tag_of(self, key: MatchingKey, level: Level) -> Tag | None:
+        """The tag whose values a search for resources of `level` matches, if it asks for that key."""
+        return next((tag for tag in self.tags if tag.key is key and tag.is_usable and tag.level <= level), None)
+
+    def asked(self, query: Query) -> Query:
+        """The query, asking for the values of tags where there are any of its keys."""
+        keys = {}
+        for key, texts in query.keys.items():
+            tag = self.tag_of(key, query.level)
+            keys[replace(key, path=(tag.name, *key.path[1:]), level=tag.level) if tag else key] = texts
+        return replace(query, keys=keys)
 
     def delete(self, study: str, series: str | None = None, uid: str | None = None) -> None:
         left = dict(self.studies[study].series) if series else {}
@@ -91,7 +133,7 @@ class ArchiveModel:
 
     def resources(self, level: Level, scope: Uids = (), query: Query | None = None) -> Iterator[tuple[Uids, DataSet]]:
         """What there is at a level, and all that is known of each."""
-        asked = query or Query(level, scope, {})
+        asked = self.asked(query or Query(level, scope, {}))
         matches = {at: _requirement(asked, at) for at in Level}
         for uid, study in sorted(self.studies.items(), key=lambda one: (-one[1].created.timestamp(), one[0])):
             modalities = {value for one in study.series.values() for value in _values(one.attributes.get("00080060"))}
@@ -101,7 +143,7 @@ class ArchiveModel:
             if level is Level.STUDY:
                 yield (uid,), of_study
                 continue
-            for series_uid, series in sorted(study.series.items()):
+            for series_uid, series in sorted(study.series.items(), key=lambda one: f"{one[0]}:"):  # as in row keys
                 if scope[1:] not in ((), (series_uid,)) or not matches[Level.SERIES](series.attributes):
                     continue
                 if level is Level.SERIES:
@@ -112,6 +154,26 @@ class ArchiveModel:
                         yield (uid, series_uid, instance_uid), {**data_set, **of_study, **series.attributes}
 
 
+def _tags_in(data_set: DataSet) -> DataSet:
+    return {name: element for name, element in data_set.items() if name.startswith("~")}
+
+
+def _kept(data_set: DataSet, key: MatchingKey) -> Element | None:
+    """The valid values of a key in a data set, within items that have nothing else; None where there are none."""
+    element, inner = data_set.get(key.path[0]), replace(key, path=key.path[1:])
+    if element is None:
+        return None
+    if inner.path:
+        items = [{inner.path[0]: kept} for item in element.values if (kept := _kept(item, inner)) is not None]
+        return Element("SQ", tuple(items)) if items else None
+    values = tuple(value for value in _values(element) if _is_valid(element.vr, value))
+    return Element(element.vr, values) if values else None
+
+
+def _is_valid(vr: str, value: Any) -> bool:
+    return vr not in ("DA", "TM", "DT") or span_of(vr, str(value)) is not None
+
+
 def _values(element: Element | None) -> list[Any]:
     return [value for value in element.values if value != ""] if element else []
 
@@ -120,11 +182,13 @@ def _requirement(query: Query, level: Level) -> Callable[[DataSet], bool]:
     """The condition that a data set of the level must meet."""
     keys = {key.path: (key, texts) for key, texts in query.keys.items() if key.level is level}
     together: list[Callable[[DataSet], bool]] = []
-    for date, time in TIME_OF.items():
-        if all((tag,) in keys and "-" in keys[(tag,)][1][0] for tag in (date, time)):
-            moments = _moments(date, keys[(date,)][1][0], time, keys[(time,)][1][0])
+    paths = {BY_NAME[key.keyword]: path for path, (key, _) in keys.items() if key.keyword in BY_NAME}
+    for date_tag, time_tag in TIME_OF.items():
+        date, time = paths.get(date_tag, ("",)), paths.get(time_tag, ("",))
+        if all(path in keys and "-" in keys[path][1][0] for path in (date, time)):
+            moments = _moments(date[0], keys[date][1][0], time[0], keys[time][1][0])
             if moments is not None:
-                del keys[(date,)], keys[(time,)]
+                del keys[date], keys[time]
                 together.append(moments)
     found = ((path, _condition(query, key, texts)) for path, (key, texts) in keys.items())
     conditions = [(path, condition) for path, condition in found if condition is not None]
@@ -143,6 +207,10 @@ def _satisfies(data_set: DataSet, conditions: Sequence[tuple[tuple[str, ...], Co
     return True
 
 
+def is_fuzzy_key(key: MatchingKey) -> bool:
+    return key.path in FUZZY or (key.vr == "PN" and key.path[0].startswith("~"))
+
+
 def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Condition | None:
     """The condition that an attribute must meet; None for universal matching (C.2.2.2.3)."""
     if query.has_empty and texts == ['""']:
@@ -156,13 +224,13 @@ def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Conditio
     parts = [part for part in parts if part and not (has_all and not part.strip("*"))]
     if not parts or any(not part.strip("*") for part in parts):
         return None
-    if key.vr == "PN" and any(all(map(_is_any_name, part.split("="))) for part in parts):
+    if key.vr == "PN" and any(all(map(is_any_name, part.split("="))) for part in parts):
         return None
-    is_fuzzy = query.is_fuzzy and key.path in FUZZY
+    is_fuzzy = query.is_fuzzy and is_fuzzy_key(key)
 
     def holds(element: Element | None) -> bool:
         met = [
-            any(_matches(element.vr, part, one, is_fuzzy) for one in _values(element)) if element else False
+            any(matches(element.vr, part, one, is_fuzzy) for one in _values(element)) if element else False
             for part in parts
         ]
         return all(met) if has_all else any(met)
@@ -170,89 +238,12 @@ def _condition(query: Query, key: MatchingKey, texts: Sequence[str]) -> Conditio
     return holds
 
 
-def _matches(vr: str, text: str, value: Any, is_fuzzy: bool) -> bool:
-    match vr:
-        case "UI":
-            return text == str(value)
-        case "DA" | "TM" | "DT":
-            asked, found = _asked(vr, text), _span(vr, str(value))
-            if asked is None or found is None:
-                return False
-            if vr == "TM" and asked[0] and asked[1] and asked[1] < asked[0]:  # over midnight
-                return _lies_in(found[0], (asked[0], None)) or _lies_in(found[0], (None, asked[1]))
-            return _lies_in(found[0], asked)
-        case "DS" | "IS" | "US":
-            try:
-                return Decimal(text) == Decimal(str(value))
-            except ArithmeticError:
-                return False
-        case "PN":
-            return _name_matches(text, str(value), is_fuzzy)
-        case _:
-            return _fits(text.strip().casefold(), str(value).strip().casefold())
-
-
-def _lies_in(instant: Any, span: Span) -> bool:
-    return (span[0] is None or span[0] <= instant) and (span[1] is None or instant <= span[1])
-
-
-def _asked(vr: str, text: str) -> Span | None:
-    """From the first to the last instant requested, None for an open end."""
-    if whole := _span(vr, text):
-        return whole
-    for hyphen in re.finditer("-", text):
-        parts = text[: hyphen.start()], text[hyphen.end() :]
-        first, last = (_span(vr, part) if part else (None, None) for part in parts)
-        if first and last:
-            return first[0], last[1]
-    return None
-
-
-@cache
-def _span(vr: str, text: str) -> Span | None:
-    """The first and the last instant that a value stands for; None where it is not of its VR."""
-    try:
-        if vr == "DA":
-            day = datetime.strptime(text, "%Y%m%d").date() if re.fullmatch("[0-9]{8}", text) else None
-            return (day, day) if day else None
-        form = r"(?P<text>[0-9]+)(?:\.(?P<fraction>[0-9]{1,6}))?(?P<offset>[+-][0-9]{4})?"
-        found = re.fullmatch(form, text)
-        if found is None or (vr == "TM" and found["offset"]):
-            return None
-        digits = f"20000101{found['text']}" if vr == "TM" else found["text"]
-        forms = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-        if len(digits) not in forms or (found["fraction"] and len(digits) < 14):
-            return None
-        first = datetime.strptime(digits, forms[len(digits)]).replace(tzinfo=UTC)
-        if found["offset"]:
-            minutes = int(found["offset"][0] + "1") * (int(found["offset"][1:3]) * 60 + int(found["offset"][3:]))
-            if not -12 * 60 <= minutes <= 14 * 60:  # PS3.5 6.2
-                return None
-            first -= timedelta(minutes=minutes)
-        length = {
-            4: timedelta(366 if first.year % 4 == 0 else 365),
-            6: timedelta(31),
-            8: timedelta(1),
-            10: timedelta(hours=1),
-            12: timedelta(minutes=1),
-            14: timedelta(seconds=1),
-        }[len(digits)]
-        if len(digits) == 6:
-            length = (first + timedelta(31)).replace(day=1) - first
-        if fraction := found["fraction"]:
-            first += timedelta(microseconds=int(f"{fraction:0<6}"))
-            length = timedelta(microseconds=10 ** (6 - len(fraction)))
-    except ValueError:
-        return None
-    return first, first + length - timedelta(microseconds=1)
-
-
 def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[DataSet], bool] | None:
     """Ranges of a date and its time as one (C.2.2.2.5): from the first day's time to that of the last.
 
     None where that ends before it begins.
     """
-    days, hours = _asked("DA", dates), _asked("TM", times)
+    days, hours = asked_span("DA", dates), asked_span("TM", times)
     if days is None or hours is None:
         raise ValueError("an invalid range")
     midnight = datetime(2000, 1, 1, tzinfo=UTC)
@@ -262,81 +253,8 @@ def _moments(date_tag: str, dates: str, time_tag: str, times: str) -> Callable[[
         return None
 
     def holds(data_set: DataSet) -> bool:
-        found = [_span("DA", value) for value in _values(data_set.get(date_tag))]
-        at = [span for value in _values(data_set.get(time_tag)) if (span := _span("TM", value))]
-        return any(day is not None and _lies_in((day[0], at[0][0] if at else midnight), (first, last)) for day in found)
+        found = [span_of("DA", value) for value in _values(data_set.get(date_tag))]
+        at = [span for value in _values(data_set.get(time_tag)) if (span := span_of("TM", value))]
+        return any(day is not None and lies_in((day[0], at[0][0] if at else midnight), (first, last)) for day in found)
 
     return holds
-
-
-def _name_matches(text: str, value: str, is_fuzzy: bool) -> bool:
-    groups = [*value.split("="), "", ""][:3]
-    if "=" in text:
-        return all(
-            _is_any_name(asked) or _group_matches(asked, group)
-            for asked, group in zip(text.split("="), groups, strict=False)
-        )
-    groups = [group for group in groups if plain_name(group)]
-    if is_fuzzy and not re.search(r"[*?]", text):
-        if "^" in text:
-            return any(
-                all(_has_words(asked, there) for asked, there in zip(text.split("^"), _components(group), strict=False))
-                for group in groups
-            )
-        return any(_has_words(text, group) for group in groups)
-    return any(_group_matches(text, group) for group in groups)
-
-
-def _components(group: str) -> list[str]:
-    return [*plain_name(group).split("^"), *[""] * 60]
-
-
-def _has_words(text: str, there: str) -> bool:
-    return all(any(word.startswith(one) for word in _words(there)) for one in _words(text))
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in re.split(BETWEEN_WORDS, plain_name(text)) if word]
-
-
-def _is_any_name(text: str) -> bool:
-    """Whether a component group is universal: empty, or wildcards alone in the first components, and nothing after."""
-    components = [" ".join(part.split()) for part in text.split("^")]
-    return not text.strip() or re.fullmatch(r"\*+(\^\**)*", "^".join(components)) is not None
-
-
-OMITTED = "\0"
-
-
-def _group_matches(text: str, group: str) -> bool:
-    """Components left out at the end count as empty (PS3.5 6.2.1.1)."""
-    return any(_fits(plain_name(text), plain_name(group) + OMITTED * count) for count in range(5 if "*" in text else 1))
-
-
-@cache
-def plain_name(text: str) -> str:
-    """A component group without what does not matter: case, accents, width, padding, empty components at the end."""
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    letters = "".join(one for one in decomposed if one in "\u3099\u309a" or not unicodedata.combining(one))
-    return "^".join(" ".join(part.split()) for part in unicodedata.normalize("NFC", letters).split("^")).rstrip("^")
-
-
-@cache
-def _fits(pattern: str, text: str) -> bool:
-    """Wildcard matching (C.2.2.2.4), one character after another."""
-    possible = {0}
-    for character in pattern:
-        if character == "*":
-            possible = set(range(min(possible), len(text) + 1)) if possible else set()
-        else:
-            possible = {
-                at + 1
-                for at in possible
-                if at < len(text)
-                and (
-                    text[at] == character
-                    or (character == "?" and text[at] != OMITTED)
-                    or (character == "^" and text[at] == OMITTED)
-                )
-            }
-    return len(text) in possible

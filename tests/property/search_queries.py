@@ -9,7 +9,8 @@ from urllib.parse import quote, quote_plus
 
 from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
 from tests.property.search_archive import OTHER_KEYS, DataSet
-from tests.property.search_model import FUZZY, ArchiveModel, Query, plain_name
+from tests.property.search_model import ArchiveModel, Query, is_fuzzy_key
+from tests.property.search_values import plain_name
 
 RESOURCES: Final = {Level.STUDY: "studies", Level.SERIES: "series", Level.INSTANCE: "instances"}
 NOTHING: Final = {
@@ -20,6 +21,12 @@ NOTHING: Final = {
     "IS": "424242",
     "DS": "0.4242",
     "US": "4242",
+    "SL": "4242",
+    "FL": "4242.5",
+    "FD": "4242.5",
+    "AT": "00424242",
+    "AS": "042W",
+    "AE": "NOWHERE",
 }
 
 
@@ -28,6 +35,7 @@ class Queries:
 
     def __init__(self, random: Random, model: ArchiveModel) -> None:
         self._random = random
+        self._model = model
         self._found = {level: list(model.resources(level)) for level in Level}
 
     def query(self, study: str | None = None) -> Query:
@@ -42,11 +50,14 @@ class Queries:
         if not scope and random.random() < 0.15:
             keys[SEARCHABLE_BY_KEYWORD["StudyInstanceUID"]] = [uids[0]]
             is_within_study = True
-        possible = [key for key in (*SEARCHABLE, *OTHER_KEYS * is_within_study) if key.level <= level]
+        tagged = [tag.key for tag in self._model.tags if tag.is_usable and tag.level <= level]
+        others = [key for key in OTHER_KEYS if is_within_study or key in tagged]
+        possible = [key for key in (*SEARCHABLE, *others) if key in tagged or key.level <= level]
         counts = (0, 1, 1, 1, 2, 2, 3) if level is Level.STUDY or is_within_study else (1, 1, 2, 2, 3)
         # Searching for instances everywhere is slow, and people give a key that narrows it down.
         at_most = level if is_within_study else Level.SERIES
-        for key in random.sample([key for key in possible if key.level <= at_most], random.choice(counts)):
+        possible = [key for key in possible if key in tagged or key.level <= at_most]
+        for key in random.sample(possible, random.choice(counts)):
             keys.setdefault(key, self._texts(key, level, target, **options))
         if random.random() < 0.1:
             for date, time in (
@@ -57,17 +68,18 @@ class Queries:
                     keys |= self._moments(SEARCHABLE_BY_KEYWORD[date], SEARCHABLE_BY_KEYWORD[time], level, target)
         return Query(level, scope, keys, **options)
 
-    def _values(self, key: MatchingKey, data_set: DataSet) -> list[Any]:
+    def _values(self, key: MatchingKey, data_set: DataSet, level: Level) -> list[Any]:
+        tag = self._model.tag_of(key, level)
         found: list[Any] = [data_set]
-        for tag in key.path:
-            found = [value for one in found if tag in one for value in one[tag].values]
-        return found
+        for step in (tag.name, *key.path[1:]) if tag else key.path:
+            found = [value for one in found if step in one for value in one[step].values]
+        return [f"{value:08X}" if key.vr == "AT" else value for value in found]
 
     def _value(self, key: MatchingKey, level: Level, target: DataSet) -> str:
         """A value of the target, or of another resource, or one that nothing has."""
-        values = self._values(key, target)
+        values = self._values(key, target, level)
         if self._random.random() < 0.25 or not values:
-            values = self._values(key, self._random.choice(self._found[level])[1])
+            values = self._values(key, self._random.choice(self._found[level])[1], level)
         return (
             str(self._random.choice(values))
             if values and self._random.random() < 0.95
@@ -81,10 +93,15 @@ class Queries:
         if random.random() < (0.3 if has_empty else 0.03):
             return ['""'] if has_empty or key.vr in ("SH", "LO", "PN") else [""]
         if is_multiple and key.vr in ("LO", "CS", "SH"):
-            values = [self._text(key, str(value)) for value in self._values(key, target)]
+            values = [self._text(key, str(value)) for value in self._values(key, target, level)]
             values = [*values, self._text(key, self._value(key, level, target))]
             return ["\\".join(random.sample(values, random.randint(1, len(values))))]
-        if is_fuzzy and key.path in FUZZY and random.random() < 0.8:
+        if (
+            is_fuzzy
+            and (is_fuzzy_key(key) or self._model.tag_of(key, level))
+            and key.vr == "PN"
+            and random.random() < 0.8
+        ):
             words = [word for word in re.split(r"[\s^=]+", self._value(key, level, target)) if word.strip("*?[]")]
             cut = [word[: random.randint(1, len(word))].replace("*", "").replace("?", "") for word in words]
             if random.random() < 0.3:  # by component
@@ -105,7 +122,9 @@ class Queries:
         match key.vr:
             case "UI":
                 return value
-            case "IS" | "DS" | "US":
+            case "AS" | "AT":
+                return random.choice((value, value.lower()))
+            case "IS" | "DS" | "US" | "SL" | "FL" | "FD":
                 return random.choice(
                     (
                         value,

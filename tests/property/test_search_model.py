@@ -1,8 +1,9 @@
 """Any search of a random archive finds what looking at everything finds, in the same order."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -11,12 +12,14 @@ import pytest_asyncio
 
 from local import azurite as local_azurite
 from local.ports import free_ports
+from shared.archive.extended_tags import ExtendedTag, QueryStatus, TagStatus
 from shared.archive.terms import Term
-from shared.dicom.attributes import Level
+from shared.dicom.attributes import Level, MatchingKey
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.repair.leftovers import last_alive_at
 from shared.services.search import candidates
+from shared.services.search import search as search_service
 from shared.services.search.results import SearchResults
 from shared.services.search.search import search
 from shared.services.write.delete import delete
@@ -25,18 +28,20 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
-from tests.property.search_archive import KEYS, Part, Studies
-from tests.property.search_model import ArchiveModel, Query, Uids
+from tests.property.search_archive import KEYS, OTHER_KEYS, Part, Studies
+from tests.property.search_model import ArchiveModel, Query, Tag, Uids
 from tests.property.search_queries import Queries, path_of, query_string
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of, study_key
-from tests.support.stored_instances import data_sets
+from tests.support.stored_instances import data_sets, studies_posted
 from tests.support.stores import store
 
 pytestmark = pytest.mark.property
 
 SEED = 20260101
 STUDIES = 120
+TAGS = 16
+TAGGABLE = [key for key in OTHER_KEYS if key.vr != "LT"]
 QUERIES = [500, pytest.param(2000, marks=pytest.mark.long)]
 CHANGES = 25
 SIDE_BY_SIDE = 8
@@ -54,15 +59,43 @@ class Searched:
     studies: Studies
 
     async def store(self, parts: list[Part]) -> None:
-        outcomes = await store(self.stores, *(part.file for part in parts))
-        assert [type(outcome) for outcome in outcomes] == [Stored] * len(parts), outcomes
+        for part in parts:  # together, any might be the latest
+            outcomes = await store(self.stores, part.file)
+            assert [type(outcome) for outcome in outcomes] == [Stored], outcomes
         found = await self.archive.catalog.read_study(study_key(parts[0].study))
         assert found is not None
         self.model.store(parts, found.record.created)
 
+    async def add_tags(self, random: Random, count: int) -> None:
+        """Add tags, each of a key that has none, as many as there are: of what is stored from now on, at any level."""
+        keys = [key for key in TAGGABLE if key not in [tag.key for tag in self.model.tags]]
+        before, count = await self.archive.tags.read(), min(count, len(keys))
+        tags = before.tags.with_added(
+            ExtendedTag(0, key.path, key.vr, creator_of(key), random.choice(list(Level)), TagStatus.READY)
+            for key in random.sample(keys, count)
+        )
+        await self.archive.tags.replace(before, tags)
+        for tag in tags.tags[len(before.tags.tags) :]:
+            key = next(key for key in keys if key.path == tag.path)
+            self.model.tags.append(Tag(tag.name, key, tag.level))
+
+    async def change_a_tag(self, random: Random) -> None:
+        """Remove a tag, or disable or enable it."""
+        at = random.randrange(len(self.model.tags))
+        before, tag = await self.archive.tags.read(), self.model.tags[at]
+        stored = next(one for one in before.tags.tags if one.name == tag.name)
+        if random.random() < 0.5:
+            del self.model.tags[at]
+            await self.archive.tags.replace(before, before.tags.without(stored.number, ""))
+        else:
+            self.model.tags[at] = replace(tag, is_usable=not tag.is_usable)
+            status = QueryStatus.DISABLED if tag.is_usable else QueryStatus.ENABLED
+            await self.archive.tags.replace(before, before.tags.with_changed(replace(stored, query_status=status)))
+
     async def search(self, query: Query, text: str) -> SearchResults:
         scope = resource_of(*query.scope) if query.scope else None
-        parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None)
+        tags = await self.archive.tags.recent()
+        parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None, tags=tags)
         return await search(
             self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings, answer_work()
         )
@@ -79,6 +112,15 @@ class Searched:
         assert uids_of(found, query.level) == page, shown
         assert found.has_more is (offset + len(page) < len(expected)), shown
         assert not found.is_cut, shown
+        asked = {key.path[0] for key, texts in query.keys.items() if all(re.fullmatch(r"\w+", one) for one in texts)}
+        for result in data_sets(found):
+            assert not [name for name in result if name.startswith("~")], shown
+            if not query.has_empty:
+                assert asked <= {*result}, shown
+
+
+def creator_of(key: MatchingKey) -> str:
+    return "TEST" if key.path[0].startswith("0009") else ""
 
 
 def uids_of(found: SearchResults, level: Level) -> list[Uids]:
@@ -92,6 +134,7 @@ async def searched() -> AsyncIterator[Searched]:
         archive = await Archive.open(settings)
         studies = Studies(Random(SEED))
         made = Searched(archive, settings, StoreService(archive, settings), ArchiveModel(), studies)
+        await made.add_tags(Random(SEED), TAGS)
 
         async def store_study(requests: list[list[Part]]) -> None:
             for parts in requests:
@@ -112,6 +155,8 @@ def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
         monkeypatch.setattr(candidates, "_FEW", 3)
         monkeypatch.setattr(candidates, "PAGE_ROWS", 25)
         monkeypatch.setattr(candidates, "_AHEAD", 8)
+        monkeypatch.setattr(candidates, "_MOST_NAMED", 3)
+        monkeypatch.setattr(search_service, "_ONE_BY_ONE", 1)
     return found
 
 
@@ -139,6 +184,8 @@ async def test_pages_add_up_to_the_whole(searched: Searched, pages: str) -> None
 async def test_no_answer_is_stale_while_the_archive_changes(searched: Searched) -> None:
     random = Random(SEED)
     for _ in range(CHANGES):
+        await searched.change_a_tag(random)
+        await searched.add_tags(random, 1)
         study = random.choice(list(searched.model.studies))
         before = Queries(random, searched.model)
         asked = before.query(study)
@@ -197,16 +244,9 @@ async def test_a_stale_posting_changes_no_answer_and_is_removed_by_the_search_th
         places.append((uid, created[uid]))
     for study, time in places:
         await terms.add(study_key(study), time, [term])
-        assert await studies_posted(searched, term) == [study]
+        assert await studies_posted(searched.archive, term) == [study]
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
-        assert await studies_posted(searched, term) == []
-
-
-async def studies_posted(searched: Searched, term: Term) -> list[str]:
-    return [
-        posting.study.study_instance_uid
-        async for posting in searched.archive.postings.read_term(DEFAULT_PARTITION, term)
-    ]
+        assert await studies_posted(searched.archive, term) == []
 
 
 async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Searched) -> None:
@@ -221,5 +261,5 @@ async def test_a_posting_that_a_request_may_be_about_to_need_stays(searched: Sea
         await searched.archive.postings.add(study_key(uid), study.created, [term])
         await searched.archive.journal.insert(entry)
         assert not (await searched.search(query, query_string(query, Random(SEED)))).results
-        assert await studies_posted(searched, term) == posted
+        assert await studies_posted(searched.archive, term) == posted
         await searched.archive.journal.mark_done(entry)

@@ -1,13 +1,16 @@
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from shared.archive.extended_tags import TAG_VRS, ExtendedTag, TagSet, TagStatus
 from shared.archive.terms import EVERY_STUDY, Span, Term, is_indexed, is_posted, lists_of
 from shared.dicom.attributes import SEARCHABLE, Level, MatchingKey
-from shared.dicom.comparable_values import PERSON_NAME_GROUPS, comparable_values
+from shared.dicom.comparable_values import NUMBER_VRS, PERSON_NAME_GROUPS, comparable_values
 from shared.search.lookups import EVERY_STUDY_LOOKUP, Lookup, lookup_of
 from shared.search.matching import AnyOf, ByVR, Empty, matches
 from shared.search.query import FUZZY, parse_search
@@ -16,11 +19,23 @@ from shared.settings import Settings
 
 SETTINGS: Final = Settings()
 KEYS: Final = {key.keyword: key for key in SEARCHABLE}
+TAGS: Final = TagSet().with_added(
+    ExtendedTag(0, (path,), vr, "", level, TagStatus.READY)
+    for path, vr, level in [
+        ("00101010", "AS", Level.STUDY),
+        ("00080070", "LO", Level.SERIES),
+        ("00081050", "PN", Level.SERIES),
+        ("0008002A", "DT", Level.INSTANCE),
+        ("00080032", "TM", Level.INSTANCE),
+        ("00189073", "FD", Level.INSTANCE),
+        ("00720026", "AT", Level.STUDY),
+    ]
+)
 
 
 def asked(query_string: str) -> Lookup | None:
     """The lookup of the only key of a query."""
-    ((key, matcher),) = parse_search(query_string, Level.INSTANCE, SETTINGS).keys.items()
+    ((key, matcher),) = parse_search(query_string, Level.INSTANCE, SETTINGS, tags=TAGS).keys.items()
     return lookup_of(key, matcher)
 
 
@@ -112,12 +127,47 @@ def beginnings(*names: str) -> tuple[str, ...]:
             ("^22", "^23"),
             (Span("220100.000000", ""),),
         ),
+        # tags: under their names, by their VRs
+        ("PatientAge=070Y", "~AS1", ("=070y",), ()),
+        ("Manufacturer=Exam*", "~LO2", ("^exam",), (Span("exam", "exam"),)),
+        ("PerformingPhysicianName=Jo+Smithson&fuzzymatching=true", "~PN3", ("^smithson",), ()),
+        (
+            "AcquisitionDateTime=202601311030-202602",
+            "~DT4",
+            ("^202601", "^202602"),
+            (Span("20260131103000.000000", "20260228235959.999999"),),
+        ),
+        (
+            "AcquisitionDateTime=20260101003000%2B0100",
+            "~DT4",
+            ("^202512",),
+            (Span("20251231233000.000000", "20251231233000.999999"),),
+        ),
+        (
+            "AcquisitionDateTime=-2025",
+            "~DT4",
+            beginnings("0", "1", "200", "201", *(f"202{year}" for year in range(6))),
+            (Span("", "20251231235959.999999"),),
+        ),
+        ("AcquisitionTime=1015", "~TM5", ("^10",), (Span("101500.000000", "101559.999999"),)),
+        ("00189073=1.50", "~FD6", ("=1.5",), ()),
+        ("00720026=0008002a", "~AT7", ("=0008002a",), ()),
     ],
 )
 def test_where_a_key_is_looked_up(
     query_string: str, keyword: str, lists: tuple[str, ...], spans: tuple[Span, ...]
 ) -> None:
     assert found(query_string) == (keyword, lists, spans)
+
+
+@pytest.mark.parametrize(
+    ("query_string", "is_of_instances"),
+    [("AcquisitionTime=10", True), ("Manufacturer=x", False), ("SOPClassUID=1.2", False), ("SOPInstanceUID=1", False)],
+)
+def test_values_of_tags_at_instance_level_name_instances(query_string: str, is_of_instances: bool) -> None:
+    lookup = asked(query_string)
+    assert lookup is not None
+    assert lookup.is_of_instances is is_of_instances
 
 
 @pytest.mark.parametrize("query_string", ["StudyInstanceUID=1.2", "InstanceNumber=1"])
@@ -197,9 +247,18 @@ def test_every_study_stands_in_the_list_of_every_study() -> None:
 # Few characters, so that values often share beginnings; among them what matching leaves out, and what breaks words.
 TEXTS: Final = st.text("abAÄß^ -.か[", min_size=1, max_size=12)
 VALUES: Final[Mapping[str, st.SearchStrategy[str]]] = {
-    **dict.fromkeys(("CS", "LO", "PN", "SH"), st.one_of(TEXTS, st.text("ab^", min_size=7, max_size=70))),
+    **dict.fromkeys(("AE", "CS", "LO", "PN", "SH"), st.one_of(TEXTS, st.text("ab^", min_size=7, max_size=70))),
     "DA": st.dates().map(lambda day: day.isoformat().replace("-", "")),
-    "IS": st.integers(-3, 3).map(str),
+    "DT": st.builds(
+        lambda time, length, offset: f"{time.strftime('%Y%m%d%H%M%S.%f')[:length]}{offset}",
+        st.datetimes(datetime(1999, 12, 30), datetime(2001, 1, 3)),
+        st.sampled_from([4, 6, 8, 10, 12, 14, 16, 21]),
+        st.sampled_from(["", "", "+0000", "+1400", "-1200", "+0530"]),
+    ),
+    "AS": st.sampled_from(["007D", "070Y"]),
+    "AT": st.sampled_from(["0008002A", "00080020"]),
+    **dict.fromkeys(NUMBER_VRS, st.integers(-3, 3).map(str)),
+    **dict.fromkeys(("DS", "FD", "FL"), st.sampled_from(["0.1", "1.50", "1.5", "15e-1", "-2", "0"])),
     "TM": st.times().map(lambda time: time.strftime("%H%M%S.%f")),
     "UI": st.sampled_from(["1", "1.2", "1.3", "1.2.3"]),
 }
@@ -212,7 +271,11 @@ def single_values_asked(draw: st.DrawFn, vr: str, stored: str) -> str:
     if vr in ("DA", "TM"):
         first, last = sorted([text, draw(VALUES[vr])])
         return draw(st.sampled_from([text, f"{text}-", f"-{text}", f"{first}-{last}"]))
-    if vr in ("IS", "UI"):
+    if vr == "DT":
+        # Without offsets, whose hyphens divide a range, too.
+        first, last = sorted(re.sub("[+-].*", "", one)[:8] for one in (text, draw(VALUES[vr])))
+        return draw(st.sampled_from([text, first, f"{first}-", f"-{last}", f"{first}-{last}"]))
+    if vr in ("UI", "AS", "AT", *NUMBER_VRS):
         return text
     cut = draw(st.integers(0, len(text)))
     head, tail = text[:cut], text[cut + 1 :]
@@ -229,19 +292,23 @@ def searches(draw: st.DrawFn, key: MatchingKey) -> tuple[dict[str, Any], str, Ma
     values = [dict(zip(PERSON_NAME_GROUPS, stored, strict=False))] if key.vr == "PN" else stored
     is_multiple = key.vr != "PN" and draw(st.booleans())
     joined = {"PN": "=", "CS": ",", "UI": ","}.get(key.vr, "\\" if is_multiple else "")
-    options = MatchingOptions(key.keyword in FUZZY and draw(st.booleans()), has_empty=False, is_multiple=is_multiple)
+    is_fuzzy = key.keyword in FUZZY or key.vr == "PN"
+    options = MatchingOptions(is_fuzzy and draw(st.booleans()), has_empty=False, is_multiple=is_multiple)
     return {"vr": key.vr, "Value": values}, joined.join(asked) if joined else asked[0], options
 
 
 # One key for each VR, and one that is looked up in the lists of another.
 ONE_OF_VR: Final = {key.vr: key for key in SEARCHABLE if is_indexed(key) and key.keyword != "ModalitiesInStudy"}
+TAG_OF_VR: Final = {vr: MatchingKey(f"tag of {vr}", (f"~{vr}1",), vr, Level.INSTANCE) for vr in sorted(TAG_VRS)}
 
 
 def is_within(span: Span, form: str) -> bool:
     return span.first <= form and (form <= span.last or form.startswith(span.last))
 
 
-@pytest.mark.parametrize("key", [*ONE_OF_VR.values(), KEYS["ModalitiesInStudy"]], ids=lambda key: key.keyword)
+@pytest.mark.parametrize(
+    "key", [*ONE_OF_VR.values(), KEYS["ModalitiesInStudy"], *TAG_OF_VR.values()], ids=lambda key: key.keyword
+)
 @given(st.data())
 def test_whatever_matches_is_found_in_the_lists_and_in_the_spans(key: MatchingKey, data: st.DataObject) -> None:
     attribute, text, options = data.draw(searches(key))

@@ -38,7 +38,7 @@ def attributes(**values: Any) -> dict[str, Any]:
 
 def all_of_instance(of_series: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
     query = asked("includefield=all", Level.INSTANCE)
-    return dict(instance_result(of_series, "1.2.3", sorted(metadata.items()), query, frozenset()))
+    return dict(instance_result(of_series, "1.2.3", {}, sorted(metadata.items()), query, frozenset()))
 
 
 def tags(*keywords: str) -> set[str]:

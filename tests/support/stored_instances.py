@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.storage.blob.aio import ContainerClient
 
+from shared.archive.terms import Term
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
@@ -81,6 +82,11 @@ async def found(archive: Archive, settings: Settings, level: Level, query: str) 
         answer_work(),
     )
     return [result.path.rpartition("/")[2] for result in results.results]
+
+
+async def studies_posted(archive: Archive, term: Term) -> list[str]:
+    """The UIDs of the studies that the index lists under a term."""
+    return [posting.study.study_instance_uid async for posting in archive.postings.read_term(DEFAULT_PARTITION, term)]
 
 
 def data_sets(found: SearchResults) -> list[dict[str, Any]]:

@@ -56,14 +56,8 @@ async def state_of(archive: Archive, operation: Operation, version: ApiVersion, 
     if operation.type is OperationType.REINDEX:
         state["resources"] = await _urls_of_tags(archive, operation, url)
     if not operation.status.has_ended:
-        if (percent := WORK[operation.type].percent) is not None:
-            first = await archive.operations.read_first_open(operation.id)
-            place = (first.cursor if first.number == LISTER else first.work) if first else None
-            state["percentComplete"] = percent(place) if first else _ALMOST_ALL
-        elif operation.is_listed and operation.unit_count:
-            left = min(await archive.operations.count_open(operation.id), operation.unit_count)
-            state["percentComplete"] = 100 * (operation.unit_count - left) // operation.unit_count
-        return state
+        percent = await percent_complete(archive, operation)
+        return state if percent is None else {**state, "percentComplete": percent}
     if operation.status is OperationStatus.SUCCEEDED:
         state["percentComplete"] = 100
     state["results"] = {**await _totals_of(archive, operation)}
@@ -73,6 +67,18 @@ async def state_of(archive: Archive, operation: Operation, version: ApiVersion, 
     if operation.status is OperationStatus.FAILED:
         state["results"]["failures"] = await archive.operations.read_failures(operation.id, _SHOWN_FAILURES)
     return state
+
+
+async def percent_complete(archive: Archive, operation: Operation) -> int | None:
+    """How much is done of an operation that is under way; None where that cannot be said yet. 1 storage operation."""
+    if (percent := WORK[operation.type].percent) is not None:
+        first = await archive.operations.read_first_open(operation.id)
+        place = (first.cursor if first.number == LISTER else first.work) if first else None
+        return percent(place) if first else _ALMOST_ALL
+    if operation.is_listed and operation.unit_count:
+        left = min(await archive.operations.count_open(operation.id), operation.unit_count)
+        return 100 * (operation.unit_count - left) // operation.unit_count
+    return None
 
 
 async def read_operations(archive: Archive, query: OperationsQuery, version: ApiVersion, url: str) -> Page:

@@ -7,14 +7,14 @@ down its lists, page by page, only as far as the answer needs.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from shared.archive.study import StudyRecord
 from shared.archive.study_terms import terms_of
-from shared.archive.terms import Term
+from shared.archive.terms import TAG_MARK, Term, is_of_tag
 from shared.dicom.attributes import KEY_BY_PATH, SEARCHABLE, TAG, Level
 from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 from shared.search.lookups import EVERY_STUDY_LOOKUP, Lookup, lookup_of
@@ -29,12 +29,14 @@ from shared.storage.properties import PAGE_ROWS
 
 _AHEAD: Final = 16  # studies read before their turn
 _FEW: Final = 100
+_MOST_NAMED: Final = 1000  # instances of a study, before all of it is looked through
 _REPAIRED: Final = 8  # stale postings that one search removes
 
 _STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
 _INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
-# The keywords whose postings are followed in preference, most selective first. The first ones single out studies.
+# The keywords whose postings are followed in preference, most selective first. The first ones single out studies. Tags,
+# of which nothing is known, come between the others.
 _SINGLING_OUT: Final = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
@@ -50,7 +52,7 @@ _SELECTIVE: Final = (
     "StudyDate",
     "PerformedProcedureStepStartDate",
 )
-_BY_SELECTIVITY: Final = dict.fromkeys((*_SELECTIVE, *sorted(key.keyword for key in SEARCHABLE)))
+_BY_SELECTIVITY: Final = dict.fromkeys((*_SELECTIVE, TAG_MARK, *sorted(key.keyword for key in SEARCHABLE)))
 _RANK: Final = {keyword: rank for rank, keyword in enumerate(_BY_SELECTIVITY)}
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +62,8 @@ _logger = logging.getLogger(__name__)
 class Effort:
     """What a search has read so far, what it may read at most, and the stale postings that it came across.
 
-    `wanted` is how many results it still looks for; `is_sparse`: some proposed study had none.
+    `wanted` is how many results it still looks for, `named` how many instances are named by proposals that wait;
+    `is_sparse`: some proposed study had none.
     """
 
     max_postings: int
@@ -69,6 +72,7 @@ class Effort:
     studies: int = 0
     is_cut: bool = False
     wanted: int = 0
+    named: int = 0
     is_sparse: bool = False
     stale: list[tuple[Term, Posting]] = field(default_factory=list)
 
@@ -79,7 +83,7 @@ class Effort:
 
     def ahead(self) -> int:
         """How many studies to read before their turn; while all match, no more than the answer needs."""
-        return _AHEAD if self.is_sparse else max(0, min(_AHEAD, self.wanted - 1))
+        return _AHEAD if self.is_sparse else max(0, min(_AHEAD, self.wanted - 1 - self.named))
 
     def allows(self, *, postings: int = 0, studies: int = 0) -> bool:
         """Count what is about to be read, and return whether it may be; if not, the search is cut."""
@@ -90,9 +94,9 @@ class Effort:
 
     def note_stale(self, posting: Posting, study: StudyRecord | None) -> None:
         """Note a posting, if its study does not have its value."""
-        if posting.value is None or len(self.stale) == _REPAIRED:
+        term = posting.term
+        if term is None or len(self.stale) == _REPAIRED:
             return
-        term = Term(posting.keyword, posting.value, posting.series_instance_uid)
         is_of_study = study is not None and study.created == posting.created
         # The study cannot say whether an instance exists.
         if not is_of_study or not (
@@ -101,31 +105,48 @@ class Effort:
             self.stale.append((term, posting))
 
 
+InstanceUids = Mapping[str, Collection[str]]
+"""SOP Instance UIDs by the Series Instance UIDs of their series."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A study that may match, and the posting that proposed it, if one did.
 
-    `instance_uids` are its instances that the postings name; None where they name none.
+    `instances` are those of its instances that may match; None where any may.
     """
 
     study: StudyRecord
     posting: Posting | None = None
-    instance_uids: frozenset[str] | None = None
+    instances: InstanceUids | None = None
 
 
 @dataclass(slots=True)
 class _Proposal:
-    """A study, or for instances one of its series, as adjacent postings propose it."""
+    """A study as adjacent postings propose it, the first of them, and the instances that they name."""
 
     posting: Posting
-    values: set[str | None]
+    named: dict[str, set[str]] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, posting: Posting) -> bool:
+        """Add a posting of the study, unless it is full; return whether that fills it."""
+        if posting.instance is None or self.is_full:
+            return False
+        uids = self.named.setdefault(posting.instance.series_instance_uid, set())
+        self.count += posting.instance.sop_instance_uid not in uids
+        uids.add(posting.instance.sop_instance_uid)
+        return self.is_full
 
     @property
-    def instance_uids(self) -> frozenset[str] | None:
-        """The instances that the postings name."""
-        if self.posting.keyword != _INSTANCE_UID.keyword or None in self.values:
-            return None
-        return frozenset(filter(None, self.values))
+    def is_full(self) -> bool:
+        """Whether it names so many that it is proposed without the rest."""
+        return self.count >= _MOST_NAMED
+
+    @property
+    def instances(self) -> InstanceUids | None:
+        """The instances that may match; None where any may."""
+        return self.named if self.count and not self.is_full else None
 
 
 async def candidates(
@@ -143,19 +164,20 @@ async def candidates(
             yield Candidate(study)
         return
 
-    async def read(proposal: _Proposal) -> Candidate | None:
+    async def read(proposal: _Proposal) -> tuple[_Proposal, Candidate | None]:
         posting = proposal.posting
         study = await archive.catalog.read_outline(posting.study)
         # One with another time is left by a dead request: the study has its own, and must be found once.
         if study is None or posting.created != study.created:
             effort.note_stale(posting, None)
             effort.is_sparse = True
-            return None
-        return Candidate(study, posting, proposal.instance_uids)
+            return proposal, None
+        return proposal, Candidate(study, posting, proposal.instances)
 
     proposals = _proposals(_counted(_postings(archive, partition, query, effort), named, effort), effort)
     async with aclosing(fetch_ahead(proposals, read, effort.ahead)) as studies:
-        async for candidate in studies:
+        async for proposal, candidate in studies:
+            effort.named -= proposal.count
             if candidate is not None:
                 yield candidate
 
@@ -172,22 +194,22 @@ async def _counted(
 
 
 async def _proposals(postings: AsyncIterator[Posting], effort: Effort) -> AsyncIterator[_Proposal]:
-    """The studies to read, each once (once a series for instances), as long as the effort allows."""
+    """The studies to read, each once, as long as the effort allows."""
     proposal: _Proposal | None = None
     async for posting in postings:
-        if proposal is None or _place(proposal.posting) != _place(posting):
-            if proposal is not None:
+        if proposal is None or proposal.posting.order != posting.order:
+            if proposal is not None and not proposal.is_full:
+                effort.named += proposal.count
                 yield proposal
             if not effort.allows(studies=1):
                 return
-            proposal = _Proposal(posting, set())
-        proposal.values.add(posting.value)
-    if proposal is not None:
+            proposal = _Proposal(posting)
+        if proposal.add(posting):
+            effort.named += proposal.count
+            yield proposal
+    if proposal is not None and not proposal.is_full:
+        effort.named += proposal.count
         yield proposal
-
-
-def _place(posting: Posting) -> tuple[str, str]:
-    return posting.order, posting.series_instance_uid
 
 
 async def _postings(
@@ -195,7 +217,7 @@ async def _postings(
 ) -> AsyncIterator[tuple[Posting, bool]]:
     """The postings of the key that is followed, each with whether its value may match."""
     lookups = [lookup for key, matcher in query.keys.items() if (lookup := lookup_of(key, matcher)) is not None]
-    lookups.sort(key=lambda lookup: (lookup.is_of_everything, _RANK[lookup.keyword]))
+    lookups.sort(key=lambda lookup: (lookup.is_of_everything, _rank(lookup)))
     followed = lookups[0] if lookups else EVERY_STUDY_LOOKUP
     if not effort.allows(postings=len(followed.lists)):
         return
@@ -215,12 +237,20 @@ async def _postings(
         yield posting, _accepts(followed, posting)
 
 
+def _rank(lookup: Lookup) -> int:
+    return _RANK[TAG_MARK if is_of_tag(lookup.keyword) else lookup.keyword]
+
+
 def _page_rows(query: SearchQuery, lookup: Lookup) -> int:
     """How many rows of each list to read at once: together about twice as many as the answer needs."""
+    if lookup.is_of_everything or (lookup.is_of_instances and len(query.keys) > 1):
+        return PAGE_ROWS  # of a study that does not match all are passed
     wanted = query.offset + query.limit + 2  # one more than a page, and the one after it, which ends its proposal
     if len(lookup.lists) > 1:
         wanted = max(_FEW // 4, 2 * wanted // len(lookup.lists), 1)
-    return PAGE_ROWS if lookup.is_of_everything else min(wanted, PAGE_ROWS)
+    if lookup.is_of_instances:
+        wanted = max(wanted, _FEW)  # all that a study has are read before it is
+    return min(wanted, PAGE_ROWS)
 
 
 def _accepts(lookup: Lookup, posting: Posting) -> bool:

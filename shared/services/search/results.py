@@ -109,5 +109,5 @@ async def _texts(
         except NotFound:
             continue
         uid, metadata = result.identifiers.sop_instance_uid, read_attributes(stored.pieces())
-        yield result, json_texts(instance_result(result.of_series, uid, metadata, query, found.returned))
+        yield result, json_texts(instance_result(result.of_series, uid, record.tags, metadata, query, found.returned))
         reading.end()

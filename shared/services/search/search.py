@@ -8,22 +8,22 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
-from shared.archive.instance import InstanceMetadata
-from shared.dicom.attributes import KEY_BY_PATH, TAG, Level
+from shared.archive.instance import NOTHING, DicomJson, InstanceMetadata
+from shared.dicom.attributes import Level
 from shared.dicom.dicom_json_reader import read_attributes
 from shared.dicom.dicom_json_text import dumps
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotFound
 from shared.failures import described
-from shared.search.matching import AnyOf, matched_attributes
+from shared.search.matching import matched_attributes
 from shared.search.query import SearchQuery
 from shared.search.search_response import (
     instance_result,
-    result,
+    record_result,
     returned_tags,
     series_attributes,
     study_attributes,
@@ -40,7 +40,7 @@ from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
 
 _ROWS_BYTES: Final = 512 * 1024  # of memory, for rows of the index, of studies and of series
-_INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
+_ONE_BY_ONE: Final = 10  # instances of a series, whose rows are read singly; more, if the series has 20 times as many
 
 _logger = logging.getLogger(__name__)
 
@@ -49,12 +49,14 @@ _logger = logging.getLogger(__name__)
 class _Match:
     """A resource that matches: its path below the service's URL, and its attributes.
 
-    Of an instance, `attributes` are those of its series; `metadata` its own, None where it is too long to be held.
+    Of an instance, `attributes` are those of its series, `tags` its own values of tags, and `metadata` the rest of its
+    own, None where it is too long to be held.
     """
 
     path: str
     attributes: Mapping[str, Any]
     instance: InstanceIdentifiers | None = None
+    tags: DicomJson = field(default_factory=lambda: NOTHING)
     metadata: Mapping[str, Any] | None = None
 
 
@@ -101,12 +103,12 @@ async def search(
 
 def _result(match: _Match, query: SearchQuery, returned: frozenset[str]) -> ShortResult | LongResult:
     if match.instance is None:
-        attributes = result(sorted(match.attributes.items()), query, returned)
+        attributes = record_result(match.attributes, query, returned)
     elif match.metadata is None:
         return LongResult(match.instance, match.attributes)
     else:
         uid = match.instance.sop_instance_uid
-        attributes = instance_result(match.attributes, uid, match.metadata.items(), query, returned)
+        attributes = instance_result(match.attributes, uid, match.tags, match.metadata.items(), query, returned)
     return ShortResult(match.path, dumps(dict(attributes)))
 
 
@@ -158,11 +160,11 @@ async def _matches_within(
     if query.level is Level.STUDY:
         yield _Match(study.key.path, of_study)
         return
-    narrowed_to = _series_of(scope, candidate)
     matching = {
         uid: of_series
         for uid in sorted(study.series, key=_row_order)
-        if narrowed_to in (None, uid)
+        if (scope is None or scope.series_instance_uid in (None, uid))
+        and (candidate.instances is None or uid in candidate.instances)
         and query.is_met(of_series := series_attributes(study, of_study, study.series[uid], service_url), Level.SERIES)
     }
     if query.level is Level.SERIES:
@@ -189,26 +191,28 @@ async def _instance_match(
 ) -> _Match | None:
     """An instance, if it matches and has not been deleted since its row was read."""
     identifiers, metadata = record.identifiers, None
+    if not query.may_be_met(record.tags):
+        return None
     reading = work.part()
     try:
         text = await stored_metadata(archive, record, service_url, reading)
         if text.is_short:
             metadata = json.loads(b"".join(text.pieces()))
-            is_match = query.is_met(metadata, Level.INSTANCE)
+            is_match = query.is_met({**metadata, **record.tags}, Level.INSTANCE)
         else:
-            is_match = await work.run(lambda: _is_met_in_order(text, query))
+            is_match = await work.run(lambda: _is_met_in_order(text, record.tags, query))
     except NotFound:
         return None
     finally:
         reading.end()
-    return _Match(identifiers.path, above, identifiers, metadata) if is_match else None
+    return _Match(identifiers.path, above, identifiers, record.tags, metadata) if is_match else None
 
 
-def _is_met_in_order(text: MetadataText, query: SearchQuery) -> bool:
-    """Whether metadata meets what the query asks of instances, read in order."""
+def _is_met_in_order(text: MetadataText, values: DicomJson, query: SearchQuery) -> bool:
+    """Whether metadata, read in order, and values of tags meet what the query asks of instances."""
     required, moments = query.requirements[Level.INSTANCE], query.moments[Level.INSTANCE]
     tags = {tag for one in moments for tag in (one.date_tag, one.time_tag)}
-    found = matched_attributes(read_attributes(text.pieces()), required, tags)
+    found = matched_attributes(chain(values.items(), read_attributes(text.pieces())), required, tags)
     return found is not None and all(one.matches(found) for one in moments)
 
 
@@ -217,33 +221,30 @@ def _row_order(series_instance_uid: str) -> str:
     return keys.instance_rows(series_instance_uid)[0]
 
 
-def _series_of(scope: ResourceIdentifiers | None, candidate: Candidate) -> str | None:
-    """The series to which the search is narrowed, by its path or because the index knows where an instance is."""
-    if scope is not None and scope.series_instance_uid is not None:
-        return scope.series_instance_uid
-    return candidate.posting.series_instance_uid or None if candidate.posting else None
-
-
 async def _instances(
     archive: Archive, query: SearchQuery, candidate: Candidate, series_instance_uids: Sequence[str], effort: Effort
 ) -> AsyncIterator[InstanceMetadata]:
-    """The instances of some series; where the search names UIDs, only those instances, as the effort allows.
+    """The instances of some series that may match, as the effort allows.
 
     Where all series are asked for, they are read together, and instances of a newer series may be among them.
     """
-    study, uids = candidate.study, query.keys.get(_INSTANCE_UID)
-    if isinstance(uids, AnyOf):
-        asked = candidate.instance_uids if candidate.instance_uids is not None else uids.forms
-        for series, uid in product(series_instance_uids, sorted(asked)):
+    study, page_rows = candidate.study, min(query.offset + query.limit + 1, PAGE_ROWS)
+    if candidate.instances is None:
+        is_whole = len(series_instance_uids) == len(study.series) > 1
+        for one in [None] if is_whole else series_instance_uids:
+            async for record in archive.catalog.read_metadata(study.key, one, page_rows=page_rows):
+                yield record
+        return
+    for series in series_instance_uids:
+        uids = candidate.instances[series]
+        if len(uids) > max(_ONE_BY_ONE, study.series[series].instance_count // 20):
+            async for record in archive.catalog.read_metadata(study.key, series, page_rows=page_rows):
+                if record.identifiers.sop_instance_uid in uids:
+                    yield record
+            continue
+        for uid in sorted(uids):
             if not effort.allows(postings=1):
                 return
-            identifiers = InstanceIdentifiers(study.key, series, uid)
-            found = await archive.catalog.read_instance_metadata(identifiers)
+            found = await archive.catalog.read_instance_metadata(InstanceIdentifiers(study.key, series, uid))
             if found is not None:
                 yield found
-        return
-    page_rows = min(query.offset + query.limit + 1, PAGE_ROWS)
-    is_whole = len(series_instance_uids) == len(study.series) > 1
-    for one in [None] if is_whole else series_instance_uids:
-        async for record in archive.catalog.read_metadata(study.key, one, page_rows=page_rows):
-            yield record

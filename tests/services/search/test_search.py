@@ -12,11 +12,8 @@ from shared.storage.archive import Archive
 from tests.support.answers import answer_work
 from tests.support.default_partition import resource_of
 from tests.support.served_instances import dataset, new_uid, part10
+from tests.support.stored_instances import studies_posted
 from tests.support.stores import store
-
-
-async def studies_posted(archive: Archive, term: Term) -> list[str]:
-    return [posting.study.study_instance_uid async for posting in archive.postings.read_term(DEFAULT_PARTITION, term)]
 
 
 async def test_a_refused_duplicate_leaves_no_posting_of_a_value_that_its_study_lacks(

@@ -18,6 +18,7 @@ from benchmarks.archive_of_studies import MadeStudy, made_study, write_studies
 from benchmarks.measured_storage import Cost, measured_archive
 from benchmarks.search import sorted_archives
 from benchmarks.searches import searches
+from benchmarks.tags_of_studies import TAGS
 from shared.search.query import parse_search
 from shared.services.repair.differences import Kind
 from shared.services.search import candidates
@@ -60,6 +61,7 @@ async def everything(raw: RawArchive) -> list[Entity]:
 
 async def test_synthetic_rows_are_like_those_of_a_store(raw: RawArchive) -> None:
     numbers = range(4)
+    await raw.archive.tags.replace(await raw.archive.tags.read(), TAGS)
     for made in map(made_study, numbers):
         await store(raw.stores, *part10_files(made))
     stored = await everything(raw)
@@ -79,7 +81,7 @@ async def test_a_synthetic_archive_lacks_nothing_but_its_files(raw: RawArchive) 
 async def costs(settings: Settings) -> dict[str, Cost]:
     async with measured_archive(settings) as (archive, storage):
         return {
-            one.name: await storage.cost(archive, parse_search(one.query, one.level, settings), settings)
+            one.name: await storage.cost(archive, parse_search(one.query, one.level, settings, tags=TAGS), settings)
             for one in searches()
         }
 
