@@ -14,6 +14,7 @@ from functions import (  # noqa: F401 -- importing them defines the functions of
     change_feed,
     delete,
     describe,
+    extended_query_tags,
     health,
     operations,
     other_paths,

@@ -13,7 +13,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error}. Run `. .venv/bin/activate` first, or `pip install .`.") from None
 
-from dicomweb_cli import operation_commands, subscription_commands
+from dicomweb_cli import operation_commands, subscription_commands, tag_commands
 from dicomweb_cli.connection import CannotGoOn, Connection
 from dicomweb_cli.options import (
     Archive,
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(operation_commands.app, name="operations")
 app.add_typer(subscription_commands.app, name="subscriptions")
+app.add_typer(tag_commands.app, name="tags")
 
 
 def _show_version(is_asked: bool) -> None:

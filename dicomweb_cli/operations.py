@@ -11,7 +11,8 @@ from typing import Any, Final
 import httpx
 
 from dicomweb_cli.changes import once_available
-from dicomweb_cli.connection import Connection, NoService, expect, reason_of
+from dicomweb_cli.connection import Connection, NoService
+from dicomweb_cli.json_requests import ACCEPTS_JSON, document_of, send_json
 from dicomweb_cli.terminal import ERR, OUT, plain, progress
 
 State = Mapping[str, Any]
@@ -19,12 +20,11 @@ State = Mapping[str, Any]
 
 _ENDED: Final = ("succeeded", "completed", "failed", "canceled")
 _SUCCEEDED: Final = ("succeeded", "completed")
-_NO_OPERATIONS: Final = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 _ID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 _PAGE: Final = 200
 _RESULTS_PAGE: Final = 1000
 _LISTED: Final = ("operationId", "type", "status", "createdTime", "lastUpdatedTime")
-_JSON: Final = {"Accept": "application/json"}
+_WHAT: Final = "operations"
 
 
 def checked_id(text: str) -> str:
@@ -37,24 +37,19 @@ def checked_id(text: str) -> str:
 async def start_verify(connection: Connection, studies: Sequence[str], *, has_digests: bool) -> str:
     """Start an operation that examines the archive, or some studies; return its id. Raises Refused and CannotGoOn."""
     asked = {"type": "verify", "digests": has_digests, **({"studies": list(studies)} if studies else {})}
-
-    async def body() -> AsyncIterator[bytes]:
-        yield json.dumps(asked).encode()
-
-    headers = {**_JSON, "Content-Type": "application/json"}
-    response = await connection.send("POST", "operations", headers=headers, body=body)
-    return str(_document(connection, response, HTTPStatus.ACCEPTED)["id"])
+    response = await send_json(connection, "POST", "operations", asked)
+    return str(document_of(connection, response, _WHAT, HTTPStatus.ACCEPTED)["id"])
 
 
 async def read_state(connection: Connection, operation_id: str) -> State:
     """The state of an operation. Raises Refused and CannotGoOn."""
-    response = await connection.send("GET", f"operations/{operation_id}", headers=_JSON)
+    response = await connection.send("GET", f"operations/{operation_id}", headers=ACCEPTS_JSON)
     return _state(connection, response)
 
 
 async def cancel(connection: Connection, operation_id: str) -> State:
     """Cancel an operation; return its state, as it is where it has ended before. Raises Refused and CannotGoOn."""
-    response = await connection.send("DELETE", f"operations/{operation_id}", headers=_JSON)
+    response = await connection.send("DELETE", f"operations/{operation_id}", headers=ACCEPTS_JSON)
     return _state(connection, response)
 
 
@@ -77,8 +72,8 @@ async def listed(connection: Connection, filters: Mapping[str, str], wanted: int
     found: list[State] = []
     query = [*filters.items(), ("limit", str(min(wanted, _PAGE)))]
     while len(found) < wanted:
-        response = await connection.send("GET", "operations", headers=_JSON, query=query)
-        page = _document(connection, response, HTTPStatus.OK)
+        response = await connection.send("GET", "operations", headers=ACCEPTS_JSON, query=query)
+        page = document_of(connection, response, _WHAT, HTTPStatus.OK)
         found += page
         if not page or "next" not in response.links:
             break
@@ -118,8 +113,8 @@ def print_list(states: Sequence[State], *, as_json: bool) -> None:
 async def _differences(connection: Connection, operation_id: str) -> AsyncIterator[Mapping[str, Any]]:
     query = [("limit", str(_RESULTS_PAGE))]
     while True:
-        response = await connection.send("GET", f"operations/{operation_id}/results", headers=_JSON, query=query)
-        for one in _document(connection, response, HTTPStatus.OK):
+        response = await connection.send("GET", f"operations/{operation_id}/results", headers=ACCEPTS_JSON, query=query)
+        for one in document_of(connection, response, _WHAT, HTTPStatus.OK):
             yield one
         if "next" not in response.links:
             return
@@ -132,17 +127,7 @@ def _query(response: httpx.Response) -> list[tuple[str, str]]:
 
 
 def _state(connection: Connection, response: httpx.Response) -> State:
-    document = _document(connection, response, HTTPStatus.OK, HTTPStatus.ACCEPTED)
+    document = document_of(connection, response, _WHAT, HTTPStatus.OK, HTTPStatus.ACCEPTED)
     if not isinstance(document, dict) or not isinstance(document.get("status"), str):
         raise NoService(f"{connection.url} does not answer with the state of an operation.")
     return {**document, "status": document["status"].lower()} if document["status"].lower() in _ENDED else document
-
-
-def _document(connection: Connection, response: httpx.Response, *statuses: int) -> Any:
-    """The JSON of an answer. Raises Refused for another status, NoService where there are no operations."""
-    if response.status_code in _NO_OPERATIONS:
-        raise NoService(f"{connection.url} has no such operations: {response.status_code} {reason_of(response)}")
-    try:
-        return expect(response, *statuses).json()
-    except ValueError:
-        raise NoService(f"{connection.url} does not answer as a service with operations.") from None

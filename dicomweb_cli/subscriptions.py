@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
-
-from dicomweb_cli.connection import Connection, NoService, expect
+from dicomweb_cli.connection import Connection, expect
+from dicomweb_cli.json_requests import ACCEPTS_JSON, document_of, object_of, send_json
 from dicomweb_cli.terminal import ERR, OUT, plain
 
 Subscription = Mapping[str, Any]
@@ -19,7 +18,7 @@ EVENT_GRID: Final = ".eventgrid.azure.net/api/events"
 
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _LISTED: Final = ("id", "status", "deliveredSequence")
-_ACCEPTS: Final = {"Accept": "application/json"}
+_WHAT: Final = "subscriptions"
 
 
 def checked_id(text: str) -> str:
@@ -31,33 +30,33 @@ def checked_id(text: str) -> str:
 
 async def listed(connection: Connection) -> Sequence[Subscription]:
     """All subscriptions, the oldest first. Raises Refused and CannotGoOn."""
-    response = await connection.send("GET", "subscriptions", headers=_ACCEPTS)
-    found: Sequence[Subscription] = _document(connection, response, HTTPStatus.OK)
+    response = await connection.send("GET", "subscriptions", headers=ACCEPTS_JSON)
+    found: Sequence[Subscription] = document_of(connection, response, _WHAT, HTTPStatus.OK)
     return found
 
 
 async def create(connection: Connection, asked: Mapping[str, Any]) -> Subscription:
     """Make a subscription; return it with its secret. Raises Refused and CannotGoOn."""
-    response = await _send_json(connection, "POST", "subscriptions", asked)
-    return _one(connection, response, HTTPStatus.CREATED)
+    response = await send_json(connection, "POST", "subscriptions", asked)
+    return object_of(connection, response, _WHAT, HTTPStatus.CREATED)
 
 
 async def read(connection: Connection, path: str) -> Subscription:
     """A subscription by its id, or what is below that. Raises Refused and CannotGoOn."""
-    response = await connection.send("GET", f"subscriptions/{path}", headers=_ACCEPTS)
-    return _one(connection, response, HTTPStatus.OK)
+    response = await connection.send("GET", f"subscriptions/{path}", headers=ACCEPTS_JSON)
+    return object_of(connection, response, _WHAT, HTTPStatus.OK)
 
 
 async def restart(connection: Connection, subscription_id: str, after: int | None) -> Subscription:
     """Have a subscription go on. Raises Refused and CannotGoOn."""
     asked = {"status": "active", **({} if after is None else {"after": after})}
-    response = await _send_json(connection, "PATCH", f"subscriptions/{subscription_id}", asked)
-    return _one(connection, response, HTTPStatus.OK)
+    response = await send_json(connection, "PATCH", f"subscriptions/{subscription_id}", asked)
+    return object_of(connection, response, _WHAT, HTTPStatus.OK)
 
 
 async def delete(connection: Connection, subscription_id: str) -> None:
     """End a subscription. Raises Refused and CannotGoOn."""
-    response = await connection.send("DELETE", f"subscriptions/{subscription_id}", headers=_ACCEPTS)
+    response = await connection.send("DELETE", f"subscriptions/{subscription_id}", headers=ACCEPTS_JSON)
     expect(response, HTTPStatus.NO_CONTENT)
 
 
@@ -69,27 +68,3 @@ def print_list(subscriptions: Sequence[Subscription], *, as_json: bool) -> None:
         OUT.print(plain(words), soft_wrap=True)
     if not as_json:
         ERR.print(f"Subscriptions: {len(subscriptions)}")
-
-
-async def _send_json(connection: Connection, method: str, path: str, asked: Mapping[str, Any]) -> httpx.Response:
-    async def body() -> AsyncIterator[bytes]:
-        yield json.dumps(asked).encode()
-
-    headers = {**_ACCEPTS, "Content-Type": "application/json"}
-    return await connection.send(method, path, headers=headers, body=body)
-
-
-def _one(connection: Connection, response: httpx.Response, status: HTTPStatus) -> Subscription:
-    document = _document(connection, response, status)
-    if not isinstance(document, dict):
-        raise NoService(f"{connection.url} does not answer as a service with subscriptions.")
-    return document
-
-
-def _document(connection: Connection, response: httpx.Response, status: HTTPStatus) -> Any:
-    if response.status_code in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
-        raise NoService(f"{connection.url} has no subscriptions.")
-    try:
-        return expect(response, status).json()
-    except ValueError:
-        raise NoService(f"{connection.url} does not answer as a service with subscriptions.") from None

@@ -1,7 +1,6 @@
 """The functions of operations: long work that a request starts, and that goes on by itself."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
+from functions.edge.json_answer import json_answer
 from functions.edge.request import api_version, query_string, service_url
 from functions.edge.request_body import json_body
 from shared.archive.operation import OperationStatus, OperationType
@@ -35,8 +35,8 @@ async def start_operation(req: Request, app: App) -> Response:
     body = await json_body(req, app.settings, MAX_BODY_BYTES)
     asked = await asyncio.to_thread(parse_verify, body)
     operation = await engine.start(await app.archive(), OperationType.VERIFY, asdict(asked))
-    reference = operation_states.reference_to(operation, url)
-    return _json(reference, HTTPStatus.ACCEPTED, {"Location": reference["href"]})
+    reference = operation_states.reference_to(operation.id, url)
+    return json_answer(reference, HTTPStatus.ACCEPTED, {"Location": reference["href"]})
 
 
 @function("ListOperations")
@@ -59,11 +59,11 @@ async def get_operation(req: Request, app: App) -> Response:
     operation_id = operation_id_of(req.path_params["operation"])
     archive, url = await app.archive(), service_url(req, app.settings)
     operation = await operation_states.read_operation(archive, operation_id)
-    state = await operation_states.state_of(archive, operation, api_version(req))
+    state = await operation_states.state_of(archive, operation, api_version(req), url)
     if operation.status.has_ended:
-        return _json(state)
-    location = operation_states.reference_to(operation, url)["href"]
-    return _json(state, HTTPStatus.ACCEPTED, {"Location": location})
+        return json_answer(state)
+    location = operation_states.reference_to(operation.id, url)["href"]
+    return json_answer(state, HTTPStatus.ACCEPTED, {"Location": location})
 
 
 @function("GetOperationResults")
@@ -83,17 +83,13 @@ async def cancel_operation(req: Request, app: App) -> Response:
     """Let nothing further of an operation begin; one that has ended stays as it is."""
     from shared.services.operations import engine, operation_states  # the storage SDKs
 
-    archive = await app.archive()
+    archive, url = await app.archive(), service_url(req, app.settings)
     operation = await engine.cancel(archive, operation_id_of(req.path_params["operation"]))
-    return _json(await operation_states.state_of(archive, operation, api_version(req)))
+    return json_answer(await operation_states.state_of(archive, operation, api_version(req), url))
 
 
 def _page(items: list[Any], following: str | None, url: str, asked: Mapping[str, Any]) -> Response:
     if following is None:
-        return _json(items)
+        return json_answer(items)
     query = urlencode({"after": following, **{name: value for name, value in asked.items() if value is not None}})
-    return _json(items, headers={"Link": f'<{url}?{query}>; rel="next"'})
-
-
-def _json(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json.dumps(value), status, headers, media_type="application/json")
+    return json_answer(items, headers={"Link": f'<{url}?{query}>; rel="next"'})

@@ -20,6 +20,8 @@ _INSTANCE: Final = _SERIES + "/instances/{instance}"
 _FRAMES: Final = _INSTANCE + "/frames/{frames}"
 _OPERATIONS: Final = "{version}/operations"
 _OPERATION: Final = _OPERATIONS + "/{operation}"
+_TAGS: Final = "{version}/extendedquerytags"
+_TAG: Final = _TAGS + "/{tag}"
 _SUBSCRIPTIONS: Final = "{version}/subscriptions"
 _SUBSCRIPTION: Final = _SUBSCRIPTIONS + "/{subscription}"
 _ANY_PATH: Final = "{*path}"
@@ -90,6 +92,13 @@ _ROWS: Final = (
     HttpFunction("GetOperation", _OPERATION, _READ, Permission.READ, Answers.OPERATION),
     HttpFunction("GetOperationResults", _OPERATION + "/results", _GET, Permission.READ, Answers.OPERATION_RESULTS),
     HttpFunction("CancelOperation", _OPERATION, _DELETE, Permission.WRITE, Answers.OPERATION_CANCELED),
+    # Extended query tags, as Microsoft's service has them
+    HttpFunction("AddExtendedQueryTags", _TAGS, _POST, Permission.WRITE, Answers.TAGS_ADDED),
+    HttpFunction("ListExtendedQueryTags", _TAGS, _READ, Permission.READ, Answers.TAGS),
+    HttpFunction("GetExtendedQueryTag", _TAG, _READ, Permission.READ, Answers.TAG),
+    HttpFunction("UpdateExtendedQueryTag", _TAG, _PATCH, Permission.WRITE, Answers.TAG_UPDATED),
+    HttpFunction("DeleteExtendedQueryTag", _TAG, _DELETE, Permission.WRITE, Answers.TAG_DELETED),
+    HttpFunction("GetExtendedQueryTagErrors", _TAG + "/errors", _READ, Permission.READ, Answers.TAG_ERRORS),
     # Subscriptions: whoever makes one has the service tell others, so all of it is the owner's.
     HttpFunction("CreateSubscription", _SUBSCRIPTIONS, _POST, Permission.WRITE, Answers.SUBSCRIBED),
     HttpFunction("ListSubscriptions", _SUBSCRIPTIONS, _READ, Permission.WRITE, Answers.SUBSCRIPTIONS),

@@ -10,7 +10,7 @@ from functions.edge.app import App
 from functions.edge.function import function
 from functions.edge.headers import warning
 from functions.edge.multipart_message import multipart_response
-from functions.edge.request import accepted, answer_work, api_version, query_string, resource, service_url
+from functions.edge.request import accepted, answer_work, query_string, resource, service_url
 from shared.archive.extended_tags import NO_TAGS
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers, uid_of_path
@@ -125,9 +125,8 @@ async def _progress(req: Request, app: App, operation_id: str) -> str:
         operation = await operation_states.read_operation(archive, operation_id)
     except NotFound:
         return "No operation makes it ready: add it again."
-    url = operation_states.reference_to(operation, service_url(req, app.settings))["href"]
+    url = operation_states.reference_to(operation.id, service_url(req, app.settings))["href"]
     if operation.status.has_ended:
         return f"The operation {url} has ended ({operation.status}) without making it ready: add it again."
-    state = await operation_states.state_of(archive, operation, api_version(req))
-    complete = state.get("percentComplete", 0)
+    complete = await operation_states.percent_complete(archive, operation) or 0
     return f"It can be searched once the operation {url} has succeeded. percentComplete: {complete}."

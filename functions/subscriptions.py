@@ -1,16 +1,15 @@
 """The functions of subscriptions: who is told of changes, and how far that has come."""
 
-import json
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.edge.app import App
 from functions.edge.function import function
+from functions.edge.json_answer import json_answer
 from functions.edge.request import service_url
 from functions.edge.request_body import json_body
 from shared.errors import NotFound
@@ -30,7 +29,7 @@ async def create_subscription(req: Request, app: App) -> Response:
     archive, url = await _archive(app), service_url(req, app.settings)
     asked = parse_subscription(await json_body(req, app.settings, MAX_BODY_BYTES))
     made = await subscribe(archive, app.settings, asked, url)
-    return _json(made, HTTPStatus.CREATED, {"Location": f"{url}/subscriptions/{made['id']}"})
+    return json_answer(made, HTTPStatus.CREATED, {"Location": f"{url}/subscriptions/{made['id']}"})
 
 
 @function("ListSubscriptions")
@@ -38,7 +37,7 @@ async def list_subscriptions(req: Request, app: App) -> Response:
     """Every subscription, the oldest first, without its secret."""
     from shared.services.subscriptions.subscribe import subscriptions  # the storage SDKs
 
-    return _json(await subscriptions(await _archive(app)))
+    return json_answer(await subscriptions(await _archive(app)))
 
 
 @function("GetSubscription")
@@ -46,7 +45,7 @@ async def get_subscription(req: Request, app: App) -> Response:
     """A subscription, without its secret."""
     from shared.services.subscriptions.subscribe import subscription  # the storage SDKs
 
-    return _json(await subscription(await _archive(app), _id(req)))
+    return json_answer(await subscription(await _archive(app), _id(req)))
 
 
 @function("RestartSubscription")
@@ -56,7 +55,7 @@ async def restart_subscription(req: Request, app: App) -> Response:
 
     archive = await _archive(app)
     asked = parse_restart(await json_body(req, app.settings, MAX_BODY_BYTES))
-    return _json(await restart(archive, app.settings, _id(req), asked))
+    return json_answer(await restart(archive, app.settings, _id(req), asked))
 
 
 @function("DeleteSubscription")
@@ -73,7 +72,7 @@ async def get_deliveries(req: Request, app: App) -> Response:
     """How far a subscription has come, and what keeps it from going on."""
     from shared.services.subscriptions.subscribe import deliveries  # the storage SDKs
 
-    return _json(await deliveries(await _archive(app), _id(req)))
+    return json_answer(await deliveries(await _archive(app), _id(req)))
 
 
 async def _archive(app: App) -> "Archive":
@@ -89,7 +88,3 @@ def _id(req: Request) -> str:
     if not _ID.fullmatch(subscription_id):
         raise NotFound("There is no such subscription: an id is 32 hexadecimal digits.")
     return subscription_id
-
-
-def _json(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json.dumps(value), status, headers, media_type="application/json")

@@ -408,6 +408,7 @@ module archiveStorage 'modules/storage-account.bicep' = {
       'journal'
       'feed'
       'operations'
+      'tags'
       'subscriptions'
     ]
     queues: [

@@ -52,6 +52,14 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/storage",
         "shared/services",
     ),
+    "shared/services/indexing": (
+        "shared",
+        "shared/dicom",
+        "shared/archive",
+        "shared/storage",
+        "shared/services/retrieve",
+        "shared/services/write",
+    ),
     "shared/services/repair": (
         "shared",
         "shared/dicom",
@@ -59,6 +67,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/storage",
         "shared/services/retrieve",
         "shared/services/write",
+        "shared/services/indexing",
     ),
     "shared/services/feed": (
         "shared",
@@ -85,6 +94,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/archive",
         "shared/storage",
         "shared/services/write",
+        "shared/services/indexing",
         "shared/services/repair",
     ),
     "shared/services/operations": (
@@ -93,7 +103,18 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
         "shared/web",
         "shared/archive",
         "shared/storage",
+        "shared/services/write",
+        "shared/services/indexing",
         "shared/services/repair",
+    ),
+    "shared/services/tag_set": (
+        "shared",
+        "shared/dicom",
+        "shared/web",
+        "shared/archive",
+        "shared/search",
+        "shared/storage",
+        "shared/services/operations",
     ),
     "shared/services/search": (
         "shared",
@@ -289,6 +310,7 @@ def test_no_installed_package_hides_one_of_ours() -> None:
 LATE_IMPORTS: Final = {
     "functions/edge/app.py": 3,
     "functions/backup.py": 2,
+    "functions/extended_query_tags.py": 6,
     "functions/maintenance.py": 5,
     "functions/operation_units.py": 4,
     "functions/operations.py": 5,

@@ -4,7 +4,7 @@ All tags of an archive are one set, whose generation rises whenever a tag comes 
 or postings of them, does so under a journal entry that carries the generation of the set it goes by.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -72,12 +72,27 @@ class ExtendedTag:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedTag:
+    """A tag that there is no more, and of which rows and index may still have values.
+
+    `generation` is that of the first set without it; `operation_id` is the operation that cleans up after it, "" where
+    none has been started.
+    """
+
+    number: int
+    name: str
+    generation: int
+    operation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TagSet:
-    """All tags, in the order in which they were added."""
+    """All tags, in the order in which they were added, and those that were `removed` until nothing of them is left."""
 
     generation: int = 0
     next_number: int = 1
     tags: tuple[ExtendedTag, ...] = ()
+    removed: tuple[RemovedTag, ...] = ()
 
     @property
     def indexed(self) -> tuple[ExtendedTag, ...]:
@@ -88,17 +103,52 @@ class TagSet:
         """The tags of a path: several where private creators differ, and `private_creator` does not choose."""
         return [tag for tag in self.tags if tag.path == path and private_creator in (None, tag.private_creator)]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tags of which values are kept."""
+        return frozenset(tag.name for tag in self.indexed)
+
+    @property
+    def kept_names(self) -> frozenset[str]:
+        """The names of the tags of which rows or index may have values."""
+        return self.names.union(tag.name for tag in self.removed)
+
+    def is_leftover(self, name: str) -> bool:
+        """Whether a name is that of a tag of which nothing should be left, since the clean-up after it has ended."""
+        return name not in self.kept_names and number_of(name) < self.next_number
+
     def with_added(self, added: Iterable[ExtendedTag]) -> "TagSet":
         """The next generation, with new tags at its end, which get their numbers; they replace those of their keys."""
         new = [replace(tag, number=self.next_number + index) for index, tag in enumerate(added)]
         keys = {tag.key for tag in new}
-        kept = tuple(tag for tag in self.tags if tag.key not in keys)
-        return TagSet(self.generation + 1, self.next_number + len(new), (*kept, *new))
+        after = self._without([tag for tag in self.tags if tag.key in keys])
+        return replace(after, next_number=self.next_number + len(new), tags=(*after.tags, *new))
 
-    def without(self, number: int) -> "TagSet":
-        """The next generation, without a tag."""
-        tags = tuple(tag for tag in self.tags if tag.number != number)
-        return replace(self, generation=self.generation + 1, tags=tags)
+    def without(self, number: int, operation_id: str) -> "TagSet":
+        """The next generation, without a tag, after which an operation cleans up."""
+        return self._without([tag for tag in self.tags if tag.number == number], operation_id)
+
+    def _without(self, gone: Sequence[ExtendedTag], operation_id: str = "") -> "TagSet":
+        generation, tags = self.generation + 1, tuple(tag for tag in self.tags if tag not in gone)
+        left = [RemovedTag(tag.number, tag.name, generation, operation_id) for tag in gone if tag.is_indexed]
+        return replace(self, generation=generation, tags=tags, removed=(*self.removed, *left))
+
+    def with_clean_up(self, number: int, operation_id: str) -> "TagSet":
+        """The same generation, in which another operation cleans up after a removed tag."""
+        removed = (replace(tag, operation_id=operation_id) if tag.number == number else tag for tag in self.removed)
+        return replace(self, removed=tuple(removed))
+
+    def cleaned_up(self, number: int) -> "TagSet":
+        """The same generation, once nothing of a removed tag is left."""
+        return replace(self, removed=tuple(tag for tag in self.removed if tag.number != number))
+
+    def with_ready(self, operation_id: str) -> "TagSet":
+        """The same generation, in which the tags of an operation are ready."""
+        tags = (
+            replace(tag, status=TagStatus.READY, operation_id="") if tag.operation_id == operation_id else tag
+            for tag in self.tags
+        )
+        return replace(self, tags=tuple(tags))
 
     def with_changed(self, changed: ExtendedTag) -> "TagSet":
         """The same generation, in which a tag is as given; unchanged where it has gone."""
@@ -106,3 +156,8 @@ class TagSet:
 
 
 NO_TAGS: Final = TagSet()
+
+
+def number_of(name: str) -> int:
+    """The number of the tag that has a name."""
+    return int(name[len(TAG_MARK) + 2 :])

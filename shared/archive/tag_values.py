@@ -5,7 +5,7 @@ whose items hold nothing else, and are left out where they do not hold it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from shared.archive.extended_tags import ExtendedTag
 from shared.archive.instance import DicomJson
 from shared.archive.terms import is_of_tag
-from shared.dicom.attributes import Level
+from shared.dicom.attributes import Level, is_private, is_private_creator
 from shared.dicom.comparable_values import NUMBER_VRS, comparable_values
 from shared.dicom.dicom_json_reader import Attribute, LongAttribute, attributes_of, read_attributes
 from shared.dicom.dicom_json_text import DeflatedValues, json_texts
@@ -74,6 +74,11 @@ def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[Extende
     return TagValues(by_level, tuple(reading.problems.values()))
 
 
+def without_names(attributes: DicomJson, names: Collection[str]) -> dict[str, Any]:
+    """Those of a row's attributes that are no values of the tags of these names."""
+    return {name: attribute for name, attribute in attributes.items() if name not in names}
+
+
 def values_of_tags(attributes: DicomJson) -> dict[str, Any]:
     """Those of a row's attributes that are values of tags."""
     return {name: attribute for name, attribute in attributes.items() if is_of_tag(name)}
@@ -118,7 +123,7 @@ class _Reading:
         creators: dict[str, str] = {}
         found: dict[int, Any] = {}
         for name, attribute in attributes:
-            if _is_private_creator(name):
+            if is_private_creator(name):
                 creators[name[:4] + name[6:]] = _text(attribute)  # (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)
             asked = wanted.get(_step(name, creators.get(name[:6], "")), ())
             whole = [tag for tag in asked if len(tag.path) == depth + 1]
@@ -182,17 +187,9 @@ class _Reading:
 
 def _step(name: str, private_creator: str) -> tuple[str, str]:
     """What a tag is found by; of a private element its number in the block, and whose block it is (PS3.5 7.8.1)."""
-    if _is_private(name) and not _is_private_creator(name):
+    if is_private(name) and not is_private_creator(name):
         return name[:4] + name[6:], private_creator
     return name, ""
-
-
-def _is_private(name: str) -> bool:
-    return name[3] in "13579BDF"
-
-
-def _is_private_creator(name: str) -> bool:
-    return _is_private(name) and name[4:6] == "00" and name[6:] >= "10"
 
 
 def _text(attribute: Attribute) -> str:

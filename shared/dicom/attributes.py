@@ -186,3 +186,13 @@ def level_of(tag: str) -> Level:
     """The level of an attribute; one that the table does not name describes the instance."""
     attribute = BY_TAG.get(tag)
     return attribute.level if attribute else Level.INSTANCE
+
+
+def is_private(tag: str) -> bool:
+    """Whether it is a tag of private attributes (PS3.5 7.8)."""
+    return tag[3] in "13579BDF"
+
+
+def is_private_creator(tag: str) -> bool:
+    """Whether what it names says who has reserved a block of private attributes (PS3.5 7.8.1)."""
+    return is_private(tag) and tag[4:6] == "00" and tag[6:] >= "10"

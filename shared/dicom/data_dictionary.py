@@ -29,7 +29,12 @@ def _keywords() -> Mapping[str, str]:
 
 def vr_of(tag: str) -> str:
     """The VR of a tag's attribute, the first where it is ambiguous; "" where the dictionary does not have it."""
+    return next(iter(vrs_of(tag)), "")
+
+
+def vrs_of(tag: str) -> list[str]:
+    """The VRs that a tag's attribute may have; none where the dictionary does not have it."""
     try:
-        return dictionary_VR(int(tag, 16))[:2]
+        return [vr for vr in dictionary_VR(int(tag, 16)).split(" or ") if vr != "NONE"]  # as of an item delimiter
     except KeyError:
-        return ""
+        return []

@@ -29,6 +29,7 @@ _SCHEME: Final = "token"
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}  # the form that generators recognize
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
+_WITH_LOCATION: Final = (statuses.OPERATION_STARTED, statuses.OPERATION, statuses.TAGS_ADDED)
 _ERRONEOUS: Final = "erroneous-dicom-attributes"
 _OPTIONAL_HEADERS: Final = (
     (statuses.SEARCH, ["Warning", _ERRONEOUS]),
@@ -128,7 +129,8 @@ def _responses(resource: Resource, *, asks_sign_in: bool, is_head: bool) -> dict
 
 def _content(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
     if status >= HTTPStatus.BAD_REQUEST and status not in resource.bodies:
-        return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        text = {"text/plain": {"schema": {"type": "string"}}} if status in resource.texts else {}
+        return {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}, **text}
     return {name: _media_type(name, resource.schema) for name in resource.media_types}
 
 
@@ -147,7 +149,7 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         HTTPStatus.PARTIAL_CONTENT: ["Content-Range" if resource.range_statuses else "Warning"],
         HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ["Content-Range"],
     }.get(status, [])
-    if status is HTTPStatus.ACCEPTED and resource.statuses in (statuses.OPERATION_STARTED, statuses.OPERATION):
+    if status in resource.texts or (status is HTTPStatus.ACCEPTED and resource.statuses in _WITH_LOCATION):
         named = ["Location"]
     if status is HTTPStatus.SERVICE_UNAVAILABLE and status not in resource.bodies:
         named = ["Retry-After"]
@@ -157,7 +159,7 @@ def _headers(resource: Resource, status: HTTPStatus) -> dict[str, Any]:
         named = [_ERRONEOUS]
     if resource.statuses is statuses.PREFLIGHT and status is HTTPStatus.NO_CONTENT:
         named = ["Allow"]
-    is_certain = not {"Link", "Warning", _ERRONEOUS} & {*named}
+    is_certain = status not in resource.texts and not {"Link", "Warning", _ERRONEOUS} & {*named}
     return {name: {"schema": {"type": "string"}, **({"required": True} if is_certain else {})} for name in named}
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from shared.archive.operation import OperationStatus, OperationType
 from shared.web.operation_request import COMPLETED
 
-_COUNTS: Final = ("studies", "instances", "blobs", "postings", "differenceCount")
+_COUNTS: Final = ("studies", "instances", "blobs", "postings", "differenceCount", "errors")
 
 
 def operation_schemas() -> dict[str, Mapping[str, Any]]:
@@ -40,13 +40,17 @@ def operation_schemas() -> dict[str, Mapping[str, Any]]:
             {
                 **state,
                 "percentComplete": {"type": "integer", "minimum": 0, "maximum": 100},
+                "resources": {
+                    "type": "array",
+                    "items": href,
+                    "description": "Of a reindex: the extended query tags that it makes ready.",
+                },
                 "results": _object(
                     {
                         **{name: {"type": "integer", "minimum": 0} for name in _COUNTS},
-                        "differences": {**differences, "description": "The first 1,000."},
+                        "differences": {**differences, "description": "Of verify, the first 1,000."},
                         "failures": {"type": "array", "items": {"type": "string"}, "description": "Why units failed."},
                     },
-                    "differences",
                 ),
             },
             *state,

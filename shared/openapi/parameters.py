@@ -13,6 +13,9 @@ from shared.settings import Settings
 from shared.web.api_versions import ApiVersion
 from shared.web.change_feed_query import ACTIONS, DEFAULT_LIMIT, MAX_LIMIT, MAX_NUMBER
 from shared.web.content_negotiation import Offer
+from shared.web.extended_query_tag_request import MAX_LIMIT as MAX_TAGS_LIMIT
+from shared.web.extended_query_tag_request import MAX_OFFSET as MAX_TAGS_OFFSET
+from shared.web.extended_query_tag_request import PRIVATE_CREATOR as PRIVATE_CREATOR_OF_TAG
 from shared.web.media_types import format_media_type
 from shared.web.operation_request import COMPLETED
 from shared.web.operation_request import DEFAULT_LIMIT as DEFAULT_OPERATIONS
@@ -36,6 +39,12 @@ def path_parameters(settings: Settings) -> dict[str, Parameter]:
         "series": _path("series", "Series Instance UID.", _UID),
         "instance": _path("instance", "SOP Instance UID.", _UID),
         "subscription": _path("subscription", "Id of a subscription.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+        "tag": _path(
+            "tag",
+            "An attribute's keyword, or its tag as 8 hexadecimal digits; of one in items, those of the sequences "
+            "first, joined by dots.",
+            {"type": "string", "minLength": 1},
+        ),
         "frames": _path(
             "frames",
             "Frame numbers from 1.",
@@ -184,6 +193,26 @@ def operation_results_parameters() -> list[Parameter]:
         _limit("The most things to return.", MAX_RESULTS),
         _query("after", "Where to begin, as the Link of the page before has it.", {"type": "string"}),
     ]
+
+
+def tags_parameters() -> list[Parameter]:
+    """The parameters of a list of extended query tags."""
+    return [
+        _limit("The most to return.", MAX_TAGS_LIMIT),
+        _query("offset", "How many to skip.", {"type": "integer", "minimum": 0, "maximum": MAX_TAGS_OFFSET}),
+    ]
+
+
+def tag_parameters() -> list[Parameter]:
+    """The parameters of an extended query tag."""
+    return [
+        _query(PRIVATE_CREATOR_OF_TAG, "Which tag, where several private creators have the path.", {"type": "string"})
+    ]
+
+
+def tag_errors_parameters() -> list[Parameter]:
+    """The parameters of an extended query tag's errors."""
+    return [*tag_parameters(), *tags_parameters()]
 
 
 def rendering_parameters() -> list[Parameter]:

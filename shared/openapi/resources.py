@@ -20,6 +20,9 @@ from shared.openapi.parameters import (
     operations_parameters,
     rendering_parameters,
     search_parameters,
+    tag_errors_parameters,
+    tag_parameters,
+    tags_parameters,
     uri_parameters,
 )
 from shared.openapi.statuses import Statuses
@@ -57,8 +60,8 @@ class Resource:
     """What a function answers: with which status and when, in which media types, and JSON by which schema.
 
     `request_schema` is that of the JSON that a request brings, if it does. `bodies` are the error statuses that also
-    have such a body. `parameters` are its own, besides those of its path; `is_negotiated`: also those of
-    representations.
+    have such a body, `texts` those that may have a text, and then a Location. `parameters` are its own, besides those
+    of its path; `is_negotiated`: also those of representations.
     """
 
     tag: str
@@ -67,6 +70,7 @@ class Resource:
     schema: str = ""
     request_schema: str = ""
     bodies: frozenset[HTTPStatus] = frozenset()
+    texts: frozenset[HTTPStatus] = frozenset()
     parameters: Parameters = _no_parameters
     is_negotiated: bool = True
 
@@ -157,6 +161,26 @@ def _subscribed(answers: Statuses, schema: str = "", request_schema: str = "") -
     )
 
 
+def _tags(
+    answers: Statuses,
+    schema: str = "",
+    request_schema: str = "",
+    parameters: Callable[[], Sequence[Parameter]] = tuple,
+    *,
+    texts: frozenset[HTTPStatus] = frozenset(),
+) -> Resource:
+    return Resource(
+        tag="Extended query tags",
+        statuses=answers,
+        media_types=("application/json",) if schema else (),
+        schema=schema,
+        request_schema=request_schema,
+        texts=texts,
+        parameters=lambda _settings, _version: parameters(),
+        is_negotiated=False,
+    )
+
+
 _STORE: Final = Resource(
     tag="Store",
     statuses=statuses.STORE,
@@ -212,6 +236,16 @@ RESOURCES: Final[Mapping[Answers, Resource]] = MappingProxyType(
             schema="LatestChange",
             parameters=lambda _settings, _version: latest_change_parameters(),
         ),
+        Answers.TAGS_ADDED: _tags(
+            statuses.TAGS_ADDED, "OperationReference", "NewExtendedQueryTags", texts=frozenset({HTTPStatus.CONFLICT})
+        ),
+        Answers.TAGS: _tags(statuses.TAGS, "ExtendedQueryTags", parameters=tags_parameters),
+        Answers.TAG: _tags(statuses.TAG, "ExtendedQueryTag", parameters=tag_parameters),
+        Answers.TAG_UPDATED: _tags(
+            statuses.TAG_UPDATED, "ExtendedQueryTag", "ExtendedQueryTagUpdate", parameters=tag_parameters
+        ),
+        Answers.TAG_DELETED: _tags(statuses.TAG_DELETED, parameters=tag_parameters),
+        Answers.TAG_ERRORS: _tags(statuses.TAG, "ExtendedQueryTagErrors", parameters=tag_errors_parameters),
         Answers.SUBSCRIBED: _subscribed(statuses.SUBSCRIBED, "NewSubscription", "SubscriptionRequest"),
         Answers.SUBSCRIPTIONS: _subscribed(statuses.SUBSCRIPTIONS, "Subscriptions"),
         Answers.SUBSCRIPTION: _subscribed(statuses.SUBSCRIPTION, "Subscription"),

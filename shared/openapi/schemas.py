@@ -10,6 +10,7 @@ from shared.archive.change import Action, State
 from shared.dicom.comparable_values import PERSON_NAME_GROUPS
 from shared.openapi.operation_schemas import operation_schemas
 from shared.openapi.subscription_schemas import subscription_schemas
+from shared.openapi.tag_schemas import tag_schemas
 from shared.web.failure_reasons import Duplicate, FailureReason, WarningReason
 from shared.web.store_response import ATTRIBUTES
 
@@ -50,6 +51,7 @@ def schemas() -> dict[str, Schema]:
         "Change": _change(),
         "Changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
         **subscription_schemas(),
+        **tag_schemas(),
         "LatestChange": {"anyOf": [{"$ref": "#/components/schemas/Change"}, {"type": "null"}]},
         **operation_schemas(),
         "Problem": _object(

@@ -204,6 +204,64 @@ OPERATION_CANCELED: Final[Statuses] = MappingProxyType(
     }
 )
 
+_NO_TAG: Final = "there is no such extended query tag"
+_TAG_PATH: Final = "the path or a parameter is not valid, or several private creators have the path"
+_TAG_BODY: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.REQUEST_TIMEOUT: "the body comes too slowly, or no longer",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 262,144 bytes",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the Content-Type is not application/json, or the Content-Encoding is not "
+        "supported",
+    }
+)
+
+TAGS_ADDED: Final[Statuses] = MappingProxyType(
+    {
+        **_TAG_BODY,
+        HTTPStatus.ACCEPTED: "the tags are added; Location is the operation after which searches can use them",
+        HTTPStatus.BAD_REQUEST: "the body is not as its schema says, an attribute cannot be a tag, or there would be "
+        "more than 128: none is added",
+        HTTPStatus.CONFLICT: "one of them is there already; or, as text/plain, others are still being added, by the "
+        "operation in Location",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the archive has no queues; with Retry-After",
+    }
+)
+
+TAGS: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "the tags, or none",
+        HTTPStatus.BAD_REQUEST: "a parameter is not valid, or not known",
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+TAG: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.OK: "what is asked for",
+        HTTPStatus.BAD_REQUEST: _TAG_PATH,
+        HTTPStatus.NOT_FOUND: _NO_TAG,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer; with Retry-After",
+    }
+)
+
+TAG_UPDATED: Final[Statuses] = MappingProxyType(
+    {
+        **_TAG_BODY,
+        **TAG,
+        HTTPStatus.OK: "the tag as it is now",
+        HTTPStatus.BAD_REQUEST: f"the body is not as its schema says, {_TAG_PATH}",
+    }
+)
+
+TAG_DELETED: Final[Statuses] = MappingProxyType(
+    {
+        HTTPStatus.NO_CONTENT: "searches can no longer use it",
+        HTTPStatus.BAD_REQUEST: _TAG_PATH,
+        HTTPStatus.NOT_FOUND: _NO_TAG,
+        HTTPStatus.SERVICE_UNAVAILABLE: "storage does not answer, or the archive has no queues; with Retry-After",
+    }
+)
+
 PREFLIGHT: Final[Statuses] = MappingProxyType(
     {
         HTTPStatus.NO_CONTENT: "Allow has the methods",

@@ -275,10 +275,12 @@ class Catalog:
             yield instance_metadata(study_key, entity)
 
     async def read_instances_and_metadata(
-        self, study_key: StudyKey
-    ) -> AsyncIterator[tuple[InstanceFacts, InstanceMetadata]]:
-        """The instances of a study, each with its metadata, 1,000 an operation."""
-        async for entity in self._instances(study_key, None, FACTS_AND_METADATA):
+        self, study_key: StudyKey, after: str = "", *, page_rows: int = PAGE_ROWS
+    ) -> AsyncGenerator[tuple[InstanceFacts, InstanceMetadata], None]:
+        """The instances of a study after a row key, "" for all, each with its metadata, `page_rows` an operation."""
+        first, end = keys.instance_rows()
+        first = keys.first_row_after(after) if after else first
+        async for entity in self._rows(study_key, first, end, FACTS_AND_METADATA, page_rows):
             yield instance_facts_and_metadata(study_key, entity)
 
     async def commit(
@@ -288,16 +290,20 @@ class Catalog:
         *,
         added: Sequence[NewInstance] = (),
         removed: Sequence[InstanceFacts] = (),
+        tagged: Sequence[InstanceFacts] = (),
         first_revision: int = 1,
     ) -> StudyRevision | None:
         """Take a study from one revision to the next, all or nothing, in one batch, with what the feed has to know.
+
+        `tagged` are instances that are there and have other values of extended query tags from now on, which the feed
+        does not tell.
 
         `before` None: the study is new, and begins at `first_revision`; `after` None: its last instances go. Returns
         the new revision, None if it goes. Raises StudyChanged or InstanceExists; then nothing has changed, except
         perhaps after CommitUnanswered. Raises ValueError where `before` is unannounced and instances come or go.
         """
         revision = next_revision(before, first_revision)
-        results = await self._submit(commit_operations(before, after, revision, added, removed))
+        results = await self._submit(commit_operations(before, after, revision, added, removed, tagged))
         announced = before.announced if isinstance(before, StudyRevision) else NOTHING_ANNOUNCED
         return StudyRevision(after, results[0]["etag"], revision, announced) if after else None
 

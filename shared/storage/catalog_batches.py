@@ -23,6 +23,7 @@ from shared.storage.catalog_rows import (
     series_entity,
     series_row_key,
     study_entity,
+    tags_entity,
     tombstone_entity,
 )
 from shared.storage.conditions import under
@@ -85,6 +86,7 @@ def commit_operations(
     revision: int | None,
     added: Sequence[NewInstance],
     removed: Sequence[InstanceFacts],
+    tagged: Sequence[InstanceFacts] = (),
 ) -> list[Operation]:
     """What takes a study from one revision to the next. Raises ValueError for a study that is to be announced first."""
     series_before = before.record.series if isinstance(before, StudyRevision) else {}
@@ -95,6 +97,7 @@ def commit_operations(
         *_series_operations(study_key, series_before, after.series if after else {}),
         *(("create", instance_entity(instance)) for instance in added),
         *(("delete", instance_row_key(instance.identifiers)) for instance in removed),
+        *(("update", tags_entity(instance), {"mode": UpdateMode.MERGE}) for instance in tagged),
     ]
 
 

@@ -178,6 +178,11 @@ def instance_entity(instance: NewInstance) -> dict[str, Any]:
     }
 
 
+def tags_entity(instance: InstanceFacts) -> dict[str, Any]:
+    """Of an instance's row what it has of extended query tags."""
+    return {**instance_row_key(instance.identifiers), **packed("tags", dict(instance.tags))}
+
+
 def instance_facts(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceFacts:
     """The facts of an instance of this study whose row was read with `FACTS`."""
     return InstanceFacts(**_facts(study_key, entity))

@@ -15,7 +15,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.operation import Operation, OperationStatus, Results, Unit
+from shared.archive.operation import LISTER, Operation, OperationStatus, Results, Unit
 from shared.errors import Unavailable
 from shared.storage.conditions import MOVED, under
 from shared.storage.operation_rows import (
@@ -87,15 +87,12 @@ class Operations:
         Raises PayloadTooLarge where the specification is too long, Unavailable where there is no table.
         """
         lister = lister_of(operation.id)
-        rows = ({**operation_entity(operation), **packed_specification(specification)}, unit_entity(lister))
-        try:
-            await self._table.submit_transaction([("create", row) for row in rows])
-        except TableTransactionError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
-                raise Unavailable(_NO_TABLE) from None
-            if error.status_code != HTTPStatus.CONFLICT:  # the answer to a first attempt was lost
-                raise
+        await self._create(operation, specification, unit_entity(lister))
         return lister
+
+    async def create_ended(self, operation: Operation, specification: Any) -> None:
+        """Write an operation that has ended already. Raises as `create` does."""
+        await self._create(operation, specification)
 
     async def read(self, operation_id: str) -> Operation | None:
         """An operation; None where there is none of this id."""
@@ -156,6 +153,15 @@ class Operations:
     async def count_open(self, operation_id: str) -> int:
         """How many units are not done, 1,000 an operation."""
         return len([None async for _ in self._rows(operation_id, OPEN_ROWS, ["RowKey"])])
+
+    async def read_first_open(self, operation_id: str) -> Unit | None:
+        """The first unit that is not done, the lister where it alone is left, None where none is. One operation."""
+        first = None
+        async for entity in self._rows(operation_id, OPEN_ROWS, page_rows=2):
+            first = unit_of(entity)
+            if first.number != LISTER:
+                break
+        return first
 
     async def read_end(self, operation_id: str) -> tuple[Operation, bool] | None:
         """The operation, and whether a unit failed, where no unit is left; else None. One operation."""
@@ -251,6 +257,16 @@ class Operations:
         keys = [(operation_id, str(row["RowKey"])) async for row in rows]
         await remove_rows(self._table, (key for key in keys if key[1] != OPERATION_ROW))
         await self._table.delete_entity(operation_id, OPERATION_ROW)
+
+    async def _create(self, operation: Operation, specification: Any, *units: dict[str, Any]) -> None:
+        rows = ({**operation_entity(operation), **packed_specification(specification)}, *units)
+        try:
+            await self._table.submit_transaction([("create", row) for row in rows])
+        except TableTransactionError as error:
+            if error.status_code == HTTPStatus.NOT_FOUND:
+                raise Unavailable(_NO_TABLE) from None
+            if error.status_code != HTTPStatus.CONFLICT:  # the answer to a first attempt was lost
+                raise
 
     async def _submit(self, operations: Sequence[Any]) -> None:
         try:

@@ -37,7 +37,7 @@ _NO_STUDY: Final = StudyKey(DEFAULT_PARTITION, "")
 PostingKey = tuple[str, str]
 """Partition key and row key of a posting."""
 
-_WITH_BEGINNINGS: Final = sorted(key.keyword for key in SEARCHABLE if has_beginnings(key.keyword))
+_WITH_BEGINNINGS: Final = frozenset(key.keyword for key in SEARCHABLE if has_beginnings(key.keyword))
 _BEGINNINGS: Final = "^"
 """Sorts after the rows of whole values, and before all others."""
 
@@ -182,8 +182,19 @@ def rows_of_span(partition: str, keyword: str, span: Span) -> tuple[str, str, st
     return table_partition(partition, keyword), first, end
 
 
-def ranges_of(after: PostingKey | None, up_to: PostingKey | None) -> Iterator[PostingRange]:
-    """All postings after one key and up to another, in order of the keys; None: from the beginning, to the end."""
+def bounds_of_tag(name: str) -> tuple[PostingKey, PostingKey]:
+    """The keys before and after all postings of whole values of the tag of a name, in the default data partition."""
+    if has_beginnings(name):
+        return (name, ""), (name, _BEGINNINGS)
+    return (f"{name}=", ""), (f"{name}>", "")
+
+
+def ranges_of(after: PostingKey | None, up_to: PostingKey | None, tags: Iterable[str] = ()) -> Iterator[PostingRange]:
+    """All postings after one key and up to another, in order of the keys; None: from the beginning, to the end.
+
+    `tags` are names of extended query tags: lists of beginnings of others are among the postings.
+    """
+    with_beginnings = sorted({*_WITH_BEGINNINGS, *(name for name in tags if has_beginnings(name))})
     partition_key, row_key = after or ("", "")
     last_partition, last_row = up_to or (None, "")
     if partition_key == last_partition:
@@ -191,7 +202,7 @@ def ranges_of(after: PostingKey | None, up_to: PostingKey | None) -> Iterator[Po
         return
     if after is not None:
         yield PostingRange(partition_key, row_key, before=_BEGINNINGS)
-    for key in _WITH_BEGINNINGS:
+    for key in with_beginnings:
         if key > partition_key and (last_partition is None or key < last_partition):
             yield PostingRange(None, partition_key, before=key)
             yield PostingRange(key, "", before=_BEGINNINGS)

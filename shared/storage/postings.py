@@ -17,7 +17,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.terms import Span, Term, lists_of
+from shared.archive.terms import EVERY_STUDY, Span, Term, lists_of
 from shared.dicom.identifiers import StudyKey
 from shared.storage.conditions import under
 from shared.storage.parallel import in_parallel
@@ -105,14 +105,21 @@ class Postings:
                     return None
         return sorted(found, key=lambda posting: posting.order)
 
+    async def read_studies(self, partition: str, after: str = "") -> AsyncIterator[Posting]:
+        """A data partition's studies, newest first, after the row key of one of these postings; 1,000 an operation."""
+        partition_key, first, end = rows_of_list(partition, EVERY_STUDY.keyword, *lists_of(EVERY_STUDY))
+        async for posting in self._rows(partition_key, f"{after}!" if after else first, end, PAGE_ROWS):
+            yield posting
+
     async def read_every_term(
-        self, after: PostingKey | None = None, up_to: PostingKey | None = None
+        self, after: PostingKey | None = None, up_to: PostingKey | None = None, *, tags: Iterable[str] = ()
     ) -> AsyncIterator[tuple[Term, Posting]]:
         """Every posting between two keys, with its term, whose value is cut if it is long; 1,000 an operation.
 
-        In the order of their keys, of which `up_to` is included.
+        In the order of their keys, of which `up_to` is included. Of extended query tags whose names are not in `tags`,
+        storage also looks at the rows in lists of beginnings, which tell of nothing else.
         """
-        for between in ranges_of(after, up_to):
+        for between in ranges_of(after, up_to, tags):
             query, parameters = _query(between)
             async for entity in self._table.query_entities(
                 query, parameters=parameters, select=["PartitionKey", "RowKey"]

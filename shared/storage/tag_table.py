@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import ceil
 from time import monotonic
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.archive.extended_tags import NO_TAGS, ExtendedTag, QueryStatus, TagSet, TagStatus
+from shared.archive.extended_tags import NO_TAGS, ExtendedTag, QueryStatus, RemovedTag, TagSet, TagStatus
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import Unavailable
@@ -28,6 +29,9 @@ from shared.storage.removal import remove_rows
 
 TAG_CACHE_SECONDS: Final = 10.0
 """For how long a process that stores goes by a set that it has read: so one read in this time, whatever it stores."""
+
+UNSEEN_SECONDS: Final = ceil(TAG_CACHE_SECONDS) + 1
+"""How much later than a change of the set an operation begins: no process goes by the set before any more."""
 
 _SET: Final = {"PartitionKey": "tags", "RowKey": "set"}
 _BATCH_ROWS: Final = 100
@@ -145,7 +149,8 @@ def _error_entity(number: int, error: TagError) -> dict[str, Any]:
 
 
 def _set_of(found: Mapping[str, Any]) -> TagSet:
-    return TagSet(found["generation"], found["next_number"], tuple(_tag_of(one) for one in found["tags"]))
+    tags = tuple(_tag_of(one) for one in found["tags"])
+    return TagSet(found["generation"], found["next_number"], tags, tuple(RemovedTag(**one) for one in found["removed"]))
 
 
 def _tag_of(found: Mapping[str, Any]) -> ExtendedTag:

@@ -24,17 +24,33 @@ def read_object(body: bytes, names: Collection[str]) -> Mapping[str, Any]:
 
     Raises BadRequest for anything else, such as a member of another name.
     """
+    return _members(_read(body), names, "The body", has_others=False)
+
+
+def read_objects(body: bytes, names: Collection[str]) -> list[Mapping[str, Any]]:
+    """The members of each object of a JSON array, as `read_object` gives them; members of other names are ignored.
+
+    Raises BadRequest.
+    """
     value = _read(body)
+    if not isinstance(value, list):
+        raise BadRequest("The body must be a JSON array.")
+    return [_members(one, names, f"Item [{index}] of the body", has_others=True) for index, one in enumerate(value)]
+
+
+def _members(value: Any, names: Collection[str], what: str, *, has_others: bool) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise BadRequest("The body must be a JSON object.")
+        raise BadRequest(f"{what} must be a JSON object.")
     known = {name.lower(): name for name in names}
     found: dict[str, Any] = {}
     for given, member in value.items():
         name = known.get(given.lower())
+        if name is None and has_others:
+            continue
         if name is None:
-            raise BadRequest(f"The body has an unknown member: its members are {', '.join(names)}.")
+            raise BadRequest(f"{what} has an unknown member: its members are {', '.join(names)}.")
         if name in found:
-            raise BadRequest(f"The body has the member {name} twice.")
+            raise BadRequest(f"{what} has the member {name} twice.")
         found[name] = member
     return {name: member for name, member in found.items() if member is not None}
 

@@ -2,7 +2,7 @@ import pytest
 
 from shared.archive.extended_tags import NO_TAGS, TagStatus
 from shared.dicom.attributes import Level
-from tests.support.tags import set_of, tag_of
+from tests.support.tag_sets import set_of, tag_of
 
 
 def test_what_is_added_gets_the_next_numbers_and_comes_last() -> None:
@@ -22,7 +22,7 @@ def test_a_tag_that_is_added_again_has_another_number() -> None:
 
 
 def test_a_number_is_never_given_again() -> None:
-    tags = NO_TAGS.with_added([tag_of("00101010", "AS")]).without(1)
+    tags = NO_TAGS.with_added([tag_of("00101010", "AS")]).without(1, "")
     assert tags.tags == ()
     assert tags.generation == 2
     assert [tag.number for tag in tags.with_added([tag_of("00101010", "AS")]).tags] == [2]

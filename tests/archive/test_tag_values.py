@@ -16,7 +16,7 @@ from shared.archive.tag_values import (
 from shared.dicom.attributes import Level
 from shared.dicom.dicom_json_reader import read_attributes
 from shared.dicom.dicom_json_text import ItemsDeflater, dumps
-from tests.support.tags import tag_of
+from tests.support.tag_sets import tag_of
 
 
 def code(value: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from benchmarks.costs import Million, Operations, Prices, Use
-from dicomweb_cli import operation_commands
+from dicomweb_cli import operation_commands, tag_commands
 from dicomweb_cli.__main__ import app
 
 PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text()
@@ -28,10 +28,11 @@ def test_every_option_of_following_changes_is_described() -> None:
     assert set(re.findall(r"`(--[a-z-]+)", CHANGES)) - {*GENERAL} == options
 
 
-def test_every_command_and_option_of_operations_is_described() -> None:
-    section = PAGE.partition("\n## operations\n")[2].partition("\n## ")[0]
-    group = typer.main.get_group(operation_commands.app)
-    assert set(re.findall(r"^\| `operations ([a-z]+)", section, re.MULTILINE)) == set(group.commands)
+@pytest.mark.parametrize(("name", "app"), [("operations", operation_commands.app), ("tags", tag_commands.app)])
+def test_every_command_and_option_of_a_group_is_described(name: str, app: typer.Typer) -> None:
+    section = PAGE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    group = typer.main.get_group(app)
+    assert set(re.findall(rf"`{name} ([a-z]+)", section)) == set(group.commands)
     options = {option for one in group.commands.values() for parameter in one.params for option in parameter.opts}
     assert set(re.findall(r"`(--[a-z-]+)", section)) == {one for one in options if one.startswith("--")} - {*GENERAL}
 

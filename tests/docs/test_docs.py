@@ -49,6 +49,7 @@ def test_the_conformance_statement_lists_every_reason(heading: str, reasons: typ
         ("Search (QIDO-RS)", statuses.SEARCH),
         ("Delete", statuses.DELETE),
         ("Change feed", statuses.CHANGES),
+        ("Extended query tags", statuses.TAGS_ADDED),
         ("Subscriptions", statuses.SUBSCRIBED),
     ],
 )

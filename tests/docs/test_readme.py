@@ -14,7 +14,6 @@ README = (ROOT / "README.md").read_text()
 
 # What Microsoft's service has and this one lacks, and what stands in the route of each.
 LACKING = {
-    "extended query tags": "extendedquerytags",
     "bulk update": "$bulkupdate",
     "bulk import": "import",
     "export": "export",

@@ -226,3 +226,60 @@ def test_the_change_feed_of_the_clients(client: Client) -> None:
     ):
         for change in changes(client, f"/changefeed{query}"):
             check_change(change)
+
+
+TAG = {"path": "00080030", "vr": "TM", "level": "Study"}  # it is ready at once
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        # The client of 2024, and that of 2021 with Postman's names.
+        (
+            "application/json; charset=utf-8",
+            b'[{"path":"00080030","vr":"TM","level":"Study"}]',
+            b'{"queryStatus":"Enabled"}',
+        ),
+        (
+            "application/json",
+            b'[{"Path":"StudyTime","VR":null,"PrivateCreator":null,"Level":"Study"}]',
+            b'{"QueryStatus":"Disabled"}',
+        ),
+    ],
+)
+def test_the_extended_query_tags_of_the_clients(client: Client, content_type: str, body: bytes, status: bytes) -> None:
+    path = "/extendedquerytags"
+    client.send("DELETE", f"{path}/StudyTime")
+    added = client.send("POST", path, body, Content_Type=content_type)
+    assert added.status == 202, added.body
+    reference = json.loads(added.body)
+    assert re.fullmatch("[0-9a-f]{32}", reference["id"])
+    operation = client.send("GET", f"/operations/{reference['id']}")
+    state = json.loads(operation.body)
+    assert (operation.status, state["type"], state["operationId"]) == (200, "reindex", reference["id"])
+    assert state["status"] in ("succeeded", "completed")
+    assert type(state["percentComplete"]) is int
+    assert [url.rpartition("/")[2] for url in state["resources"]] == ["00080030"]
+
+    ready = {**TAG, "status": "Ready", "queryStatus": "Enabled"}
+    listed = client.send("GET", f"{path}?limit=100&offset=0")
+    assert (listed.status, json.loads(listed.body)) == (200, [ready])
+    for name in ("00080030", "StudyTime"):
+        assert json.loads(client.send("GET", f"{path}/{name}").body) == ready
+    errors = client.send("GET", f"{path}/00080030/errors?limit=100&offset=0")
+    assert (errors.status, errors.body) == (200, b"[]")
+    updated = client.send("PATCH", f"{path}/00080030", status, Content_Type=content_type)
+    assert json.loads(updated.body)["queryStatus"].encode() in status
+
+    again = client.send("POST", path, body, Content_Type=content_type)
+    assert (again.status, again.headers["Location"]) == (409, None)
+    # One that every search matches refuses all.
+    several = (
+        b'[{"path":"00101010","vr":"AS","level":"Study"},'
+        b'{"path":"00991001","vr":"LO","level":"Instance","privateCreator":"X"},'
+        b'{"path":"ManufacturerModelName","level":"Instance"}]'
+    )
+    assert client.send("POST", path, several, Content_Type=content_type).status == 400
+    assert client.send("DELETE", f"{path}/00080030").status == 204
+    assert client.send("DELETE", f"{path}/00080030").status == 404
+    assert client.send("GET", path).body == b"[]"

@@ -79,13 +79,21 @@ STARTED: Final[dict[str, str]] = {}
 """The operation that the service has, and that has ended."""
 SUBSCRIBED: Final[dict[str, str]] = {}
 """The subscription that the service has."""
+TAG: Final = {"path": "StudyTime", "level": "Study"}
+"""A tag that is ready at once, and that the service has."""
 SINGLE: Final = "application/dicom"
 SEVERAL: Final = 'multipart/related; type="application/dicom"'
 BOUNDARY: Final = "; boundary=b"
 
 # Statuses of a service that is not configured, refuses everyone, or has lost its storage, and of clients that stop
 # sending, are tested elsewhere.
-UNKNOWN: Final = {"study": "1.2.3", "path": "nothing", "operation": "0" * 32, "subscription": "0" * 32}
+UNKNOWN: Final = {
+    "study": "1.2.3",
+    "path": "nothing",
+    "operation": "0" * 32,
+    "subscription": "0" * 32,
+    "tag": "00101010",
+}
 ELSEWHERE: Final = {"401", "403", "408", "503"}
 OF_SUBSCRIPTIONS_ELSEWHERE: Final = {"404", "409"}
 """There are none, or too many."""
@@ -111,6 +119,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         STARTED["operation"] = an_operation(running)
         SUBSCRIBED["url"] = url
         subscribe_again(running)
+        add_tag_again(running)
         yield running
 
 
@@ -147,6 +156,11 @@ def subscribe_again(server: Server) -> None:
     SUBSCRIBED["subscription"] = response.json()["id"]
 
 
+def add_tag_again(server: Server) -> None:
+    response = httpx.post(f"{server.base_url}/v2/extendedquerytags", json=[TAG])
+    assert response.status_code in (202, 409), response.text
+
+
 def store_again(server: Server) -> None:
     headers = {"Content-Type": SEVERAL + BOUNDARY}
     response = httpx.post(f"{server.base_url}/v2/studies", content=message(*FILES), headers=headers)
@@ -164,7 +178,7 @@ def found_by(operation: Operation) -> dict[str, Any]:
     """The path parameters by which an operation finds something."""
     if "bulkdata/{path}" in operation.path:
         return {**{name: FOUND[name] for name in ("study", "series", "instance")}, "path": "7FE00010"}
-    known = {**FOUND, **STARTED, **SUBSCRIBED, "path": "studies"}
+    known = {**FOUND, **STARTED, **SUBSCRIBED, "tag": TAG["path"], "path": "studies"}
     return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
 
 
@@ -177,8 +191,18 @@ def send(server: Server, case: Request, headers: Mapping[str, str] | None = None
     case.validate_response(response, checks=CHECKS)
     check_media_type(case, response)
     if case.method == "DELETE" and response.status_code == 204:
-        (subscribe_again if "subscriptions" in case.operation.path else store_again)(server)
+        put_back(server, case.operation.path)
     return response
+
+
+def put_back(server: Server, path: str) -> None:
+    """Have the service again what a request has removed."""
+    if "subscriptions" in path:
+        subscribe_again(server)
+    elif "extendedquerytags" in path:
+        add_tag_again(server)
+    else:
+        store_again(server)
 
 
 def check_media_type(case: Request, response: Response) -> None:
@@ -225,6 +249,15 @@ def subscription_request(operation: Operation, status: str) -> dict[str, Any]:
     wrong = {"400": {}, "413": {"filter": "x" * 70_000}}
     unknown = {"path_parameters": {"subscription": "0" * 32}} if status == "404" else {}
     return {"body": wrong.get(status, right), "media_type": "application/json", **unknown}
+
+
+def tag_request(operation: Operation, status: str) -> dict[str, Any]:
+    """What makes a request with JSON of extended query tags be answered with a status."""
+    new = [{"path": "SeriesNumber", "level": "Series"}]
+    bodies: dict[str, Any] = {"400": [], "409": [TAG], "413": " " * 300_000}
+    right = new if operation.method == "post" else {"queryStatus": "Enabled"}
+    unknown = {"path_parameters": {"tag": UNKNOWN["tag"]}} if status == "404" else {}
+    return {"body": bodies.get(status, right), "media_type": "application/json", **unknown}
 
 
 def other_request(operation: Operation, status: str) -> dict[str, Any]:
@@ -280,6 +313,8 @@ def test_the_service_answers_with_each_documented_status(described: Server, sche
                 case = plain_case(operation, **start_request(status))
             elif is_of_subscriptions and operation.method in ("post", "patch"):
                 case = plain_case(operation, **subscription_request(operation, status))
+            elif "extendedquerytags" in operation.path and operation.method in ("post", "patch"):
+                case = plain_case(operation, **tag_request(operation, status))
             elif is_of_subscriptions and status == "400":
                 case, headers = plain_case(operation), {"Origin": "x" * 8193}
             elif operation.method == "post":

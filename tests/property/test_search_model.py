@@ -86,7 +86,7 @@ class Searched:
         stored = next(one for one in before.tags.tags if one.name == tag.name)
         if random.random() < 0.5:
             del self.model.tags[at]
-            await self.archive.tags.replace(before, before.tags.without(stored.number))
+            await self.archive.tags.replace(before, before.tags.without(stored.number, ""))
         else:
             self.model.tags[at] = replace(tag, is_usable=not tag.is_usable)
             status = QueryStatus.DISABLED if tag.is_usable else QueryStatus.ENABLED

@@ -267,7 +267,7 @@ METADATA: Final = {
     "0040A043": {"vr": "SQ", "Value": [{"00080104": lo("x"), "00080100": lo("1")}]},
 }
 VALUES: Final = {"~LO5": {"vr": "SQ", "Value": [{"00080104": lo("x")}]}, "~LO15": lo("ours")}
-PRIVATE: Final = TAGS.without(6).without(7).with_added([tag(["00091001"], "LO", Level.INSTANCE, "ACME")])
+PRIVATE: Final = TAGS.without(6, "").without(7, "").with_added([tag(["00091001"], "LO", Level.INSTANCE, "ACME")])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 from shared.services.feed import drain
-from shared.services.operations import engine
-from shared.services.write import back_pressure, store, upload
+from shared.services.indexing import clear_study, index_study
+from shared.services.operations import cleanup, engine, reindex
+from shared.services.write import back_pressure, ready_instance, upload
 from shared.storage import blobs, catalog_batches, feed, feed_keys, feed_rows
 from tests.simulation import processes
 from tests.simulation.backups import check_backup
@@ -26,22 +27,26 @@ from tests.simulation.processes import SETTINGS, Process
 from tests.simulation.scenarios import SCENARIOS, Scenario, ask, read_all, store_before_the_feed
 from tests.simulation.schedule import LATEST_SECONDS, Schedule
 from tests.simulation.storage import SimulatedStorage
+from tests.simulation.tags import play_tags
 from tests.simulation.virtual_clock import simulated
 from tests.simulation.world import World
 from tests.support.invariants import check_archive, check_study
 
 Reader = TypeVar("Reader")
 
-_OTHERS: Final[Mapping[str, Callable[[World], Coroutine[Any, Any, None]]]] = {"operations": play_operations}
+_OTHERS: Final[Mapping[str, Callable[[World], Coroutine[Any, Any, None]]]] = {
+    "operations": play_operations,
+    "tags": play_tags,
+}
 NAMES: Final = (*SCENARIOS, *_OTHERS)
-"""What can be run: what clients do to an archive, and operations."""
+"""What can be run: what clients do to an archive, operations, and tags."""
 
 _DEAD_SECONDS: Final = 2 * SETTINGS.max_request_seconds + 2 * LATEST_SECONDS
 _RUNS_OF_MAINTENANCE: Final = 5
 
 # Limits that are made small in some runs, so that few and small instances reach what lies beyond them.
 _LIMITS: Final = (
-    ((store, "MAX_ROW_VALUE_BYTES", 64),),  # metadata goes to blobs
+    ((ready_instance, "MAX_ROW_VALUE_BYTES", 64),),  # metadata goes to blobs
     ((catalog_batches, "_BATCH_ROWS", 6),),  # commits and deletes take several batches
     ((catalog_batches, "_BATCH_ROWS", 4), (catalog_batches, "_CHANGES_OF_A_ROW", 1)),  # announcements, too
     ((back_pressure, "_BLOCK_BYTES", ((8 * 1024**2, 128),)), (upload, "MAX_BLOCK_BYTES", 256)),  # files go in blocks
@@ -51,6 +56,8 @@ _LIMITS: Final = (
     ((feed, "MAX_APPENDED_CHANGES", 7), (drain, "MAX_APPENDED_CHANGES", 7)),
     ((drain, "_STUDIES", 1),),
     ((engine, "MAX_TRIES", 1),),
+    ((index_study, "_BATCH_ROWS", 2), (index_study, "PAGE_ROWS", 3), (engine, "_RUN_SECONDS", 0)),
+    ((reindex, "_STUDIES", 1), (clear_study, "_BATCH_ROWS", 2), (cleanup, "_POSTINGS", 2)),
 )
 
 

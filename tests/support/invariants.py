@@ -9,6 +9,7 @@ from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
 from tests.support.default_partition import study_key
+from tests.support.tags import check_tags
 
 
 async def blobs_of_study(container: ContainerClient, study_instance_uid: str) -> set[str]:
@@ -49,3 +50,4 @@ async def check_archive(archive: Archive, settings: Settings) -> None:
     assert await requests_in_journal(archive) == 0
     differences = [difference async for difference in examine(archive, settings)]
     assert differences == [], differences
+    await check_tags(archive)

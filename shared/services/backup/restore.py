@@ -24,9 +24,9 @@ from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
 from shared.services.backup.study_pairs import StudyPair, settle_each, study_pairs
+from shared.services.indexing.stored_tag_values import stored_tag_values
 from shared.services.repair.leftovers import orphans
 from shared.services.repair.maintenance import replay_journal
-from shared.services.tags.stored_tag_values import stored_tag_values
 from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.intent import Intent

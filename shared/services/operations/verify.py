@@ -111,7 +111,8 @@ async def _list_postings(archive: Archive, after: Any, give_up: float) -> tuple[
     """Units of the postings that follow one, and from where to go on."""
     units: list[Any] = []
     begin, count = after, 0
-    async for _, posting in archive.postings.read_every_term(_key(after)):
+    names = (await archive.tags.recent()).kept_names
+    async for _, posting in archive.postings.read_every_term(_key(after), tags=names):
         count += 1
         if count == _POSTINGS:
             units.append({"part": "postings", "after": begin, "up_to": list(posting.key)})

@@ -41,6 +41,8 @@ _MENDED_BY_STUDY: Final = frozenset(
         Kind.WRONG_COUNTS,
         Kind.UNLISTED_TERM,
         Kind.MISSING_POSTING,
+        Kind.MISSING_TAG_VALUE,
+        Kind.SURPLUS_TAG_VALUE,
     }
 )
 

@@ -14,6 +14,8 @@
 | unlisted term | a term of the study that its row does not list as posted | posted and listed |
 | missing posting | a posting that searches need, or that the study row lists | written, or no longer listed |
 | surplus posting | a posting that no study needs; it may hold a patient's name | removed |
+| missing tag value | a row without the values of an extended query tag, which is ready, that metadata have | indexed |
+| surplus tag value | values of an extended query tag that was removed, and after which all was cleaned up | removed |
 | stranded changes | changes of a study to which no journal entry leads, so they never reach the feed | one is written |
 | unreadable change | a change of a study that the feed waits for | none: a person must delete its row |
 | broken feed | changes that the feed lacks, has twice or out of order, or unreadable | none: a person must decide |
@@ -51,6 +53,8 @@ class Kind(StrEnum):
     STRANDED_CHANGES = "stranded changes"
     UNREADABLE_CHANGE = "unreadable change"
     BROKEN_FEED = "broken feed"
+    MISSING_TAG_VALUE = "missing tag value"
+    SURPLUS_TAG_VALUE = "surplus tag value"
     BUSY_STUDY = "busy study"
 
 
@@ -75,6 +79,8 @@ _SENTENCES: Final = {
     Kind.STRANDED_CHANGES: "Changes of the study wait for the change feed, and no request leads to them.",
     Kind.UNREADABLE_CHANGE: "The change feed waits for it: delete this row of the catalog, and it goes on without.",
     Kind.BROKEN_FEED: "From here on the change feed is not what was appended: tell its readers to begin anew.",
+    Kind.MISSING_TAG_VALUE: "A row lacks the values of an extended query tag that metadata have.",
+    Kind.SURPLUS_TAG_VALUE: "A row has values of an extended query tag that was removed.",
     Kind.BUSY_STUDY: "Requests kept changing the study while it was looked at: examine it again.",
 }
 

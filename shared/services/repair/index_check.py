@@ -24,11 +24,12 @@ async def examine_postings(
 ) -> AsyncIterator[tuple[Posting, Difference | None]]:
     """Each posting between two keys, of which the second one is included, and whether it is surplus.
 
-    Storage operations: 1 for each 1,000; for each at most 1 for its study, if that is not among the 1,000 used last,
-    and 1 if it is an instance's; what looks surplus costs up to 5 more.
+    Storage operations: at most 1 for the extended query tags, and 1 for each 1,000; for each at most 1 for its study,
+    if that is not among the 1,000 used last, and 1 if it is an instance's; what looks surplus costs up to 5 more.
     """
     known = _KnownPostings(archive)
-    async for term, posting in archive.postings.read_every_term(after, up_to):
+    names = (await archive.tags.recent()).kept_names
+    async for term, posting in archive.postings.read_every_term(after, up_to, tags=names):
         is_too_much = False
         with suppress(*UNREADABLE):  # such rows are reported with their study
             is_too_much = not await known.holds(term, posting) and await is_surplus(archive, term, posting, last_alive)

@@ -11,9 +11,13 @@ from typing import Final
 from shared.archive.instance import DicomJson, InstanceFacts
 from shared.archive.study import SeriesRecord, StudyRecord, split_by_level
 from shared.archive.study_terms import terms_of, terms_of_instance
+from shared.archive.tag_values import values_of_tags
 from shared.archive.terms import Term
 from shared.dicom.identifiers import StudyKey
 from shared.errors import NotFound
+from shared.services.indexing.clear_study import clear_study
+from shared.services.indexing.index_study import index_study
+from shared.services.indexing.tag_sources import Place
 from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import attempts
 from shared.storage.archive import Archive
@@ -41,14 +45,30 @@ def single_terms(rows: Iterable[InstanceFacts]) -> frozenset[Term]:
 async def rebuild_study(archive: Archive, study_key: StudyKey) -> None:
     """Make the study row, series rows and needed postings agree with the instances, under the study's lock.
 
-    Does nothing where they agree. Removes a study without instances. Raises StudyContended.
+    So do values of extended query tags. Does nothing where they agree. Removes a study without instances. Raises
+    StudyContended.
     """
     async for _ in attempts():
         async with archive.study_lock(study_key):
             with suppress(StudyChanged):
                 while not await _is_rebuilt(archive, study_key):
                     continue
-                return
+                break
+    await _rebuild_tags(archive, study_key)
+
+
+async def _rebuild_tags(archive: Archive, study_key: StudyKey) -> None:
+    """Bring in what rows lack of extended query tags, and take away what is left of those that were removed."""
+    tags = await archive.tags.recent()
+    place = Place() if tags.indexed else None
+    while place is not None:
+        place = (await index_study(archive, study_key, [tag.number for tag in tags.indexed], place)).place
+    study, series = await archive.catalog.read_summary(study_key)
+    rows = [row.tags async for row in archive.catalog.read_instances(study_key)]
+    attributes = [study.record.attributes if study else {}, *(one.attributes for one in series.values()), *rows]
+    left = {name for one in attributes for name in values_of_tags(one) if tags.is_leftover(name)}
+    if left:
+        await clear_study(archive, study_key, left, with_instances=True)
 
 
 async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:

@@ -134,9 +134,10 @@ async def _remove(
         if attempt or study is None:
             study = await archive.catalog.read_study(batch[0].identifiers.study)
             rows = await in_parallel(archive.catalog.read_instance(instance.identifiers) for instance in batch)
-            blob_versions = {row.blob_version for row in rows if row is not None}
-            gone += [instance for instance in batch if instance.blob_version not in blob_versions]
-            batch = [instance for instance in batch if instance.blob_version in blob_versions]
+            # As they are now: they may have values of other tags.
+            there = {row.blob_version: row for row in rows if row is not None}
+            gone += [instance for instance in batch if instance.blob_version not in there]
+            batch = [there[instance.blob_version] for instance in batch if instance.blob_version in there]
         if study is None or not batch:
             return study, _Removed(named, gone=gone)
         created, posted = study.record.created, study.record.posted

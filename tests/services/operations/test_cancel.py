@@ -56,7 +56,7 @@ async def test_what_is_under_way_when_an_operation_is_canceled_is_noted_and_coun
     await deliver(archive, settings, two, work={VERIFY: replace(counting.work[VERIFY], run=canceled)})
     ended = await now(archive, operation)
     assert ended.status is OperationStatus.CANCELED
-    state = await state_of(archive, ended, "v2")
+    state = await state_of(archive, ended, "v2", "https://dicom.example.org/v2")
     assert state["results"] == {"runs": 2, "differences": [[1, 1], [2, 1]]}
 
 

@@ -282,7 +282,7 @@ async def test_without_queues_there_are_no_operations_and_none_of_storage(
         assert await look_after_operations(off, settings) == 0
         assert counting.operations == {}
         assert await look_after_operations(counted, settings) == 0
-    assert sum(counting.operations.values()) == 1
+    assert sum(counting.operations.values()) == 2
 
 
 async def test_a_specification_of_a_mebibyte_is_kept_and_one_that_fits_no_row_refused(

@@ -96,4 +96,4 @@ async def test_maintenance_that_dies_anywhere(
         assert await archive.operations.read(running.id) is None
         if not stop.has_died:
             break
-    assert operation == 5
+    assert operation == 6

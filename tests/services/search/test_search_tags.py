@@ -16,7 +16,7 @@ from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, long_content, new_uid, part10
 from tests.support.stored_instances import studies_posted
 from tests.support.stores import store
-from tests.support.tags import set_of, tag_of
+from tests.support.tag_sets import set_of, tag_of
 
 DIAGNOSIS = tag_of("00081080", "LO", Level.STUDY, number=1)
 PROCESSING = tag_of("00181400", "LO", Level.INSTANCE, number=2)

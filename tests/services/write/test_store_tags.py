@@ -22,7 +22,7 @@ from tests.support.invariants import check_study, requests_in_journal
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import events, store
-from tests.support.tags import tag_of
+from tests.support.tag_sets import tag_of
 
 AGE = tag_of("00101010", "AS", Level.STUDY)
 PROTOCOL = tag_of("00181030", "LO", Level.SERIES)
