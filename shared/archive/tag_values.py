@@ -57,11 +57,15 @@ def tag_values(metadata: Iterable[tuple[str, Attribute]], tags: Sequence[Extende
     """What metadata, which are read in order, once, have of the `tags` that are indexed.
 
     Values that break the rules of their VR are left out, and so is what is too much; each is a problem, one a tag.
+    Raises ValueError for what is no data set.
     """
     if not tags:
         return NO_VALUES
     reading = _Reading()
-    found = reading.data_set(metadata, tags, 0)
+    try:
+        found = reading.data_set(metadata, tags, 0)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError("The metadata are no data set.") from error
     by_level: dict[Level, dict[str, Any]] = {level: {} for level in Level}
     room = dict.fromkeys(Level, MAX_LEVEL_CHARACTERS)
     for tag in tags:

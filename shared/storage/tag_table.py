@@ -4,6 +4,7 @@ The set is changed under its row's ETag. A process that stores may go by what it
 before; whoever works on all instances for a new generation begins later than that.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -66,6 +67,7 @@ class Tags:
         self._table = table
         self._known = NO_TAGS
         self._known_since = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def read(self) -> StoredTags:
         """The set as it stands. 1 storage operation. An archive without the table has none."""
@@ -77,12 +79,10 @@ class Tags:
         return found
 
     async def recent(self) -> TagSet:
-        """The set as it stood at most TAG_CACHE_SECONDS ago. Mostly no storage operation."""
-        return self._known if self.is_recent(self._known) else (await self.read()).tags
-
-    def is_recent(self, tags: TagSet) -> bool:
-        """Whether a set that `recent` has returned is still one that it may return, without a storage operation."""
-        return tags == self._known and monotonic() - self._known_since <= TAG_CACHE_SECONDS
+        """The set as it stood at most TAG_CACHE_SECONDS ago. Mostly no storage operation, for all who ask at once 1."""
+        async with self._reading:
+            is_recent = monotonic() - self._known_since <= TAG_CACHE_SECONDS
+            return self._known if is_recent else (await self.read()).tags
 
     async def replace(self, before: StoredTags, after: TagSet) -> StoredTags:
         """Put another set in the place of the one that was read, and return it.

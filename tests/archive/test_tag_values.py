@@ -180,6 +180,24 @@ def test_what_is_not_valid_is_left_out_and_named(
     assert problems == [problem]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"00101010":5}',
+        b'{"00101010":{}}',
+        b'{"00101010":{"vr":"AS","Value":5}}',
+        b'{"00400260":{"vr":"SQ","Value":[5]}}',
+        b'{"00400260":{"vr":"SQ","Value":[{"00080100":7}]}}',
+        b'{"":{"vr":"AS","Value":["045Y"]}}',
+        b'{"00101010":{"vr":"AS"',
+        b"[]",
+    ],
+)
+def test_what_is_no_data_set_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"data set|JSON|text|attribute"):
+        tag_values(read_attributes([text]), [tag_of("00101010", "AS"), tag_of("00400260.00080100", "SH")])
+
+
 def test_numbers_of_any_vr_are_numbers() -> None:
     values, problems = read({"00280106": {"vr": "SS", "Value": [-1]}}, tag_of("00280106", "US"))
     assert values == {"~US1": {"vr": "US", "Value": [-1]}}

@@ -8,7 +8,7 @@ the earlier one has left over to maintenance; if none comes, maintenance removes
 
 import secrets
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,13 +18,14 @@ from shared.archive.extended_tags import TagSet
 from shared.archive.instance import DicomJson, Elsewhere, InstanceFacts, InstanceMetadata, NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.archive.study_terms import terms_of
-from shared.archive.tag_values import without_tags
+from shared.archive.tag_values import NO_VALUES, TagValues, without_tags
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound
 from shared.services.backup.copies import DamagedBlob, blobs_to_copy, copy
 from shared.services.backup.study_pairs import StudyPair, settle_each, study_pairs
 from shared.services.indexing.stored_tag_values import stored_tag_values
+from shared.services.indexing.tag_sources import Place, Sources, attributes_of
 from shared.services.repair.leftovers import orphans
 from shared.services.repair.maintenance import replay_journal
 from shared.services.write.back_pressure import BackPressure
@@ -35,7 +36,14 @@ from shared.storage import blob_names
 from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer, Snapshot, file_name
 from shared.storage.catalog_batches import fills_batch
-from shared.storage.catalog_rows import instance_again, instance_facts, series_record, study_record
+from shared.storage.catalog_rows import (
+    StudyRevision,
+    instance_again,
+    instance_facts,
+    instance_row_key,
+    series_record,
+    study_record,
+)
 from shared.storage.journal import JournalEntry, study_of
 from shared.storage.parallel import in_parallel
 from shared.storage.snapshot_file import DamagedSnapshot
@@ -154,9 +162,10 @@ class _Summary:
     series: Mapping[str, DicomJson]
 
     def beside(self, there: StudyRecord) -> Self:
-        """The same with the attributes that the study has in the archive, which stay."""
-        series = {uid: record.attributes for uid, record in there.series.items()}
-        return replace(self, study=replace(self.study, attributes=there.attributes), series={**self.series, **series})
+        """The same with the attributes that the study has in the archive, which stay; values of tags stay anyway."""
+        series = {uid: without_tags(record.attributes) for uid, record in there.series.items()}
+        study = replace(self.study, attributes=without_tags(there.attributes))
+        return replace(self, study=study, series={**self.series, **series})
 
 
 class _Run:
@@ -189,14 +198,14 @@ class _Run:
             # What a delete has left to be done would be done to what is restored.
             self._done.failures.append((study.path, _AT_WORK))
             return
-        present = {}
+        present, there = {}, None
         if chosen.may_be_there:
             present = {row.identifiers: row async for row in self._archive.catalog.read_instances(study)}
         try:
             summary = await self._summary(snapshot)
             if present and (there := await self._archive.catalog.read_study(study)) is not None:
                 summary = summary.beside(there.record)
-            restoring = _Study(self._archive, summary.study, self._request_id)
+            restoring = _Study(self._archive, summary.study, self._request_id, there)
             async for batch in self._batches(snapshot, summary, present):
                 await self._enter(restoring, batch)
             await restoring.end()
@@ -245,7 +254,8 @@ class _Run:
         intent = await restoring.begin(batch[0])
         whole = await in_parallel((self._copy(instance.facts) for instance in batch), at_once=_BLOBS_AT_ONCE)
         copied = [instance for instance, is_whole in zip(batch, whole, strict=True) if is_whole]
-        instances = await in_parallel(self._indexed(instance, intent.tags) for instance in copied)
+        values = await in_parallel(self._values_of(instance, intent.tags) for instance in copied)
+        instances = [restoring.indexed(*one, intent.tags.names) for one in zip(copied, values, strict=True)]
         existing = await self._commits.commit(instances, intent) if instances else {}
         needless = []
         for instance in instances:
@@ -271,18 +281,15 @@ class _Run:
             return False
         return True
 
-    async def _indexed(self, instance: NewInstance, tags: TagSet) -> NewInstance:
-        """The instance with its values of the archive's tags: those in the backup may be of others."""
+    async def _values_of(self, instance: NewInstance, tags: TagSet) -> TagValues:
+        """What an instance has of the archive's tags: those in the backup may be of others."""
         facts = instance.facts
         metadata = Elsewhere.IN_BLOB if facts.has_metadata_blob else instance.metadata
         record = InstanceMetadata(facts.identifiers, facts.blob_version, metadata)
-        values = (await stored_tag_values(self._archive, record, tags.indexed)).by_level
-        return replace(
-            instance,
-            facts=replace(facts, tags=values[Level.INSTANCE]),
-            study_attributes={**values[Level.STUDY], **instance.study_attributes},
-            series_attributes={**values[Level.SERIES], **instance.series_attributes},
-        )
+        try:
+            return await stored_tag_values(self._archive, record, tags.indexed)
+        except (NotFound, ValueError):  # damaged as it was before: a check of the archive tells
+            return NO_VALUES
 
     def _note_there(self, ours: InstanceFacts, there: InstanceFacts) -> None:
         self._done.there += 1
@@ -290,10 +297,15 @@ class _Run:
 
 
 class _Study:
-    """A study being restored, and its journal entry."""
+    """A study being restored, its journal entry, and which instances so far give values of tags to it and its series.
 
-    def __init__(self, archive: Archive, record: StudyRecord, request_id: str) -> None:
+    What `there` has of tags, the study as it was before, stays.
+    """
+
+    def __init__(self, archive: Archive, record: StudyRecord, request_id: str, there: StudyRevision | None) -> None:
         self._archive = archive
+        self._there = there.record if there is not None else replace(record, series={}, attributes={})
+        self._place = Place()
         self._created = record.created
         self._path = record.key.path
         self._request_id = request_id
@@ -309,6 +321,28 @@ class _Study:
             await self._intent.renew()
         await self._intent.declare(terms_of(with_instances(None, [first], self._created)), self._created)
         return self._intent
+
+    def indexed(self, instance: NewInstance, values: TagValues, names: Collection[str]) -> NewInstance:
+        """The next instance, with its values of the tags of these names, by which the study is indexed now.
+
+        To study and series, where they had none before, it brings those of the latest instance so far.
+        """
+        uids, level = instance.facts.identifiers, values.by_level
+        row_key = instance_row_key(uids)["RowKey"]
+        self._place = self._place.past(row_key, instance.facts, level[Level.STUDY], level[Level.SERIES])
+        series = self._there.series.get(uids.series_instance_uid)
+
+        def given(sources: Sources, there: DicomJson) -> DicomJson:
+            return {name: one for name, one in attributes_of(sources).items() if name in names and name not in there}
+
+        of_study = given(self._place.of_study, self._there.attributes)
+        of_series = given(self._place.of_series, series.attributes if series else {})
+        return replace(
+            instance,
+            facts=replace(instance.facts, tags=level[Level.INSTANCE]),
+            study_attributes={**instance.study_attributes, **of_study},
+            series_attributes={**instance.series_attributes, **of_series},
+        )
 
     async def end(self) -> None:
         """Note in the journal that nothing is left to be done."""

@@ -38,6 +38,8 @@ from shared.storage.tag_table import TagError
 
 _BATCH_ROWS: Final = 90  # instances and series, of the 100 that a batch may change
 _FEWER_ROWS: Final = 90  # of a page, where others change the study
+_HELD_BYTES: Final = 8 * 1024**2  # of metadata in the rows of a page, which mostly have 5 MiB together
+_READ_AT_ONCE: Final = 4  # metadata, of which some may have a blob of many MiB
 
 
 @dataclass(slots=True)
@@ -137,9 +139,8 @@ class _Indexing:
             if study.etag != etag and not await self._are_there(place):
                 place = Place()  # what they gave is now another's to give, or nobody's
             page_rows = _FEWER_ROWS if attempt else PAGE_ROWS
-            rows = await self._read(place, page_rows)
-            values = await in_parallel(self._values_of(metadata) for _, metadata in rows)
-            is_last = len(rows) < page_rows
+            rows, is_last = await self._read(place, page_rows)
+            values = await in_parallel((self._values_of(metadata) for _, metadata in rows), at_once=_READ_AT_ONCE)
             try:
                 for batch in self._batches(place, [row for row, _ in rows], values, is_last=is_last):
                     study = await self._write(study, batch)
@@ -163,16 +164,17 @@ class _Indexing:
         rows = await in_parallel(self._archive.catalog.read_instance(identifiers) for identifiers, _ in instances)
         return {(row.identifiers, row.blob_version) for row in rows if row is not None} == instances
 
-    async def _read(self, place: Place, most: int) -> list[tuple[InstanceFacts, InstanceMetadata]]:
-        """The instances that come next, and their metadata."""
-        found = []
+    async def _read(self, place: Place, most: int) -> tuple[list[tuple[InstanceFacts, InstanceMetadata]], bool]:
+        """The instances that come next, and their metadata; whether these are the last ones."""
+        found, room = [], _HELD_BYTES
         rows = self._archive.catalog.read_instances_and_metadata(self._key, place.after, page_rows=most)
         async with aclosing(rows):
             async for row in rows:
                 found.append(row)
-                if len(found) == most:
-                    break
-        return found
+                room -= len(row[1].metadata) if isinstance(row[1].metadata, bytes) else 0
+                if len(found) == most or room < 0:
+                    return found, False
+        return found, True
 
     async def _values_of(self, record: InstanceMetadata) -> TagValues:
         """What an instance has of all tags: values of some take room that others lack."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.archive.study_terms import instance_of, terms_of, terms_of_instance
-from shared.archive.terms import EVERY_STUDY, Term
+from shared.archive.terms import EVERY_STUDY, Term, is_of_tag
 from shared.dicom.identifiers import StudyKey
 from shared.services.repair.differences import Difference
 from shared.services.repair.leftovers import is_surplus
@@ -25,15 +25,24 @@ async def examine_postings(
     """Each posting between two keys, of which the second one is included, and whether it is surplus.
 
     Storage operations: at most 1 for the extended query tags, and 1 for each 1,000; for each at most 1 for its study,
-    if that is not among the 1,000 used last, and 1 if it is an instance's; what looks surplus costs up to 5 more.
+    if that is not among the 1,000 used last, and 1 if it is an instance's; what looks surplus costs up to 6 more.
     """
     known = _KnownPostings(archive)
     names = (await archive.tags.recent()).kept_names
     async for term, posting in archive.postings.read_every_term(after, up_to, tags=names):
         is_too_much = False
         with suppress(*UNREADABLE):  # such rows are reported with their study
-            is_too_much = not await known.holds(term, posting) and await is_surplus(archive, term, posting, last_alive)
+            is_too_much = (
+                not await known.holds(term, posting)
+                and await is_surplus(archive, term, posting, last_alive)
+                and not (is_of_tag(term.keyword) and await _is_being_removed(archive, term.keyword))
+            )
         yield posting, Difference.of_posting(term, posting) if is_too_much else None
+
+
+async def _is_being_removed(archive: Archive, name: str) -> bool:
+    """Whether a clean-up takes away all postings of a tag."""
+    return any(tag.name == name for tag in (await archive.tags.read()).tags.removed)
 
 
 class _KnownPostings:

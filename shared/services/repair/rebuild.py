@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from shared.archive.extended_tags import TagSet
 from shared.archive.instance import DicomJson, InstanceFacts
 from shared.archive.study import SeriesRecord, StudyRecord, split_by_level
 from shared.archive.study_terms import terms_of, terms_of_instance
 from shared.archive.tag_values import values_of_tags
-from shared.archive.terms import Term
+from shared.archive.terms import Term, is_of_tag
 from shared.dicom.identifiers import StudyKey
 from shared.errors import NotFound
 from shared.services.indexing.clear_study import clear_study
@@ -20,6 +21,7 @@ from shared.services.indexing.index_study import index_study
 from shared.services.indexing.tag_sources import Place
 from shared.services.retrieve.stored_metadata import short_attributes, stored_metadata
 from shared.services.write.contention import attempts
+from shared.services.write.named_terms import NamedTerms
 from shared.storage.archive import Archive
 from shared.storage.catalog import StudyChanged
 from shared.storage.catalog_rows import StudyRevision
@@ -95,16 +97,32 @@ async def _is_rebuilt(archive: Archive, study_key: StudyKey) -> bool:
     series = await _next_series(archive, record.series, rows)
     attributes = record.attributes or (await _attributes(archive, rows))[0]
     after = replace(record, attributes=attributes, series=series)
-    needed, single = terms_of(after), single_terms(rows)
+    tags = await archive.tags.recent()
+    needed, single = _kept(terms_of(after), tags), _kept(single_terms(rows), tags)
     existing = await archive.postings.existing(study_key, record.created, {*needed, *single, *record.posted})
     missing = (needed | single) - existing
     after = replace(after, posted=needed | (record.posted & existing))
     if after == record and not missing:
         return True
+    named = NamedTerms(archive, study_key, tags)
+    await named.declare(missing, record.created)
+    if (await archive.tags.recent()).generation != tags.generation:
+        await named.finish()
+        raise StudyChanged
     await archive.postings.add(study_key, record.created, missing)
     # Even for a posting alone: a delete that found it missing, and would leave it, has to look again.
-    await archive.catalog.commit(before, after)
+    try:
+        await archive.catalog.commit(before, after)
+    except StudyChanged:
+        await named.hand_over()
+        raise
+    await named.finish()
     return False
+
+
+def _kept(terms: frozenset[Term], tags: TagSet) -> frozenset[Term]:
+    """Without the terms of tags that have been removed, whose postings a clean-up may have taken away already."""
+    return frozenset(term for term in terms if not is_of_tag(term.keyword) or term.keyword in tags.names)
 
 
 async def _next_series(

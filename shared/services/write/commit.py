@@ -129,6 +129,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     """Enter the instances of a group, which fit a batch, under the first one's intent."""
     intent = group[0].intent
     instances = [instance for share in group for instance in share.instances]
+    single = terms_of_new(instances)
     existing: Existing = {}
     created = None
     written: frozenset[Term] = frozenset()
@@ -143,7 +144,7 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
         study = before.record if isinstance(before, StudyRevision) else None
         if created is not None and (study is None or study.created != created):
             # The study of that time never came to be, or is gone: nobody else writes its postings.
-            await archive.postings.remove(study_key, created, written | terms_of_new(instances))
+            await archive.postings.remove(study_key, created, written | single)
             written = frozenset()
         created = study.created if study else intent.new_time()
         plan = commit_plan(study, instances, created, written, is_shared=len(group) > 1)

@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.archive.instance import NewInstance
 from shared.archive.study import StudyRecord, with_instances
 from shared.archive.study_terms import terms_of, terms_of_instance
-from shared.archive.terms import Term
+from shared.archive.terms import Term, is_of_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,10 @@ def commit_plan(
     new, needless = terms - posted, (posted | written) - terms
     declared = None
     if before is None or new or needless:
-        # Only the first request's entry has this time, so it also names the terms that the others' blobs imply.
-        declared = new | needless | (single if is_shared else frozenset())
+        # Only the first request's entry has this time, so it also names the terms that the others' blobs imply. Values
+        # of tags have an entry of their own (`named_terms.py`).
+        implied = frozenset(term for term in single if is_shared and not is_of_tag(term.keyword))
+        declared = new | needless | implied
     return CommitPlan(replace(after, posted=terms), new, single, needless, declared)
 
 

@@ -112,8 +112,11 @@ class Intent:
 
         Its generation may then be too low, which only makes others wait.
         """
-        if self._tags is not None and not self._archive.tags.is_recent(self._tags):
-            self._tags = (await self._archive.tags.read()).tags
+        if self._tags is not None:
+            recent = await self._archive.tags.recent()
+            # A slow read of another request may have brought back an earlier set than the entry says.
+            is_earlier = recent.generation < self._entry.generation
+            self._tags = (await self._archive.tags.read()).tags if is_earlier else recent
 
     def note_commit(self) -> None:
         """The request has added or removed instances, or answers for it that they are gone."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,32 @@ async def test_a_study_goes_on_page_by_page(
     await messages.deliver_all(archive, settings)
     await check_tags(archive, is_latest=True)
     await check_archive(archive, settings)
+
+
+async def test_rows_with_much_metadata_are_read_a_few_at_a_time(
+    archive: Archive, settings: Settings, messages: Messages, stores: StoreService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_HELD_BYTES", 1000)
+    study = new_uid()
+    for file in with_values(study, new_uid(), 9):
+        await store(stores, file)
+    operation = await add_tags(archive, *OF_EACH_LEVEL)
+    pages = []
+    read = indexing._Indexing._read
+
+    async def counted(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        pages.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(indexing._Indexing, "_read", counted)
+    await messages.deliver_all(archive, settings)
+    assert len(pages) > 2
+    assert max(pages) < 5
+    assert await totals(archive, operation) == (
+        OperationStatus.SUCCEEDED, {"studies": 1, "instances": 9, "errors": 0},
+    )  # fmt: skip
+    await check_tags(archive, is_latest=True)
 
 
 async def test_what_gave_a_value_and_is_deleted_between_two_pages_gives_none(

@@ -24,6 +24,14 @@ def test_a_shared_batch_also_declares_the_terms_of_its_instances() -> None:
     assert plan.declared == plan.new | SINGLE
 
 
+def test_values_of_tags_of_instances_are_not_declared_since_an_entry_of_their_own_names_them() -> None:
+    instance = new_instance("1", "1.2", "1.3")
+    tagged = replace(instance, facts=replace(instance.facts, tags={"~SH1": {"vr": "SH", "Value": ["a"]}}))
+    plan = commit_plan(None, [tagged], CREATED, frozenset(), is_shared=True)
+    assert plan.single == SINGLE | {Term("~SH1", "a", "1.2", "1.3")}
+    assert plan.declared == plan.new | SINGLE
+
+
 def test_instances_that_change_no_term_of_the_study_declare_nothing() -> None:
     before = study_of(new_instance("1", "1.2", "1.1"))
     before = replace(before, posted=terms_of(before))

@@ -1,5 +1,6 @@
 """Stores and deletes in an archive that has extended query tags."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,10 @@ from shared.archive.terms import Term
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION, ResourceIdentifiers
 from shared.services.write.delete import delete
+from shared.services.write.duplicates import not_in_catalog
 from shared.services.write.store import StoreService
 from shared.storage.archive import Archive
+from shared.storage.journal import Journal, JournalEntry
 from shared.storage.storage_use import StorageUse
 from shared.web.api_versions import ApiVersion
 from shared.web.store_response import Failed, Outcome, Stored
@@ -199,3 +202,55 @@ async def test_what_tags_cost_a_store(raw: RawArchive) -> None:
     assert await operations_of_a_store(raw, study, 1) == usual[2]
     await add_tags(raw.archive, THICKNESS)
     assert await operations_of_a_store(raw, study, 1) == usual[2] + 1 + 2
+
+
+async def test_requests_at_once_share_a_read_of_the_set(raw: RawArchive) -> None:
+    await add_tags(raw.archive, THICKNESS)
+    raw.archive.tags._known_since = float("-inf")
+    storage = StorageUse()
+    with storage.watching():
+        found = await asyncio.gather(*(raw.archive.tags.recent() for _ in range(20)))
+    assert {one.generation for one in found} == {1}
+    assert storage.operations.total() == 1
+
+
+async def test_a_slow_read_of_an_earlier_set_is_not_gone_by(raw: RawArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry says by which set the store goes: nobody would wait for one that goes by an earlier one."""
+    earlier = await raw.archive.tags.recent()
+    await add_tags(raw.archive, THICKNESS)
+    insert = Journal.insert
+
+    async def slow(journal: Journal, entry: JournalEntry) -> None:
+        raw.archive.tags._known = earlier
+        await insert(journal, entry)
+
+    monkeypatch.setattr(Journal, "insert", slow)
+    await store(raw.stores, part10(dataset(SliceThickness="1")))
+    assert len(await postings(raw.archive, "~DS1", "1")) == 1
+
+
+async def test_nothing_is_left_of_values_for_a_study_that_goes_meanwhile(
+    raw: RawArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of an instance that was there already, when there was the study."""
+    await add_tags(raw.archive, THICKNESS)
+    study = new_uid()
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": new_uid(), "SOPInstanceUID": new_uid()}
+    await store(raw.stores, part10(dataset(**uids, SliceThickness="1")))
+    has_gone: list[bool] = []
+
+    async def gone_meanwhile(*arguments: Any) -> Any:
+        found = await not_in_catalog(*arguments)
+        if not has_gone:
+            has_gone.append(True)
+            await delete(raw.other, resource_of(study))
+            await store(StoreService(raw.other, raw.settings), part10(dataset(StudyInstanceUID=study)))
+        return found
+
+    monkeypatch.setattr("shared.services.write.commit.not_in_catalog", gone_meanwhile)
+    there = part10(dataset(**uids, SliceThickness="2"))
+    new = part10(dataset(StudyInstanceUID=study, SliceThickness="3"))
+    assert [type(one) for one in await store(raw.stores, there, new)] == [Failed, Stored]
+    assert [len(await postings(raw.archive, "~DS1", value)) for value in "123"] == [0, 0, 1]
+    assert await requests_in_journal(raw.archive) == 0
+    assert await raw.kinds() == []
