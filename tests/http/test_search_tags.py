@@ -259,11 +259,12 @@ async def test_a_tag_that_is_being_added_is_refused_with_its_progress(
     detail = await refused(client, "/studies?PatientAge=070Y")
     assert detail.startswith("The extended query tag PatientAge is being added. ")
     assert f"the operation {url} has succeeded. percentComplete: 0." in detail
-    assert counting.operations == {"GET tags": 1, "GET operations": 1}
+    assert counting.operations == {"GET tags": 1, "GET operations": 2}
     stored, written = await archive.operations.read(OPERATION), await archive.operations.read_unit(OPERATION, LISTER)
     assert stored is not None
     assert written is not None
-    listed = await archive.operations.list_units(stored, written, [1, 2, 3, 4], None, NOW)
+    work = [{"percent": percent} for percent in (0, 25)]
+    listed = await archive.operations.list_units(stored, written, work, None, NOW)
     unit = await archive.operations.read_unit(OPERATION, listed[0].number)
     assert unit is not None
     await archive.operations.note_run(unit, Results(), None)
