@@ -59,6 +59,7 @@ def test_no_filter_is_none() -> None:
         ("StudyInstanceUID=1.2&Rows=3", "Rows"),
         ("StudyInstanceUID=1.2&StationName=A", "StationName"),
         ("limit=3", "limit"),
+        ("Modality=CT&privateCreator=ACME", "privateCreator"),
         ("Modality=CT&OFFSET=3", "offset"),
         ("includefield=all", "includefield"),
         ("modality=CT", "Modality"),

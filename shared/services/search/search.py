@@ -40,7 +40,7 @@ from shared.storage.archive import Archive
 from shared.storage.properties import PAGE_ROWS
 
 _ROWS_BYTES: Final = 512 * 1024  # of memory, for rows of the index, of studies and of series
-_ONE_BY_ONE: Final = 10  # instances of a series, whose rows are read singly; more, if the series has 20 times as many
+_ONE_BY_ONE: Final = 10  # the most rows of a series that are read singly, where it has not 20 times as many
 
 _logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ async def _instances(
         return
     for series in series_instance_uids:
         uids = candidate.instances[series]
-        if len(uids) > max(_ONE_BY_ONE, study.series[series].instance_count // 20):
+        if _is_read_whole(len(uids), study.series[series].instance_count):
             async for record in archive.catalog.read_metadata(study.key, series, page_rows=page_rows):
                 if record.identifiers.sop_instance_uid in uids:
                     yield record
@@ -248,3 +248,8 @@ async def _instances(
             found = await archive.catalog.read_instance_metadata(InstanceIdentifiers(study.key, series, uid))
             if found is not None:
                 yield found
+
+
+def _is_read_whole(named: int, count: int) -> bool:
+    """Whether to read all of a series of `count` instances for those that are `named`: where it is not much more."""
+    return named > 1 and (2 * named >= count or named > max(_ONE_BY_ONE, count // 20))
