@@ -10,6 +10,7 @@ from dicomweb_cli.connection import DICOM_JSON, Connection, NoService, expect
 from dicomweb_cli.terminal import plain
 
 _PAGE: Final = 200  # the most that Microsoft's service returns
+_ERRONEOUS: Final = "erroneous-dicom-attributes"  # Microsoft's: extended query tags that could not index all instances
 
 Result = dict[str, Any]
 """A data set in the DICOM JSON Model."""
@@ -26,7 +27,8 @@ async def results(
     """The results of a search, up to the number wanted, or all.
 
     A server may return fewer than requested and have more: the end is an empty page, or the same page again.
-    `warnings` gets the Warning headers of the last page with results, which are those that still hold.
+    `warnings` gets the Warning headers of the last page with results, which are those that still hold, and which keys
+    do not find all instances.
     Raises Refused and CannotGoOn.
     """
     page: list[Result] = []
@@ -38,6 +40,8 @@ async def results(
         before, page = page, _expected_page(response)
         if warnings is not None and (page or not count):
             warnings[:] = [plain(text) for text in response.headers.get_list("Warning")]
+            if erroneous := plain(response.headers.get(_ERRONEOUS, "")):
+                warnings.append(f"some instances could not be indexed by {erroneous}, and are not found by it")
         if not page or page == before:
             return
         for result in page[: None if wanted is None else wanted - count]:

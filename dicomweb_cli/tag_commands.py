@@ -46,7 +46,7 @@ def add(
     tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="As for show; several are added at once.")],
     url: Url,
     *,
-    level: Annotated[TagLevel, typer.Option(help="What they are properties of.")],
+    level: Annotated[TagLevel, typer.Option(case_sensitive=False, help="What they are properties of.")],
     vr: Annotated[str | None, typer.Option(help="Needed for a private attribute; else the dictionary's.")] = None,
     creator: Creator = None,
     is_awaited: Annotated[bool, typer.Option("--wait", help="Wait until searches can use them.")] = False,

@@ -130,19 +130,22 @@ class _Reading:
             if is_private_creator(name):
                 creators[name[:4] + name[6:]] = _text(attribute)  # (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)
             asked = wanted.get(_step(name, creators.get(name[:6], "")), ())
-            whole = [tag for tag in asked if len(tag.path) == depth + 1]
+            if not asked or _is_empty(attribute):
+                continue
+            vr, values = _vr_and_values(attribute)
             inside = [tag for tag in asked if len(tag.path) > depth + 1]
-            if inside:
-                found |= self._items(attribute, inside, depth)
-            elif whole:
-                found |= self._values(attribute, whole)
+            found |= self._items(vr, values, inside, depth)
+            found |= self._values(vr, values, [tag for tag in asked if tag not in inside])
         return found
 
-    def _items(self, attribute: Attribute, tags: Sequence[ExtendedTag], depth: int) -> dict[int, Any]:
+    def _items(self, vr: str, values: Iterable[Any] | None, tags: Sequence[ExtendedTag], depth: int) -> dict[int, Any]:
         """What the items of a sequence have of tags."""
-        vr, values = _vr_and_values(attribute)
+        if vr != "SQ":
+            for tag in tags:
+                self._note(tag, f"A sequence of its path has the VR {vr}, not SQ.", is_invalid=True)
+            return {}
         kept: dict[int, list[Any]] = {}
-        for item in values if vr == "SQ" else ():
+        for item in values or () if tags else ():
             inner = self.data_set(attributes_of(item), tags, depth + 1)
             for tag in tags:
                 if tag.number in inner:
@@ -152,16 +155,19 @@ class _Reading:
                         items.append(one)
         return {number: {"vr": "SQ", "Value": items} for number, items in kept.items()}
 
-    def _values(self, attribute: Attribute, tags: Sequence[ExtendedTag]) -> dict[int, Any]:
+    def _values(self, vr: str, values: Iterable[Any] | None, tags: Sequence[ExtendedTag]) -> dict[int, Any]:
         """The values of an attribute, as those of each of the tags."""
-        vr, values = _vr_and_values(attribute)
-        given = list(values) if isinstance(attribute, LongAttribute) else values
+        if values is not None and len(tags) > 1:
+            values = list(values)  # those of a long attribute are read once
         found = {}
         for tag in tags:
             if vr != tag.vr and not {vr, tag.vr} <= NUMBER_VRS:
                 self._note(tag, f"Its VR is {vr}, not {tag.vr}.", is_invalid=True)
                 continue
-            kept = list(self._kept(tag, given))
+            if values is None:
+                self._note(tag, _TOO_MUCH, is_invalid=False)
+                continue
+            kept = list(self._kept(tag, values))
             if kept:
                 found[tag.number] = {"vr": tag.vr, "Value": kept}
         return found
@@ -198,12 +204,18 @@ def _step(name: str, private_creator: str) -> tuple[str, str]:
 
 def _text(attribute: Attribute) -> str:
     _, values = _vr_and_values(attribute)
-    return str(next(iter(values), "") or "").strip()
+    return str(next(iter(values or ()), "") or "").strip()
 
 
-def _vr_and_values(attribute: Attribute) -> tuple[str, Iterable[Any]]:
+def _is_empty(attribute: Attribute) -> bool:
+    """Whether an attribute has no value, of whatever VR."""
+    return not isinstance(attribute, LongAttribute) and attribute.keys() <= {"vr"}
+
+
+def _vr_and_values(attribute: Attribute) -> tuple[str, Iterable[Any] | None]:
+    """The VR of an attribute, and its values, which can be read once; None where they are bulk data."""
     if not isinstance(attribute, LongAttribute) and isinstance(attribute.get("Value"), DeflatedValues):
         ((_, attribute),) = islice(read_attributes(json_texts([("", attribute)])), 1)
     if isinstance(attribute, LongAttribute):
         return attribute.vr, attribute.values
-    return attribute["vr"], attribute.get("Value", ())
+    return attribute["vr"], None if "BulkDataURI" in attribute else attribute.get("Value", ())

@@ -24,7 +24,7 @@ def keyword_in_its_case(keyword: str) -> str | None:
 
 @cache
 def _keywords() -> Mapping[str, str]:
-    return {keyword.lower(): keyword for keyword in keyword_dict}
+    return {keyword.lower(): keyword for keyword in keyword_dict if keyword}  # some attributes have none
 
 
 def vr_of(tag: str) -> str:

@@ -236,8 +236,9 @@ def _key(name: str, path: tuple[str, ...] | None, searched: _Searched) -> Matchi
         allowed = sorted(known.keyword for known in SEARCHABLE if known.level <= searched.level)
         allowed += searchable(searched.tags, searched.level)
         shown = name if _NAME.fullmatch(name) else "the given name"
+        why = ", since it is no extended query tag" if key is None and path is not None else ""
         raise BadRequest(
-            f"Unknown parameter: {shown} is not searchable here.{_suggestion(name)} "
+            f"Unknown parameter: {shown} is not searchable here{why}.{_suggestion(name)} "
             f"Searchable are: {', '.join(allowed)}."
         )
     return key

@@ -50,13 +50,16 @@ def named_tags(
 def key_of_tag(name: str, tag: ExtendedTag, level: Level, *, is_within_study: bool) -> MatchingKey | None:
     """The key that matches a tag's values, which the query calls `name`, in a search for resources of `level`.
 
-    None where a search within a study has to match the attribute itself, and one across the archive cannot match it.
-    Raises BadRequest where that cannot be matched for now.
+    None where a search within a study has to match the attribute itself. Raises BadRequest where one across the archive
+    cannot match it, or not for now.
     """
     if tag.level <= level and is_usable(tag):
         return MatchingKey(name, (tag.name, *tag.path[1:]), tag.vr, tag.level)
-    if is_within_study or tag.level > level:
+    if is_within_study:
         return None
+    if tag.level > level:
+        word = tag.level.word.capitalize()
+        raise BadRequest(f"The parameter {name} is not searchable here: it is an extended query tag of level {word}.")
     if tag.status is not TagStatus.READY:
         raise TagNotReady(name, tag)
     raise BadRequest(

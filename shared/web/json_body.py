@@ -68,11 +68,15 @@ def _read(body: bytes) -> Any:
         if depth > MAX_DEPTH:
             raise BadRequest(f"The body is nested deeper than {MAX_DEPTH}.")
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error.msg} in line {error.lineno}.") from None
+    except UnicodeEncodeError:
+        raise BadRequest("The body has half a surrogate pair, which is no character.") from None
     except ValueError:
         raise BadRequest("The body is not JSON: it has a number that cannot be read, or a name twice.") from None
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

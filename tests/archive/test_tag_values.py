@@ -69,9 +69,12 @@ def test_what_is_absent_or_empty_has_no_values() -> None:
         "00101010": {"vr": "AS"},
         "00101020": {"vr": "DS", "Value": [None]},
         "00101000": {"vr": "LO", "Value": [""]},
+        "00102160": {"vr": "UN"},
+        "00400275": {"vr": "UN"},
     }
     tags = [tag_of("00101010", "AS"), tag_of("00101020", "DS", number=2), tag_of("00101000", "LO", number=3)]
-    assert read(metadata, *tags, tag_of("00081030", "LO", number=4)) == ({}, [])
+    tags += [tag_of("00102160", "SH", number=4), tag_of("00400275.00400007", "LO", number=5)]
+    assert read(metadata, *tags, tag_of("00081030", "LO", number=6)) == ({}, [])
 
 
 def test_of_sequences_every_item_counts_and_nothing_else_is_kept() -> None:
@@ -170,6 +173,14 @@ def test_several_tags_may_have_one_attribute() -> None:
             "It must be a UID of at most 64 digits and single dots.",
         ),
         ("00101010", "AS", {"vr": "UN", "BulkDataURI": "x"}, None, "Its VR is UN, not AS."),
+        ("00101010", "AS", {"vr": "SQ", "Value": [{}]}, None, "Its VR is SQ, not AS."),
+        (
+            "30060050",
+            "DS",
+            {"vr": "DS", "BulkDataURI": "x"},
+            None,
+            f"It has more values than can be indexed: {MAX_TAG_CHARACTERS} characters.",
+        ),
     ],
 )
 def test_what_is_not_valid_is_left_out_and_named(
@@ -196,6 +207,25 @@ def test_what_is_not_valid_is_left_out_and_named(
 def test_what_is_no_data_set_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"data set|JSON|text|attribute"):
         tag_values(read_attributes([text]), [tag_of("00101010", "AS"), tag_of("00400260.00080100", "SH")])
+
+
+def test_what_is_in_a_sequence_that_cannot_be_read_is_named() -> None:
+    tag = tag_of("00991002.00991001", "LO", private_creator="ONE")
+    metadata = {"00990010": {"vr": "LO", "Value": ["ONE"]}, "00991002": {"vr": "UN", "BulkDataURI": "x"}}
+    assert read(metadata, tag) == ({}, ["A sequence of its path has the VR UN, not SQ."])
+
+
+def test_a_private_attribute_may_be_a_value_in_one_file_and_a_sequence_in_another() -> None:
+    whole = tag_of("00991002", "LO", private_creator="ONE")
+    inside = tag_of("00991002.00080100", "SH", number=2, private_creator="ONE")
+    creator = {"00990010": {"vr": "LO", "Value": ["ONE"]}}
+    for attribute, name in (
+        ({"vr": "LO", "Value": ["a"]}, "~LO1"),
+        ({"vr": "SQ", "Value": [code("A")]}, "~SH2"),
+    ):
+        values, problems = read({**creator, "00991002": attribute}, whole, inside)
+        assert list(values) == [name]
+        assert len(problems) == 1
 
 
 def test_numbers_of_any_vr_are_numbers() -> None:

@@ -18,7 +18,7 @@ from tests.support.documents import rows
 from tests.support.served_instances import dataset, part10
 
 PAGE = (Path(__file__).parents[2] / "docs/extended-query-tags.md").read_text()
-COMMANDS = [block for block in re.findall(r"```sh\ndicomweb (.*)\n```", PAGE) if "search" not in block]
+COMMANDS = re.findall(r"```sh\ndicomweb (.*)\n```", PAGE)
 SHOWN = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -33,17 +33,22 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_its_commands_do_what_it_says(url: str) -> None:
-    add, show, errors, enable, remove, listing = COMMANDS
+    add, show, search, errors, enable, remove, listing = COMMANDS
     said = run(*shlex.split(add), "--every", 1, url=url, code=1)
     assert "00101010 is disabled: it could not be indexed in 1 instances." in said.stderr
     shown = run(*shlex.split(show), url=url).stdout
     assert shown.startswith(SHOWN[0].replace("Enabled", "Disabled"))
+    assert "Query is disabled on specified attribute PatientAge" in run(*shlex.split(search), url=url, code=1).stderr
     (error,) = run(*shlex.split(errors), url=url).stdout.splitlines()
     assert "fifty" not in error
     assert run(*shlex.split(enable), url=url).stdout == "Enabled.\n"
+    found = run(*shlex.split(search), url=url)
+    assert "Results: 1\n" in found.stderr
+    assert "could not be indexed by PatientAge" in found.stderr
     assert run(*shlex.split("tags disable PatientAge"), url=url).stdout == "Disabled.\n"
     assert "`dicomweb tags disable PatientAge`" in PAGE
     assert run(*shlex.split(remove), url=url).stdout == "Removed.\n"
+    assert "PatientAge is not searchable here" in run(*shlex.split(search), url=url, code=1).stderr
     assert run(*shlex.split(listing), url=url).stderr == "Tags: 0\n"
 
 

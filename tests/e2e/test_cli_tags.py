@@ -43,7 +43,7 @@ def test_tags_are_added_shown_changed_and_removed(cli: Cli) -> None:
 
 
 def test_what_is_searched_by_anyway_is_ready_at_once(cli: Cli) -> None:
-    added = cli("add", "StudyTime", "SOPClassUID", "--level", "study", "--wait", "--every", 1)
+    added = cli("add", "StudyTime", "SOPClassUID", "--level", "Study", "--wait", "--every", 1)
     assert added.stderr.startswith("Operation ")
     assert "succeeded" in added.stderr
     assert "00080030  TM  Study  Ready  Enabled\n" in cli("list").stdout

@@ -60,6 +60,7 @@ def test_each_vr_can_be_a_private_tag(vr: str) -> None:
 @pytest.mark.parametrize(
     ("name", "vr", "creator", "said"),
     [
+        ("00101010.", "", "", "The path 00101010. is not valid.* joined by dots\\.$"),
         ("patientage", "", "", "The path patientage is not valid.* Did you mean PatientAge?"),
         ("0010101", "", "", "The path 0010101 is not valid: it must be keywords, or tags of 8 hexadecimal digits"),
         ("(0010,1010)", "", "", "is not valid"),

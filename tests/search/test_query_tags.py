@@ -98,7 +98,11 @@ def test_an_attribute_named_twice_is_one_key() -> None:
     ("query_string", "level", "message"),
     [
         ("PatientSize=1", Level.STUDY, "Query is disabled on specified attribute PatientSize: "),
-        ("00081050=x", Level.STUDY, "Unknown parameter: 00081050 is not searchable here"),
+        (
+            "00081050=x",
+            Level.STUDY,
+            "The parameter 00081050 is not searchable here: it is an extended query tag of level Series.",
+        ),
         ("0040a043.00080104=x", Level.SERIES, "is not searchable here"),
         ("00091001=x", Level.SERIES, "00091001 is ambiguous: privateCreator has to be one of ACME, OTHER"),
         ("00091001=", Level.SERIES, "00091001 is ambiguous"),
@@ -127,7 +131,7 @@ def test_a_tag_that_is_being_added_is_named_with_its_operation() -> None:
     with pytest.raises(TagNotReady, match="The extended query tag Manufacturer is being added") as refused:
         parsed("Manufacturer=x", Level.SERIES)
     assert (refused.value.name, refused.value.tag.operation_id) == ("Manufacturer", "0" * 32)
-    with pytest.raises(BadRequest, match="Unknown parameter"):  # however ready
+    with pytest.raises(BadRequest, match="tag of level Series"):  # however ready
         parsed("Manufacturer=x", Level.STUDY)
 
 

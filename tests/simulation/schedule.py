@@ -56,7 +56,9 @@ class Schedule:
         self._faults = self.random.sample(_OTHERS, self.random.randint(1, len(_OTHERS)))
         self._kills_left = self.random.choice((0, 0, 1, 1, 2))
         self._kill_rate = self.random.choice((0.005, 0.02, 0.06))
-        self._slow_rate = self.random.choice((0, 0.02, 0.2))
+        self.slow_rate = self.random.choice((0, 0.02, 0.2))
+        self.slow_seconds = 20.0
+        """How many of the storage operations take long, and how long at most."""
         self._short_pages = self.random.choice((0, 0.3))
         self._is_in_order = self.random.random() < 0.3
 
@@ -94,8 +96,8 @@ class Schedule:
         return Latency(there, back)
 
     def _seconds(self) -> float:
-        if not self.is_calm and self.random.random() < self._slow_rate:
-            return self.random.uniform(0.1, 20)
+        if not self.is_calm and self.random.random() < self.slow_rate:
+            return self.random.uniform(0.1, self.slow_seconds)
         return self.random.uniform(0.001, 0.02)
 
     def thread_seconds(self) -> float:

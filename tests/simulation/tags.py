@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from shared.archive.extended_tags import ExtendedTag, TagStatus
 from shared.dicom.attributes import Level
+from shared.errors import NotFound
 from shared.services.operations import engine
 from shared.services.operations.engine import cancel, fail_unit, run_unit
 from shared.services.operations.unit_message import UnitMessage
@@ -31,12 +32,13 @@ from tests.support.tags import add_tags, remove_tag, tag
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 60 * _MINUTE
-_LASTING_HOURS: Final = 5
+_LASTING_HOURS: Final = 4
 """As long as it takes until a dead request is known to be, and what was lost since is found."""
 
 _CHANGES: Final = Scenario(
-    {"store": 4, "store several": 3, "delete study": 1, "delete series": 1, "delete instance": 2},
+    {"store": 8, "store several": 4, "delete study": 1, "delete series": 1, "delete instance": 2},
     studies=2,
+    instances=3,
     contents=2,
 )
 _TAGS: Final = (
@@ -79,7 +81,7 @@ def population() -> list[Instance]:
 
 async def play_tags(world: World) -> None:
     """Change the archive and its tags, and check what becomes of both. Raises AssertionError."""
-    with patch.object(engine, "_WAITING_SECONDS", 60):  # for hours, after a death
+    with patch.object(engine, "_WAITING_SECONDS", 240):  # for hours, after a death
         await _play(world)
 
 
@@ -89,9 +91,11 @@ async def _play(world: World) -> None:
     schedule.is_calm = True
     for _ in range(schedule.random.randint(1, 3)):
         await world.start_process()
-    for _ in range(schedule.random.randint(0, 4)):
+    for _ in range(schedule.random.randint(0, 3)):
         await ask(world, _CHANGES, schedule.random)
     schedule.is_calm = False
+    world.longest_pause = schedule.random.choice((0, 30, 90))  # stores that last while tags come and go
+    schedule.slow_rate, schedule.slow_seconds = schedule.random.choice(((0, 0), (0.1, 20), (0.1, 50), (0.4, 10)))
     host = QueueHost(world.shared, _functions(world))
     troubled = [host.serve(_HOUR / 2), _each(10 * _MINUTE, 3, world), *(_client(world) for _ in range(3))]
     troubled += [_tagger(world) for _ in range(2)]
@@ -124,7 +128,7 @@ def _functions(world: World) -> Mapping[str, Callable[[Mapping[str, Any], int], 
 
 async def _client(world: World) -> None:
     chance = world.shared.schedule.random
-    for _ in range(4):
+    for _ in range(8):
         await sleep(_pause(chance))
         await ask(world, _CHANGES, chance)
 
@@ -135,11 +139,13 @@ async def _tagger(world: World) -> None:
     for _ in range(3):
         await sleep(_pause(chance))
         process = await world.a_process()
-        with suppress(Unanswered):
+        with suppress(Unanswered, NotFound):
             tags = (await world.ask(process, process.archive.tags.read())).tags.tags
-            if tags and chance.random() < 0.6:
+            if tags and chance.random() < 0.4:
                 number = chance.choice(tags).number
-                await _do(world, process, remove_tag(process.archive, number, UNSEEN_SECONDS, now=processes.now))
+                await _do(
+                    world, process, remove_tag(process.archive, number, after_seconds=UNSEEN_SECONDS, now=processes.now)
+                )
             elif tags and tags[-1].operation_id and chance.random() < 0.2:
                 await _do(world, process, cancel(process.archive, tags[-1].operation_id))
             elif not any(tag.status is TagStatus.ADDING for tag in tags):
@@ -175,7 +181,7 @@ async def _each(seconds: float, times: int, world: World) -> None:
 
 
 def _pause(chance: Random) -> float:
-    return chance.choice((0, 1, 12, 30)) * chance.random()
+    return chance.choice((0, 1, 5, 20)) * chance.random()
 
 
 async def _check(process: Process) -> None:

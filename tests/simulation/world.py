@@ -61,6 +61,8 @@ class World:
     events: list[Event] = field(default_factory=list)
     unanswered: list[list[Store]] = field(default_factory=list)
     """The stores without an answer, what each stores into one study."""
+    longest_pause: float = 0
+    """For how many seconds clients wait at most before each part that they store."""
 
     async def start_process(self) -> Process:
         """A process more."""
@@ -92,7 +94,7 @@ class World:
         began = self._now()
         outcomes: Sequence[Outcome | None] = [None] * len(instances)
         with suppress(Unanswered):
-            outcomes = await self.ask(process, store(process.stores, *map(_file, instances)))
+            outcomes = await self.ask(process, store(process.stores, *map(_file, instances), pause=self._pause))
         ended = self._now()
         stored = [
             Store(instance, began, ended, _told(outcome)) for instance, outcome in zip(instances, outcomes, strict=True)
@@ -216,6 +218,10 @@ class World:
     def _content(self, uids: Uids, file: bytes) -> Instance:
         """The instance whose file this is. Raises StopIteration for a file that nobody stores."""
         return next(one for one in self.known if one.uids == uids and _file(one) == file)
+
+    async def _pause(self) -> None:
+        if self.longest_pause:
+            await asyncio.sleep(self.longest_pause * self.shared.schedule.random.random())
 
     def _now(self) -> float:
         return self.shared.loop.time()

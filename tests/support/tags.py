@@ -16,6 +16,7 @@ from shared.archive.tag_values import values_of_tags
 from shared.archive.terms import is_of_tag
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import StudyKey
+from shared.errors import NotFound
 from shared.services.operations.engine import start
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.storage.archive import Archive
@@ -63,14 +64,14 @@ async def add_tags(
 
 
 async def remove_tag(
-    archive: Archive, number: int, after_seconds: int = 0, *, now: Callable[[], datetime] = _now
-) -> Operation | None:
-    """Remove a tag, and start to clean up after it; None where it is not there."""
+    archive: Archive, number: int, *, after_seconds: int = 0, now: Callable[[], datetime] = _now
+) -> Operation:
+    """Remove a tag, and start to clean up after it. Raises NotFound."""
     operation_id = new_operation_id(now())
     after = await change_tags(archive, lambda before: before.without(number, operation_id))
     removed = next((one for one in after.removed if one.operation_id == operation_id), None)
     if removed is None:
-        return None
+        raise NotFound("There is no such tag.")
     return await start(
         archive,
         OperationType.DATA_CLEANUP,

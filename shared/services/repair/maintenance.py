@@ -127,8 +127,13 @@ async def _orphans(archive: Archive, study_key: StudyKey, last_alive: datetime) 
     folder = blob_names.blob_prefix(ResourceIdentifiers(study_key))
     # What another program has put there is not ours to judge.
     names = [name async for name in archive.blobs.list(folder) if blob_names.is_one_of_ours(name)]
-    alive = [entry async for entry in archive.journal.read() if entry.may_be_alive(last_alive)]
-    if any(entry.transaction == "restore" and study_of(entry) == study_key for entry in alive):
+    # A request whose entry of this study is dead is dead itself, even if it has begun later on another one.
+    alive = [
+        entry
+        async for entry in archive.journal.read()
+        if entry.may_be_alive(last_alive) and study_of(entry) == study_key
+    ]
+    if any(entry.transaction == "restore" for entry in alive):
         raise StudyContended  # its blobs cannot be told from others: the next run settles the study
     blob_versions = {row.blob_version async for row in archive.catalog.read_instances(study_key)}
     unexpected = [name for name in names if blob_names.instance_of_blob(name)[1] not in blob_versions]
