@@ -113,13 +113,15 @@ class RawArchive:
             for batch in batches:
                 await table.submit_transaction([("delete", row) for row in batch])
         await self.archive.blobs.delete([name async for name in self.container.list_blob_names()])
+        for archive in (self.archive, self.other):
+            await archive.tags.read()
 
 
 @asynccontextmanager
 async def opened(connection_string: str) -> AsyncIterator[RawArchive]:
     settings = Settings(storage_connection_string=connection_string, create_storage=True)
     archive, other = await Archive.open(settings), await Archive.open(settings)
-    names = ("catalog", "terms", "journal", "feed")
+    names = ("catalog", "terms", "journal", "feed", "tags")
     tables = {name: TableClient.from_connection_string(connection_string, name) for name in names}
     container = ContainerClient.from_connection_string(connection_string, "dicom")
     yield RawArchive(archive, other, settings, StoreService(archive, settings), container, tables)
