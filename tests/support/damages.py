@@ -9,14 +9,21 @@ from typing import Final
 from shared.archive.instance import InstanceFacts
 from shared.archive.study_terms import terms_of_instance
 from shared.archive.terms import Term
+from shared.dicom.attributes import Level
+from shared.services.indexing.index_study import index_study
+from shared.services.indexing.tag_sources import Place
 from shared.services.repair.differences import Kind
 from shared.storage import blob_names, keys
 from shared.storage.journal import JournalEntry
+from tests.support.default_partition import study_key
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import new_uid
+from tests.support.tags import INSTITUTION, put_tags, tag
 
 LONG_AGO: Final = timedelta(hours=2)
 OTHER_BLOB_VERSION: Final = "0" * 38
+
+ROWS: Final = tag("Rows", "US", Level.STUDY)
 
 Damage = Callable[[RawArchive, str], Awaitable[None]]
 """Damages the study with this UID, which has two series, one PatientID `ID` and one PatientName `Test^Case`."""
@@ -190,6 +197,20 @@ async def changes_without_an_entry(raw: RawArchive, study: str) -> None:
     await raw.remove_entries(study)
 
 
+async def row_without_values_of_a_tag(raw: RawArchive, study: str) -> None:
+    row = await raw.row(study, await first_row(raw, study))
+    metadata = json.loads(zlib.decompress(row["metadata0"]))
+    changed = {**metadata, INSTITUTION.path[0]: {"vr": "LO", "Value": ["Hospital"]}}
+    await raw.replace_row({**row, "metadata0": zlib.compress(json.dumps(dict(sorted(changed.items()))).encode())})
+    await put_tags(raw.archive, INSTITUTION)
+
+
+async def values_of_a_tag_that_was_removed(raw: RawArchive, study: str) -> None:
+    (number,) = [tag.number for tag in (await put_tags(raw.archive, ROWS)).tags]
+    await index_study(raw.archive, study_key(study), [number], Place())
+    await put_tags(raw.archive)
+
+
 DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {
     Kind.ABANDONED_REQUEST: (abandoned_request,),
     Kind.ORPHAN_BLOB: (orphan_file, orphan_of_an_instance_that_is_not_there, orphan_metadata),
@@ -221,6 +242,8 @@ DAMAGES: Final[dict[Kind, tuple[Damage, ...]]] = {
         surplus_posting_of_another_time,
         surplus_posting_of_an_instance,
     ),
+    Kind.MISSING_TAG_VALUE: (row_without_values_of_a_tag,),
+    Kind.SURPLUS_TAG_VALUE: (values_of_a_tag_that_was_removed,),
     Kind.STRANDED_CHANGES: (changes_without_an_entry,),
     Kind.UNREADABLE_CHANGE: (unreadable_change,),
 }

@@ -109,8 +109,8 @@ class RawArchive:
             await table.delete_table()
             await table.create_table()
         await self.archive.blobs.delete([name async for name in self.container.list_blob_names()])
-        for opened in (self.archive, self.other):
-            await opened.tags.read()
+        for archive in (self.archive, self.other):
+            await archive.tags.read()
 
 
 @asynccontextmanager

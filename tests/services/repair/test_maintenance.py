@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
@@ -72,6 +72,21 @@ async def test_postings_of_a_study_that_another_request_is_deleting_are_removed(
     assert (await replay_journal(archive, settings)).settled_entries == 1
     assert await archive.postings.existing(resource.study, created, [term]) == frozenset()
     await archive.journal.mark_done(alive)
+
+
+async def test_a_dead_request_leaves_nothing_in_one_study_because_it_began_later_on_another(
+    archive: Archive, settings: Settings, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [new_uid(), new_uid()]
+    await die_before_the_commit(monkeypatch, settings, [*files_of(studies[0], 1), *files_of(studies[1], 1)])
+    first, second = sorted([entry async for entry in archive.journal.read()], key=lambda entry: entry.started)
+    assert first.request_id == second.request_id
+    later = first.started + timedelta(seconds=2 * settings.max_request_seconds + 60)
+    await archive.journal.update(replace(second, started=first.started + timedelta(hours=1)))
+    for _ in studies:
+        assert (await replay_journal(archive, settings, now=later)).settled_entries == 1
+        later += timedelta(hours=2)
+    assert [await blobs_of_study(container, study) for study in studies] == [set(), set()]
 
 
 async def test_blobs_of_others_stay_and_stop_nothing(

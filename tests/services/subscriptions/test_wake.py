@@ -48,6 +48,8 @@ async def test_a_store_wakes_nobody_where_nobody_subscribes(
     archive: Archive, stores: StoreService, deliveries: Deliveries, settings: Settings
 ) -> None:
     off = StoreService(await Archive.open(replace(settings, subscription_hosts=(), create_storage=False)), settings)
+    for service in (off, stores):
+        await service.archive.tags.recent()  # which is read each ten seconds
     usual = await operations_of_a_store(off)
     await off.archive.close()
     assert await operations_of_a_store(stores) == usual + 1  # it looks who subscribes
