@@ -195,7 +195,6 @@ def test_what_is_not_valid_is_left_out_and_named(
     "text",
     [
         b'{"00101010":5}',
-        b'{"00101010":{}}',
         b'{"00101010":{"vr":"AS","Value":5}}',
         b'{"00400260":{"vr":"SQ","Value":[5]}}',
         b'{"00400260":{"vr":"SQ","Value":[{"00080100":7}]}}',
