@@ -62,6 +62,7 @@ class Use:
     store_seconds: float = _input(10, "seconds of a request that stores a study")
     delete_seconds: float = _input(5, "seconds of a request that deletes one")
     verify_seconds: float = _input(2, "seconds of verifying a study, its share of the index included")
+    reindex_seconds: float = _input(1, "seconds of indexing a study by new tags")
     read_seconds: float = _input(0.3, "seconds of any other request")
     year_studies: int = _input(1000, "studies of the table of a year")
     year_instances: int = _input(500, "instances of each of these")
@@ -130,6 +131,15 @@ def verify(instances: int, terms: int) -> Operations:
     return Operations(table=3 + math.ceil(postings / 1000) + 2 * postings + instances, blob_writes=1)
 
 
+def reindex(instances: int, terms: int, single: int) -> Operations:
+    """A study that is indexed by new tags: it has so many postings of them, and each instance has others of its own.
+
+    Their values differ: those of a text share batches, and those of a number do where they are equal.
+    """
+    pages, batches = instances // 1000 + 1, (instances // 90 if single else 0) + 1
+    return Operations(table=2 * pages + 3 * batches + terms + single * instances)
+
+
 def at_rest(prices: Prices, use: Use) -> Iterator[tuple[str, float]]:
     """The costs of a month without requests: for a million instances, and for what is there beside them."""
     gigabytes = _MILLION * use.instance_megabytes / 1000
@@ -194,6 +204,8 @@ def millions(use: Use) -> list[Million]:
         Million("polls of the change feed that find nothing", _MILLION, poll(0), use.read_seconds),
         Million("studies told of by the change feed", _MILLION, told, use.read_seconds),
         Million("instances verified, without reading their files", studies, verify(size, terms), use.verify_seconds),
+        Million("instances reindexed, by a tag of their studies", studies, reindex(size, 1, 0), use.reindex_seconds),
+        Million("instances reindexed, by a tag of their own", studies, reindex(size, 0, 1), use.reindex_seconds),
         Million("instances deleted", studies, delete(size, terms), use.delete_seconds),
     ]
 

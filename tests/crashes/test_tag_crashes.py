@@ -107,12 +107,9 @@ async def test_a_reindex_that_dies_anywhere(
     assert operation > 30
 
 
+@pytest.mark.long
 @before_or_after
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long), 3],
-    ids=["study", "series", "instance"],
-)
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["study", "series", "instance"])
 async def test_a_clean_up_that_dies_anywhere(
     world: World, messages: Messages, number: int, is_done: bool, record_property: RecordProperty
 ) -> None:
@@ -157,8 +154,9 @@ async def test_a_removal_that_dies_anywhere_is_cleaned_up_after_or_never_happene
     assert operation > 4
 
 
+@pytest.mark.long
 @before_or_after
-@pytest.mark.parametrize("into_a_study", [pytest.param(False, marks=pytest.mark.long), True], ids=["new", "known"])
+@pytest.mark.parametrize("into_a_study", [False, True], ids=["new", "known"])
 async def test_a_store_with_values_of_tags_that_dies_anywhere(
     world: World, into_a_study: bool, is_done: bool, record_property: RecordProperty
 ) -> None:

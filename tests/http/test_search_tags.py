@@ -23,7 +23,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.tag_table import Tags
 from tests.support.messages import MULTIPART_DICOM, multipart
-from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+from tests.support.served_instances import dataset, numbered_uids, part10
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
 
@@ -44,8 +44,9 @@ TAGS = NO_TAGS.with_added(
         ExtendedTag(0, ("00101020",), "DS", "", Level.STUDY, READY, QueryStatus.DISABLED, error_count=1),
     ]
 )
-STUDIES = [new_uid() for _ in range(3)]
-SERIES = [new_uid() for _ in STUDIES]
+UIDS = uids_of(__name__)
+STUDIES = [next(UIDS) for _ in range(3)]
+SERIES = [next(UIDS) for _ in STUDIES]
 INSTANCES = [numbered_uids(count) for count in (12, 3, 1)]
 TERMS, ROW = "GET terms", "GET catalog"
 

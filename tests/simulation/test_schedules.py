@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import pytest
 
+from shared.archive.extended_tags import TagSet
 from shared.archive.operation import Unit
 from shared.dicom.identifiers import StudyKey
 from shared.services.operations import engine, upkeep
+from shared.services.write.named_terms import NamedTerms
 from shared.storage import catalog_batches
 from shared.storage.archive import Archive
 from shared.storage.blobs import InstanceBlobs
@@ -66,6 +68,7 @@ async def _as_it_is(archive: Archive, unit: Unit) -> Unit:
 _REQUESTS: Final = ("deletes", "conflicting contents")
 _READERS: Final = ("change feed", "last change", "before the feed")
 _OPERATIONS: Final = ("operations",)
+_TAGS: Final = ("tags",)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,9 @@ _OPERATIONS: Final = ("operations",)
         pytest.param(Feed, "read_commits", _no_commits, _READERS, id="changes that are drained twice"),
         pytest.param(upkeep, "_send", _never_sent, _OPERATIONS, id="messages that stay lost"),
         pytest.param(engine, "_still", _as_it_is, _OPERATIONS, id="runs that are noted twice"),
+        pytest.param(NamedTerms, "declare", _nothing, _TAGS, id="terms of tags that no entry names"),
+        pytest.param(upkeep, "_clean_up_after", _nothing, _TAGS, id="tags after which nobody cleans up"),
+        pytest.param(TagSet, "with_ready", lambda tags, _: tags, _TAGS, id="tags that are never ready"),
     ],
 )
 def test_what_is_broken_is_found(

@@ -214,6 +214,7 @@ async def check(archive: Archive, settings: Settings, *, is_broken: bool) -> Non
         await check_archive(archive, settings)
 
 
+@pytest.mark.long
 async def test_several_processes_store_and_delete_while_tags_come_and_go(
     archive: Archive, settings: Settings, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

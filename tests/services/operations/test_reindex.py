@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import costs
 from shared.archive.extended_tags import ExtendedTag, QueryStatus, TagStatus
 from shared.archive.operation import Operation, OperationStatus
 from shared.dicom.attributes import Level
@@ -25,6 +26,8 @@ from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_archive
 from tests.support.operation_messages import Messages, deliver, now
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+from tests.support.storage_operations import Counting as StorageCounting
+from tests.support.storage_policies import archive_through
 from tests.support.stores import store
 from tests.support.tags import (
     ACQUISITION,
@@ -35,6 +38,7 @@ from tests.support.tags import (
     add_tags,
     change_tags,
     check_tags,
+    put_tags,
     remove_tag,
     tag,
 )
@@ -386,3 +390,21 @@ async def test_what_a_dead_request_has_left_in_the_index_goes_with_the_tag(
         await remove_tag(archive, number)
     await messages.deliver_all(archive, settings)
     assert [term async for term, _ in archive.postings.read_every_term() if term.keyword.startswith("~")] == []
+
+
+@pytest.mark.parametrize(("tags", "terms", "single"), [((INSTITUTION, BODY_PART), 2, 0), (OF_EACH_LEVEL, 2, 1)])
+async def test_costs_are_computed_from_the_counted_operations(
+    archive: Archive, settings: Settings, stores: StoreService, monkeypatch: pytest.MonkeyPatch,
+    tags: Sequence[ExtendedTag], terms: int, single: int,
+) -> None:  # fmt: skip
+    study, counting = new_uid(), StorageCounting()
+    await store(stores, *with_values(study, new_uid(), 7))
+    numbers = [one.number for one in (await put_tags(archive, *tags)).tags]
+    work = {"numbers": numbers, "studies": [["Microsoft.Default", study]], "percent": 0}
+    async with archive_through(counting, monkeypatch, settings) as counted:
+        await reindex.run(counted, settings, work, None, math.inf)
+        assert counting.operations.total() == 1 + costs.reindex(7, terms, single).table  # one for the set
+        counting.operations.clear()
+        await reindex.run(counted, settings, work, None, math.inf)
+        assert counting.operations.total() == 1 + 2  # where nothing is to be written
+    await check_archive(archive, settings)
