@@ -23,7 +23,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.tag_table import Tags
 from tests.support.messages import MULTIPART_DICOM, multipart
-from tests.support.served_instances import dataset, numbered_uids, part10
+from tests.support.served_instances import dataset, numbered_uids, part10, uids_of
 from tests.support.storage_operations import Counting
 from tests.support.storage_policies import archive_through
 
