@@ -25,7 +25,7 @@ from tests.support.served_instances import new_uid
 from tests.support.storage_policies import StopAt, before_or_after, die_at
 from tests.support.stored_instances import KnownInstance, known_instance
 from tests.support.stores import LATER
-from tests.support.tags import COMMENT, OF_EACH_LEVEL, add_tags, check_tags, put_tags, remove_tag
+from tests.support.tags import OF_EACH_LEVEL, PROTOCOL, add_tags, check_tags, put_tags, remove_tag
 
 RecordProperty = Callable[[str, object], None]
 
@@ -48,7 +48,7 @@ async def no_tags_afterwards(archive: Archive) -> AsyncIterator[None]:
 def tagged(study: str, series: str, number: int) -> KnownInstance:
     """An instance with values of each level, of which those of study and series differ from the others'."""
     values = {"InstitutionName": f"Hospital {number}", "BodyPartExamined": f"PART {number}"}
-    return known_instance(study, series, new_uid(), AcquisitionNumber=number, ImageComments=f"No {number}", **values)
+    return known_instance(study, series, new_uid(), AcquisitionNumber=number, ProtocolName=f"No {number}", **values)
 
 
 def some_of(study: str) -> list[KnownInstance]:
@@ -160,7 +160,7 @@ async def test_a_removal_that_dies_anywhere_is_cleaned_up_after_or_never_happene
 async def test_a_store_with_values_of_tags_that_dies_anywhere(
     world: World, into_a_study: bool, is_done: bool, record_property: RecordProperty
 ) -> None:
-    await put_tags(world.archive, *OF_EACH_LEVEL, COMMENT)
+    await put_tags(world.archive, *OF_EACH_LEVEL, PROTOCOL)
     for operation in count(1):
         study = new_uid()
         before, series = (some_of(study), new_uid()) if into_a_study else ([], new_uid())
@@ -187,7 +187,7 @@ async def test_a_store_with_values_of_tags_that_dies_anywhere(
 async def test_a_delete_of_what_has_values_of_tags_that_dies_anywhere(
     world: World, level: int, is_done: bool, record_property: RecordProperty
 ) -> None:
-    await put_tags(world.archive, *OF_EACH_LEVEL, COMMENT)
+    await put_tags(world.archive, *OF_EACH_LEVEL, PROTOCOL)
     for operation in count(1):
         study = new_uid()
         one, *others = some_of(study)

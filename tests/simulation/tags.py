@@ -45,7 +45,7 @@ _TAGS: Final = (
     tag("InstitutionName", "LO", Level.STUDY),
     tag("BodyPartExamined", "CS", Level.SERIES),
     tag("AcquisitionNumber", "IS", Level.INSTANCE),
-    tag("ImageComments", "LT", Level.INSTANCE),
+    tag("ProtocolName", "LO", Level.INSTANCE),
 )
 
 
@@ -56,7 +56,7 @@ class TaggedInstance(Instance):
     @property
     def file(self) -> bytes:
         number = int(self.uid.rpartition(".")[2]) + self.pixels[0]
-        values: dict[str, object] = {"AcquisitionNumber": number}
+        values: dict[str, object] = {"AcquisitionNumber": number, "ProtocolName": f"Protocol {number % 2}"}
         if number % 3:
             values |= {"InstitutionName": f"Hospital {number}", "BodyPartExamined": f"PART {number}"}
         return part10(

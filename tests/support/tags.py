@@ -32,7 +32,7 @@ def tag(keyword: str, vr: str, level: Level) -> ExtendedTag:
 INSTITUTION: Final = tag("InstitutionName", "LO", Level.STUDY)
 BODY_PART: Final = tag("BodyPartExamined", "CS", Level.SERIES)
 ACQUISITION: Final = tag("AcquisitionNumber", "IS", Level.INSTANCE)
-COMMENT: Final = tag("ImageComments", "SH", Level.INSTANCE)
+PROTOCOL: Final = tag("ProtocolName", "LO", Level.INSTANCE)
 OF_EACH_LEVEL: Final = (INSTITUTION, BODY_PART, ACQUISITION)
 
 

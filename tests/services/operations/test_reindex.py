@@ -32,9 +32,9 @@ from tests.support.stores import store
 from tests.support.tags import (
     ACQUISITION,
     BODY_PART,
-    COMMENT,
     INSTITUTION,
     OF_EACH_LEVEL,
+    PROTOCOL,
     add_tags,
     change_tags,
     check_tags,
@@ -364,8 +364,8 @@ async def test_a_clean_up_goes_on_range_by_range(
     monkeypatch.setattr(cleanup, "_LISTED", 1)
     monkeypatch.setattr("shared.services.indexing.clear_study._BATCH_ROWS", 2)
     for _ in range(3):
-        await store(stores, *with_values(new_uid(), new_uid(), 3, ImageComments="One text of many words"))
-    await add_tags(archive, ACQUISITION, COMMENT, INSTITUTION)
+        await store(stores, *with_values(new_uid(), new_uid(), 3, ProtocolName="One text of many words"))
+    await add_tags(archive, ACQUISITION, PROTOCOL, INSTITUTION)
     await messages.deliver_all(archive, settings)
     monkeypatch.setattr(engine, "_RUN_SECONDS", -1)
     for number in (1, 2):
