@@ -22,6 +22,7 @@ from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.storage.archive import Archive
 from shared.storage.posting_keys import key_of
 from shared.storage.tag_table import TagsChanged
+from tests.support.served_instances import dataset, numbered_uids, part10
 
 
 def tag(keyword: str, vr: str, level: Level) -> ExtendedTag:
@@ -38,6 +39,24 @@ OF_EACH_LEVEL: Final = (INSTITUTION, BODY_PART, ACQUISITION)
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def with_values(study: str, series: str, count: int, **attributes: object) -> list[bytes]:
+    """Instances of a series, each with a value of OF_EACH_LEVEL of its own."""
+    return [
+        part10(
+            dataset(
+                StudyInstanceUID=study,
+                SeriesInstanceUID=series,
+                SOPInstanceUID=uid,
+                InstitutionName=f"Hospital {number}",
+                BodyPartExamined=f"PART {number}",
+                AcquisitionNumber=number,
+                **attributes,
+            )
+        )
+        for number, uid in enumerate(numbered_uids(count))
+    ]
 
 
 async def put_tags(archive: Archive, *tags: ExtendedTag) -> TagSet:

@@ -25,7 +25,7 @@ from shared.storage.archive import Archive
 from tests.support.default_partition import resource_of, study_key
 from tests.support.invariants import check_archive
 from tests.support.operation_messages import Messages, deliver, now
-from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.storage_operations import Counting as StorageCounting
 from tests.support.storage_policies import archive_through
 from tests.support.stores import store
@@ -41,6 +41,7 @@ from tests.support.tags import (
     put_tags,
     remove_tag,
     tag,
+    with_values,
 )
 
 
@@ -57,24 +58,6 @@ def stores(archive: Archive, settings: Settings) -> StoreService:
 
 def file_of(study: str, series: str = "", **attributes: object) -> bytes:
     return part10(dataset(StudyInstanceUID=study, SeriesInstanceUID=series or new_uid(), **attributes))
-
-
-def with_values(study: str, series: str, count: int, **attributes: object) -> list[bytes]:
-    """Instances of a series, each with a value of OF_EACH_LEVEL of its own."""
-    return [
-        part10(
-            dataset(
-                StudyInstanceUID=study,
-                SeriesInstanceUID=series,
-                SOPInstanceUID=uid,
-                InstitutionName=f"Hospital {number}",
-                BodyPartExamined=f"PART {number}",
-                AcquisitionNumber=number,
-                **attributes,
-            )
-        )
-        for number, uid in enumerate(numbered_uids(count))
-    ]
 
 
 async def tags_of(archive: Archive) -> Sequence[ExtendedTag]:
