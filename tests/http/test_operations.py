@@ -217,7 +217,7 @@ def test_operations_are_listed_newest_first(service: httpx.Client) -> None:
         assert f"status={word.lower()}" in listed.links["next"]["url"]
     assert service.get("/v1/operations?limit=1").json()[0]["status"] == "completed"
     assert service.get("/v2/operations?status=failed").json() == []
-    for query in ("status=done", "type=reindex", "limit=201", "after=1.2", "before=x"):
+    for query in ("status=done", "type=export", "limit=201", "after=1.2", "before=x"):
         assert service.get(f"/v2/operations?{query}").status_code == 400
 
 
