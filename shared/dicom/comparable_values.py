@@ -20,6 +20,7 @@ PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 """The component groups of a name in their order (PS3.5 6.2, PS3.18 F.2.2)."""
 
 _FLOATING: Final = ("DS", "FD", "FL")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DATE: Final = re.compile(r"[0-9]{8}")
 _TIME: Final = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
 _DATE_TIME: Final = re.compile(
@@ -71,6 +72,11 @@ def words_of(form: str) -> list[str]:
     Only its first `MAX_NAME_LENGTH` characters count.
     """
     return [word for word in _WORD_BREAKS.split(form[:MAX_NAME_LENGTH]) if word]
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a number in the form of DS (PS3.5 6.2), of any length, perhaps with spaces around it."""
+    return _NUMBER.fullmatch(text.strip()) is not None
 
 
 def is_date(text: str) -> bool:

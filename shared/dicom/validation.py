@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.dicom.attributes import TAG, VALIDATED
-from shared.dicom.comparable_values import NUMBER_VRS, first_and_last_moment, first_and_last_time, is_date
+from shared.dicom.comparable_values import NUMBER_VRS, first_and_last_moment, first_and_last_time, is_date, is_number
 from shared.dicom.identifiers import MAX_UID_LENGTH, is_uid
 
 _REQUIRED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -18,7 +18,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f]")  # ESC belongs to ISO 
 _CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{0,16}")
 _AGE: Final = re.compile(r"[0-9]{3}[DWMY]")
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _MAX_LENGTH: Final = {"AE": 16, "LO": 64, "SH": 16, "PN": 64}
 
@@ -148,7 +147,7 @@ def _tag_rule(_: str, text: str) -> str:
 
 
 def _number_rule(vr: str, text: str) -> str:
-    if not _NUMBER.fullmatch(text.strip()):
+    if not is_number(text):
         return "must be a number"
     return "must be a whole number" if vr not in ("DS", "FD", "FL") and not _WHOLE.fullmatch(text.strip()) else ""
 

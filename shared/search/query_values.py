@@ -13,6 +13,7 @@ from shared.dicom.comparable_values import (
     first_and_last_moment,
     first_and_last_time,
     is_date,
+    is_number,
     words_of,
 )
 from shared.dicom.identifiers import is_uid
@@ -44,7 +45,6 @@ _FORMS: Final = {"list": LISTED_VRS, "wildcards": WILDCARD_VRS, "range": RANGE_V
 _MAX_PATTERN_LENGTH: Final = 1024
 _EMPTY: Final = '""'
 _ANY_LAST_COMPONENTS: Final = re.compile(r"(?:\^\*+)+$")
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def matched_by(vr: str) -> list[str]:
@@ -131,7 +131,7 @@ def _matcher(keyword: str, vr: str, value: str, is_fuzzy: bool) -> Matcher | Non
     if vr in RANGE_VRS:
         return _range(keyword, vr, value.strip())
     if vr in NUMBER_VRS:
-        if not _NUMBER.fullmatch(value.strip()):
+        if not is_number(value):
             raise BadRequest(f"The parameter {keyword} must be a number.")
         return AnyOf(frozenset({comparable(vr, value)}))
     if vr == "PN" and "=" in value:
