@@ -39,14 +39,14 @@ class InstanceFacts:
     stored: datetime
     has_metadata_blob: bool
     has_frames_blob: bool
-    tags: DicomJson = field(default_factory=lambda: NOTHING, hash=False)
+    tags: DicomJson = field(default_factory=lambda: NOTHING, hash=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceWithFrames(InstanceFacts):
     """The facts, and the frame table in storage form; None where the instance has no frames."""
 
-    frames: bytes | Elsewhere | None = None
+    frames: bytes | Elsewhere | None
 
 
 @dataclass(frozen=True, slots=True)
