@@ -5,7 +5,7 @@ before; whoever works on all instances for a new generation begins later than th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -104,6 +104,23 @@ class Tags:
                 raise TagsChanged from error
             raise
         return await self.read()
+
+    async def change(self, changed: Callable[[TagSet], TagSet]) -> TagSet:
+        """Change the set as it stands; return it as it is then. `changed` may be called again.
+
+        1 storage operation where it returns the same set, else 3, and more where others change it. Raises what
+        `changed` raises, and Unavailable where there is no table.
+        """
+        while True:
+            before = await self.read()
+            after = changed(before.tags)
+            if after == before.tags:
+                return after
+            try:
+                await self.replace(before, after)
+            except TagsChanged:
+                continue
+            return after
 
     async def add_errors(self, number: int, errors: Iterable[TagError]) -> None:
         """Note errors of the tag of a number: one for each instance, the last one."""

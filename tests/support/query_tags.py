@@ -8,7 +8,6 @@ from openapi_schema_validator import OAS31Validator
 
 from shared.archive.operation import OperationStatus
 from shared.services.operations.settlement import end
-from shared.services.tag_set.change_tags import change_tags
 from shared.storage.archive import Archive
 
 ROOT: Final = "https://dicom.example.org"
@@ -44,5 +43,5 @@ async def ended(archive: Archive, operation_id: str, status: OperationStatus) ->
     operation = await archive.operations.read(operation_id)
     assert operation is not None
     if status is OperationStatus.SUCCEEDED:
-        await change_tags(archive, lambda tags: tags.with_ready(operation_id))
+        await archive.tags.change(lambda tags: tags.with_ready(operation_id))
     await end(archive, operation, status)

@@ -21,7 +21,6 @@ from shared.services.operations.engine import start
 from shared.services.retrieve.stored_metadata import stored_metadata
 from shared.storage.archive import Archive
 from shared.storage.posting_keys import key_of
-from shared.storage.tag_table import TagsChanged
 from tests.support.served_instances import dataset, numbered_uids, part10
 
 
@@ -71,7 +70,7 @@ async def add_tags(
     """Add tags, and start to index by them."""
     operation_id = new_operation_id(now())
     added = [replace(one, status=TagStatus.ADDING, operation_id=operation_id) for one in tags]
-    after = await change_tags(archive, lambda before: before.with_added(added))
+    after = await archive.tags.change(lambda before: before.with_added(added))
     numbers = [one.number for one in after.tags if one.operation_id == operation_id]
     return await start(
         archive,
@@ -87,7 +86,7 @@ async def remove_tag(
 ) -> Operation:
     """Remove a tag, and start to clean up after it. Raises NotFound."""
     operation_id = new_operation_id(now())
-    after = await change_tags(archive, lambda before: before.without(number, operation_id))
+    after = await archive.tags.change(lambda before: before.without(number, operation_id))
     removed = next((one for one in after.removed if one.operation_id == operation_id), None)
     if removed is None:
         raise NotFound("There is no such tag.")
@@ -98,16 +97,6 @@ async def remove_tag(
         operation_id=operation_id,
         visible_after_seconds=after_seconds,
     )
-
-
-async def change_tags(archive: Archive, change: Callable[[TagSet], TagSet]) -> TagSet:
-    """Change the set as it stands."""
-    while True:
-        before = await archive.tags.read()
-        try:
-            return (await archive.tags.replace(before, change(before.tags))).tags
-        except TagsChanged:
-            continue
 
 
 async def check_tags(archive: Archive, *, is_latest: bool = False) -> None:

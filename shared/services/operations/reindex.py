@@ -21,7 +21,6 @@ from shared.services.operations.older_tags import is_indexed_before
 from shared.services.write.contention import StudyContended
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.tag_table import TagsChanged
 
 _STUDIES: Final = 25
 _LISTED: Final = 90
@@ -72,16 +71,7 @@ async def run(archive: Archive, settings: Settings, work: Any, cursor: Any, dead
 
 async def make_ready(archive: Archive, operation_id: str) -> None:
     """Let searches use the tags of an operation. 1 storage operation, or 3."""
-    while True:
-        before = await archive.tags.read()
-        after = before.tags.with_ready(operation_id)
-        if after == before.tags:
-            return
-        try:
-            await archive.tags.replace(before, after)
-        except TagsChanged:
-            continue
-        return
+    await archive.tags.change(lambda tags: tags.with_ready(operation_id))
 
 
 def percent(place: Any) -> int:

@@ -1,6 +1,7 @@
 """What maintenance does for operations: nothing of them is lost without a message, and ended ones do not stay."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -55,14 +56,18 @@ async def _clean_up_after(archive: Archive, removed: RemovedTag, now: datetime) 
         return
     with suppress(TagsChanged):  # the next run starts it
         await archive.tags.replace(before, before.tags.with_clean_up(removed.number, operation_id))
-        specification = {"generation": removed.generation, "name": removed.name, "number": removed.number}
-        await start(
-            archive,
-            OperationType.DATA_CLEANUP,
-            specification,
-            operation_id=operation_id,
-            visible_after_seconds=UNSEEN_SECONDS,
-        )
+        await start_clean_up(archive, replace(removed, operation_id=operation_id))
+
+
+async def start_clean_up(archive: Archive, removed: RemovedTag) -> None:
+    """Start the operation that cleans up after a tag, which the set names already. Raises as `start` does."""
+    await start(
+        archive,
+        OperationType.DATA_CLEANUP,
+        {"generation": removed.generation, "name": removed.name, "number": removed.number},
+        operation_id=removed.operation_id,
+        visible_after_seconds=UNSEEN_SECONDS,
+    )
 
 
 async def _send(archive: Archive, operation_id: str, unit: OpenUnit) -> bool:

@@ -4,19 +4,19 @@ Storage operations: 1 to see them; 2 more to change one, and 1 and a message to 
 errors 1 for each 1,000 errors of the tag, and 1 for each instance on it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.archive.extended_tags import ExtendedTag, QueryStatus, TagSet
-from shared.archive.operation import OperationType, new_operation_id
+from shared.archive.operation import new_operation_id
 from shared.errors import BadRequest, NotFound
-from shared.services.operations.engine import check_queues, start
+from shared.services.operations.engine import check_queues
+from shared.services.operations.upkeep import start_clean_up
 from shared.services.tag_set.tag_json import error_json, tag_json
 from shared.storage.archive import Archive
 from shared.storage.parallel import in_parallel
-from shared.storage.tag_table import UNSEEN_SECONDS, TagsChanged
 from shared.web.extended_query_tag_request import TagPage
 
 Path = tuple[str, ...]
@@ -41,7 +41,7 @@ async def set_query_status(
     def changed(tags: TagSet) -> TagSet:
         return tags.with_changed(replace(_tag_at(tags, path, private_creator), query_status=status))
 
-    return tag_json(_tag_at(await change_tags(archive, changed), path, private_creator), url)
+    return tag_json(_tag_at(await archive.tags.change(changed), path, private_creator), url)
 
 
 async def remove_tag(archive: Archive, path: Path, private_creator: str | None) -> None:
@@ -54,16 +54,10 @@ async def remove_tag(archive: Archive, path: Path, private_creator: str | None) 
             return tags  # by this very request, whose answer was lost
         return tags.without(_tag_at(tags, path, private_creator).number, operation_id)
 
-    tags = await change_tags(archive, removed)
+    tags = await archive.tags.change(removed)
     for tag in tags.removed:
         if tag.operation_id == operation_id:
-            await start(
-                archive,
-                OperationType.DATA_CLEANUP,
-                {"generation": tag.generation, "name": tag.name, "number": tag.number},
-                operation_id=operation_id,
-                visible_after_seconds=UNSEEN_SECONDS,
-            )
+            await start_clean_up(archive, tag)
 
 
 async def read_errors(
@@ -79,20 +73,6 @@ async def read_errors(
     errors = errors[page.offset : page.offset + page.limit]
     instances = await in_parallel(archive.catalog.read_instance(error.instance) for error in errors)
     return [error_json(error) for error, instance in zip(errors, instances, strict=True) if instance is not None]
-
-
-async def change_tags(archive: Archive, changed: Callable[[TagSet], TagSet]) -> TagSet:
-    """Change the set as it stands; return it as it is then. `changed` may be called again. Raises what that raises."""
-    while True:
-        before = await archive.tags.read()
-        after = changed(before.tags)
-        if after == before.tags:
-            return after
-        try:
-            await archive.tags.replace(before, after)
-        except TagsChanged:
-            continue
-        return after
 
 
 def _tag_at(tags: TagSet, path: Path, private_creator: str | None) -> ExtendedTag:

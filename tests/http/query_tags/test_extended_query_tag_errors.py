@@ -8,7 +8,6 @@ import httpx
 from shared.archive.extended_tags import ExtendedTag, QueryStatus
 from shared.archive.operation import OperationStatus
 from shared.dicom.identifiers import InstanceIdentifiers
-from shared.services.tag_set.change_tags import change_tags
 from shared.storage.archive import Archive
 from shared.storage.tag_table import TagError
 from tests.support.default_partition import identifiers_of
@@ -38,7 +37,7 @@ async def test_errors_are_listed_by_time_without_what_has_gone(client: httpx.Asy
     def disabled(tag: ExtendedTag) -> ExtendedTag:
         return replace(tag, error_count=4, query_status=QueryStatus.DISABLED)
 
-    await change_tags(archive, lambda tags: tags.with_changed(disabled(tags.tags[0])))
+    await archive.tags.change(lambda tags: tags.with_changed(disabled(tags.tags[0])))
     tag = await check(client, await client.get(path), "ExtendedQueryTag")
     assert tag == {
         **AGE,
@@ -67,7 +66,7 @@ async def test_errors_are_listed_by_time_without_what_has_gone(client: httpx.Asy
 
 async def test_the_errors_of_a_private_tag_name_its_creator(client: httpx.AsyncClient, archive: Archive) -> None:
     await added(client, PRIVATE)
-    await change_tags(archive, lambda tags: tags.with_changed(replace(tags.tags[0], error_count=1)))
+    await archive.tags.change(lambda tags: tags.with_changed(replace(tags.tags[0], error_count=1)))
     href = (await client.get(f"{TAGS}/00991001")).json()["errors"]["href"]
     assert href == f"{URL}{TAGS}/00991001/errors?privateCreator=X"
     assert (await client.get(href.removeprefix(URL))).json() == []

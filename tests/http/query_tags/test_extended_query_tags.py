@@ -12,7 +12,6 @@ from shared.archive.extended_tags import MAX_TAGS, ExtendedTag, RemovedTag, TagS
 from shared.archive.operation import OperationStatus
 from shared.dicom.attributes import Level
 from shared.services.operations import engine
-from shared.services.tag_set.change_tags import change_tags
 from shared.storage.archive import Archive
 from shared.storage.queues import Queues
 from shared.storage.tag_table import TAG_CACHE_SECONDS, UNSEEN_SECONDS
@@ -167,7 +166,7 @@ async def test_tags_of_an_operation_that_never_started_are_taken_over(
     client: httpx.AsyncClient, archive: Archive
 ) -> None:
     tag = ExtendedTag(0, ("00101010",), "AS", "", Level.STUDY, TagStatus.ADDING, operation_id="0" * 32)
-    await change_tags(archive, lambda tags: tags.with_added([tag]))
+    await archive.tags.change(lambda tags: tags.with_added([tag]))
     operation_id = await added(client, AGE)
     assert [(tag.number, tag.operation_id) for tag in (await archive.tags.read()).tags.tags] == [(1, operation_id)]
 

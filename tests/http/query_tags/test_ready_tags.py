@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.services.tag_set import add_tags, change_tags
+from shared.services.operations import upkeep
+from shared.services.tag_set import add_tags
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.support.operation_messages import messages_of
@@ -16,7 +17,7 @@ from tests.support.served_instances import dataset, new_uid, part10
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations begin at once: there is no other process."""
-    for module in (add_tags, change_tags):
+    for module in (add_tags, upkeep):
         monkeypatch.setattr(module, "UNSEEN_SECONDS", 0)
 
 

@@ -17,7 +17,7 @@ from tests.support.invariants import check_archive
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
 from tests.support.stores import store
-from tests.support.tags import OF_EACH_LEVEL, change_tags, check_tags, put_tags
+from tests.support.tags import OF_EACH_LEVEL, check_tags, put_tags
 
 
 def files_of_series(study: str, series: str, values: list[str]) -> list[bytes]:
@@ -89,7 +89,7 @@ async def test_a_tag_that_is_removed_meanwhile_does_not_come_back(
 
     async def cleaned_up_meanwhile(*arguments: Any) -> Intent:
         if begun:
-            await change_tags(raw.archive, lambda tags: tags.without(1, "").without(2, "").without(3, ""))
+            await raw.archive.tags.change(lambda tags: tags.without(1, "").without(2, "").without(3, ""))
         begun.append(await begin(*arguments))
         for tag in (await raw.archive.tags.read()).tags.removed:
             units, _ = await list_units(raw.archive, raw.settings, asdict(tag), None)
@@ -101,6 +101,6 @@ async def test_a_tag_that_is_removed_meanwhile_does_not_come_back(
     await backup.restore()
     assert len(begun) == 2
     assert len(await raw.instances(study)) == 5
-    await change_tags(raw.archive, lambda tags: tags.cleaned_up(1).cleaned_up(2).cleaned_up(3))
+    await raw.archive.tags.change(lambda tags: tags.cleaned_up(1).cleaned_up(2).cleaned_up(3))
     await check_tags(raw.archive)
     assert await raw.kinds() == []

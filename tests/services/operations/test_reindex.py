@@ -36,7 +36,6 @@ from tests.support.tags import (
     OF_EACH_LEVEL,
     PROTOCOL,
     add_tags,
-    change_tags,
     check_tags,
     put_tags,
     remove_tag,
@@ -285,7 +284,7 @@ async def test_values_that_cannot_be_indexed_are_errors_which_disable_the_tag(
     assert {error.sentence for error in errors} == {"Its VR is IS, not LO."}
     assert len(errors) == 3
     assert max(error.created for error in errors) <= datetime.now(UTC)
-    await change_tags(archive, lambda tags: tags.with_changed(replace(first, query_status=QueryStatus.ENABLED)))
+    await archive.tags.change(lambda tags: tags.with_changed(replace(first, query_status=QueryStatus.ENABLED)))
     work = {"numbers": [1], "studies": [["Microsoft.Default", error.instance.study_instance_uid] for error in errors]}
     await reindex.run(archive, settings, work, None, math.inf)
     assert (await tags_of(archive))[0].query_status is QueryStatus.ENABLED  # the first error is no news
@@ -317,7 +316,7 @@ async def test_a_clean_up_that_nobody_started_or_that_failed_is_started_by_maint
     await store(stores, *with_values(new_uid(), new_uid(), 2))
     await add_tags(archive, *OF_EACH_LEVEL)
     await messages.deliver_all(archive, settings)
-    await change_tags(archive, lambda tags: tags.without(1, "ab" * 16))  # and dies
+    await archive.tags.change(lambda tags: tags.without(1, "ab" * 16))  # and dies
     canceled = await remove_tag(archive, 2)
     await engine.cancel(archive, canceled.id)
     under_way = await remove_tag(archive, 3)

@@ -16,7 +16,7 @@ from tests.support.invariants import requests_in_journal
 from tests.support.raw_archive import RawArchive
 from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import store
-from tests.support.tags import ACQUISITION, INSTITUTION, change_tags, check_tags, put_tags
+from tests.support.tags import ACQUISITION, INSTITUTION, check_tags, put_tags
 
 
 async def damaged_study(raw: RawArchive) -> str:
@@ -41,7 +41,7 @@ async def cleaned_up(raw: RawArchive) -> bool:
             return False
         for unit in units:
             await run(raw.other, raw.settings, unit, None, math.inf)
-        await change_tags(raw.other, lambda tags, number=tag.number: tags.cleaned_up(number))  # type: ignore[misc]
+        await raw.other.tags.change(lambda tags, number=tag.number: tags.cleaned_up(number))  # type: ignore[misc]
     return True
 
 
@@ -54,7 +54,7 @@ async def test_a_clean_up_before_the_postings_are_written(raw: RawArchive, monke
         found = await existing(*arguments)
         if not has_met:
             has_met.append(True)
-            await change_tags(raw.other, lambda tags: tags.without(1, "").without(2, ""))
+            await raw.other.tags.change(lambda tags: tags.without(1, "").without(2, ""))
             # It waits for TAG_CACHE_SECONDS, and the time passes here, too.
             assert await cleaned_up(raw)
             raw.archive.tags._known_since = float("-inf")
@@ -77,7 +77,7 @@ async def test_a_clean_up_waits_for_postings_that_are_being_written(
 
     async def removed_before(*arguments: Any) -> None:
         if not has_waited:
-            await change_tags(raw.other, lambda tags: tags.without(1, "").without(2, ""))
+            await raw.other.tags.change(lambda tags: tags.without(1, "").without(2, ""))
             has_waited.append(not await cleaned_up(raw))
         await add(*arguments)
 
@@ -95,7 +95,7 @@ async def test_what_a_clean_up_has_not_removed_yet_is_not_surplus(
     await put_tags(raw.archive, INSTITUTION, ACQUISITION)
     for _ in range(2):
         await store(raw.stores, part10(dataset(InstitutionName="A", AcquisitionNumber=1)))
-    await change_tags(raw.archive, lambda tags: tags.without(1, "").without(2, ""))
+    await raw.archive.tags.change(lambda tags: tags.without(1, "").without(2, ""))
     remove = Postings.remove
     seen: list[Any] = []
 

@@ -10,7 +10,7 @@ from shared.dicom.attributes import Level
 from shared.errors import DicomWebError
 from shared.services.operations.engine import cancel
 from shared.services.tag_set.add_tags import OtherTagsUnderWay, add_tags
-from shared.services.tag_set.change_tags import change_tags, remove_tag
+from shared.services.tag_set.change_tags import remove_tag
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.web.extended_query_tag_request import TagRequest
@@ -43,7 +43,7 @@ async def start_over(archive: Archive) -> None:
     """Leave no tag, and no operation under way."""
     async for operation in archive.operations.read_all():
         await cancel(archive, operation.id)
-    await change_tags(archive, lambda tags: tags.without(tags.tags[0].number, "") if tags.tags else tags)
+    await archive.tags.change(lambda tags: tags.without(tags.tags[0].number, "") if tags.tags else tags)
 
 
 async def with_a_tag(archive: Archive) -> None:
