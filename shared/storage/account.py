@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import Settings, SettingsError
 from shared.storage.event_grid import EventGrid
 from shared.storage.queues import OpenQueues, Queues
+from shared.storage.table import Tables
 from shared.storage.transport import WatchedTransport
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Account:
     """The clients of one account, and the identity with which they sign in, if any."""
 
     blobs: BlobServiceClient
-    tables: TableServiceClient
+    tables: Tables
     queues: Queues
     event_grid: EventGrid
     _identity: "_Identity | None"
@@ -65,7 +65,7 @@ class Account:
         event_grid = EventGrid(lambda: _identity_of(settings))
         if connection_string:
             with _a_connection_string("STORAGE_CONNECTION_STRING"):
-                blobs, tables = _blobs_of(connection_string), _tables_of(connection_string)
+                blobs, tables = _blobs_of(connection_string), Tables.of(connection_string, _client_options())
             queues = Queues(_queues_of(connection_string), settings.create_storage)
             return cls(blobs, tables, queues, event_grid, None)
         if not all(map(_is_https, endpoints)):
@@ -76,7 +76,7 @@ class Account:
         if queue_endpoint and not _is_https(queue_endpoint):
             raise SettingsError("STORAGE_QUEUE_ENDPOINT must be an https URL.")
         queues = Queues(_queues_at(queue_endpoint, identity) if queue_endpoint else None)
-        blobs, tables = _blobs_at(blob_endpoint, identity), _tables_at(table_endpoint, identity)
+        blobs, tables = _blobs_at(blob_endpoint, identity), Tables.at(table_endpoint, identity, _client_options())
         return cls(blobs, tables, queues, event_grid, identity)
 
     async def close(self) -> None:
@@ -149,14 +149,6 @@ def _blobs_of(connection_string: str) -> BlobServiceClient:
 
 def _blobs_at(endpoint: str, identity: "_Identity") -> BlobServiceClient:
     return BlobServiceClient(endpoint, credential=identity, **_client_options(), **_BLOB_OPTIONS)
-
-
-def _tables_of(connection_string: str) -> TableServiceClient:
-    return TableServiceClient.from_connection_string(connection_string, **_client_options())
-
-
-def _tables_at(endpoint: str, identity: "_Identity") -> TableServiceClient:
-    return TableServiceClient(endpoint, credential=identity, **_client_options())
 
 
 def _queues_of(connection_string: str) -> OpenQueues:

@@ -67,7 +67,7 @@ class Archive:
         account = Account.of(settings)
         container = account.blobs.get_container_client(_CONTAINER)
         catalog, terms, journal, feed, operations, tags, subscriptions = tables = [
-            account.tables.get_table_client(name) for name in _TABLES
+            account.tables.table(name) for name in _TABLES
         ]
         if not settings.subscription_hosts:
             tables.remove(subscriptions)

@@ -71,7 +71,7 @@ async def both(azurite: str) -> AsyncIterator[tuple[Side, Side]]:
         simulated = Account.of(Settings(storage_connection_string=CONNECTION_STRING))
     sides = []
     for one in (real, simulated):
-        table, container = one.tables.get_table_client(NAME), one.blobs.get_container_client(NAME)
+        table, container = one.tables.table(NAME), one.blobs.get_container_client(NAME)
         await table.create_table()
         await container.create_container()
         sides.append(Side(table, container))

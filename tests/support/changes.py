@@ -64,7 +64,7 @@ def explained(of_study: Sequence[StudyChanges]) -> dict[InstanceIdentifiers, str
 async def drop_changes(archive: Archive) -> None:
     """Do what draining does, except that there is no feed, and forget the studies that have gone."""
     entries = [entry async for entry in archive.journal.read_ready()]
-    catalog = archive._account.tables.get_table_client("catalog")
+    catalog = archive._account.tables.table("catalog")
     for rows in [rows async for rows in archive.catalog.read_study_rows()]:
         await archive.outbox.remove(rows.study, rows.changes)
         if not rows.is_there:
