@@ -31,7 +31,7 @@ MAY_IMPORT: Final[Mapping[str, tuple[str, ...]]] = {
     "shared/search": ("shared", "shared/dicom", "shared/archive"),
     "shared/openapi": ("shared", "shared/dicom", "shared/web", "shared/archive", "shared/search"),
     "shared/imaging": ("shared", "shared/dicom", "shared/web"),
-    "shared/storage": ("shared", "shared/dicom", "shared/archive"),
+    "shared/storage": ("shared", "shared/dicom", "shared/archive", "shared/multipart"),
     "shared/services": ("shared", "shared/storage"),
     "shared/services/sign_in": ("shared", "shared/web"),
     "shared/services/retrieve": (

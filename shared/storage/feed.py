@@ -35,7 +35,6 @@ from shared.storage.feed_rows import (
     head_key,
     head_of,
 )
-from shared.storage.insertion import insert_row
 from shared.storage.properties import PAGE_ROWS, int64
 
 MAX_APPENDED_CHANGES: Final = 4000
@@ -80,7 +79,7 @@ class Feed:
             if head is not None and not head.is_closed:
                 return head
             with suppress(ResourceExistsError):
-                await insert_row(self._table, head_entity(following(head) if head else first_head()))
+                await self._table.create_entity(head_entity(following(head) if head else first_head()))
 
     async def read_head_of(self, partition: int) -> Head:
         """The head of a partition up to the newest one."""
@@ -112,7 +111,7 @@ class Feed:
         """Close the newest partition and begin the next one. Raises HeadMoved where another has changed the head."""
         await self._merge(head, {"closed": True})
         with suppress(ResourceExistsError):
-            await insert_row(self._table, head_entity(following(head)))
+            await self._table.create_entity(head_entity(following(head)))
 
     async def note_cleaned(self, head: Head) -> None:
         """Note that what is in the feed has left the outbox. Raises HeadMoved where another has changed the head."""

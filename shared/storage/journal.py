@@ -19,7 +19,6 @@ from azure.data.tables.aio import TableClient
 from shared.archive.terms import Term
 from shared.dicom.identifiers import ResourceIdentifiers, StudyKey
 from shared.storage import keys
-from shared.storage.insertion import insert_row
 from shared.storage.properties import packed, unpacked
 from shared.storage.removal import remove_rows
 
@@ -80,7 +79,7 @@ class Journal:
         """Write an entry that is new, perhaps `changed` from its beginning. Returns once it is durable."""
         entity = await _made(entry)
         with suppress(ResourceExistsError):  # the answer to a first attempt was lost
-            await insert_row(self._table, {**entity, "changed": is_changed, "done": False})
+            await self._table.create_entity({**_entity(entry), "changed": is_changed, "done": False})
 
     async def update(self, entry: JournalEntry) -> None:
         """Write what has changed of an entry; its marks stay. Raises ResourceNotFoundError where it has gone."""

@@ -22,7 +22,6 @@ from shared.dicom.identifiers import StudyKey
 from shared.errors import Unavailable
 from shared.storage import keys
 from shared.storage.conditions import MOVED, under
-from shared.storage.insertion import insert_row
 from shared.storage.properties import PAGE_ROWS, int64
 from shared.storage.removal import remove_rows
 
@@ -67,7 +66,7 @@ class Subscriptions:
         """Enter a new subscription. Raises Unavailable where there is no table for it."""
         try:
             with suppress(ResourceExistsError):  # the answer to a first attempt was lost
-                await insert_row(self._table, _entity(subscription, progress))
+                await self._table.create_entity(_entity(subscription, progress))
         except ResourceNotFoundError:
             raise Unavailable(_NO_TABLE) from None
 
@@ -155,7 +154,7 @@ class Subscriptions:
         entity = {"PartitionKey": partition_key, "RowKey": row_key, "token": token, "planned": planned}
         try:
             if found.etag is None:
-                await insert_row(self._table, entity)
+                await self._table.create_entity(entity)
                 return await self.read_wake()
             result = await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **under(found.etag))
         except HttpResponseError as error:

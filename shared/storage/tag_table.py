@@ -23,7 +23,6 @@ from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import Unavailable
 from shared.storage import keys
 from shared.storage.conditions import MOVED, under
-from shared.storage.insertion import insert_row
 from shared.storage.parallel import in_parallel
 from shared.storage.properties import PAGE_ROWS, packed, unpacked
 from shared.storage.removal import remove_rows
@@ -92,7 +91,7 @@ class Tags:
         entity = {**_SET, **packed("set", asdict(after))}
         try:
             if before.etag is None:
-                await insert_row(self._table, entity)
+                await self._table.create_entity(entity)
             else:
                 await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **under(before.etag))
         except ResourceNotFoundError:

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.core.exceptions import IncompleteReadError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 
 from shared.archive.terms import Term
 from shared.storage import keys
@@ -82,15 +82,6 @@ async def test_an_entry_that_has_gone_does_not_come_back(archive: Archive) -> No
             await write(entry)
     assert await noted(archive, entry) == []
     assert await ready(archive, entry) is None
-
-
-async def test_an_answer_that_breaks_off_is_storages_error(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken_off(*_: object, **__: object) -> None:
-        raise IncompleteReadError("It broke off.")
-
-    monkeypatch.setattr(archive.journal._table._client.table, "insert_entity", broken_off)
-    with pytest.raises(IncompleteReadError):
-        await archive.journal.insert(new_entry())
 
 
 async def test_an_entry_that_is_done_holds_no_values(raw: RawArchive) -> None:
