@@ -4,12 +4,14 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from azure.core import MatchConditions
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
+
+from shared.storage.row_reads import time_text
 
 _METHODS: Final = {UpdateMode.REPLACE: "PUT", UpdateMode.MERGE: "PATCH"}
 _HEADERS: Final = {"Accept": "application/json;odata=nometadata", "DataServiceVersion": "3.0"}
@@ -34,7 +36,7 @@ def row_request(
     ValueError for an operation or option that there is not.
     """
     left = dict(options or {})
-    url = f"{table_url}({_key(row)})"
+    url = row_url(table_url, row["PartitionKey"], row["RowKey"])
     headers = dict(_HEADERS)
     if kind in ("update", "delete"):
         headers["If-Match"] = _condition(left.pop("etag", None), left.pop("match_condition", None))
@@ -55,17 +57,18 @@ def row_request(
     return RowRequest(method, url, headers, _json(row))
 
 
+def row_url(table_url: str, partition_key: str, row_key: str) -> str:
+    """The URL of a row."""
+    partition, name = (quote(key.replace("'", "''"), safe="") for key in (partition_key, row_key))
+    return f"{table_url}(PartitionKey='{partition}',RowKey='{name}')"
+
+
 def _condition(etag: str | None, match_condition: MatchConditions | None) -> str:
     if match_condition is None and etag is None:
         return "*"
     if match_condition is not MatchConditions.IfNotModified or not etag:
         raise ValueError("A condition is an ETag that must not have changed.")
     return etag
-
-
-def _key(row: Mapping[str, Any]) -> str:
-    partition, name = (quote(row[key].replace("'", "''"), safe="") for key in ("PartitionKey", "RowKey"))
-    return f"PartitionKey='{partition}',RowKey='{name}'"
 
 
 def _json(row: Mapping[str, Any]) -> bytes:
@@ -85,7 +88,7 @@ def _properties(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             case bytes():
                 yield from _typed(name, EdmType.BINARY, b64encode(value).decode())
             case datetime():
-                yield from _typed(name, EdmType.DATETIME, _text_of(value))
+                yield from _typed(name, EdmType.DATETIME, time_text(value))
             case EntityProperty(value=int(number), edm_type=EdmType.INT64) if -(2**63) <= number < 2**63:
                 yield from _typed(name, EdmType.INT64, str(number))
             case _:
@@ -95,9 +98,3 @@ def _properties(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _typed(name: str, edm_type: EdmType, value: str) -> Iterator[tuple[str, str]]:
     yield f"{name}@odata.type", edm_type.value
     yield name, value
-
-
-def _text_of(time: datetime) -> str:
-    # What storage has sent has a digit more than Python's times: a row that is written again keeps it.
-    as_sent = getattr(time, "tables_service_value", "")
-    return as_sent or time.astimezone(UTC).isoformat().replace("+00:00", "Z")
