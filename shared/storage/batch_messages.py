@@ -86,13 +86,13 @@ def is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def refusal_of(status: int, content: bytes) -> Refusal:
-    """What an answer with this status and body says."""
+def refusal_of(status: int, content: bytes, error_code: str = "") -> Refusal:
+    """What an answer with this status and body says, and the error code of its header where the body has none."""
     try:
         error = json.loads(content)["odata.error"]
         error_code, message = str(error["code"]), str(error["message"]["value"])
     except (KeyError, TypeError, ValueError, RecursionError):
-        error_code, message = "", "Storage did not say why."
+        message = "Storage did not say why."
     index = _INDEX.match(message)
     return Refusal(status, error_code, message, int(index[1]) if index else 0)
 

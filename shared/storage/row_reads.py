@@ -38,7 +38,7 @@ def filter_text(query: str, parameters: Mapping[str, str | datetime]) -> str:
 
 def time_text(time: datetime) -> str:
     """A time as storage writes it."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def rows_of(content: bytes, *, is_page: bool) -> list[Row]:

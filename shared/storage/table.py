@@ -16,7 +16,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import RequestTooLargeError, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.storage.batch_messages import (
@@ -50,6 +50,7 @@ _BY_STATUS: Final[Mapping[int, type[HttpResponseError]]] = {
     HTTPStatus.UNAUTHORIZED: ClientAuthenticationError,
     HTTPStatus.NOT_FOUND: ResourceNotFoundError,
     HTTPStatus.PRECONDITION_FAILED: ResourceModifiedError,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: RequestTooLargeError,
 }
 
 
@@ -167,9 +168,9 @@ class Table(TableClient):
         response: AsyncHttpResponse = await self._requests.send_request(sent, **options)
         if is_success(response.status_code):
             return response
-        refusal = refusal_of(response.status_code, response.content)
+        refusal = refusal_of(response.status_code, response.content, response.headers.get("x-ms-error-code", ""))
         error = _BY_CODE.get(refusal.error_code) or _BY_STATUS.get(refusal.status, HttpResponseError)
-        raise _noted(error(_text(refusal), response), refusal)
+        raise _noted(error(message=_text(refusal), response=response), refusal)
 
 
 _KEYS: Final = ("PartitionKey", "RowKey")

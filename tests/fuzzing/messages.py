@@ -1,4 +1,4 @@
-"""Targets that read what requests are made of besides files: multipart messages, headers and queries."""
+"""Targets that read what messages are made of besides files: multipart messages, headers and queries."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +15,8 @@ from shared.search.lookups import lookup_of
 from shared.search.matching import satisfies
 from shared.search.query import SearchQuery, parse_search
 from shared.settings import Settings
+from shared.storage.batch_messages import MalformedAnswer, Refusal, answer_to_batch
+from shared.storage.row_requests import row_request
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
 from shared.web.content_negotiation import accept_of, negotiate
 from shared.web.entity_tags import entity_tag, names_tag
@@ -59,6 +61,40 @@ def multipart_seeds() -> Iterator[bytes]:
     for message in MESSAGES.values():
         yield message.canonical
         yield from message.variants.values()
+
+
+BATCH_TOKENS: Final = (
+    *(b"--b", b"\r\n--b\r\n", b"\r\n--b--\r\n", b"--c", b"\r\n--c\r\n", b"\r\n--c--\r\n", b"\r\n\r\n"),
+    *(b"Content-Type: multipart/mixed; boundary=c\r\n\r\n", b"Content-Type: application/http\r\n\r\n"),
+    *(b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 409 Conflict\r\n", b'ETag: W/"e"\r\n', b'{"odata.error":{"code":'),
+)
+_TABLE: Final = "https://account.table.core.windows.net/catalog"
+_BATCH: Final = [row_request(_TABLE, kind, {"PartitionKey": "p", "RowKey": kind}) for kind in ("create", "delete")]
+
+
+def check_batch_answer(data: bytes) -> None:
+    """An answer to a batch has an ETag of each row that was written, or says why none was, or is none."""
+    with suppress(MalformedAnswer):
+        answer = answer_to_batch(_BATCH, "multipart/mixed; boundary=b", data)
+        if isinstance(answer, Refusal):
+            assert not 200 <= answer.status < 300
+            assert answer.index >= 0
+        else:
+            assert answer[0]
+            assert answer[1:] == [None]
+
+
+def batch_answer_seeds() -> Iterator[bytes]:
+    """Answers as storage makes them."""
+    head = b"Content-Type: application/http\r\n\r\n"
+    written, gone = b'HTTP/1.1 204 No Content\r\nETag: W/"e"\r\n\r\n', b"HTTP/1.1 204 No Content\r\n\r\n"
+    error = (
+        b'HTTP/1.1 409 Conflict\r\n\r\n{"odata.error":{"code":"EntityAlreadyExists","message":{"value":"1:There."}}}'
+    )
+    for answers in ((written, gone), (error,)):
+        parts = b"".join(b"--c\r\n" + head + answer + b"\r\n" for answer in answers)
+        yield b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n" + parts + b"--c--\r\n\r\n--b--\r\n"
+    yield b"--b\r\n" + head + error + b"\r\n--b--\r\n"
 
 
 HEADER_TOKENS: Final = tuple(

@@ -53,6 +53,12 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             tokens=messages.MULTIPART_TOKENS,
             runs=2_000,
         ),
+        "batch_answer": Target(
+            check=messages.check_batch_answer,
+            seeds=messages.batch_answer_seeds,
+            tokens=messages.BATCH_TOKENS,
+            runs=4_000,
+        ),
         "media_type": Target(
             check=messages.check_media_type, seeds=messages.accept_seeds, tokens=messages.HEADER_TOKENS, runs=4_000
         ),
