@@ -9,6 +9,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared.settings import Settings, SettingsError
 from shared.storage.event_grid import EventGrid
+from shared.storage.pipeline import Pipeline, pipeline
 from shared.storage.queues import OpenQueues, Queues
 from shared.storage.table import Tables
 from shared.storage.transport import WatchedTransport
@@ -41,9 +42,13 @@ _BLOB_OPTIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The clients of one account, and the identity with which they sign in, if any."""
+    """The clients of one account, and the identity with which they sign in, if any.
+
+    `blob_requests` is for the requests on blobs that this project writes itself.
+    """
 
     blobs: BlobServiceClient
+    blob_requests: Pipeline
     tables: Tables
     queues: Queues
     event_grid: EventGrid
@@ -67,7 +72,7 @@ class Account:
             with _a_connection_string("STORAGE_CONNECTION_STRING"):
                 blobs, tables = _blobs_of(connection_string), Tables.of(connection_string, _client_options())
             queues = Queues(_queues_of(connection_string), settings.create_storage)
-            return cls(blobs, tables, queues, event_grid, None)
+            return cls(*blobs, tables, queues, event_grid, None)
         if not all(map(_is_https, endpoints)):
             raise SettingsError("STORAGE_BLOB_ENDPOINT and STORAGE_TABLE_ENDPOINT must be https URLs.")
         identity = _identity_of(settings)
@@ -77,7 +82,7 @@ class Account:
             raise SettingsError("STORAGE_QUEUE_ENDPOINT must be an https URL.")
         queues = Queues(_queues_at(queue_endpoint, identity) if queue_endpoint else None)
         blobs, tables = _blobs_at(blob_endpoint, identity), Tables.at(table_endpoint, identity, _client_options())
-        return cls(blobs, tables, queues, event_grid, identity)
+        return cls(*blobs, tables, queues, event_grid, identity)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,6 +99,7 @@ class BackupAccount:
     """The client of the account of a backup, of which only blobs are used, and its identity, if any."""
 
     blobs: BlobServiceClient
+    blob_requests: Pipeline
     _identity: "_Identity | None"
 
     @classmethod
@@ -110,11 +116,11 @@ class BackupAccount:
             )
         if connection_string:
             with _a_connection_string("BACKUP_CONNECTION_STRING"):
-                return cls(_blobs_of(connection_string), None)
+                return cls(*_blobs_of(connection_string), None)
         if not _is_https(endpoint):
             raise SettingsError("BACKUP_BLOB_ENDPOINT must be an https URL.")
         identity = _identity_of(settings)
-        return cls(_blobs_at(endpoint, identity), identity)
+        return cls(*_blobs_at(endpoint, identity), identity)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -143,12 +149,20 @@ def _is_https(endpoint: str) -> bool:
     return endpoint.startswith("https://")
 
 
-def _blobs_of(connection_string: str) -> BlobServiceClient:
-    return BlobServiceClient.from_connection_string(connection_string, **_client_options(), **_BLOB_OPTIONS)
+def _blobs_of(connection_string: str) -> tuple[BlobServiceClient, Pipeline]:
+    options = _client_options()
+    client = BlobServiceClient.from_connection_string(connection_string, **options, **_BLOB_OPTIONS)
+    return client, _blob_requests(client, options)
 
 
-def _blobs_at(endpoint: str, identity: "_Identity") -> BlobServiceClient:
-    return BlobServiceClient(endpoint, credential=identity, **_client_options(), **_BLOB_OPTIONS)
+def _blobs_at(endpoint: str, identity: "_Identity") -> tuple[BlobServiceClient, Pipeline]:
+    options = _client_options()
+    client = BlobServiceClient(endpoint, credential=identity, **options, **_BLOB_OPTIONS)
+    return client, _blob_requests(client, options)
+
+
+def _blob_requests(client: BlobServiceClient, options: dict[str, Any]) -> Pipeline:
+    return pipeline(client.url, client.credential, {"x-ms-version": client.api_version}, options)
 
 
 def _queues_of(connection_string: str) -> OpenQueues:

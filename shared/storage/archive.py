@@ -79,7 +79,7 @@ class Archive:
                 except ResourceExistsError:
                     continue
         return cls(
-            InstanceBlobs(container),
+            InstanceBlobs(container, account.blob_requests),
             Catalog(catalog),
             Postings(terms),
             Journal(journal),

@@ -72,8 +72,8 @@ class BackupContainer:
     def __init__(self, container: ContainerClient, account: BackupAccount) -> None:
         self._container = container
         self._account = account
-        self._snapshots = InstanceBlobs(container, content_type="application/gzip")
-        self.files = InstanceBlobs(container)
+        self._snapshots = InstanceBlobs(container, account.blob_requests, content_type="application/gzip")
+        self.files = InstanceBlobs(container, account.blob_requests)
         self.lock = BackupLock(container)
 
     @classmethod

@@ -2,13 +2,17 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from azure.core.exceptions import IncompleteReadError, ResourceNotFoundError
+from azure.core.rest import HttpRequest
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
+from shared.storage.pipeline import Pipeline, error_of
 
 _BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the SDK gives up on it
 
@@ -16,13 +20,23 @@ _BATCH: Final = 50  # of the 256 that a batch may have: it has to end before the
 class InstanceBlobs:
     """A container of Part 10 files and of what is too large for a catalog row: the archive's, or a backup's."""
 
-    def __init__(self, container: ContainerClient, *, content_type: str = "application/dicom") -> None:
+    def __init__(
+        self, container: ContainerClient, requests: Pipeline, *, content_type: str = "application/dicom"
+    ) -> None:
         self._container = container
+        self._requests = requests
         self._content = ContentSettings(content_type=content_type)
+        self._url, _, self._signature = container.url.partition("?")
 
     async def put(self, name: str, content: bytes) -> None:
-        """Write a whole blob in one operation."""
-        await self._container.upload_blob(name, content, overwrite=True, content_settings=self._content)
+        """Write a whole blob in one operation: Put Blob, for which the SDK takes twice as long."""
+        url = f"{self._url}/{quote(name, safe='/~')}{self._signature and f'?{self._signature}'}"
+        headers = {"x-ms-blob-type": "BlockBlob", "x-ms-blob-content-type": str(self._content.content_type)}
+        headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(len(content))}
+        response = await self._requests.send_request(HttpRequest("PUT", url, headers=headers, content=content))
+        if response.status_code != HTTPStatus.CREATED:
+            error_code = response.headers.get("x-ms-error-code", "")
+            raise error_of(response, error_code, "Storage refused a blob.")
 
     async def stage(self, name: str, index: int, block: bytes) -> None:
         """Stage block `index`, counted from 0, of a blob; it expires in a week unless `commit` makes it visible."""

@@ -2,21 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, Final, Self
 
 from azure.core.async_paging import AsyncItemPaged
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import (
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import ResourceNotFoundError, ServiceResponseError
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-from azure.data.tables import RequestTooLargeError, TableTransactionError, UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.storage.batch_messages import (
@@ -27,7 +19,7 @@ from shared.storage.batch_messages import (
     is_success,
     refusal_of,
 )
-from shared.storage.pipeline import Pipeline, pipeline
+from shared.storage.pipeline import Pipeline, coded, error_of, pipeline
 from shared.storage.row_reads import Row, filter_text, query_text, rows_of, selection_text
 from shared.storage.row_requests import RowRequest, row_request, row_url
 
@@ -41,17 +33,6 @@ _CONTINUATION: Final = {
     "NextRowKey": "x-ms-continuation-NextRowKey",
 }
 _BATCH: Final = {"Accept": "application/json", "DataServiceVersion": "3.0"}
-_BY_CODE: Final[Mapping[str, type[HttpResponseError]]] = {
-    "EntityAlreadyExists": ResourceExistsError,
-    "AuthenticationFailed": ClientAuthenticationError,
-    "InvalidAuthenticationInfo": ClientAuthenticationError,
-}
-_BY_STATUS: Final[Mapping[int, type[HttpResponseError]]] = {
-    HTTPStatus.UNAUTHORIZED: ClientAuthenticationError,
-    HTTPStatus.NOT_FOUND: ResourceNotFoundError,
-    HTTPStatus.PRECONDITION_FAILED: ResourceModifiedError,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: RequestTooLargeError,
-}
 
 
 class Table(TableClient):
@@ -169,8 +150,7 @@ class Table(TableClient):
         if is_success(response.status_code):
             return response
         refusal = refusal_of(response.status_code, response.content, response.headers.get("x-ms-error-code", ""))
-        error = _BY_CODE.get(refusal.error_code) or _BY_STATUS.get(refusal.status, HttpResponseError)
-        raise _noted(error(message=_text(refusal), response=response), refusal)
+        raise error_of(response, refusal.error_code, refusal.message)
 
 
 _KEYS: Final = ("PartitionKey", "RowKey")
@@ -219,15 +199,8 @@ def _etags(requests: Sequence[RowRequest], response: AsyncHttpResponse) -> list[
         raise ServiceResponseError("Storage's answer to a batch cannot be read.") from error
     if isinstance(answer, Refusal):
         index = answer.index if answer.index < len(requests) else 0
-        raise _noted(TableTransactionError(message=_text(answer), index=index), answer)
+        message = f"{answer.message}\nErrorCode:{answer.error_code}"
+        refused = TableTransactionError(message=message, index=index)
+        refused.status_code = answer.status
+        raise coded(refused, answer.error_code)
     return answer
-
-
-def _text(refusal: Refusal) -> str:
-    return f"{refusal.message}\nErrorCode:{refusal.error_code}"
-
-
-def _noted(error: HttpResponseError, refusal: Refusal) -> HttpResponseError:
-    error.status_code = refusal.status
-    error.error_code = refusal.error_code  # type: ignore[attr-defined] # as the SDK of tables gives it
-    return error

@@ -1,8 +1,23 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from aiohttp import web
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.storage.blob.aio import ContainerClient
 
 from shared.errors import NotFound
+from shared.settings import Settings
+from shared.storage import account
+from shared.storage.account import Account
 from shared.storage.archive import Archive
+from shared.storage.availability import is_unavailable
+from shared.storage.blobs import InstanceBlobs
+from tests.conftest import Azurite
+from tests.support.http_server import http_server
 from tests.support.instance_rows import new_uid
+
+ODD_NAMES = ("=a.b=/1.2/3.dcm", "it's/a+b c", "100%/~x", "é語/&=?#", "a//b")
 
 
 async def test_a_blob_is_read_whole_and_by_range(archive: Archive) -> None:
@@ -43,3 +58,68 @@ async def test_many_blobs_are_deleted_at_once_and_missing_ones_ignored(archive: 
     for name in names[::10]:
         with pytest.raises(NotFound):
             await archive.blobs.read_all(name)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+async def test_a_blob_is_what_the_sdk_would_write(archive: Archive, azurite: Azurite, name: str) -> None:
+    async with ContainerClient.from_connection_string(azurite.connection_string, "dicom") as container:
+        for content in (b"old", b"", b"new"):
+            await archive.blobs.put(name, content)
+            download = await container.download_blob(name)
+            assert await download.readall() == content
+            assert download.properties.content_settings.content_type == "application/dicom"
+            assert download.properties.blob_type == "BlockBlob"
+        await container.delete_blob(name)
+
+
+async def test_a_shared_access_signature_signs_a_blob(archive: Archive, azurite: Azurite) -> None:
+    settings = dict(part.split("=", 1) for part in azurite.connection_string.split(";") if part)
+    signature = generate_account_sas(
+        settings["AccountName"],
+        settings["AccountKey"],
+        ResourceTypes(object=True),
+        AccountSasPermissions(read=True, write=True, create=True),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    endpoints = (f"{name}={settings[name]}" for name in ("BlobEndpoint", "TableEndpoint"))
+    signed = ";".join((*endpoints, f"SharedAccessSignature={signature}"))
+    opened = await Archive.open(Settings(storage_connection_string=signed))
+    await opened.blobs.put("it's/signed", b"x")
+    assert await archive.blobs.read_all("it's/signed") == b"x"
+    await opened.close()
+
+
+async def test_a_container_that_is_missing_is_not_found(azurite: Azurite) -> None:
+    opened = Account.of(Settings(storage_connection_string=azurite.connection_string))
+    blobs = InstanceBlobs(opened.blobs.get_container_client("missing"), opened.blob_requests)
+    with pytest.raises(ResourceNotFoundError, match="ContainerNotFound"):
+        await blobs.put("x", b"x")
+    await opened.close()
+
+
+@pytest.mark.parametrize("status", [403, 409, 503, None])
+async def test_a_blob_that_is_refused_is_the_sdks_error(monkeypatch: pytest.MonkeyPatch, status: int | None) -> None:
+    monkeypatch.setitem(account._CLIENT_OPTIONS, "retry_backoff_factor", 0.01)
+    received = list[str]()
+
+    async def answer(request: web.Request) -> web.Response:
+        received.append(request.method)
+        await request.read()
+        if status is None:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=status or 200, headers={"x-ms-error-code": "AuthenticationFailed"})
+
+    async with http_server("/{path:.*}", answer) as url:
+        endpoints = f"BlobEndpoint={url}/a;TableEndpoint={url}/a"
+        opened = Account.of(Settings(storage_connection_string=f"AccountName=a;AccountKey=a2V5;{endpoints}"))
+        blobs = InstanceBlobs(opened.blobs.get_container_client("dicom"), opened.blob_requests)
+        with pytest.raises(AzureError) as raised:
+            await blobs.put("x", b"x")
+        await opened.close()
+    is_repeated = status in (503, None)
+    assert len(received) == (5 if is_repeated else 1)
+    assert is_unavailable(raised.value) == is_repeated
+    if status is not None:
+        assert isinstance(raised.value, ClientAuthenticationError)
+        assert raised.value.status_code == status
