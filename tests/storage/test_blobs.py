@@ -118,7 +118,7 @@ async def test_a_blob_that_is_refused_is_the_sdks_error(monkeypatch: pytest.Monk
             await blobs.put("x", b"x")
         await opened.close()
     is_repeated = status in (503, None)
-    assert len(received) == (5 if is_repeated else 1)
+    assert (len(received) > 1) == is_repeated
     assert is_unavailable(raised.value) == is_repeated
     if status is not None:
         assert isinstance(raised.value, ClientAuthenticationError)
