@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import Final
 
 from aiohttp import ClientConnectorError, ClientError
@@ -23,10 +22,9 @@ _REFUSALS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 _BROKEN_OFF: Final = (
     ServiceRequestError,
     ServiceResponseError,
-    # From beneath the SDKs, which pass on what they do not expect: while a body arrives, and of an answer in a batch's.
+    # From beneath the SDKs, which pass on what they do not expect while a body arrives.
     ClientError,
     ConnectionError,
-    HTTPException,
     ssl.SSLError,
     TimeoutError,
 )

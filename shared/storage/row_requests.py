@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from shared.storage.row_reads import time_text
 
 _METHODS: Final = {UpdateMode.REPLACE: "PUT", UpdateMode.MERGE: "PATCH"}
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _HEADERS: Final = {"Accept": "application/json;odata=nometadata", "DataServiceVersion": "3.0"}
 
 
@@ -72,29 +73,27 @@ def _condition(etag: str | None, match_condition: MatchConditions | None) -> str
 
 
 def _json(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(dict(_properties(row)), separators=(",", ":")).encode()
-
-
-def _properties(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The properties of a row, each with its type where JSON does not tell it; those that are None are left out."""
+    """A row with the types that JSON does not tell; properties that are None are left out."""
+    found: dict[str, Any] = {}
     for name, value in row.items():
-        match value:
-            case None:
-                continue
-            case bool() | str():
-                yield name, value
-            case int() if -(2**31) <= value < 2**31:
-                yield name, value
-            case bytes():
-                yield from _typed(name, EdmType.BINARY, b64encode(value).decode())
-            case datetime():
-                yield from _typed(name, EdmType.DATETIME, time_text(value))
-            case EntityProperty(value=int(number), edm_type=EdmType.INT64) if -(2**63) <= number < 2**63:
-                yield from _typed(name, EdmType.INT64, str(number))
-            case _:
-                raise TypeError(f"The property {name} has a value that a row does not hold.")
+        if value is not None:
+            edm_type, found[name] = _typed(name, value)
+            if edm_type is not None:
+                found[f"{name}@odata.type"] = edm_type
+    return _ENCODER.encode(found).encode()
 
 
-def _typed(name: str, edm_type: EdmType, value: str) -> Iterator[tuple[str, str]]:
-    yield f"{name}@odata.type", edm_type.value
-    yield name, value
+def _typed(name: str, value: Any) -> tuple[EdmType | None, Any]:
+    match value:
+        case str() | bool():
+            return None, value
+        case int() if -(2**31) <= value < 2**31:
+            return None, value
+        case bytes():
+            return EdmType.BINARY, b64encode(value).decode()
+        case datetime():
+            return EdmType.DATETIME, time_text(value)
+        case EntityProperty(value=int(number), edm_type=EdmType.INT64) if -(2**63) <= number < 2**63:
+            return EdmType.INT64, str(number)
+        case _:
+            raise TypeError(f"The property {name} has a value that a row does not hold.")

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -90,7 +89,7 @@ async def answer(side: Side, call: Call) -> Any:
     """What a call returns, or what its error says."""
     try:
         return await call(side)
-    except (AzureError, HTTPException) as error:
+    except AzureError as error:
         response = getattr(error, "response", None)
         code = getattr(error, "error_code", None) or (response and response.headers.get("x-ms-error-code"))
         index = error.index if isinstance(error, TableTransactionError) else None
