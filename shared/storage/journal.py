@@ -79,7 +79,7 @@ class Journal:
         """Write an entry that is new, perhaps `changed` from its beginning. Returns once it is durable."""
         entity = await _made(entry)
         with suppress(ResourceExistsError):  # the answer to a first attempt was lost
-            await self._table.create_entity({**_entity(entry), "changed": is_changed, "done": False})
+            await self._table.create_entity({**entity, "changed": is_changed, "done": False})
 
     async def update(self, entry: JournalEntry) -> None:
         """Write what has changed of an entry; its marks stay. Raises ResourceNotFoundError where it has gone."""
