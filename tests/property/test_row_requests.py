@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from shared.storage.table import Table, Tables
-from tests.simulation.messages import Request, batched_requests
+from tests.support.storage_messages import Request, batched_requests
 
 pytestmark = pytest.mark.property
 

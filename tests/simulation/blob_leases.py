@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.simulation.messages import Answer, Request, StorageError
+from tests.support.storage_messages import Answer, Request, StorageError
 
 _TICKS: Final = 10_000_000  # of a second
 

@@ -5,8 +5,8 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from tests.simulation.messages import Answer
 from tests.simulation.table_values import time_of
+from tests.support.storage_messages import Answer
 
 if TYPE_CHECKING:
     from tests.simulation.blobs import Blob

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from tests.simulation.blob_leases import NO_LEASE, Lease, check_lease, leased
 from tests.simulation.blob_lists import listed
-from tests.simulation.messages import Answer, Request, StorageError, batch_answer, batched_requests
 from tests.simulation.table_values import time_of
+from tests.support.storage_messages import Answer, Request, StorageError, batch_answer, batched_requests
 
 MAX_PAGE_BLOBS: Final = 5000
 _BUSY: Final = StorageError(503, "ServerBusy")

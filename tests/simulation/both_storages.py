@@ -15,8 +15,8 @@ from shared.settings import Settings
 from shared.storage import account
 from shared.storage.account import Account
 from tests.simulation.connection import Response, SimulatedTransport, body_of
-from tests.simulation.messages import Request
 from tests.simulation.storage import CONNECTION_STRING, SimulatedStorage
+from tests.support.storage_messages import Request
 
 NAME: Final = "compared"
 

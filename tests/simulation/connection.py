@@ -12,9 +12,9 @@ from multidict import CIMultiDict
 
 from shared.storage.transport import WatchedTransport
 from tests.simulation.event_loop import SimulatedLoop
-from tests.simulation.messages import Answer, Request, StorageError
 from tests.simulation.schedule import CLIENT_TIMEOUT_SECONDS, KILLS, Fault, Schedule
 from tests.simulation.storage import SimulatedStorage
+from tests.support.storage_messages import Answer, Request, StorageError
 
 _REFUSALS: Final = {
     Fault.TOO_MANY_REQUESTS: StorageError(429, "TooManyRequests"),

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.simulation.messages import StorageError
 from tests.simulation.table_values import BINARY, DATE_TIME, GUID, INT64, Value, parsed_value, plain_value
+from tests.support.storage_messages import StorageError
 
 Filter = Callable[[Mapping[str, Value]], bool]
 

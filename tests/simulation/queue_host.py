@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from shared.services.operations import engine
 from tests.simulation.connection import Surroundings
-from tests.simulation.messages import Answer, Request
+from tests.support.storage_messages import Answer, Request
 
 Handler = Callable[[Mapping[str, Any], int], Awaitable[None]]
 """Runs a function on a message and the number of times that it has been handed out; raises where the run fails."""

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from tests.simulation.messages import Answer, Request, StorageError
 from tests.simulation.table_values import time_of
+from tests.support.storage_messages import Answer, Request, StorageError
 
 _TICKS: Final = 10_000_000  # of a second
 _VISIBILITY_SECONDS: Final = "30"

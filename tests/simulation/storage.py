@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.simulation.blobs import BlobService
-from tests.simulation.messages import Answer, Request
 from tests.simulation.queues import QueueService
 from tests.simulation.table_values import ticks_of
 from tests.simulation.tables import TableService
 from tests.simulation.virtual_clock import START
+from tests.support.storage_messages import Answer, Request
 
 CONNECTION_STRING: Final = (
     "DefaultEndpointsProtocol=http;AccountName=simulated;AccountKey=c2ltdWxhdGVk;"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from tests.simulation.messages import StorageError
+from tests.support.storage_messages import StorageError
 
 STRING: Final = "Edm.String"
 INT32: Final = "Edm.Int32"

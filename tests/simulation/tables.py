@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from tests.simulation.messages import Answer, Request, StorageError, batch_answer, batched_requests
 from tests.simulation.odata_filter import filter_of
 from tests.simulation.table_values import Properties, check_row, entity_of, formatted_time, plain_value, properties_of
+from tests.support.storage_messages import Answer, Request, StorageError, batch_answer, batched_requests
 
 MAX_PAGE_ROWS: Final = 1000
 _MAX_BATCH_ROWS: Final = 100

@@ -89,4 +89,4 @@ def test_what_is_broken_is_found(
     monkeypatch: pytest.MonkeyPatch, owner: object, name: str, broken: object, scenarios: Sequence[str]
 ) -> None:
     monkeypatch.setattr(owner, name, broken)
-    assert any(run(scenario, seed).failure for seed in range(1, 21) for scenario in scenarios)
+    assert any(run(scenario, seed).failure for seed in range(1, 41) for scenario in scenarios)

@@ -1,32 +1,25 @@
-"""The client of tables beside the SDK's own, on Azurite: same rows, same errors; retries; every way to sign in."""
+"""The client of tables beside the SDK's own, on Azurite: same rows, same errors, every way to sign in."""
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from azure.core import MatchConditions
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
-    ResourceModifiedError,
     ServiceRequestError,
-    ServiceResponseError,
 )
 from azure.data.tables import (
     AccountSasPermissions,
     EdmType,
     EntityProperty,
     ResourceTypes,
-    TableTransactionError,
     UpdateMode,
     generate_account_sas,
 )
@@ -37,7 +30,7 @@ from shared.storage.table import Table, Tables
 from shared.storage.transport import WatchedTransport
 from tests.conftest import Azurite
 from tests.support.cut_storage import Cut, cut_storage
-from tests.support.http_server import http_server
+from tests.support.table_calls import BATCH, GET, UPSERT, Call, options, row, said
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=UTC)
 VALUES = {
@@ -51,12 +44,6 @@ VALUES = {
     "long": EntityProperty(-(2**63), EdmType.INT64),
 }
 ODD_KEYS = ("it's", "a'%27b", "~tilde~", "100%", "a+b c", "é語𝄞", "q=1&r:2,(3)!*", 'say "so"', "")
-
-Call = Callable[[TableClient], Awaitable[Any]]
-
-
-def options(**changed: Any) -> dict[str, Any]:
-    return {"transport": WatchedTransport(), "retry_total": 0, "retry_backoff_factor": 0.01, **changed}
 
 
 @dataclass(frozen=True)
@@ -78,22 +65,8 @@ async def both(azurite: Azurite) -> AsyncIterator[Both]:
     await tables.close()
 
 
-def row(key: str, **properties: Any) -> dict[str, Any]:
-    return {"PartitionKey": "p", "RowKey": key, **properties}
-
-
 def under(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-async def said(table: TableClient, call: Call) -> tuple[Any, ...] | None:
-    """What the error of a call says; None where there is none."""
-    try:
-        await call(table)
-    except HttpResponseError as error:
-        code = getattr(error, "error_code", None)
-        return type(error), error.status_code, getattr(code, "value", code), getattr(error, "index", None)
-    return None
 
 
 async def test_rows_are_read_as_the_sdk_reads_them(both: Both) -> None:
@@ -150,10 +123,6 @@ async def test_a_batch_returns_the_etags_of_its_rows(both: Both) -> None:
 
 
 STALE = "W/\"datetime'2020-01-01T00%3A00%3A00.0000000Z'\""
-BATCH: Call = lambda table: table.submit_transaction([("upsert", row("x"))])  # noqa: E731
-INSERT: Call = lambda table: table.create_entity(row("x"))  # noqa: E731
-UPSERT: Call = lambda table: table.upsert_entity(row("x"), mode=UpdateMode.REPLACE)  # noqa: E731
-GET: Call = lambda table: table.get_entity("p", "x")  # noqa: E731
 REFUSED: Mapping[str, tuple[Call, int]] = {
     "insert of a row that is there": (lambda table: table.create_entity(row("there")), 409),
     "update of a row that is missing": (lambda table: table.update_entity(row("missing")), 404),
@@ -318,137 +287,6 @@ async def test_tokens_go_over_https_alone() -> None:
     ]
 
 
-Answer = Callable[[web.Request], Awaitable[web.Response]]
-
-
-@asynccontextmanager
-async def storage(
-    answers: Sequence[Callable[[], web.Response] | None], **changed: Any
-) -> AsyncIterator[tuple[Table, list[str]]]:
-    """A table whose requests are answered so, one after the other; None: by a connection that is closed."""
-    left, received = list(answers), list[str]()
-
-    async def answer(request: web.Request) -> web.Response:
-        received.append(f"{request.method} {request.headers['Authorization']}")
-        await request.read()
-        found = left.pop(0)
-        if found is None:
-            assert request.transport is not None
-            request.transport.abort()
-            return web.Response()
-        return found()
-
-    async with http_server("/{path:.*}", answer) as url:
-        credential = AzureNamedKeyCredential("account", "a2V5")
-        given = options(**changed)
-        async with TableServiceClient(f"{url}/account", credential=credential, **given) as service:
-            yield Tables(service, given).table("catalog"), received
-
-
-def busy(status: int) -> Callable[[], web.Response]:
-    error = {"odata.error": {"code": "ServerBusy", "message": {"lang": "en-US", "value": "Busy."}}}
-    return lambda: web.json_response(error, status=status)
-
-
-def written() -> web.Response:
-    return web.Response(status=204, headers={"ETag": "W/\"datetime'2026'\""})
-
-
-def found() -> web.Response:
-    return web.json_response(row("x"))
-
-
-def batch_answer(*parts: bytes) -> web.Response:
-    body = b"".join(
-        b"--c\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n" + part + b"\r\n"
-        for part in parts
-    )
-    body = b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n" + body + b"--c--\r\n--b--\r\n"
-    return web.Response(status=202, body=body, headers={"Content-Type": "multipart/mixed; boundary=b"})
-
-
-CREATED = b"HTTP/1.1 204 No Content\r\nETag: W/\"datetime'2026'\"\r\n\r\n"
-
-
-@pytest.mark.parametrize("status", [500, 503])
-async def test_storage_that_is_busy_is_asked_again(status: int) -> None:
-    answers = {BATCH: lambda: batch_answer(CREATED), INSERT: written, UPSERT: written, GET: found}
-    for call, answer in answers.items():
-        async with storage([busy(status), busy(status), answer], retry_total=3) as (table, received):
-            await call(table)
-            assert len(received) == 3
-
-
-@pytest.mark.parametrize("call", [BATCH, INSERT, UPSERT, GET])
-@pytest.mark.parametrize("status", [429, 503])
-async def test_without_retries_it_is_asked_once(call: Call, status: int) -> None:
-    async with storage([busy(status)]) as (table, received):
-        with pytest.raises(HttpResponseError) as raised:
-            await call(table)
-        assert len(received) == 1
-        assert was_refused(raised.value)
-        assert raised.value.status_code == status
-
-
-async def test_a_batch_may_be_sent_without_the_clients_retries() -> None:
-    async with storage([busy(503)], retry_total=3) as (table, received):
-        with pytest.raises(HttpResponseError):
-            await table.submit_transaction([("upsert", row("x"))], retry_total=0)
-        assert len(received) == 1
-
-
-async def test_only_what_may_be_repeated_is_sent_again_without_an_answer() -> None:
-    async with storage([None, written], retry_total=3) as (table, received):
-        await UPSERT(table)
-        assert len(received) == 2
-    async with storage([None, found], retry_total=3) as (table, received):
-        await GET(table)
-        assert len(received) == 2
-    for call in (BATCH, INSERT):
-        async with storage([None], retry_total=3) as (table, received):
-            with pytest.raises(AzureError) as raised:
-                await call(table)
-            assert is_unavailable(raised.value)
-            assert not was_refused(raised.value)
-            assert len(received) == 1
-
-
-UNREADABLE: Mapping[str, tuple[Call, Callable[[], web.Response]]] = {
-    "batch: not multipart": (BATCH, lambda: web.Response(status=202, body=b"?")),
-    "batch: another status": (BATCH, lambda: web.Response(status=200, body=b"")),
-    "batch: an answer too few": (BATCH, lambda: batch_answer()),
-    "batch: an answer too many": (BATCH, lambda: batch_answer(CREATED, CREATED)),
-    "batch: without an ETag": (BATCH, lambda: batch_answer(b"HTTP/1.1 204 No Content\r\n\r\n")),
-    "batch: not HTTP": (BATCH, lambda: batch_answer(b"?")),
-    "write without an ETag": (UPSERT, lambda: web.Response(status=204)),
-    "row that is no JSON": (GET, lambda: web.Response(body=b"{")),
-    "row that is no object": (GET, lambda: web.json_response([1])),
-    "row with bytes that are none": (GET, lambda: web.json_response({"a@odata.type": "Edm.Binary", "a": "é"})),
-    "row with a time that is none": (GET, lambda: web.json_response({"a@odata.type": "Edm.DateTime", "a": "?"})),
-    "row with a number that is none": (GET, lambda: web.json_response({"a@odata.type": "Edm.Int64", "a": {}})),
-    "row of a type that is none": (GET, lambda: web.json_response({"a@odata.type": "Edm.Other", "a": "1"})),
-    "page without rows": (lambda table: anext(table.query_entities("RowKey eq 'x'")), lambda: web.json_response({})),
-    "page that is a list": (lambda table: anext(table.list_entities()), lambda: web.json_response([])),
-    "rows that are deep": (lambda table: anext(table.list_entities()), lambda: web.Response(body=b"[" * 100_000)),
-}
-
-
-@pytest.mark.parametrize("what", UNREADABLE)
-async def test_an_answer_that_cannot_be_read_is_none(what: str) -> None:
-    call, answer = UNREADABLE[what]
-    async with storage([answer]) as (table, _):
-        with pytest.raises(ServiceResponseError) as raised:
-            await call(table)
-        assert is_unavailable(raised.value)
-        assert not was_refused(raised.value)
-
-
-async def test_an_error_without_words_has_its_status() -> None:
-    for body in (b"", b"<Error><Code>x</Code></Error>", b"[]", b'{"odata.error": 1}', b"[" * 100_000):
-        async with storage([partial(web.Response, status=412, body=body)]) as (table, _):
-            assert await said(table, UPSERT) == (ResourceModifiedError, 412, "", None)
-
-
 @pytest.mark.parametrize("cut", Cut)
 async def test_an_answer_that_breaks_off_is_none(azurite: Azurite, both: Both, cut: Cut) -> None:
     async with cut_storage(azurite.port, lambda: cut) as connection_string:
@@ -485,12 +323,3 @@ async def test_operations_that_there_are_not_are_refused(both: Both) -> None:
     for value in (0.5, 2**31, EntityProperty(2**63, EdmType.INT64), [], object()):
         with pytest.raises(TypeError):
             await both.ours.upsert_entity(row("x", n=value))
-
-
-async def test_an_index_beyond_the_batch_blames_the_first() -> None:
-    error = json.dumps({"odata.error": {"code": "InvalidInput", "message": {"value": "7:Bad."}}}).encode()
-    refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n" + error
-    async with storage([lambda: batch_answer(refusal)]) as (table, _):
-        with pytest.raises(TableTransactionError) as raised:
-            await BATCH(table)
-        assert (raised.value.index, raised.value.status_code) == (0, 400)
