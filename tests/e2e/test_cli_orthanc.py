@@ -63,7 +63,7 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None
 
 
 def test_upload_search_download_and_delete(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.e2e.test_cli.SIGNED_IN", {})
+    monkeypatch.setattr("tests.support.command_line.SIGNED_IN", {})
 
     def cli(*arguments: object, code: int = 0) -> Result:
         result = run(*arguments, url=url, code=code)
