@@ -10,8 +10,12 @@ from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
+from benchmarks.searches import Search
+from benchmarks.tags_of_studies import TAGS
 from shared.dicom.identifiers import DEFAULT_PARTITION
-from shared.search.query import SearchQuery
+from shared.search.query import parse_search
+from shared.services.search.page_ends import PageEnds
+from shared.services.search.results import SearchResults
 from shared.services.search.search import search
 from shared.settings import Settings
 from shared.storage.archive import Archive
@@ -74,13 +78,15 @@ class MeasuredStorage(Counting):
             self.entities[operation_of(request)] += len(answer["value"]) if "value" in answer else 1
         return response
 
-    async def cost(self, archive: Archive, query: SearchQuery, settings: Settings) -> Cost:
+    async def cost(self, archive: Archive, one: Search, settings: Settings) -> Cost:
         """Search, and count."""
+        page_ends = PageEnds()
+        if one.before:
+            await searched(archive, replace(one, query=one.before), settings, page_ends)
+            await asyncio.gather(*self._begun)
         self.operations.clear()
         self.entities.clear()
-        found = await search(
-            archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings, answer_work(settings)
-        )
+        found = await searched(archive, one, settings, page_ends)
         await asyncio.gather(*self._begun)
         self._begun.clear()
         return Cost(
@@ -90,6 +96,13 @@ class MeasuredStorage(Counting):
             self.entities["GET catalog"],
             self.entities["GET terms"],
         )
+
+
+async def searched(archive: Archive, one: Search, settings: Settings, page_ends: PageEnds) -> SearchResults:
+    """The results of a search of the whole archive."""
+    query = parse_search(one.query, one.level, settings, tags=TAGS)
+    work = answer_work(settings)
+    return await search(archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings, work, page_ends)
 
 
 @asynccontextmanager

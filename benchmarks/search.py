@@ -14,21 +14,18 @@ import platform
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 from benchmarks.archive_of_studies import rows_of_studies, write_studies
-from benchmarks.measured_storage import Cost, measured_archive
+from benchmarks.measured_storage import Cost, measured_archive, searched
 from benchmarks.searches import Search, searches
 from benchmarks.sorted_tables import SortedTable, serving
-from benchmarks.tags_of_studies import TAGS
 from local import azurite
 from local.ports import free_ports
-from shared.dicom.identifiers import DEFAULT_PARTITION
-from shared.search.query import parse_search
-from shared.services.search.search import search
+from shared.services.search.page_ends import PageEnds
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from tests.support.answers import answer_work
 
 _SIZES: Final = (1_000, 10_000, 100_000)
 
@@ -43,12 +40,12 @@ async def measure(settings: Settings) -> Measured:
     try:
         async with measured_archive(settings) as (measured, storage):
             for one in searches():
-                query = parse_search(one.query, one.level, settings, tags=TAGS)
-                cost = await storage.cost(measured, query, settings)
+                cost = await storage.cost(measured, one, settings)
+                page_ends = PageEnds()
+                if one.before:
+                    await searched(archive, replace(one, query=one.before), settings, page_ends)
                 began = time.perf_counter()
-                await search(
-                    archive, DEFAULT_PARTITION, query, None, "http://localhost/v2", settings, answer_work(settings)
-                )
+                await searched(archive, one, settings, page_ends)
                 found.append((cost, time.perf_counter() - began))
     finally:
         await archive.close()

@@ -13,12 +13,16 @@ _KNOWN_STUDIES: Final = (1, 40, 77)  # every archive that is measured has them
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search and its name; `is_bounded`: it must not read more for a result in a larger archive."""
+    """A search and its name; `is_bounded`: it must not read more for a result in a larger archive.
+
+    `before` is the query of the page that is asked for first, "" for none.
+    """
 
     name: str
     level: Level
     query: str
     is_bounded: bool = True
+    before: str = ""
 
 
 def searches() -> list[Search]:
@@ -77,6 +81,7 @@ def searches() -> list[Search]:
         Search("everything, 25", of_study, "limit=25"),
         Search("everything, 100", of_study, ""),
         Search("everything, offset 400", of_study, "offset=400", is_bounded=False),
+        Search("everything, offset 400 after 300", of_study, "offset=400", before="offset=300"),
         Search("28 days and `CT`", of_study, f"StudyDate={month}&ModalitiesInStudy=CT", is_bounded=False),
         Search("3 years and `XA`", of_study, "StudyDate=20170315-20200410&ModalitiesInStudy=XA", is_bounded=False),
         Search("a day and `S*`", of_study, f"StudyDate={date}&PatientName=S*", is_bounded=False),

@@ -76,7 +76,7 @@ async def _search(req: Request, app: App, level: Level) -> Response:
     query = await _query(req, app, level, scope)
     url = service_url(req, app.settings)
     archive, work = await app.archive(), answer_work(req)
-    found = await search.search(archive, DEFAULT_PARTITION, query, scope, url, app.settings, work)
+    found = await search.search(archive, DEFAULT_PARTITION, query, scope, url, app.settings, work, app.page_ends)
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     if found.results and offer.is_multipart:
         documents = results.xml_documents(archive, found, query, url, work)

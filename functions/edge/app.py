@@ -1,4 +1,4 @@
-"""What the functions of one process share, as one object: settings, archive, store service, authority, bounds.
+"""What the functions of one process share, as one object: settings, archive, store service, authority, bounds, caches.
 
 It is made at the first request. The storage SDKs, pydicom and the checks of tokens are imported when first needed, so
 that a process starts quickly, and quickly answers requests that need none of them.
@@ -15,6 +15,7 @@ from functions.edge.loop_probe import LoopProbe
 from functions.edge.storage_health import StorageHealth
 from functions.edge.telemetry import open_telemetry
 from shared.services.answer_work import ProcessWork
+from shared.services.search.page_ends import PageEnds
 from shared.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class App:
         self.settings = settings
         self._sign_in_problem = settings.sign_in_problem()
         self.process_work = ProcessWork(settings.max_decoded_bytes, settings.max_frames, settings.max_caller_requests)
+        self.page_ends = PageEnds()
         self.storage_health = StorageHealth(self.archive)
         self.loop_probe = LoopProbe()
         self._settings_problem: str | None = None

@@ -4,8 +4,8 @@ Lists of beginnings only exist for some lengths, so a list may hold values that 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Union
 
 from shared.archive.terms import (
     DATE_LENGTHS,
@@ -42,7 +42,8 @@ class Lookup:
     """Where to find the studies that may match: `lists` hold them all, and `accepts` says whether a value may match.
 
     Where the matching values lie between two bounds, `spans` also hold them all, by value: less to read where there are
-    few. Where it `is_of_instances`, the lists name single instances by the value of a tag.
+    few. Where it `is_of_instances`, the lists name single instances by the value of a tag. Where it `is_of_dates`, the
+    span is a range of them.
     """
 
     keyword: str
@@ -50,6 +51,7 @@ class Lookup:
     spans: tuple[Span, ...]
     accepts: Callable[[str], bool]
     is_of_instances: bool = False
+    is_of_dates: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -60,6 +62,19 @@ class Lookup:
     def is_of_everything(self) -> bool:
         """Whether every study that has the attribute has to be examined."""
         return self.lists == (_EVERYTHING,)
+
+    def divided(self, year: int) -> tuple["Lookup", Union["Lookup", None]]:
+        """The lookup without lists of nothing but dates from a year on, and that of those dates alone.
+
+        None where these are not worth a separate one. Of early dates there is none: those before 1000 are one list.
+        """
+        later = tuple(name for name in self.lists if self.is_of_dates and f"{name[1:]:0<4}" >= f"{year:04d}")
+        if len(later) < 2:
+            return self, None
+        near = tuple(name for name in self.lists if name not in later)
+        return replace(self, lists=near), replace(
+            self, lists=later, spans=tuple(Span(later[0][1:], span.last) for span in self.spans)
+        )
 
 
 EVERY_STUDY_LOOKUP: Final = Lookup(EVERY_STUDY.keyword, (f"={EVERY_STUDY.value}",), (), lambda _: True)
@@ -85,6 +100,7 @@ def lookup_of(key: MatchingKey, matcher: Matcher) -> Lookup | None:
         tuple(span for span in spans if span is not None) if None not in spans else (),
         matcher.matches,
         is_of_instances=is_of_tag(index_keyword(key)) and key.level is Level.INSTANCE,
+        is_of_dates=key.vr in ("DA", "DT") and isinstance(matcher, Range),
     )
 
 

@@ -95,9 +95,10 @@ class _Held:
 
 
 class AnswerWork:
-    """The share of one answer, or of one of its parts."""
+    """The share of one answer, or of one of its parts; `caller` is whose it is, "" until that is known."""
 
     def __init__(self, process: ProcessWork, answer: "AnswerWork | None" = None) -> None:
+        self.caller: str = answer.caller if answer is not None else ""
         self._process = process
         self._answer = answer
         self._share: _CallerShare | None = answer._share if answer is not None else None
@@ -135,6 +136,7 @@ class AnswerWork:
 
         Raises Unavailable where that takes too long.
         """
+        self.caller = caller
         share = self._process.share_of(caller)
         try:
             async with asyncio.timeout(_WAIT_SECONDS):

@@ -29,7 +29,10 @@ _CUT: Final = "!!"  # never occurs in escaped text
 _MAX_ESCAPED_TAG_VALUE: Final = 195
 _CUT_VALUE: Final = re.compile("(.*)\ufffe([0-9a-f]{16})", re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MICROSECOND: Final = 10**17 - 1  # the year 5138; fixes the width of an inverted time
+AGE_LENGTH: Final = 17
+"""How many digits the age of a posting has."""
+
+_LAST_MICROSECOND: Final = 10**AGE_LENGTH - 1  # the year 5138
 _LAST_CODE_BEFORE_SURROGATES: Final = 0xD7FF
 _NO_STUDY: Final = StudyKey(DEFAULT_PARTITION, "")
 
@@ -78,9 +81,24 @@ class Posting:
         return self.partition_key, self.row_key
 
     @property
+    def age(self) -> str:
+        """When the study was first stored, counted backwards: digits that sort the newest first."""
+        return self.order[:AGE_LENGTH]
+
+    @property
+    def place(self) -> str:
+        """The place of its study in a list: places sort as the studies do, but for some of one age."""
+        return f"{self.order}:"
+
+    @property
+    def place_after(self) -> str:
+        """Where the rows of its study end in a list, if each names an instance."""
+        return f"{self.order};"
+
+    @property
     def created(self) -> datetime:
         """When the study was first stored."""
-        return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(self.order.partition(":")[0]))
+        return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(self.age))
 
     @property
     def keyword(self) -> str:
@@ -108,13 +126,18 @@ def key_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, str]:
     return partition_key, row_key
 
 
+def order_of(created: datetime, study: StudyKey) -> str:
+    """What sorts a study among others of its data partition, the newest first, as the `order` of its postings does."""
+    microseconds = (created - _EPOCH) // timedelta(microseconds=1)
+    return f"{_LAST_MICROSECOND - microseconds:0{AGE_LENGTH}d}:{study.study_instance_uid}"
+
+
 def rows_of(created: datetime, study: StudyKey, term: Term) -> tuple[str, list[str]]:
     """Partition key and row keys of a study's posting of a term, at most 100: one in every list where it stands.
 
     A single instance's posting names the series, so that two instances with one UID have two postings.
     """
-    microseconds = (created - _EPOCH) // timedelta(microseconds=1)
-    listed = f"{_LAST_MICROSECOND - microseconds:017d}:{study.study_instance_uid}"
+    listed = order_of(created, study)
     single = "".join(f":{uid}" for uid in (term.series_instance_uid, term.sop_instance_uid) if uid)
     bounded = _bounded(term.keyword, term.value)
     if not has_beginnings(term.keyword):
@@ -163,7 +186,10 @@ def term_of(posting: Posting) -> Term | None:
 
 
 def rows_of_list(partition: str, keyword: str, name: str) -> tuple[str, str, str]:
-    """Partition key of a list in a data partition, its first row key and the first one past its end."""
+    """Partition key of a list in a data partition, its first row key and the first one past its end.
+
+    The list goes on from an age, or another place, at the first row key with that appended.
+    """
     if not has_beginnings(keyword):
         partition_key, number = _partition_of(keyword, _bounded(keyword, name[1:]))
         end = f"{number[:-1]};" if number else ":"  # what follows begins with digits

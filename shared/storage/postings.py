@@ -6,8 +6,7 @@ only after it no longer does, and then only if nobody has written them again in 
 one batch, so its first row stands for all of them.
 """
 
-import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -33,6 +32,7 @@ from shared.storage.posting_keys import (
     rows_of_span,
     term_of,
 )
+from shared.storage.posting_lists import PostingList, PostingLists, query_postings
 from shared.storage.properties import PAGE_ROWS
 
 _BATCH_ROWS: Final = 100
@@ -65,33 +65,27 @@ class Postings:
 
         await in_parallel(map(write, _batches(created, study_key, map(PostingMark, terms))))
 
-    async def read(
-        self, partition: str, keyword: str, lists: Sequence[str], *, page_rows: int = PAGE_ROWS
-    ) -> AsyncGenerator[Posting, None]:
-        """A data partition's postings in some lists of an attribute, newest first; one that is in two comes twice.
+    def lists(
+        self,
+        partition: str,
+        keyword: str,
+        lists: Iterable[str],
+        *,
+        page_rows: int = PAGE_ROWS,
+        found: Sequence[Posting] = (),
+    ) -> PostingLists:
+        """A data partition's postings in some lists of an attribute, and those that were `found`, newest first.
 
-        A page of each list is read first, `page_rows` an operation, and the next one only when its turn comes.
+        Nothing is read yet; the first page of each list has `page_rows`.
         """
-        sources = [self._rows(*rows_of_list(partition, keyword, name), page_rows) for name in lists]
-
-        async def head(number: int) -> tuple[str, str, int, Posting] | None:
-            posting = await anext(sources[number], None)
-            return None if posting is None else (posting.order, posting.series_instance_uid, number, posting)
-
-        heads = [found for found in await in_parallel(map(head, range(len(lists)))) if found is not None]
-        heapq.heapify(heads)
-        while heads:
-            *_, number, posting = heads[0]
-            yield posting
-            following = await head(number)
-            if following is None:
-                heapq.heappop(heads)
-            else:
-                heapq.heapreplace(heads, following)
+        places = (rows_of_list(partition, keyword, name) for name in lists)
+        return PostingLists([PostingList(self._table, *place, page_rows) for place in places], found)
 
     async def read_term(self, partition: str, term: Term) -> AsyncIterator[Posting]:
         """A data partition's postings of one term, newest study first; of an instance's term, those of any series."""
-        async for posting in self.read(partition, term.keyword, lists_of(term)[:1]):
+        postings = self.lists(partition, term.keyword, lists_of(term)[:1])
+        while (posting := await postings.first()) is not None:
+            postings.take()
             yield posting
 
     async def read_spans(self, partition: str, keyword: str, spans: Sequence[Span], most: int) -> list[Posting] | None:
@@ -185,13 +179,7 @@ class Postings:
         return frozenset()
 
     async def _rows(self, partition_key: str, first: str, end: str, page_rows: int) -> AsyncIterator[Posting]:
-        entities = self._table.query_entities(
-            "PartitionKey eq @partition and RowKey ge @first and RowKey lt @end",
-            parameters={"partition": partition_key, "first": first, "end": end},
-            select=["PartitionKey", "RowKey"],
-            results_per_page=page_rows,
-        )
-        async for entity in entities:
+        async for entity in query_postings(self._table, partition_key, first, end, page_rows):
             yield posting_of(entity["PartitionKey"], entity["RowKey"])
 
 

@@ -214,6 +214,24 @@ def test_pages_add_up_and_say_when_there_is_more(service: httpx.Client) -> None:
     assert uids(pages) == [STUDIES[2], STUDIES[1], STUDIES[0]]
 
 
+def test_the_next_page_goes_on_after_the_last_whatever_is_stored_meanwhile(service: httpx.Client) -> None:
+    patient, stored = f"ID {next(UIDS)[-20:]}", [next(UIDS) for _ in range(4)]
+
+    def store(study: str) -> None:
+        file = part10(dataset(StudyInstanceUID=study, PatientID=patient))
+        service.post(
+            "/studies", content=multipart([file]), headers={"Content-Type": MULTIPART_DICOM}
+        ).raise_for_status()
+
+    for study in stored[:3]:
+        store(study)
+    first = search(service, "/studies", PatientID=patient, limit="1")
+    store(stored[3])
+    rest = search(service, "/studies", PatientID=patient, offset="1")
+    assert uids(first + rest) == [stored[2], stored[1], stored[0]]
+    assert uids(search(service, "/studies", PatientID=patient)) == stored[::-1]
+
+
 def test_a_study_has_what_viewers_list(service: httpx.Client) -> None:
     (study,) = search(service, "/studies", StudyInstanceUID=STUDIES[0])
     assert study["00080061"]["Value"] == ["CT", "SR"]

@@ -18,13 +18,15 @@ from shared.dicom.attributes import Level, MatchingKey
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.search.query import parse_search
 from shared.services.repair.leftovers import last_alive_at
-from shared.services.search import candidates
+from shared.services.search import candidates, effort, proposals
 from shared.services.search import search as search_service
+from shared.services.search.page_ends import PageEnds
 from shared.services.search.results import SearchResults
 from shared.services.search.search import search
 from shared.services.write.delete import delete
 from shared.services.write.store import StoreService
 from shared.settings import Settings
+from shared.storage import posting_lists
 from shared.storage.archive import Archive
 from shared.storage.journal import JournalEntry
 from shared.web.store_response import Stored
@@ -92,12 +94,12 @@ class Searched:
             status = QueryStatus.DISABLED if tag.is_usable else QueryStatus.ENABLED
             await self.archive.tags.replace(before, before.tags.with_changed(replace(stored, query_status=status)))
 
-    async def search(self, query: Query, text: str) -> SearchResults:
+    async def search(self, query: Query, text: str, page_ends: PageEnds | None = None) -> SearchResults:
         scope = resource_of(*query.scope) if query.scope else None
         tags = await self.archive.tags.recent()
         parsed = parse_search(text, query.level, self.settings, is_within_study=scope is not None, tags=tags)
         return await search(
-            self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings, answer_work()
+            self.archive, DEFAULT_PARTITION, parsed, scope, "http://host/v2", self.settings, answer_work(), page_ends
         )
 
     async def check(self, query: Query, random: Random) -> None:
@@ -154,8 +156,11 @@ def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     if found == "with small pages":
         monkeypatch.setattr(candidates, "_FEW", 3)
         monkeypatch.setattr(candidates, "PAGE_ROWS", 25)
-        monkeypatch.setattr(candidates, "_AHEAD", 8)
-        monkeypatch.setattr(candidates, "_MOST_NAMED", 3)
+        monkeypatch.setattr(posting_lists, "PAGE_ROWS", 25)
+        monkeypatch.setattr(posting_lists, "_WORTH_READING", 5)
+        monkeypatch.setattr(proposals.KeyWalk, "cost", 0)  # every key with lists is walked
+        monkeypatch.setattr(effort, "_AHEAD", 8)
+        monkeypatch.setattr(proposals, "_MOST_NAMED", 3)
         monkeypatch.setattr(search_service, "_ONE_BY_ONE", 1)
     return found
 
@@ -200,6 +205,33 @@ async def test_no_answer_is_stale_while_the_archive_changes(searched: Searched) 
         if study in searched.model.studies:
             queries += [Queries(random, searched.model).query(study) for _ in range(2)]
         await asyncio.gather(*(searched.check(query, random) for query in queries))
+
+
+async def test_pages_asked_in_order_show_what_stays_and_nothing_twice(searched: Searched, pages: str) -> None:
+    random = Random(f"{SEED} {pages}")
+    asked = 0
+    while asked < CHANGES:
+        query = Queries(random, searched.model).query()
+        stays = searched.model.matching(query)
+        if len(stays) < 4:
+            continue
+        text, ends, found = query_string(query, random), PageEnds(), list[Uids]()
+        has_more = True
+        while has_more:
+            limit = random.randint(1, max(2, len(stays) // 3))
+            page = await searched.search(query, f"{text}&offset={len(found)}&limit={limit}", ends)
+            found += uids_of(page, query.level)
+            has_more = page.has_more
+            if has_more and random.random() < 0.5:
+                asked += 1
+                at = random.choice((found[-1], random.choice(stays)))[0]
+                if at in searched.model.studies:
+                    await change(searched, at, random)
+                there = searched.model.matching(query)
+                stays = [uids for uids in stays if uids in there]
+        shown = f"seed {SEED}: {path_of(query)}?{text}"
+        assert len(found) == len(set(found)), shown
+        assert [uids for uids in found if uids in stays] == stays, shown
 
 
 async def change(searched: Searched, study: str, random: Random) -> None:

@@ -211,6 +211,75 @@ def test_how_much_is_examined(query_string: str, is_exact: bool, is_of_everythin
     assert (lookup.is_exact, lookup.is_of_everything) == (is_exact, is_of_everything)
 
 
+VALUES_OF_DATES: Final = st.lists(
+    st.dates().map(lambda day: day.isoformat().replace("-", "")), min_size=3, max_size=3
+).map(sorted)
+
+
+@pytest.mark.parametrize(
+    ("query_string", "near", "later", "spans"),
+    [
+        (
+            "StudyDate=20200101-",
+            ("202",),
+            (*map(str, range(203, 210)), *map(str, range(21, 30)), *"3456789"),
+            ("203", ""),
+        ),
+        ("StudyDate=20000101-", ("2",), tuple("3456789"), ("3", "")),
+        (
+            "StudyDate=20281201-20350630",
+            ("202812", "2029"),
+            tuple(map(str, [*range(2030, 2035), *range(203501, 203507)])),
+            ("2030", "20350630"),
+        ),
+        ("PatientBirthDate=99991101-", (), ("999911", "999912"), ("999911", "")),
+        (
+            "AcquisitionDateTime=2029-",
+            ("2029",),
+            (*map(str, range(203, 210)), *map(str, range(21, 30)), *"3456789"),
+            ("203", ""),
+        ),
+    ],
+)
+def test_dates_to_come_are_looked_up_apart(
+    query_string: str, near: tuple[str, ...], later: tuple[str, ...], spans: tuple[str, str]
+) -> None:
+    lookup = asked(query_string)
+    assert lookup is not None
+    now, to_come = lookup.divided(2030)
+    assert to_come is not None
+    assert (now.lists, to_come.lists) == (beginnings(*near), beginnings(*later))
+    assert {*now.lists, *to_come.lists} == {*lookup.lists}
+    assert to_come.spans == (Span(*spans),)
+
+
+@pytest.mark.parametrize(
+    "query_string",
+    [
+        "StudyDate=-20261231",
+        "StudyDate=20200101-20301231",
+        "StudyDate=20400101",
+        "StudyTime=10-",
+        "StudyID=3*",
+        "StudyID=*3",
+    ],
+)
+def test_nothing_else_is_looked_up_apart(query_string: str) -> None:
+    lookup = asked(query_string)
+    assert lookup is not None
+    assert lookup.divided(2030) == (lookup, None)
+
+
+@given(VALUES_OF_DATES, st.integers(0, 9999))
+def test_dates_are_in_the_lists_of_now_or_in_the_span_of_those_to_come(ends: list[str], year: int) -> None:
+    first, form, last = ends
+    lookup = asked(f"StudyDate={first}-{last}")
+    assert lookup is not None
+    now, to_come = lookup.divided(year)
+    in_lists = {*now.lists} & {*lists_of(Term("StudyDate", form))}
+    assert in_lists or (to_come is not None and any(is_within(span, form) for span in to_come.spans))
+
+
 @pytest.mark.parametrize(
     ("query_string", "accepted", "others"),
     [

@@ -6,7 +6,8 @@ from shared.archive.terms import EVERY_STUDY, Span, Term
 from shared.dicom.identifiers import DEFAULT_PARTITION
 from shared.settings import Settings
 from shared.storage.archive import Archive
-from shared.storage.posting_keys import in_index
+from shared.storage.posting_keys import Posting, in_index
+from shared.storage.posting_lists import PostingLists
 from tests.support.default_partition import study_key
 from tests.support.instance_rows import new_uid
 from tests.support.served_instances import numbered_uids
@@ -21,10 +22,17 @@ async def found(archive: Archive, term: Term) -> list[str]:
 
 
 async def studies(archive: Archive, keyword: str, *lists: str, page_rows: int = 2) -> list[str]:
-    return [
-        one.study.study_instance_uid
-        async for one in archive.postings.read(DEFAULT_PARTITION, keyword, lists, page_rows=page_rows)
-    ]
+    postings = archive.postings.lists(DEFAULT_PARTITION, keyword, lists, page_rows=page_rows)
+    return [posting.study.study_instance_uid for posting in await left(postings)]
+
+
+async def left(postings: PostingLists, place: str = "") -> list[Posting]:
+    """All that are left from a place on."""
+    found = []
+    while (posting := await postings.first(place)) is not None:
+        postings.take()
+        found.append(posting)
+    return found
 
 
 async def test_postings_of_one_list_and_of_several_come_newest_first(archive: Archive) -> None:
@@ -38,12 +46,45 @@ async def test_postings_of_one_list_and_of_several_come_newest_first(archive: Ar
     assert await studies(archive, "PatientID", f"={new_uid()}") == []
 
 
+async def test_a_reader_of_lists_moves_on_without_reading_what_lies_between(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, other, counting = new_uid(), new_uid(), Counting()
+    async with archive_through(counting, monkeypatch, settings) as archive:
+        for age in range(20):
+            terms = [Term("PatientID", value if age % 2 else other), Term("StudyID", f"{value}/{age % 3}")]
+            await archive.postings.add(study_key(f"1.{age}"), CREATED - timedelta(seconds=age), terms)
+        both = [f"={value}", f"={other}"]
+        for keyword, lists in (("PatientID", both), ("StudyID", ["^"]), ("StudyID", [f"^{value[:16]}"])):
+            everything = [
+                one for one in await left(archive.postings.lists(DEFAULT_PARTITION, keyword, lists)) if is_of(one)
+            ]
+            assert [one.study.study_instance_uid for one in everything] == [f"1.{age}" for age in range(20)]
+            for wanted in (everything[0], everything[11], everything[19]):
+                postings = archive.postings.lists(DEFAULT_PARTITION, keyword, lists, page_rows=3)
+                counting.operations.clear()
+                assert await postings.first(wanted.age) == wanted
+                assert counting.operations == {"GET terms": len(lists)}
+                assert [one for one in await left(postings) if is_of(one)] == everything[everything.index(wanted) :]
+        postings = archive.postings.lists(DEFAULT_PARTITION, "PatientID", both, page_rows=3)
+        assert await postings.first() == everything[0] or postings.left
+        counting.operations.clear()
+        found = await postings.first(f"{int(everything[19].age) + 1:0>17}")
+        assert (found, postings.passed, postings.has_all) == (None, 6, True)
+        assert counting.operations == {"GET terms": 2}
+
+
+def is_of(posting: Posting) -> bool:
+    """Whether it is one of the studies above, not of another test's."""
+    return timedelta(0) <= CREATED - posting.created < timedelta(seconds=20)
+
+
 async def test_values_are_found_by_how_they_begin(archive: Archive) -> None:
     beginning = new_uid()[-3:]
     for number, value in enumerate(["7", "8/x", "8:x", "9"]):
         await archive.postings.add(study_key(f"1.{number}"), CREATED, [Term("StudyID", f"x{beginning}{value}")])
     assert await studies(archive, "StudyID", f"^x{beginning}") == ["1.0", "1.1", "1.2", "1.3"]
-    postings = [one async for one in archive.postings.read(DEFAULT_PARTITION, "StudyID", [f"^x{beginning}"])]
+    postings = await left(archive.postings.lists(DEFAULT_PARTITION, "StudyID", [f"^x{beginning}"]))
     assert [posting.value for posting in postings] == [f"x{beginning}{value}" for value in ("7", "8/x", "8:x", "9")]
     assert {posting.created for posting in postings} == {CREATED}
 

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
@@ -31,12 +31,15 @@ from shared.search.search_response import (
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
 from shared.services.repair.leftovers import last_alive_at, remove_surplus
 from shared.services.retrieve.stored_metadata import MetadataText, stored_metadata
-from shared.services.search.candidates import Candidate, Effort, candidates
+from shared.services.search.candidates import Candidate, candidates
+from shared.services.search.effort import Effort
+from shared.services.search.page_ends import PageEnds, Place, key_of_page
 from shared.services.search.results import LongResult, SearchResults, ShortResult
 from shared.services.turns import Turns
 from shared.settings import Settings
 from shared.storage import keys
 from shared.storage.archive import Archive
+from shared.storage.posting_keys import order_of
 from shared.storage.properties import PAGE_ROWS
 
 _ROWS_BYTES: Final = 512 * 1024  # of memory, for rows of the index, of studies and of series
@@ -47,13 +50,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A resource that matches: its path below the service's URL, and its attributes.
+    """A resource that matches: its path below the service's URL, the row of its `Place`, and its attributes.
 
     Of an instance, `attributes` are those of its series, `tags` its own values of tags, and `metadata` the rest of its
     own, None where it is too long to be held.
     """
 
     path: str
+    row: str
     attributes: Mapping[str, Any]
     instance: InstanceIdentifiers | None = None
     tags: DicomJson = field(default_factory=lambda: NOTHING)
@@ -68,21 +72,30 @@ async def search(
     service_url: str,
     settings: Settings,
     work: AnswerWork,
+    page_ends: PageEnds | None = None,
 ) -> SearchResults:
     """Search all of a data partition, or the study or series `scope` in it that the request's path names.
 
     The newest study comes first, by when it was first stored; within a study, results are in the order of series and
-    instance UID. `service_url` is ``scheme://host/v1`` or ``/v2``, for RetrieveURL. `work` holds the results.
+    instance UID. `service_url` is ``scheme://host/v1`` or ``/v2``, for RetrieveURL. `work` holds the results. The page
+    begins after the place that `page_ends` have for its offset, whatever now comes before that; without one, results
+    are counted.
     """
     returned = returned_tags(query, scope.level if scope else None)
+    offset, after = query.offset, None
+    if page_ends is not None and offset:
+        after = page_ends.get(key_of_page(partition, scope, query, offset, work.caller))
+    if after is not None:
+        query = replace(query, offset=0)
     effort = Effort.of(settings, query.offset + query.limit + 1)
     page: list[ShortResult | LongResult] = []
     to_skip = query.offset
     has_more = False
+    last: Place | None = None
     room = held_bytes = CHUNK_BYTES if query.level is Level.INSTANCE else _ROWS_BYTES
     await work.hold(Purpose.CHUNK, held_bytes)
-    async with aclosing(_matches(archive, partition, query, scope, service_url, effort, work)) as found:
-        async for match in found:
+    async with aclosing(_matches(archive, partition, query, scope, service_url, effort, work, after)) as found:
+        async for match, place in found:
             effort.wanted -= 1
             if to_skip:
                 to_skip -= 1
@@ -91,6 +104,7 @@ async def search(
                 break
             else:
                 page.append(_result(match, query, returned))
+                last = place
                 room -= page[-1].size_bytes
             if room < 0:
                 room += CHUNK_BYTES
@@ -98,6 +112,8 @@ async def search(
                 await work.hold(Purpose.CHUNK, CHUNK_BYTES)
     work.hold_only(Purpose.CHUNK, held_bytes - room)
     await _repair(archive, effort, settings)
+    if page_ends is not None and last is not None:
+        page_ends.note(key_of_page(partition, scope, query, offset + len(page), work.caller), last)
     return SearchResults(page, returned, has_more, is_cut=effort.is_cut and not has_more)
 
 
@@ -129,19 +145,26 @@ async def _matches(
     service_url: str,
     effort: Effort,
     work: AnswerWork,
-) -> AsyncGenerator[_Match, None]:
-    """Each resource that matches."""
-    async with aclosing(candidates(archive, partition, query, scope, effort)) as found:
+    after: Place | None,
+) -> AsyncGenerator[tuple[_Match, Place], None]:
+    """Each resource that matches, of those after a place, and its own place."""
+    first = ""
+    if after is not None:
+        first = after.order if after.row else f"{after.order}!"
+    async with aclosing(candidates(archive, partition, query, scope, effort, first)) as found:
         async for candidate in found:
             is_match = False
-            within = _matches_within(archive, query, scope, service_url, candidate, effort, work)
+            order = order_of(candidate.study.created, candidate.study.key)
+            row = after.row if after is not None and after.order == order else ""
+            within = _matches_within(archive, query, scope, service_url, candidate, effort, work, row)
             async with aclosing(within) as resources:
                 async for match in resources:
                     is_match = True
-                    yield match
-            effort.is_sparse |= not is_match
-            if not is_match and candidate.posting is not None:
-                effort.note_stale(candidate.posting, candidate.study)
+                    yield match, Place(order, match.row)
+            if not is_match and not row:
+                effort.misses += 1
+                for posting in candidate.postings:
+                    effort.note_stale(posting, candidate.study)
 
 
 async def _matches_within(
@@ -152,27 +175,30 @@ async def _matches_within(
     candidate: Candidate,
     effort: Effort,
     work: AnswerWork,
+    after: str,
 ) -> AsyncGenerator[_Match, None]:
+    """What matches of a study, of the series and instances whose rows come after a row key."""
     study = candidate.study
     of_study = study_attributes(study, service_url)
     if not query.is_met(of_study, Level.STUDY):
         return
     if query.level is Level.STUDY:
-        yield _Match(study.key.path, of_study)
+        yield _Match(study.key.path, "", of_study)
         return
     matching = {
         uid: of_series
         for uid in sorted(study.series, key=_row_order)
         if (scope is None or scope.series_instance_uid in (None, uid))
         and (candidate.instances is None or uid in candidate.instances)
+        and keys.instance_rows(uid)[query.level is Level.INSTANCE] > after
         and query.is_met(of_series := series_attributes(study, of_study, study.series[uid], service_url), Level.SERIES)
     }
     if query.level is Level.SERIES:
         for uid, attributes in matching.items():
-            yield _Match(ResourceIdentifiers(study.key, uid).path, attributes)
+            yield _Match(ResourceIdentifiers(study.key, uid).path, _row_order(uid), attributes)
         return
     turns = Turns()
-    async for record in _instances(archive, query, candidate, list(matching), effort):
+    async for record in _instances(archive, query, candidate, list(matching), effort, after):
         await turns.next()
         above = matching.get(record.identifiers.series_instance_uid)
         if above is not None:  # else its series was added after the study was read
@@ -205,7 +231,10 @@ async def _instance_match(
         return None
     finally:
         reading.end()
-    return _Match(identifiers.path, above, identifiers, record.tags, metadata) if is_match else None
+    if not is_match:
+        return None
+    row = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
+    return _Match(identifiers.path, row, above, identifiers, record.tags, metadata)
 
 
 def _is_met_in_order(text: MetadataText, values: DicomJson, query: SearchQuery) -> bool:
@@ -222,23 +251,29 @@ def _row_order(series_instance_uid: str) -> str:
 
 
 async def _instances(
-    archive: Archive, query: SearchQuery, candidate: Candidate, series_instance_uids: Sequence[str], effort: Effort
+    archive: Archive,
+    query: SearchQuery,
+    candidate: Candidate,
+    series_instance_uids: Sequence[str],
+    effort: Effort,
+    after: str,
 ) -> AsyncIterator[InstanceMetadata]:
-    """The instances of some series that may match, as the effort allows.
+    """The instances of some series that may match, whose rows come after a row key, as the effort allows.
 
     Where all series are asked for, they are read together, and instances of a newer series may be among them.
     """
     study, page_rows = candidate.study, min(query.offset + query.limit + 1, PAGE_ROWS)
     if candidate.instances is None:
-        is_whole = len(series_instance_uids) == len(study.series) > 1
+        left = [uid for uid in study.series if keys.instance_rows(uid)[1] > after]
+        is_whole = len(series_instance_uids) == len(left) > 1
         for one in [None] if is_whole else series_instance_uids:
-            async for record in archive.catalog.read_metadata(study.key, one, page_rows=page_rows):
+            async for record in archive.catalog.read_metadata(study.key, one, after=after, page_rows=page_rows):
                 yield record
         return
     for series in series_instance_uids:
-        uids = candidate.instances[series]
+        uids = {uid for uid in candidate.instances[series] if keys.instance_row(series, uid) > after}
         if _is_read_whole(len(uids), study.series[series].instance_count):
-            async for record in archive.catalog.read_metadata(study.key, series, page_rows=page_rows):
+            async for record in archive.catalog.read_metadata(study.key, series, after=after, page_rows=page_rows):
                 if record.identifiers.sop_instance_uid in uids:
                     yield record
             continue

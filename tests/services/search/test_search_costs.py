@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -19,7 +19,6 @@ from benchmarks.measured_storage import Cost, measured_archive
 from benchmarks.search import sorted_archives
 from benchmarks.searches import searches
 from benchmarks.tags_of_studies import TAGS
-from shared.search.query import parse_search
 from shared.services.repair.differences import Kind
 from shared.services.search import candidates
 from shared.settings import Settings
@@ -78,11 +77,13 @@ async def test_a_synthetic_archive_lacks_nothing_but_its_files(raw: RawArchive) 
     assert [kind for kind, _ in await raw.kinds()] == [Kind.MISSING_BLOB] * instances
 
 
-async def costs(settings: Settings) -> dict[str, Cost]:
+async def costs(settings: Settings, names: Collection[str] | None = None) -> dict[str, Cost]:
+    """What each search costs, or those of some names."""
     async with measured_archive(settings) as (archive, storage):
         return {
-            one.name: await storage.cost(archive, parse_search(one.query, one.level, settings, tags=TAGS), settings)
+            one.name: await storage.cost(archive, one, settings)
             for one in searches()
+            if names is None or one.name in names
         }
 
 
@@ -116,6 +117,31 @@ def grows(archives: list[dict[str, Cost]], name: str) -> bool:
 @pytest.mark.parametrize("name", [one.name for one in searches() if one.is_bounded])
 def test_a_larger_archive_does_not_make_a_search_read_more(growing: list[dict[str, Cost]], name: str) -> None:
     assert not grows(growing, name)
+
+
+# Storage operations, where keys of more than so many postings are walked, by the number of studies.
+WALKED = [
+    (1_000, 100, {"28 days and `S*`": 9, "3 years and `XA`": 14, "28 days and `CT`": 9}),
+    (1_000, 3, {"28 days and `S*`": 23, "3 years and `XA`": 24, "28 days and `CT`": 6}),
+    pytest.param(
+        10_000, 10, {"28 days and `S*`": 43, "3 years and `XA`": 69, "28 days and `CT`": 45}, marks=pytest.mark.long
+    ),
+    pytest.param(
+        10_000, 100, {"28 days and `S*`": 96, "3 years and `XA`": 87, "28 days and `CT`": 96}, marks=pytest.mark.long
+    ),
+]
+
+
+@pytest.mark.parametrize(("size", "few", "most"), WALKED)
+async def test_keys_that_are_not_selective_cost_what_their_answer_is_worth(
+    monkeypatch: pytest.MonkeyPatch, size: int, few: int, most: dict[str, int]
+) -> None:
+    monkeypatch.setattr(candidates, "_FEW", few)
+    async with sorted_archives([size]) as archives:
+        async for settings in archives:
+            found = await costs(settings, most)
+            assert {name: cost.requests for name, cost in found.items()} == most
+            assert not any(cost.is_cut for cost in found.values())
 
 
 def test_a_search_that_reads_through_the_archive_is_noticed(growing: list[dict[str, Cost]]) -> None:
