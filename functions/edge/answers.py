@@ -18,6 +18,7 @@ from functions.edge.headers import warning
 from functions.edge.multipart_message import content_headers, multipart_message, multipart_response, warning_headers
 from functions.edge.problems import problem
 from functions.edge.request import accepted, accepts_gzip, listed, service_url
+from shared.services.retrieve.remembered import Remembered, answered
 from shared.web.byte_ranges import RangeNotSatisfiable, requested_range
 from shared.web.content import Content, Parts, Representations, Stream, Unread, started
 from shared.web.content_negotiation import Offer, negotiate
@@ -29,13 +30,22 @@ _GZIP_WINDOW: Final = 31  # selects the gzip format in zlib
 
 
 async def retrieval_response(
-    req: Request, app: App, found: Representations | Unread, accept: Sequence[MediaType] | None = None
+    req: Request,
+    app: App,
+    found: Representations | Unread | Remembered,
+    accept: Sequence[MediaType] | None = None,
 ) -> Response:
     """The answer to a retrieval of what a service has found; `accept`, if given, replaces what the request accepts.
 
     Raises NotAcceptable, and what the service raises.
     """
     accept = accepted(req) if accept is None else accept
+    if isinstance(found, Remembered) and "if-none-match" in req.headers:
+        found = await found.read()  # the row alone may do
+    return await answered(found, lambda resource: _response(req, app, resource, accept))
+
+
+async def _response(req: Request, app: App, found: Representations | Unread, accept: Sequence[MediaType]) -> Response:
     url = service_url(req, app.settings)
     if isinstance(found, Unread):
         headers = caching_headers(entity_tag(found.version, listed(req, "accept"), url))

@@ -44,7 +44,7 @@ class InstanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class InstanceWithFrames(InstanceFacts):
-    """The facts, and the frame table in storage form; None where the instance has no frames."""
+    """The facts, but for tags, and the frame table in storage form; None where the instance has no frames."""
 
     frames: bytes | Elsewhere | None
 

@@ -1,8 +1,8 @@
-"""Codecs that keep the interpreter's lock while they work, in processes of their own.
+"""Codecs in processes of their own: those that a damaged frame may crash or keep busy, and those that keep the lock.
 
-In a thread they would hold up every other request, JPEG 2000 of 16 million pixels for a second and a half. They are
-also the ones that a damaged frame can crash or keep busy. Here that happens to a process which has nothing else to do,
-none of the service's settings, and is replaced.
+Here that happens to a process that has nothing else to do and none of the service's settings, and is replaced. In a
+thread, a codec that keeps the lock would hold up every other request, JPEG 2000 of 16 million pixels for a second and
+a half.
 
 A message is two lengths of eight bytes, a JSON object, and the bytes of a frame: nothing that a codec which was taken
 over could send is run.
@@ -11,16 +11,16 @@ over could send is run.
 import atexit
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from threading import Timer
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 
@@ -34,41 +34,43 @@ from shared.imaging.image_pixels import ImagePixels
 _ROOT: Final = Path(__file__).parents[2]
 _ENVIRONMENT: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME")  # what the interpreter may need to start
 _MAX_SECONDS: Final = 60  # for one frame
-_QUICK_BYTES: Final = 64 * 1024  # of a decoded frame, for which the lock is kept for a few milliseconds at most
-_KEPT_BYTES: Final = 8 * 1024**2  # a process that has had a larger frame ends: codecs keep memory of it
+_QUICK_BYTES: Final = 64 * 1024  # of a frame to encode, for which the lock is kept for a few milliseconds at most
+_LEAST_SECONDS: Final = 0.001  # 0 would not wait, and fail in another way
 _LENGTHS: Final = struct.Struct("<QQ")
 
 PROCESS_BYTES: Final = 48 * 1024**2
 """What a process takes that nobody else uses, besides what it holds of a frame."""
 
-# What is larger goes back to the system when it is freed; by default, up to 32 MiB of it would stay.
-_ALLOCATION: Final = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024), "MALLOC_TRIM_THRESHOLD_": str(1024**2)}
+# What is larger goes back to the system when it is freed; by default, up to 60 MiB of a large frame stayed. What is
+# smaller is used again, which saves a small frame a tenth of its time.
+_ALLOCATION: Final = {"MALLOC_MMAP_THRESHOLD_": str(1024**2), "MALLOC_TRIM_THRESHOLD_": str(4 * 1024**2)}
 
-Message = tuple[dict[str, Any], bytes]
+Bytes: TypeAlias = "bytes | bytearray | memoryview[int]"
+Message = tuple[dict[str, Any], bytearray]
 
 
 @dataclass(frozen=True, slots=True)
 class _Process:
     process: "subprocess.Popen[bytes]"
-    asks: BufferedWriter
-    answers: BufferedReader
+    connection: socket.socket
 
     @classmethod
     def start(cls) -> Self:
         path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shared.imaging.codec_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **_ALLOCATION},
-        )
-        return cls(process, cast("BufferedWriter", process.stdin), cast("BufferedReader", process.stdout))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "shared.imaging.codec_process"],
+                stdin=theirs.fileno(),
+                env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **_ALLOCATION},
+            )
+        return cls(process, ours)
 
     def end(self) -> None:
         self.process.kill()
-        with suppress(BrokenPipeError), self.process:  # closes its pipes, and waits for it
-            pass
+        self.connection.close()
+        self.process.wait()
 
 
 _idle: list[_Process] = []
@@ -85,8 +87,9 @@ def decode(
 ) -> DecodedFrame:
     """What `decode_frame` returns and raises. Slow, but leaves the interpreter to other threads."""
     decoding = DECODINGS.get(transfer_syntax_uid)
+    size_bytes = max(len(frame), pixels.frame_bytes)
     options: dict[str, Any] = {"max_frame_bytes": max_frame_bytes, "vr": vr, "keeps_ybr": keeps_ybr}
-    if decoding is None or not decoding.keeps_lock or max(len(frame), pixels.frame_bytes) <= _QUICK_BYTES:
+    if decoding is None or decoding.shared_bytes is None or size_bytes <= decoding.shared_bytes:
         return decode_frame(frame, transfer_syntax_uid, pixels, **options)
     asked = {"do": "decode", "uid": transfer_syntax_uid, "pixels": asdict(pixels), "options": options}
     return _frame_of(*_asked(asked, frame))
@@ -95,7 +98,7 @@ def decode(
 def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePixels) -> int:
     """About how many bytes `decode` holds at most, in all processes, the frame as stored and decoded included."""
     decoding = DECODINGS.get(transfer_syntax_uid)
-    process_bytes = PROCESS_BYTES if decoding is not None and decoding.keeps_lock else 0
+    process_bytes = PROCESS_BYTES if decoding is not None and decoding.shared_bytes is not None else 0
     return process_bytes + decoding_in_process(stored_bytes, transfer_syntax_uid, pixels)
 
 
@@ -110,7 +113,7 @@ def encode(frame: DecodedFrame, transfer_syntax_uid: str) -> bytes:
     if encoding is None or frame.samples.nbytes <= _QUICK_BYTES:
         return encode_frame(frame, transfer_syntax_uid)
     asked = {"do": "encode", "uid": transfer_syntax_uid, **_description_of(frame)}
-    return _asked(asked, frame.samples.data.cast("B"))[1]
+    return bytes(_asked(asked, frame.samples.data.cast("B"))[1])
 
 
 def close() -> None:
@@ -119,50 +122,64 @@ def close() -> None:
         _idle.pop().end()
 
 
-def _asked(asked: Mapping[str, Any], data: "bytes | memoryview[int]") -> Message:
+def _asked(asked: Mapping[str, Any], data: Bytes) -> Message:
     """What a process answers. Raises NotAcceptable where the codec refuses the frame, fails, or takes too long."""
-    process = _idle.pop() if _idle else _Process.start()
-    watchdog = Timer(_MAX_SECONDS, process.process.kill)
-    watchdog.start()
+    process = _free_process()
+    until = time.monotonic() + _MAX_SECONDS
     try:
-        _write(process.asks, asked, data)
-        answer = _read(process.answers)
-    except (BrokenPipeError, EOFError):
+        _write(process.connection, asked, data, until)
+        answer = _read(process.connection, until)
+    except (ConnectionError, EOFError, TimeoutError):
         process.end()
         raise NotAcceptable("The frame cannot be decoded or encoded: it is damaged, or takes too long.") from None
     except BaseException:
         process.end()
         raise
-    finally:
-        watchdog.cancel()
-    if max(len(data), len(answer[1])) > _KEPT_BYTES:
-        process.end()
-    else:
-        _idle.append(process)
+    _idle.append(process)
     if "refused" in answer[0]:
         raise NotAcceptable(answer[0]["refused"])
     return answer
 
 
-def _write(stream: BufferedWriter, description: Mapping[str, Any], data: "bytes | memoryview[int]") -> None:
+def _free_process() -> _Process:
+    while _idle:
+        process = _idle.pop()
+        if process.process.poll() is None:
+            return process
+        process.end()  # it was ended while it had nothing to do: not by a frame
+    return _Process.start()
+
+
+def _write(connection: socket.socket, description: Mapping[str, Any], data: Bytes, until: float | None = None) -> None:
+    """Send a message. Raises TimeoutError where the other end has not taken it `until` then, by the monotonic clock."""
     text = json.dumps(description).encode()
-    stream.write(_LENGTHS.pack(len(text), len(data)) + text)
-    stream.write(data)
-    stream.flush()
+    for part in (_LENGTHS.pack(len(text), len(data)) + text, data):
+        _set_limit(connection, until)
+        connection.sendall(part)
 
 
-def _read(stream: BufferedReader) -> Message:
-    """The next message. Raises EOFError where the other end is gone."""
-    text_bytes, data_bytes = _LENGTHS.unpack(_read_bytes(stream, _LENGTHS.size))
-    description: dict[str, Any] = json.loads(_read_bytes(stream, text_bytes))
-    return description, _read_bytes(stream, data_bytes)
+def _read(connection: socket.socket, until: float | None = None) -> Message:
+    """The next message. Raises EOFError where the other end is gone, TimeoutError where it has not sent all by then."""
+    text_bytes, data_bytes = _LENGTHS.unpack(_read_bytes(connection, _LENGTHS.size, until))
+    description: dict[str, Any] = json.loads(_read_bytes(connection, text_bytes, until))
+    return description, _read_bytes(connection, data_bytes, until)
 
 
-def _read_bytes(stream: BufferedReader, size_bytes: int) -> bytes:
-    data = stream.read(size_bytes)
-    if len(data) < size_bytes:  # a buffered stream reads on until it has all, or ends
-        raise EOFError
+def _read_bytes(connection: socket.socket, size_bytes: int, until: float | None) -> bytearray:
+    data = bytearray(size_bytes)
+    missing = memoryview(data)
+    while missing:
+        _set_limit(connection, until)
+        received = connection.recv_into(missing)
+        if not received:
+            raise EOFError
+        missing = missing[received:]
     return data
+
+
+def _set_limit(connection: socket.socket, until: float | None) -> None:
+    if until is not None:
+        connection.settimeout(max(until - time.monotonic(), _LEAST_SECONDS))
 
 
 def _description_of(frame: DecodedFrame) -> dict[str, Any]:
@@ -174,12 +191,12 @@ def _description_of(frame: DecodedFrame) -> dict[str, Any]:
     }
 
 
-def _frame_of(description: Mapping[str, Any], data: bytes) -> DecodedFrame:
+def _frame_of(description: Mapping[str, Any], data: bytes | bytearray) -> DecodedFrame:
     samples = np.frombuffer(data, description["type"]).reshape(description["shape"])
     return DecodedFrame(samples, ImagePixels(**description["pixels"]), description["codestream_uid"])
 
 
-def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes | memoryview[int]"]:
+def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], Bytes]:
     try:
         if asked["do"] == "encode":
             return {}, encode_frame(_frame_of(asked, data), asked["uid"])
@@ -189,13 +206,20 @@ def _done(asked: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], "bytes
         return {"refused": str(error)}, b""
 
 
+def _answer(connection: socket.socket) -> None:
+    asked, data = _read(connection)
+    frame = bytes(data)
+    del data  # not kept beside it, and nothing of the last frame while this waits for the next
+    _write(connection, *_done(asked, frame))
+
+
 def _serve() -> None:
     """Answer messages until the other end is gone. What codecs print goes to the log."""
-    asks, answers = cast("BufferedReader", sys.stdin.buffer), os.fdopen(os.dup(1), "wb")
+    connection = socket.socket(fileno=sys.stdin.fileno())
     os.dup2(2, 1)
-    with suppress(EOFError):
+    with suppress(ConnectionError, EOFError):
         while True:
-            _write(answers, *_done(*_read(asks)))  # nothing keeps the last frame while it waits for the next
+            _answer(connection)
 
 
 atexit.register(close)

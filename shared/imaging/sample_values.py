@@ -42,8 +42,11 @@ def mapping(frame: DecodedFrame, to_levels: Callable[[Values], Levels]) -> Calla
     """
     bits_stored = frame.pixels.bits_stored
     if _fits_table(frame.samples):
-        table = to_levels(_stored(_every(frame.samples.dtype), bits_stored))
-        return lambda samples: table[samples.view(f"u{samples.itemsize}")]
+        possible, unsigned = _possible(frame.samples), f"u{frame.samples.itemsize}"
+        table, least = to_levels(_stored(possible, bits_stored)), possible.view(unsigned)[0]
+        # The distance from the least value, also of signed ones. All are in the table; only numpy's search for others
+        # is left out, which takes as long again.
+        return lambda samples: table.take(samples.view(unsigned) - least, axis=0, mode="clip")
 
     def direct(samples: Samples) -> Levels:
         levels = to_levels(_stored(np.ravel(samples), bits_stored))
@@ -88,6 +91,11 @@ def _stored(samples: NDArray[Any], bits_stored: int) -> Values:
 
 def _fits_table(samples: NDArray[Any]) -> bool:
     return samples.dtype.kind in "iu" and samples.itemsize <= _MAX_TABLE_BYTES
+
+
+def _possible(samples: NDArray[Any]) -> NDArray[Any]:
+    """The values from the least of some samples to their greatest: few of all that their type has."""
+    return np.arange(int(samples.min()), int(samples.max()) + 1).astype(samples.dtype)
 
 
 def _every(dtype: np.dtype[Any]) -> NDArray[Any]:

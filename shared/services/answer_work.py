@@ -224,8 +224,13 @@ class AnswerWork:
             self._is_under_way = False
             self._share.requests.release()
 
+    @property
+    def _whole(self) -> "AnswerWork":
+        """The share of the whole answer."""
+        return self if self._answer is None else self._answer._whole
+
     async def _take(self, purpose: Purpose, size_bytes: int) -> _Held:
-        wait_seconds = None if (self._answer or self)._has_begun else _WAIT_SECONDS
+        wait_seconds = None if self._whole._has_begun else _WAIT_SECONDS
         held = _Held(purpose, self._share)
         try:
             if held.share is not None:

@@ -32,12 +32,6 @@ _TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
     "read_timeout": 60,
     "connection_data_block_size": 256 * 1024,
 }
-# One request a range: larger ones would be held in memory whole.
-_BLOB_OPTIONS: Final[dict[str, Any]] = {
-    "max_single_get_size": 4 * 1024**2,
-    "max_chunk_get_size": 4 * 1024**2,
-    "max_single_put_size": 8 * 1024**2,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +145,13 @@ def _is_https(endpoint: str) -> bool:
 
 def _blobs_of(connection_string: str) -> tuple[BlobServiceClient, Pipeline]:
     options = _client_options()
-    client = BlobServiceClient.from_connection_string(connection_string, **options, **_BLOB_OPTIONS)
+    client = BlobServiceClient.from_connection_string(connection_string, **options)
     return client, _blob_requests(client, options)
 
 
 def _blobs_at(endpoint: str, identity: "_Identity") -> tuple[BlobServiceClient, Pipeline]:
     options = _client_options()
-    client = BlobServiceClient(endpoint, credential=identity, **options, **_BLOB_OPTIONS)
+    client = BlobServiceClient(endpoint, credential=identity, **options)
     return client, _blob_requests(client, options)
 
 

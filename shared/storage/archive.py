@@ -9,7 +9,9 @@ from weakref import WeakValueDictionary
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.data.tables.aio import TableClient
 
-from shared.dicom.identifiers import StudyKey
+from shared.archive.instance import InstanceWithFrames
+from shared.dicom.frame_table import FrameTable
+from shared.dicom.identifiers import InstanceIdentifiers, StudyKey
 from shared.errors import NotFound, Unavailable
 from shared.settings import Settings
 from shared.storage.account import Account
@@ -23,6 +25,7 @@ from shared.storage.operation_table import Operations
 from shared.storage.outbox import Outbox
 from shared.storage.postings import Postings
 from shared.storage.queues import Queues
+from shared.storage.recent import Recent
 from shared.storage.tag_table import Tags
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 _CONTAINER: Final = "dicom"
 _TABLES: Final = ("catalog", "terms", "journal", "feed", "operations", "tags", "subscriptions")
+
+_RECENT_BYTES: Final = 8 * 1024**2
+_RECENT_ENTRIES: Final = 4096
 
 _Creation = Callable[[], Awaitable[object]]
 
@@ -57,6 +63,12 @@ class Archive:
     """Keeps the requests of this process from draining side by side. It only saves work."""
     filling_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """The same for the first filling of the change feed."""
+    recent_instances: Recent[InstanceIdentifiers, InstanceWithFrames] = field(
+        default_factory=lambda: Recent(_RECENT_BYTES, _RECENT_ENTRIES)
+    )
+    """Rows of instances, for reading a blob along with the row; only that says whether it is still the right one."""
+    recent_tables: Recent[str, FrameTable] = field(default_factory=lambda: Recent(_RECENT_BYTES, _RECENT_ENTRIES))
+    """Long frame tables, by the name of the blob that each has or would have. A blob version's never changes."""
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

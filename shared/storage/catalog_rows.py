@@ -36,7 +36,10 @@ FACTS: Final = [
 ]
 METADATA: Final = ["RowKey", "version", _TAGS, *_METADATA]
 FACTS_AND_METADATA: Final = [*FACTS, *_METADATA]
-FACTS_AND_FRAMES: Final = [*FACTS, *(f"frames{index}" for index in range(_ROW_PROPERTIES))]
+FACTS_AND_FRAMES: Final = [
+    *(name for name in FACTS if name != _TAGS),
+    *(f"frames{index}" for index in range(_ROW_PROPERTIES)),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ def instance_facts(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceFa
 
 
 def instance_with_frames(study_key: StudyKey, entity: Mapping[str, Any]) -> InstanceWithFrames:
-    """The facts and frame table of an instance of this study whose row was read with `FACTS_AND_FRAMES`."""
+    """The facts, but for tags, and frame table of an instance whose row was read with `FACTS_AND_FRAMES`."""
     frames = Elsewhere.IN_BLOB if entity["frames_blob"] else joined(entity, "frames") or None
     return InstanceWithFrames(**_facts(study_key, entity), frames=frames)
 

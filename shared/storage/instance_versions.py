@@ -43,14 +43,22 @@ class InstanceVersions:
             return found
 
         async def look(row_key: str) -> None:
-            try:
-                entity = await self._table.get_entity(partition, row_key, select=["version"])
-            except ResourceNotFoundError:
-                return
-            found[wanted[row_key]] = entity["version"]
+            version = await self.read_one(wanted[row_key])
+            if version is not None:
+                found[wanted[row_key]] = version
 
         await in_parallel(look(row_key) for row_key in wanted if row_key > seen)
         return found
+
+    async def read_one(self, identifiers: InstanceIdentifiers) -> str | None:
+        """The blob version of an instance; None when there is no such instance."""
+        partition = keys.study_partition(identifiers.study)
+        try:
+            entity = await self._table.get_entity(partition, _row_key(identifiers), select=["version"])
+        except ResourceNotFoundError:
+            return None
+        version: str = entity["version"]
+        return version
 
 
 def _row_key(identifiers: InstanceIdentifiers) -> str:

@@ -1,15 +1,12 @@
 """Storage whose answers break off: each request is answered as unavailable, or its answer is cut off, never whole."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
-from types import SimpleNamespace
 
 import httpx
 import pytest
 import pytest_asyncio
 from azure.functions.decorators.function_app import Function
-from azure.storage.blob.aio import _download_async
 
 from functions.edge import app
 from functions.edge.observation import AnswerCut
@@ -80,13 +77,7 @@ def without_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**options, "random_jitter_range": 0}.items():
             patch.setitem(account._CLIENT_OPTIONS, name, value)
-        # Reads of a body are also repeated by what downloads it, after a second.
-        patch.setattr(_download_async, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": _no_sleep}))
         yield
-
-
-async def _no_sleep(_: float) -> None:
-    return
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -1,19 +1,25 @@
 """Codecs in processes of their own: the same results and refusals, whatever happens to the process."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import numpy as np
 import pytest
 
 from shared.errors import NotAcceptable
 from shared.imaging import codec_process
-from shared.imaging.decoding import DECODINGS, DecodedFrame, decode_frame
+from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.encoding import ENCODINGS, encode_frame
 from shared.imaging.image_pixels import ImagePixels
 
+JPEG_2000, RLE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
 SIDE = 400
 LIMIT = 1024**3
 EVERY_ENCODING = pytest.mark.parametrize("uid", ENCODINGS)
@@ -57,14 +63,26 @@ def test_results_are_those_of_this_process(uid: str, samples_per_pixel: int) -> 
 
 
 @needs_new_process
-def test_what_keeps_no_lock_or_is_small_needs_no_process() -> None:
-    small = frame_of(side=64)
-    for uid in ENCODINGS:
-        codec_process.decode(codec_process.encode(small, uid), uid, small.pixels, max_frame_bytes=LIMIT)
-    large = frame_of()
+def test_what_is_quick_and_cannot_go_wrong_needs_no_process() -> None:
+    small, large = frame_of(side=64), frame_of()
     native = "1.2.840.10008.1.2.1"
     codec_process.decode(large.samples.tobytes(), native, large.pixels, max_frame_bytes=LIMIT, vr="OW")
+    codec_process.decode(encode_frame(large, RLE), RLE, large.pixels, max_frame_bytes=LIMIT)
+    for uid in ENCODINGS:
+        codec_process.encode(small, uid)
     assert codec_process._idle == []
+
+
+@needs_new_process
+@pytest.mark.parametrize("uid", [uid for uid in ENCODINGS if uid != RLE])
+def test_a_small_frame_of_a_codec_in_c_is_not_decoded_here(uid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes few bytes to crash one."""
+    frame = frame_of(side=32)
+    encoded = encode_frame(frame, uid)
+    monkeypatch.setattr(codec_process, "decode_frame", None)
+    decoded = codec_process.decode(encoded, uid, frame.pixels, max_frame_bytes=LIMIT)
+    assert decoded.samples.shape == frame.samples.shape
+    assert process_id()
 
 
 @EVERY_ENCODING
@@ -83,14 +101,51 @@ def test_a_refusal_says_what_this_process_would(uid: str) -> None:
 
 @needs_new_process
 def test_a_process_that_dies_refuses_its_frame_and_is_replaced() -> None:
+    frame, uid = frame_of(side=1500), JPEG_2000
+    codec_process.encode(frame_of(), uid)  # starts the process
+    first = process_id()
+    killer = Timer(0.1, os.kill, (first, 9))
+    killer.start()
+    with pytest.raises(NotAcceptable, match="damaged, or takes too long"):
+        codec_process.encode(frame, uid)
+    killer.join()
+    assert codec_process.encode(frame_of(), uid) == encode_frame(frame_of(), uid)
+    assert process_id() != first
+
+
+@needs_new_process
+def test_a_process_that_died_between_frames_refuses_none() -> None:
     frame, uid = frame_of(), next(iter(ENCODINGS))
     encoded = codec_process.encode(frame, uid)
     first = process_id()
     os.kill(first, 9)
-    with pytest.raises(NotAcceptable, match="damaged, or takes too long"):
-        codec_process.encode(frame, uid)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     assert codec_process.encode(frame, uid) == encoded
     assert process_id() != first
+
+
+@needs_new_process
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A codec that was taken over could hold a thread for as long as it likes."""
+    ours, theirs = socket.socketpair()
+    given_up = Event()
+
+    def trickle() -> None:
+        with theirs, suppress(OSError):
+            while not given_up.wait(0.05):
+                theirs.send(b"\1")
+
+    other = Thread(target=trickle)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    codec_process._idle.append(codec_process._Process(process, ours))
+    monkeypatch.setattr(codec_process, "_MAX_SECONDS", 0.3)
+    other.start()
+    with pytest.raises(NotAcceptable, match="takes too long"):
+        codec_process.encode(frame_of(), next(iter(ENCODINGS)))
+    given_up.set()
+    other.join()
+    assert process.returncode is not None
+    assert codec_process._idle == []
 
 
 @needs_new_process
@@ -112,30 +167,42 @@ def test_a_process_knows_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -
     assert b"secret" not in environment.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "uid", [uid for uid, decoding in DECODINGS.items() if decoding.keeps_lock and uid in ENCODINGS]
-)
+def steps_during(work: Callable[[], object]) -> int:
+    """How many steps another thread makes meanwhile."""
+    steps, is_done = 0, Event()
+
+    def step() -> None:
+        nonlocal steps
+        while not is_done.is_set():
+            steps += 1
+            is_done.wait(0.0005)
+
+    other = Thread(target=step)
+    other.start()
+    work()
+    is_done.set()
+    other.join()
+    return steps
+
+
+@EVERY_ENCODING
 def test_other_threads_run_meanwhile(uid: str) -> None:
-    """Counted in steps of another thread, beside the codec in this process, which lets it make few."""
+    """Beside the codec in this process, which lets them make few steps."""
     frame = frame_of(side=1500)
     codec_process.encode(frame_of(), uid)  # starts the process
-
-    def steps_during(work: Callable[[], object]) -> int:
-        steps, is_done = 0, Event()
-
-        def step() -> None:
-            nonlocal steps
-            while not is_done.is_set():
-                steps += 1
-                is_done.wait(0.0005)
-
-        other = Thread(target=step)
-        other.start()
-        work()
-        is_done.set()
-        other.join()
-        return steps
-
     here = steps_during(lambda: encode_frame(frame, uid))
     there = steps_during(lambda: codec_process.encode(frame, uid))
     assert there > 2 * here + 10
+
+
+@EVERY_ENCODING
+def test_other_threads_run_while_a_frame_is_decoded(uid: str) -> None:
+    """In another process, or by a codec that does not keep the interpreter's lock."""
+    frame = frame_of(side=1500)
+    encoded = codec_process.encode(frame, uid)
+    steps, seconds = 0, 0.0
+    while steps < 20:  # of half a millisecond at least; RLE is done in a few
+        began = time.monotonic()
+        steps += steps_during(lambda: codec_process.decode(encoded, uid, frame.pixels, max_frame_bytes=LIMIT))
+        seconds += time.monotonic() - began
+    assert seconds / steps < 0.01

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from struct import pack
+from time import process_time
 
 import numpy as np
 import pytest
@@ -361,6 +362,17 @@ def test_a_frame_with_any_bytes_changed_is_an_image_or_refused(frame: bytes, syn
                 (0, 255, rng.randrange(256))
             )
         assert_image_or_refused(bytes(changed), syntax, pixels)
+
+
+@pytest.mark.parametrize("after", [b"", b"\0\0", b"\xff\xd9", b"\xff\x80", b"\xff\xda\0\x08\1\1\0\0\0\0"])
+def test_jpeg_ls_that_ends_early_keeps_its_codec_busy_no_longer_than_a_whole_frame(after: bytes) -> None:
+    """Where no scan ends, CharLS looks for the end for seconds."""
+    frame, syntax, pixels = SMALL["MR_small_jpeg_ls_lossless.dcm"]
+    began = process_time()
+    for length in range(60, len(frame) - 2, 200):
+        with pytest.raises(NotAcceptable):
+            decoded(frame[:length] + after, pixels, syntax)
+    assert process_time() - began < 1
 
 
 def test_a_panic_of_the_rle_codec_becomes_a_refusal() -> None:

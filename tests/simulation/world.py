@@ -21,6 +21,7 @@ from shared.services.feed.read import read_page
 from shared.services.repair.consistency import examine, repair
 from shared.services.repair.maintenance import Replay, replay_journal
 from shared.services.retrieve.instances import retrieve_instance
+from shared.services.retrieve.remembered import answered
 from shared.services.search.results import ShortResult
 from shared.services.search.search import search
 from shared.services.write.announce import announce
@@ -29,7 +30,7 @@ from shared.storage.availability import unavailable_storage
 from shared.storage.backup_lock import BackupUnderWay, LockLost
 from shared.storage.feed_rows import FeedEntry
 from shared.web.change_feed_query import ChangeFeedQuery
-from shared.web.content import Content
+from shared.web.content import Content, Representations, Unread
 from shared.web.failure_reasons import Duplicate, FailureReason
 from shared.web.store_response import Failed, Outcome, Stored
 from tests.simulation.connection import Surroundings
@@ -260,13 +261,18 @@ async def _within_time(work: Coroutine[Any, Any, None]) -> None:
 async def _file_of(process: Process, uids: Uids) -> bytes:
     work = process.work.answer()
     try:
-        found = await retrieve_instance(process.archive, identifiers_of(*uids), work)
-        content = await found.open(found.offers[0])
-        if not isinstance(content, Content):
-            raise TypeError(content)
+        content = await answered(await retrieve_instance(process.archive, identifiers_of(*uids), work), _begun)
         return b"".join([chunk async for chunk in content.all()])
     finally:
         work.end()
+
+
+async def _begun(found: Representations | Unread) -> Content:
+    """A file whose first step is taken, as the edge does before an answer begins."""
+    content = await found.open(found.offers[0]) if isinstance(found, Representations) else None
+    if not isinstance(content, Content):
+        raise TypeError(content)
+    return await content.started()
 
 
 async def _found(process: Process, query: str) -> set[Uids]:

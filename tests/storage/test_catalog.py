@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,20 @@ async def test_what_is_committed_is_read_back(archive: Archive) -> None:
     assert framed is not None
     assert (framed.frames, framed.size_bytes) == (b"f", 2**33)
     assert [row async for row in archive.catalog.read_instances_with_frames(study_key(study))] == [framed]
+
+
+async def test_values_of_tags_are_not_read_with_frames(archive: Archive) -> None:
+    """They change without the blob version, by which a process knows that what it remembers still holds."""
+    instance = new_instance(new_uid(), "2", "3")
+    tags = {"00080070": {"vr": "LO", "Value": ["x" * 100]}}
+    tagged = replace(instance, facts=replace(instance.facts, tags=tags))
+    await archive.catalog.commit(None, study_of(tagged), added=[tagged])
+    facts = await archive.catalog.read_instance(tagged.facts.identifiers)
+    assert facts is not None
+    assert facts.tags == tags
+    with_frames = await archive.catalog.read_instance_with_frames(tagged.facts.identifiers)
+    assert with_frames is not None
+    assert with_frames.tags == {}
 
 
 async def test_what_does_not_exist_is_none(archive: Archive) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from shared.archive.instance import InstanceWithFrames
 from shared.dicom.bulk_data_uris import BULK_DATA, PIXEL_DATA_PATHS
 from shared.dicom.bulk_values import NoSuchBulkValue
 from shared.dicom.element_values import raw_value
@@ -17,8 +18,8 @@ from shared.services.answer_work import AnswerWork
 from shared.services.retrieve.file_header import read_header_of
 from shared.services.retrieve.frames import frames_of
 from shared.services.retrieve.native_pixels import little_endian_pixels, pixels_of_tag
+from shared.services.retrieve.remembered import Remembered, find_again
 from shared.services.retrieve.stored_file import StoredFile, open_file
-from shared.services.retrieve.stored_instances import find_instance
 from shared.services.retrieve.stored_value import open_value
 from shared.storage.archive import Archive
 from shared.web.content import Content, Parts, Representations, Unread
@@ -32,30 +33,35 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+\-]+")
 
 async def retrieve_bulk_value(
     archive: Archive, identifiers: InstanceIdentifiers, path: str, work: AnswerWork
-) -> Unread:
+) -> Representations | Unread | Remembered:
     """What the value named by a BulkDataURI's `path` can be sent as, which only its file says. Raises NotFound.
 
     Encapsulated Pixel Data is sent as its frames, one part each.
     """
-    record = await find_instance(archive, identifiers)
 
-    async def read() -> Representations:
-        file = await open_file(archive, record, work)
-        table = file.frames
-        if path in PIXEL_DATA_PATHS and table is not None and table.is_encapsulated:
-            if table.unavailable:
-                raise NotFound(table.unavailable)
-            return _all_frames(file, table.frame_count, work)
-        value = await bulk_value(file, work, path)
+    def represent(record: InstanceWithFrames, work: AnswerWork) -> Unread:
+        async def read() -> Representations:
+            return await _read_value(await open_file(archive, record, work), path, work)
 
-        async def open_value(offer: Offer) -> Content:
-            # dicomweb-client asks for a range of the value, and would take a range of the message for it.
-            is_ranged = value.is_ranged and not offer.is_multipart
-            return replace(value, media_type=offer.media_type, is_ranged=is_ranged)
+        return Unread(version=(record.blob_version, path), read=read)
 
-        return Representations(version=None, offers=bulk_value_offers(value.media_type), open=open_value)
+    return await find_again(archive, identifiers, work, represent)
 
-    return Unread(version=(record.blob_version, path), read=read)
+
+async def _read_value(file: StoredFile, path: str, work: AnswerWork) -> Representations:
+    table = file.frames
+    if path in PIXEL_DATA_PATHS and table is not None and table.is_encapsulated:
+        if table.unavailable:
+            raise NotFound(table.unavailable)
+        return _all_frames(file, table.frame_count, work)
+    value = await bulk_value(file, work, path)
+
+    async def open_value(offer: Offer) -> Content:
+        # dicomweb-client asks for a range of the value, and would take a range of the message for it.
+        is_ranged = value.is_ranged and not offer.is_multipart
+        return replace(value, media_type=offer.media_type, is_ranged=is_ranged)
+
+    return Representations(version=None, offers=bulk_value_offers(value.media_type), open=open_value)
 
 
 def _all_frames(file: StoredFile, frame_count: int, work: AnswerWork) -> Representations:

@@ -18,13 +18,15 @@ _NUMBER_OF_FRAMES: Final = 0x00280008
 _BITS_ALLOCATED: Final = 0x00280100
 _MAX_IS_LENGTH: Final = 12  # PS3.5 6.2
 _PIXEL_DATA_HEAD_BYTES: Final = 6  # its tag and, in Explicit VR, its VR
+_QUICK_BYTES: Final = 8192  # of a header; parsed in a millisecond, and in six if it has as many elements as it can
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """All of a file but its Pixel Data, whose tag is `pixel_data_tag`, 0 where there is none.
 
-    `pixel_data_vr` is its VR as encoded, "" in Implicit VR. Sequences are read within `limits`.
+    `pixel_data_vr` is its VR as encoded, "" in Implicit VR. Sequences are read within `limits`. One that `is_short` is
+    worked on at once: another thread would take longer to begin.
     """
 
     meta: FileMeta
@@ -32,6 +34,7 @@ class Header:
     limits: DicomFileLimits
     pixel_data_tag: int
     pixel_data_vr: str
+    is_short: bool
 
     @property
     def frame_count(self) -> int:
@@ -66,10 +69,13 @@ async def read_header_of(file: StoredFile, work: AnswerWork) -> Header:
     # The store that accepted the file may have had a higher limit than the default.
     limits = DicomFileLimits(max_header_bytes=max(len(data), DicomFileLimits().max_header_bytes))
     try:
-        meta, data_set = await work.run(lambda: read_header(data, limits))
+        if len(data) <= _QUICK_BYTES:
+            meta, data_set = read_header(data, limits)
+        else:
+            meta, data_set = await work.run(lambda: read_header(data, limits))
     except DicomFileError as error:
         raise NotAcceptable(f"The instance cannot be sent otherwise than it is stored: {error}") from error
     order = "<" if meta.encoding.is_little_endian else ">"
     group, element = unpack(f"{order}HH", head[:4]) if file.frames is not None else (0, 0)
     vr = "" if meta.encoding.is_implicit_vr else head[4:].decode("latin-1")
-    return Header(meta, data_set, limits, group << 16 | element, vr)
+    return Header(meta, data_set, limits, group << 16 | element, vr, len(data) <= _QUICK_BYTES)

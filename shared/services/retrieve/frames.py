@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from shared.archive.instance import InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers
 from shared.dicom.transfer_syntaxes import frame_transfer_syntax
 from shared.services.answer_work import AnswerWork
+from shared.services.retrieve.remembered import Remembered, find_again
 from shared.services.retrieve.stored_file import StoredFile, open_file
 from shared.services.retrieve.stored_frames import stored_frame, stored_frames
-from shared.services.retrieve.stored_instances import find_instance
-from shared.web.content import Content, Parts, Representations, started
+from shared.web.content import Content, Parts, Representations, Unread, started
 from shared.web.content_negotiation import Offer
 from shared.web.offers import frame_offers
 
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 
 async def retrieve_frames(
     archive: "Archive", identifiers: InstanceIdentifiers, frame_numbers: Sequence[int], work: AnswerWork
-) -> Representations:
+) -> Representations | Unread | Remembered:
     """What frames of an instance, by number from 1, can be sent as: one alone, several as parts, in that order.
 
     Raises NotFound where there is no such instance; opening them does where there is no such frame.
     """
-    record = await find_instance(archive, identifiers)
 
-    async def open_frames(offer: Offer) -> Content | Parts:
-        return await frames_of(await open_file(archive, record, work), frame_numbers, offer, work)
+    def represent(record: InstanceWithFrames, work: AnswerWork) -> Representations:
+        async def open_frames(offer: Offer) -> Content | Parts:
+            return await frames_of(await open_file(archive, record, work), frame_numbers, offer, work)
 
-    return Representations(
-        version=(record.blob_version, tuple(frame_numbers)),
-        offers=frame_offers(record.transfer_syntax_uid, are_several=len(frame_numbers) > 1),
-        open=open_frames,
-    )
+        return Representations(
+            version=(record.blob_version, tuple(frame_numbers)),
+            offers=frame_offers(record.transfer_syntax_uid, are_several=len(frame_numbers) > 1),
+            open=open_frames,
+        )
+
+    return await find_again(archive, identifiers, work, represent)
 
 
 async def frames_of(file: StoredFile, frame_numbers: Sequence[int], offer: Offer, work: AnswerWork) -> Content | Parts:

@@ -10,10 +10,10 @@ from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
 from shared.errors import NotAcceptable, NotFound, Unavailable
 from shared.services.answer_work import AnswerWork, Purpose
 from shared.services.prefetch import fetch_ahead
+from shared.services.retrieve.remembered import Remembered, find_again
 from shared.services.retrieve.stored_file import open_file
 from shared.services.retrieve.stored_instances import (
     count_by_transfer_syntax,
-    find_instance,
     find_instances,
     find_instances_with_frames,
     is_deleted,
@@ -21,7 +21,7 @@ from shared.services.retrieve.stored_instances import (
 )
 from shared.services.retrieve.zip_archive import zip_archive
 from shared.storage import blob_names
-from shared.web.content import Content, Parts, Representations, Stream
+from shared.web.content import Content, Parts, Representations, Stream, Unread
 from shared.web.content_negotiation import Offer
 from shared.web.offers import DICOM, ZIP, instance_offers, is_available_in, several_offers
 
@@ -33,17 +33,21 @@ Facts = TypeVar("Facts", bound=InstanceFacts)
 _AHEAD: Final = 4  # instances opened before the client needs them; each holds one chunk, of at most 4 MiB
 
 
-async def retrieve_instance(archive: "Archive", identifiers: InstanceIdentifiers, work: AnswerWork) -> Representations:
+async def retrieve_instance(
+    archive: "Archive", identifiers: InstanceIdentifiers, work: AnswerWork
+) -> Representations | Unread | Remembered:
     """What an instance can be sent as: its file in the available transfer syntaxes. Raises NotFound."""
-    record = await find_instance(archive, identifiers)
 
-    async def open_file_in(offer: Offer) -> Content:
-        (uid,) = offer.transfer_syntax_uids
-        return await file_in(archive, record, work, uid)
+    def represent(record: InstanceWithFrames, work: AnswerWork) -> Representations:
+        async def open_file_in(offer: Offer) -> Content:
+            (uid,) = offer.transfer_syntax_uids
+            return await file_in(archive, record, work, uid)
 
-    return Representations(
-        version=(record.blob_version,), offers=instance_offers(record.transfer_syntax_uid), open=open_file_in
-    )
+        return Representations(
+            version=(record.blob_version,), offers=instance_offers(record.transfer_syntax_uid), open=open_file_in
+        )
+
+    return await find_again(archive, identifiers, work, represent)
 
 
 async def retrieve_instances(archive: "Archive", resource: ResourceIdentifiers, work: AnswerWork) -> Representations:

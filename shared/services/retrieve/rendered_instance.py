@@ -77,7 +77,11 @@ async def _rendered(
     image = await open_image(await read_together(file, frame_numbers, work), work)
     stored_bytes = [image.stored_bytes(work, number) for number in frame_numbers]
     work.check(sum(stored_bytes))
-    attributes = await work.run(lambda: FrameAttributes.of(image.header.data_set, max(frame_numbers)))
+    header, last = image.header, max(frame_numbers)
+    if header.is_short:
+        attributes = FrameAttributes.of(header.data_set, last)
+    else:
+        attributes = await work.run(lambda: FrameAttributes.of(header.data_set, last))
     form_bytes = largest_form_bytes(
         image.pixels,
         attributes,
@@ -108,7 +112,7 @@ async def _rendered(
         frames = deque([await read() async for _, read in read_frames(image.file, frame_numbers)])
         shown = await work.run(lambda: render_frames(frames))
     work.hold_only(Purpose.RESULT, len(shown))
-    warning = incomplete_warning(image.file.frame_table(), max(frame_numbers))
+    warning = incomplete_warning(image.file.frame_table(), last)
     return replace(in_memory(path, media_type, None, shown), warning=warning)
 
 

@@ -74,27 +74,33 @@ async def open_file(archive: "Archive", record: InstanceWithFrames, work: Answer
     def read(offset: int, length: int) -> AsyncIterator[bytes]:
         return archive.blobs.read(blob, offset, length)
 
-    table = record.frames
-    if table is Elsewhere.IN_BLOB:
-        table = await archive.blobs.read_all(blob_names.frames_blob(record.identifiers, record.blob_version))
     return StoredFile(
         record.identifiers.path,
         record.transfer_syntax_uid,
         record.header_bytes,
         record.size_bytes,
-        await _frame_table(table, work),
+        await _frame_table(archive, record, work),
         read,
     )
 
 
-async def _frame_table(stored: bytes | None, work: AnswerWork) -> FrameTable | None:
+async def _frame_table(archive: "Archive", record: InstanceWithFrames, work: AnswerWork) -> FrameTable | None:
+    stored = record.frames
     if stored is None:
         return None
-    if len(stored) <= _LARGE_TABLE_BYTES:
+    if isinstance(stored, bytes) and len(stored) <= _LARGE_TABLE_BYTES:
         return FrameTable.from_bytes(stored)
+    blob = blob_names.frames_blob(record.identifiers, record.blob_version)
+    recent = archive.recent_tables.get(blob)
+    if recent is not None:
+        await work.hold(Purpose.TABLE, recent.held_bytes)
+        return recent
+    if stored is Elsewhere.IN_BLOB:
+        stored = await archive.blobs.read_all(blob)
     await work.hold(Purpose.TABLE, min(_MOST_INFLATED * len(stored), _MAX_TABLE_BYTES))
     table = await asyncio.to_thread(FrameTable.from_bytes, stored)
     work.hold_only(Purpose.TABLE, table.held_bytes)
+    archive.recent_tables.put(blob, table, table.held_bytes)
     return table
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.archive.instance import InstanceFacts, InstanceMetadata, InstanceWithFrames
 from shared.dicom.identifiers import InstanceIdentifiers, ResourceIdentifiers
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 
+_RECORD_BYTES: Final = 2048  # of memory, for an instance beside its frame table
+
 
 async def find_instance(archive: "Archive", identifiers: InstanceIdentifiers) -> InstanceWithFrames:
     """An instance; raises NotFound."""
-    return _found(await archive.catalog.read_instance_with_frames(identifiers))
+    record = _found(await archive.catalog.read_instance_with_frames(identifiers))
+    frames_bytes = len(record.frames) if isinstance(record.frames, bytes) else 0
+    archive.recent_instances.put(identifiers, record, _RECORD_BYTES + frames_bytes)
+    return record
 
 
 async def find_instance_metadata(archive: "Archive", identifiers: InstanceIdentifiers) -> InstanceMetadata:
