@@ -5,7 +5,6 @@ a key has no more, only its studies can match. Failing that, the key that is the
 down its lists, page by page, only as far as the answer needs, and the others' lists are walked in step with it.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
@@ -136,7 +135,7 @@ async def _walks(
     followed, *others = lookups or [EVERY_STUDY_LOOKUP]
     if followed.is_exact and (not others or followed.keyword in _SINGLING_OUT):
         return walk(followed), []
-    begun = await asyncio.gather(*(_begun(archive, partition, lookup) for lookup in lookups))
+    begun = await in_parallel(_begun(archive, partition, lookup) for lookup in lookups)
     walks = [(lookup, one) for lookup, one in zip(lookups, begun, strict=True) if not lookup.is_of_everything]
     few = [(one.left, walk(lookup, one)) for lookup, one in walks if one is not None and one.has_all]
     few = sorted((one for one in few if one[0] <= _FEW), key=lambda one: one[0])

@@ -17,8 +17,9 @@ _REPAIRED: Final = 8  # stale postings that one search removes
 class Effort:
     """What a search has read so far, what it may read at most, and the stale postings that it came across.
 
-    `wanted` is how many results it still looks for, `named` how many instances are named by proposals that wait;
-    `misses` how many of the studies that were read had none.
+    `is_over`: it was cut within a study, and no later one may be shown, since the next page goes on after the last
+    result. `wanted` is how many results it still looks for, `named` how many instances are named by proposals that
+    wait; `misses` how many of the studies that were read had none.
     """
 
     max_postings: int
@@ -26,6 +27,7 @@ class Effort:
     postings: int = 0
     studies: int = 0
     is_cut: bool = False
+    is_over: bool = False
     wanted: int = 0
     named: int = 0
     misses: int = 0

@@ -29,15 +29,23 @@ class PageEnds:
 
     def get(self, key: bytes) -> Place | None:
         """The place noted for a key in the last minute; None where there is none, or it had to give way."""
-        noted, place = self._places.get(key, (0.0, None))
-        return place if time.monotonic() - noted <= _SECONDS else None
+        self._drop()
+        return self._places[key][1] if key in self._places else None
 
     def note(self, key: bytes, place: Place) -> None:
         """Note a place for a key, instead of the one before."""
         self._places.pop(key, None)
         self._places[key] = time.monotonic(), place
-        while len(self._places) > _MOST:
-            del self._places[next(iter(self._places))]
+        self._drop()
+
+    def _drop(self) -> None:
+        """Drop places that are too old, and the oldest where there are too many."""
+        too_old = time.monotonic() - _SECONDS
+        while self._places:
+            oldest, (noted, _) = next(iter(self._places.items()))
+            if noted >= too_old and len(self._places) <= _MOST:
+                return
+            del self._places[oldest]
 
 
 def key_of_page(

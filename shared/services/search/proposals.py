@@ -11,6 +11,7 @@ from typing import Final
 
 from shared.dicom.identifiers import StudyKey
 from shared.services.search.effort import Effort
+from shared.services.turns import Turns
 from shared.storage.parallel import in_parallel
 from shared.storage.posting_keys import AGE_LENGTH, Posting
 from shared.storage.posting_lists import PostingLists
@@ -85,6 +86,7 @@ class KeyWalk:
         self._effort = effort
         self._counted = -list_count
         self._read_before = lists.pages if lists is not None else 0
+        self._turns = Turns()
 
     @property
     def cost(self) -> int:
@@ -121,6 +123,7 @@ class KeyWalk:
         return found
 
     async def _first(self, lists: PostingLists, place: str = "") -> Posting | None:
+        await self._turns.next()
         posting = await lists.first(place)
         return posting if self._may_go_on(lists) else None
 

@@ -161,6 +161,8 @@ async def _matches(
                 async for match in resources:
                     is_match = True
                     yield match, Place(order, match.row)
+            if effort.is_over:
+                return
             if not is_match and not row:
                 effort.misses += 1
                 for posting in candidate.postings:
@@ -279,6 +281,7 @@ async def _instances(
             continue
         for uid in sorted(uids):
             if not effort.allows(postings=1):
+                effort.is_over = True
                 return
             found = await archive.catalog.read_instance_metadata(InstanceIdentifiers(study.key, series, uid))
             if found is not None:

@@ -1,7 +1,8 @@
 """A page that is asked for after the one before goes on where that ended, whatever has changed since."""
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -163,6 +164,20 @@ async def test_a_page_within_a_large_series_reads_from_its_place(
     assert (len(found), found) == (30, everything)
 
 
+async def test_a_search_that_is_cut_within_a_study_shows_no_later_one(paged: Paged) -> None:
+    await paged.store(1, instances=2)
+    await paged.store(1, instances=7)
+    everything = await paged.page(0, 100, Level.INSTANCE)
+    named = everything[:3] + everything[7:]  # of the first study some, which are read singly; the other is read whole
+    query = f"&SOPInstanceUID={','.join(path.rpartition('/')[2] for path in named)}"
+    # 5 lists, 5 postings, and 1 instance of the 3; the page after it has room for one more.
+    paged.settings = replace(paged.settings, max_searched_postings=11)
+    found: list[str] = []
+    while page := await paged.page(len(found), 10, Level.INSTANCE, query=query):
+        found += page
+    assert found == named
+
+
 async def test_what_is_not_the_next_page_of_the_same_is_counted(paged: Paged, monkeypatch: pytest.MonkeyPatch) -> None:
     await paged.store(6)
     await paged.page(0, 2)
@@ -196,6 +211,21 @@ async def test_the_latest_places_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
     ends.note(b"\0", Place("again"))
     ends.note(b"\3", Place("3"))
     assert [ends.get(bytes([number])) for number in range(4)] == [Place("again"), None, Place("2"), Place("3")]
+
+
+def test_no_place_is_held_for_longer_than_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    ends = PageEnds()
+    ends.note(b"1", Place("1.2.3"))
+    now += 40
+    ends.note(b"2", Place("4.5.6"))
+    now += 40
+    assert ends.get(b"2") == Place("4.5.6")
+    assert "1.2.3" not in repr(vars(ends))
+    now += 40
+    ends.note(b"3", Place("7.8.9"))
+    assert "4.5.6" not in repr(vars(ends))
 
 
 def keys_of(queries: Iterable[str]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Keys walked in step propose what all of them have, in order and once, however their lists are cut into pages."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.archive.terms import Term
 from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
+from shared.services import turns
 from shared.services.search import proposals
 from shared.services.search.effort import Effort
 from shared.services.search.proposals import KeyWalk, Proposal
@@ -282,3 +284,22 @@ async def test_a_key_is_only_walked_for_as_much_as_that_saves() -> None:
     assert (len(found), table.sent) == (40, [40])
     found, table = await walked(every_second, KEYS, page_rows=1000, misses=1)
     assert (len(found), table.sent) == (20, [40, 20])
+
+
+async def test_others_have_their_turns_while_postings_are_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_TURN_SECONDS", 0)
+    table = table_of(spread(100, 1000, "StudyID", "StudyDescription"))
+    walk = walk_of(table, "StudyID", "lists of two beginnings", 1000, Effort.of(Settings(), 1))
+    others = 0
+
+    async def work() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(work())
+    monkeypatch.setattr(walk, "_accepts", lambda _: False)
+    assert await walk.seek("") is None
+    other.cancel()
+    assert others > 50

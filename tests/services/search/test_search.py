@@ -1,10 +1,14 @@
 """What the index says about a study of which a store or a delete leaves a part in place; and dates far from now."""
 
+import asyncio
+
 import pytest
 
 from shared.archive.terms import Term
 from shared.dicom.attributes import Level
 from shared.dicom.identifiers import DEFAULT_PARTITION
+from shared.errors import Unavailable
+from shared.search.lookups import Lookup
 from shared.search.query import parse_search
 from shared.services.search import candidates
 from shared.services.search.search import search
@@ -101,3 +105,23 @@ async def test_lists_of_dates_to_come_are_not_asked_where_there_are_few(
             )
             assert len(found.results) == 3
             assert counting.operations["GET terms"] <= most
+
+
+async def test_a_key_that_cannot_be_read_ends_the_reads_of_the_others(
+    archive: Archive, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    async def begun(_: Archive, __: str, lookup: Lookup) -> None:
+        if lookup.keyword == "StudyDescription":
+            raise Unavailable("Storage does not answer.")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(lookup.keyword)
+
+    monkeypatch.setattr(candidates, "_begun", begun)
+    query = parse_search("StudyDescription=a&PatientName=b&StudyDate=20200101-", Level.STUDY, settings)
+    with pytest.raises(Unavailable):
+        await search(archive, DEFAULT_PARTITION, query, None, "http://host/v2", settings, answer_work())
+    assert sorted(ended) == ["PatientName", "StudyDate"]
