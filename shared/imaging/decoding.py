@@ -76,16 +76,16 @@ class Decoding:
     """How frames are decoded.
 
     `plugin` names pydicom's codec, "" where none is needed, `processes` the codestreams that it gets.
-    `codec_bytes` is how much the codec holds for each sample. Frames of more than `shared_bytes`, as stored or decoded,
-    are decoded in a process that has nothing else to do; None where none are. As measured, decoding holds `held_times`
-    the bytes of the samples and `held_bytes` for each of them, all in all.
+    `codec_bytes` is how much the codec holds for each sample. Frames of more than `isolated_over_bytes`, as stored or
+    decoded, are decoded in a process that has nothing else to do; None where none are. As measured, decoding holds
+    `held_times` the bytes of the samples and `held_bytes` for each of them, all in all.
     """
 
     read_header: Callable[[bytes], CodestreamHeader] | None = None
     processes: frozenset[int] = frozenset()
     plugin: str = ""
     codec_bytes: int = 1
-    shared_bytes: int | None = None
+    isolated_over_bytes: int | None = None
     held_times: int = 1
     held_bytes: int = 0
 
@@ -97,16 +97,18 @@ _BY_CODING: Final = {
     PixelCoding.ENCAPSULATED: Decoding(),
     PixelCoding.DEFLATED: Decoding(held_times=2),
     # In Rust, damage is an error. For so many bytes it keeps the interpreter's lock for 6 ms, or for 13 if made for it.
-    PixelCoding.RLE: Decoding(shared_bytes=8 * 1024**2, held_times=3),
+    PixelCoding.RLE: Decoding(isolated_over_bytes=8 * 1024**2, held_times=3),
     PixelCoding.JPEG: _JPEG,
     PixelCoding.JPEG_LOSSLESS: _JPEG,
-    PixelCoding.JPEG_LS: Decoding(jpeg_header, frozenset({JPEG_LS}), codec_bytes=4, shared_bytes=0, held_times=4),
+    PixelCoding.JPEG_LS: Decoding(
+        jpeg_header, frozenset({JPEG_LS}), codec_bytes=4, isolated_over_bytes=0, held_times=4
+    ),
     PixelCoding.JPEG_2000: Decoding(
         jpeg_2000_header,
         frozenset({JPEG_2000}),
         "pylibjpeg",
         codec_bytes=4,
-        shared_bytes=0,
+        isolated_over_bytes=0,
         held_times=0,
         held_bytes=9,
     ),
@@ -193,7 +195,7 @@ def decoding_bytes(stored_bytes: int, transfer_syntax_uid: str, pixels: ImagePix
     decoding = DECODINGS.get(transfer_syntax_uid, Decoding())
     samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
     sample_bytes = max(pixels.bits_allocated // 8, 1)
-    copies = _STORED_COPIES if decoding.shared_bytes is not None else 1
+    copies = _STORED_COPIES if decoding.isolated_over_bytes is not None else 1
     return copies * stored_bytes + samples * (decoding.held_times * sample_bytes + decoding.held_bytes)
 
 

@@ -57,16 +57,12 @@ class InstanceBlobs:
     async def open(self, name: str, offset: int = 0, length: int | None = None) -> tuple[int, AsyncIterator[bytes]]:
         """How many bytes a range has, to the blob's end by default, and these bytes, in chunks of at most 4 MiB.
 
-        Raises NotFound for a blob that does not exist. Reading raises the SDK's error where the answer breaks off, even
-        if its end cannot be told from that of a shorter one.
+        Raises NotFound for a blob that does not exist, as does reading for one that goes meanwhile. Reading raises the
+        SDK's error where the answer breaks off, even if its end cannot be told from that of a shorter one.
         """
         most_bytes = _CHUNK_BYTES if length is None else min(length, _CHUNK_BYTES)
-        try:
-            blob_bytes, chunk = await self._read_range(name, offset, most_bytes)
-        except ResourceNotFoundError as error:
-            raise NotFound("The instance has been deleted.") from error
-        there_bytes = max(blob_bytes - offset, 0)
-        size_bytes = there_bytes if length is None else min(length, there_bytes)
+        blob_bytes, chunk = await self._read_range(name, offset, most_bytes)
+        size_bytes = blob_bytes - offset if length is None else min(length, blob_bytes - offset)
         first = [chunk]
         del chunk
 
@@ -127,21 +123,24 @@ class InstanceBlobs:
     async def _read_range(self, name: str, offset: int, length: int) -> tuple[int, bytes]:
         """How many bytes a blob has, and those of a range, as many as there are, in one operation.
 
-        Get Blob, for which the SDK takes twice as long.
+        Get Blob, for which the SDK takes twice as long. Raises NotFound.
         """
         headers = {"x-ms-range": f"bytes={offset}-{offset + length - 1}"}
         response = await self._requests.send_request(HttpRequest("GET", self._url_of(name), headers=headers))
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and not offset:
             return 0, b""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
-            raise error_of(response, response.headers.get("x-ms-error-code", ""), "Storage did not send a blob.")
-        _, _, whole = response.headers.get("Content-Range", "").partition("/")
-        if not whole.isdecimal():
-            raise ServiceResponseError("Storage's answer does not say how long the blob is.")
-        blob_bytes, content = int(whole), response.content
-        if len(content) != min(length, blob_bytes - offset):
+            error = error_of(response, response.headers.get("x-ms-error-code", ""), "Storage did not send a blob.")
+            if isinstance(error, ResourceNotFoundError):
+                raise NotFound("The instance has been deleted.") from error
+            raise error
+        content = response.content
+        sent, _, whole = response.headers.get("Content-Range", "").partition("/")
+        if sent != f"bytes {offset}-{offset + len(content) - 1}" or not whole.isdecimal():
+            raise ServiceResponseError("Storage's answer does not say that it is this range of the blob.")
+        if len(content) != min(length, int(whole) - offset):
             raise IncompleteReadError(f"The blob broke off after {len(content)} of {length} bytes.")
-        return blob_bytes, content
+        return int(whole), content
 
     def _url_of(self, name: str) -> str:
         return f"{self._url}/{quote(name, safe='/~')}{self._signature and f'?{self._signature}'}"

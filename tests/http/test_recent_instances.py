@@ -85,6 +85,42 @@ async def test_nothing_is_sent_that_was_gone_before(
         assert answer[0] == 404
 
 
+@pytest.mark.parametrize("order", [(ROW, OTHER, BLOB), (BLOB, OTHER, ROW), (OTHER, ROW, BLOB)], ids=" ".join)
+@pytest.mark.parametrize("accept", ["application/dicom", "image/png"])
+async def test_nothing_is_sent_by_uri_that_was_gone_before(
+    client: httpx.AsyncClient,
+    in_order: InOrder,
+    archive: Archive,
+    stores: StoreService,
+    accept: str,
+    order: tuple[str, ...],
+) -> None:
+    instance = Instance(archive, stores)
+    await instance.store(10)
+    study, series, uid = instance.uids.values()
+    names = f"requestType=WADO&studyUID={study}&seriesUID={series}&objectUID={uid}"
+    path = f"/wado?{names}&contentType={accept}"
+    old = await answer_to(client, path, accept)
+    assert old[0] == 200
+
+    async def in_turn() -> None:
+        await in_order.turn(OTHER)
+        await instance.replace()
+        in_order.done[OTHER].set()
+
+    in_order.expect(*order)
+    answer, _ = await asyncio.gather(answer_to(client, path, accept), in_turn())
+    in_order.expect()
+    now = await answer_to(client, path, accept)
+    assert now[0] == 200
+    assert now != old
+    if order[0] == ROW:  # its row was there, its blob no longer
+        assert answer[0] == 404
+    else:
+        assert answer == now
+    await instance.delete()
+
+
 @pytest.mark.parametrize(("resource", "accept"), RESOURCES)
 async def test_an_entity_tag_is_that_of_now(
     client: httpx.AsyncClient, archive: Archive, stores: StoreService, resource: str, accept: str

@@ -16,9 +16,21 @@ from shared.services.write.store import StoreService
 from shared.settings import Settings
 from shared.storage.archive import Archive
 from tests.support.in_process import app_client
-from tests.support.replaced_instance import BLOB, NEVER_SECONDS, OCTETS, RESOURCES, ROW, InOrder, Instance, answer_to
+from tests.support.replaced_instance import (
+    BLOB,
+    NEVER_SECONDS,
+    OCTETS,
+    RESOURCES,
+    RLE,
+    ROW,
+    InOrder,
+    Instance,
+    answer_to,
+)
+from tests.support.served_instances import dataset, part10
 from tests.support.storage_operations import Counting, operation_of
 from tests.support.storage_policies import archive_through
+from tests.support.stores import store
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +230,54 @@ async def test_a_row_that_fails_while_the_blob_fails_too(
         patch.setattr(Hanging, "send", failing)
         assert (await answer_to(hung_client, path, OCTETS))[0] == 500
     await instance.delete()
+
+
+@dataclass
+class DeletingMeanwhile(InOrder):
+    """Another process deletes the instance once its header and part of its frame were read."""
+
+    instance: Instance | None = None
+    blobs: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        if operation_of(request) == BLOB and self.instance is not None:
+            self.blobs += 1
+            if self.blobs == 3:
+                await self.instance.delete()
+        return await super().send(request, **options)
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+@pytest.mark.parametrize(
+    ("resource", "accept"),
+    [
+        ("/rendered", "image/png"),
+        ("/frames/1", f"{OCTETS}; transfer-syntax={RLE}"),
+        ("", f"application/dicom; transfer-syntax={RLE}"),
+    ],
+)
+async def test_an_instance_that_goes_while_a_large_frame_is_read_is_not_found(
+    functions: list[Function],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    archive: Archive,
+    stores: StoreService,
+    resource: str,
+    accept: str,
+    is_remembered: bool,
+) -> None:
+    """It comes in several operations, all of which are made before the answer has a status."""
+    instance, transport = Instance(archive, stores), DeletingMeanwhile()
+    await store(stores, part10(dataset(**instance.uids, Rows=2400, Columns=2400, PixelData=bytes(2400 * 2400))))
+    async with (
+        archive_through(transport, monkeypatch, settings) as own,
+        app_client(functions, own, monkeypatch) as client,
+    ):
+        if is_remembered:
+            assert (await client.head(instance.path, headers={"Accept": "application/dicom"})).status_code == 200
+        transport.instance = instance
+        assert (await answer_to(client, instance.path + resource, accept))[0] == 404
+        assert transport.blobs == 3

@@ -1,20 +1,22 @@
 """Codecs in processes of their own: the same results and refusals, whatever happens to the process."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread, Timer
 
 import numpy as np
 import pytest
 
-from shared.errors import NotAcceptable
-from shared.imaging import codec_process
+from shared.errors import NotAcceptable, Unavailable
+from shared.imaging import codec_messages, codec_process
 from shared.imaging.decoding import DecodedFrame, decode_frame
 from shared.imaging.encoding import ENCODINGS, encode_frame
 from shared.imaging.image_pixels import ImagePixels
@@ -124,28 +126,136 @@ def test_a_process_that_died_between_frames_refuses_none() -> None:
     assert process_id() != first
 
 
-@needs_new_process
-def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A codec that was taken over could hold a thread for as long as it likes."""
+def python(script: str, stdin: socket.socket | None = None) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", script]
+    return subprocess.Popen(command, stdin=None if stdin is None else stdin.fileno())  # noqa: S603 -- our own script
+
+
+def refuse_from(send: Callable[[socket.socket], object]) -> None:
+    """A process that sends this for an answer has its frame refused, and is ended."""
     ours, theirs = socket.socketpair()
-    given_up = Event()
 
-    def trickle() -> None:
+    def answer() -> None:
         with theirs, suppress(OSError):
-            while not given_up.wait(0.05):
-                theirs.send(b"\1")
+            codec_messages.read(theirs)
+            send(theirs)
 
-    other = Thread(target=trickle)
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other = Thread(target=answer)
+    process = python("import time; time.sleep(60)")
     codec_process._idle.append(codec_process._Process(process, ours))
-    monkeypatch.setattr(codec_process, "_MAX_SECONDS", 0.3)
     other.start()
     with pytest.raises(NotAcceptable, match="takes too long"):
         codec_process.encode(frame_of(), next(iter(ENCODINGS)))
-    given_up.set()
     other.join()
     assert process.returncode is not None
     assert codec_process._idle == []
+
+
+@needs_new_process
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A codec that was taken over could hold a thread for as long as it likes."""
+    monkeypatch.setattr(codec_process, "_MAX_SECONDS", 0.3)
+    ends = time.monotonic() + 3
+
+    def trickle(connection: socket.socket) -> None:
+        connection.send(codec_messages._LENGTHS.pack(2, SIDE * SIDE) + b"{}")
+        while time.monotonic() < ends:
+            connection.send(b"\1")
+            time.sleep(0.05)
+
+    refuse_from(trickle)
+    assert time.monotonic() < ends
+
+
+def test_what_comes_too_late_is_not_taken_however_quickly_it_comes() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        codec_messages.write(theirs, {}, b"late")
+        with pytest.raises(TimeoutError):
+            codec_messages.read(ours, time.monotonic())
+        assert codec_messages.read(ours, time.monotonic() + 60) == ({}, bytearray(b"late"))
+
+
+@needs_new_process
+@pytest.mark.parametrize(
+    ("text", "text_bytes", "data_bytes"),
+    [
+        (b"{}", 2, SIDE * SIDE * 2 * 2 + 1),
+        (b"{}", 2, 1 << 62),
+        (b"", 1 << 30, 0),
+        (b"", (1 << 64) - 1, 0),
+        (b"{", 1, 0),
+        (b"\xff", 1, 0),
+        (b"5", 1, 0),
+        (b"[" * 60_000, 60_000, 0),
+    ],
+)
+def test_an_answer_that_is_none_is_given_up(text: bytes, text_bytes: int, data_bytes: int) -> None:
+    """Nor is memory taken for what a codec that was taken over says it will send."""
+    refuse_from(lambda connection: connection.sendall(codec_messages._LENGTHS.pack(text_bytes, data_bytes) + text))
+
+
+@needs_new_process
+def test_the_last_process_may_be_taken_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Taken(list[codec_process._Process]):
+        def __bool__(self) -> bool:
+            return True
+
+    monkeypatch.setattr(codec_process, "_idle", Taken())
+    frame, uid = frame_of(), next(iter(ENCODINGS))
+    assert codec_process.encode(frame, uid) == encode_frame(frame, uid)
+    codec_process.close()
+
+
+def test_a_process_that_nobody_waits_for_ends() -> None:
+    """A codec that never ends would keep a core after the service's process was killed."""
+    ours, theirs = socket.socketpair()
+    hanging = (
+        "from shared.imaging import codec_process\n"
+        "def hang(*_options, **_more):\n"
+        "    while True: pass\n"
+        "codec_process.decode_frame, codec_process._MAX_SECONDS = hang, 0.2\n"
+        "codec_process._serve()\n"
+    )
+    with ours, theirs:
+        process = python(hanging, theirs)
+        pixels = asdict(frame_of().pixels)
+        codec_messages.write(ours, {"do": "decode", "uid": RLE, "pixels": pixels, "options": {}}, b"")
+    try:
+        assert process.wait(20) == -signal.SIGALRM
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_new_process
+def test_a_process_has_its_time_for_each_frame_anew() -> None:
+    ours, theirs = socket.socketpair()
+    serving = "from shared.imaging import codec_process\ncodec_process._MAX_SECONDS = 0.5\ncodec_process._serve()\n"
+    with theirs:
+        process = python(serving, theirs)
+    codec_process._idle.append(codec_process._Process(process, ours))
+    frame, uid = frame_of(side=200), RLE
+    for _ in range(3):
+        assert codec_process.encode(frame, uid) == encode_frame(frame, uid)
+        time.sleep(0.3)
+    assert process_id() == process.pid
+
+
+@needs_new_process
+@pytest.mark.parametrize("fails", ["subprocess.Popen", "socket.socketpair"])
+def test_a_system_without_room_for_a_process_is_unavailable(monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    """It says nothing of the frame, and may be different in a moment."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise BlockingIOError
+
+    frame, uid = frame_of(), next(iter(ENCODINGS))
+    with monkeypatch.context() as patch:
+        patch.setattr(fails, fail)
+        with pytest.raises(Unavailable):
+            codec_process.encode(frame, uid)
+    assert codec_process.encode(frame, uid) == encode_frame(frame, uid)
 
 
 @needs_new_process

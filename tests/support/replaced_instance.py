@@ -25,8 +25,10 @@ RESOURCES = [
     ("/frames/1", OCTETS),
     ("/frames/1,2", f'multipart/related; type="{OCTETS}"'),
     ("/frames/1", f"{OCTETS}; transfer-syntax={RLE}"),
+    ("/frames/2,1", f'multipart/related; type="{OCTETS}"; transfer-syntax={RLE}'),
     ("/rendered", "image/png"),
     ("/frames/1/rendered", "image/png"),
+    ("/frames/2,1/rendered", 'multipart/related; type="image/png"'),
     ("/bulkdata/7FE00010", OCTETS),
 ]
 NEVER_SECONDS = 10

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
 import pytest
-from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.archive.instance import Elsewhere, InstanceFacts, InstanceMetadata, InstanceWithFrames
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.services.retrieve.instances import files_as_stored, files_in
 from shared.services.retrieve.metadata import json_array
 from shared.services.retrieve.stored_instances import find_instances_with_frames
@@ -70,7 +69,7 @@ async def test_a_file_that_disappears_midway_is_cut(
     chunks = content.all()
     assert len(await anext(chunks)) < record.size_bytes
     await container.delete_blob(blob_names.instance_blob(record.identifiers, record.blob_version))
-    with pytest.raises(ResourceModifiedError):
+    with pytest.raises(NotFound):
         [chunk async for chunk in chunks]
 
 
