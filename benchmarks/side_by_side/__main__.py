@@ -30,7 +30,7 @@ from benchmarks.side_by_side.report import (
     write_json,
 )
 from benchmarks.side_by_side.servers import Server, orthanc, service
-from benchmarks.side_by_side.steps import Step, fill, learn, read_cpu_seconds, run_round, steps
+from benchmarks.side_by_side.steps import Step, fill, read_cpu_seconds, run_round, steps
 
 _SERVERS: Final = {OURS, "Orthanc"}
 
@@ -79,7 +79,6 @@ async def _contestants(folder: Path) -> AsyncIterator[tuple[dict[str, Contestant
         blobs = await stack.enter_async_context(BlobServiceClient.from_connection_string(storage))
         tables = await stack.enter_async_context(TableServiceClient.from_connection_string(storage))
         limit = BareSdk(blobs, tables, await blobs.create_container("limit"))
-        await learn(limit)
         yield {**contestants, "limit": limit}, servers
 
 

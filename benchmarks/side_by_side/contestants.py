@@ -5,7 +5,7 @@ All do the same steps. Each method of the limit says what it does that comes nea
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -15,7 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from benchmarks.side_by_side.made_files import MULTI_FRAME, Maker, identifiers_of
 from shared.dicom.comparable_values import comparable
-from shared.dicom.identifiers import DEFAULT_PARTITION
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers
 from shared.storage import blob_names, keys
 from shared.storage.posting_keys import rows_of_list
 
@@ -23,6 +23,7 @@ CONNECTIONS: Final = 32
 _BLOCK_BYTES: Final = 4 * 1024**2
 _UPLOADS: Final = 4  # at once, as in a request to ours
 _ROWS_AT_ONCE: Final = 16
+_PLACE: Final = ["RowKey", "version", "size", "header"]
 _BOUNDARY: Final = b"boundary"
 _MULTIPART: Final = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=boundary'}
 _AS_STORED: Final = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
@@ -167,28 +168,13 @@ class DicomWeb:
 
 
 class BareSdk:
-    """Moves the same bytes and reads the same rows by the storage SDK, in this process, knowing where they are."""
+    """Moves the same bytes and reads the same rows by the storage SDK, in this process, and does nothing else."""
 
     def __init__(self, blobs: BlobServiceClient, tables: TableServiceClient, own: ContainerClient) -> None:
         self._own = own
         self._files = blobs.get_container_client("dicom")
         self._catalog = tables.get_table_client("catalog")
         self._terms = tables.get_table_client("terms")
-        self._names: dict[int, list[tuple[str, int, int]]] = {}
-
-    async def learn(self, study: int) -> None:
-        """Look up once where the files of a study are, and where their first frame begins."""
-        uid = identifiers_of(study, 0).study_instance_uid
-        first, end = keys.instance_rows()
-        rows = [row async for row in self._rows(uid, first, end, ["RowKey", "version", "size", "header"])]
-        self._names[study] = [
-            (
-                blob_names.instance_blob(identifiers_of(study, number), row["version"]),
-                row["size"].value,
-                row["header"].value,
-            )
-            for number, row in enumerate(sorted(rows, key=lambda row: row["RowKey"]))
-        ]
 
     async def store(self, files: Sequence[bytes], study: int, first: int) -> int:
         """A put for each, four at once."""
@@ -264,30 +250,40 @@ class BareSdk:
         return await self._read_metadata(study, None)
 
     async def study(self, study: int) -> int:
-        """A get for each file, four at once."""
+        """The pages of the study's rows, and a get for each file, four at once."""
         turn = asyncio.Semaphore(_UPLOADS)
 
-        async def get(number: int) -> int:
+        async def get(number: int, row: Mapping[str, Any]) -> int:
             async with turn:
-                return await self.instance(study, number)
+                return await self._read(identifiers_of(study, number), row, 0, row["size"].value)
 
-        return sum(await asyncio.gather(*map(get, range(len(self._names[study])))))
+        uid = identifiers_of(study, 0).study_instance_uid
+        rows = [row async for row in self._rows(uid, *keys.instance_rows(), _PLACE)]
+        return sum(await asyncio.gather(*(get(*one) for one in enumerate(sorted(rows, key=lambda row: row["RowKey"])))))
 
     async def instance(self, study: int, number: int) -> int:
-        """A get of the file."""
-        name, size, _ = self._names[study][number]
-        return await self._read(name, 0, size)
+        """The row, and a get of the file that it names."""
+        identifiers = identifiers_of(study, number)
+        row = await self._place(identifiers)
+        return await self._read(identifiers, row, 0, row["size"].value)
 
     async def frame(self, study: int, number: int, frame: int) -> int:
-        """A get of the frame's range."""
-        name, _, header = self._names[study][number]
-        return await self._read(name, header + 12 + (frame - 1) * MULTI_FRAME.frame_bytes, MULTI_FRAME.frame_bytes)
+        """The row, and a get of the frame's range."""
+        identifiers = identifiers_of(study, number)
+        row = await self._place(identifiers)
+        offset = row["header"].value + 12 + (frame - 1) * MULTI_FRAME.frame_bytes
+        return await self._read(identifiers, row, offset, MULTI_FRAME.frame_bytes)
 
     async def rendered(self, study: int, number: int) -> int:
-        """A get of the file, from which a picture could be made."""
+        """The row, and a get of the file, from which a picture could be made."""
         return await self.instance(study, number)
 
-    async def _read(self, name: str, offset: int, length: int) -> int:
+    async def _place(self, identifiers: InstanceIdentifiers) -> Mapping[str, Any]:
+        row_key = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
+        return await self._catalog.get_entity(identifiers.study_instance_uid, row_key, select=_PLACE)
+
+    async def _read(self, identifiers: InstanceIdentifiers, row: Mapping[str, Any], offset: int, length: int) -> int:
+        name = blob_names.instance_blob(identifiers, row["version"])
         received = 0
         download = await self._files.download_blob(name, offset, length)
         async for chunk in download.chunks():

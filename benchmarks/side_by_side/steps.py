@@ -11,13 +11,14 @@ from typing import Final
 
 from pydicom import dcmread
 
-from benchmarks.side_by_side.contestants import BareSdk, Contestant
+from benchmarks.side_by_side.contestants import Contestant
 from benchmarks.side_by_side.made_files import CT_SLICE, LARGE, MULTI_FRAME, TINY_SLICE, Maker
 
 _CT, _TINY, _MULTI_FRAME, _LARGE = (Maker(kind) for kind in (CT_SLICE, TINY_SLICE, MULTI_FRAME, LARGE))
-_CT_STUDY, _TINY_STUDY, _MULTI_FRAME_STUDY = 1, 2, 3
+_CT_STUDY, _TINY_STUDY, _MULTI_FRAME_STUDY, _GROWING_STUDY = 1, 2, 3, 4
 _LISTED_STUDIES: Final = range(100, 160)
 _NEW_STUDIES: Final = itertools.count(1000)
+_NEW_INSTANCES: Final = itertools.count(1)
 
 CT_INSTANCES: Final = 40
 TINY_INSTANCES: Final = 1000
@@ -58,6 +59,7 @@ async def fill(contestant: Contestant) -> None:
         numbers = range(first, first + _BATCH)
         await contestant.store([_TINY.file(_TINY_STUDY, number) for number in numbers], _TINY_STUDY, first)
     await contestant.store([_MULTI_FRAME.file(_MULTI_FRAME_STUDY, 0)], _MULTI_FRAME_STUDY, 0)
+    await contestant.store([_CT.file(_GROWING_STUDY, 0)], _GROWING_STUDY, 0)
     for study in _LISTED_STUDIES:
         await contestant.store([_TINY.file(study, number) for number in range(2)], study, 0)
 
@@ -69,12 +71,6 @@ def read_cpu_seconds() -> float:
     for file in files:
         dcmread(file, stop_before_pixels=True).to_json_dict()
     return (time.process_time() - began) / len(files)
-
-
-async def learn(limit: BareSdk) -> None:
-    """Have the limit look up the files that the steps read."""
-    for study in (_CT_STUDY, _MULTI_FRAME_STUDY):
-        await limit.learn(study)
 
 
 def steps(mix_seconds: float) -> list[Step]:
@@ -105,6 +101,11 @@ def steps(mix_seconds: float) -> list[Step]:
             return lambda one: one.store(files, study, 0)
 
         return request
+
+    def one_more() -> Request:
+        number = next(_NEW_INSTANCES)
+        file = _CT.file(_GROWING_STUDY, number)
+        return lambda one: one.store([file], _GROWING_STUDY, number)
 
     def always(request: Request) -> Callable[[], Request]:
         return lambda: request
@@ -138,7 +139,8 @@ def steps(mix_seconds: float) -> list[Step]:
 
     sdk, orthanc = "limit", "Orthanc"
     return [
-        Step("store 1", store(1), 10),
+        Step("store 1", store(1), 10, goals=(Goal(sdk, 5.0),)),
+        Step("store 1 into a study", one_more, 10, goals=(Goal(sdk, 3.0),)),
         Step("store 1, 8 clients", store(1), 32, 8),
         Step("store 40 in one request", store(CT_INSTANCES), 2, goals=(Goal(sdk, 1.5),), instances=CT_INSTANCES),
         Step("store 15 MB of 120 frames", multi_frame, 3),
@@ -148,12 +150,12 @@ def steps(mix_seconds: float) -> list[Step]:
         Step("search a series' 40 instances", of_series, 15, goals=(Goal(sdk, 1.3),)),
         Step("metadata of 40", metadata_of_40, 15, goals=(Goal(orthanc, 1.0),)),
         Step("metadata of 1,000", always(lambda one: one.metadata(_TINY_STUDY)), 1, goals=(Goal(orthanc, 0.5),)),
-        Step("retrieve 1", instance, 20, goals=(Goal(orthanc, 1.0),)),
+        Step("retrieve 1", instance, 20, goals=(Goal(sdk, 1.3),)),
         Step("retrieve 1, 8 clients", instance, 40, 8),
         Step("retrieve a study of 40", always(lambda one: one.study(_CT_STUDY)), 3, goals=(Goal(sdk, 1 / 0.8),)),
         Step("1 frame of 120", frame, 20, goals=(Goal(orthanc, 1.0),)),
         Step("40 frames, 8 clients", frame, 40, 8),
-        Step("rendered", picture, 8),
+        Step("rendered", picture, 8, goals=(Goal(orthanc, 1.0),)),
         *(Step(f"mix, {many} clients", mix, 0, many, seconds=mix_seconds, is_long=True) for many in (1, 8, 32)),
         Step("store 1 GiB", large, 1, goals=(Goal(sdk, 1 / 0.8),), is_long=True),
     ]
