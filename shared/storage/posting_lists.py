@@ -3,6 +3,7 @@
 All lists are sorted alike, so lists of several attributes can be read in step.
 """
 
+import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -77,8 +78,9 @@ class PostingLists:
         """`found` are further postings, in any order."""
         self.passed = 0
         self._lists = lists
-        self._found = deque(sorted(found, key=lambda posting: posting.place))
-        self._head: deque[Posting] = deque()
+        self._sources = [deque(sorted(found, key=lambda posting: posting.place)), *(one.postings for one in lists)]
+        self._heads: list[tuple[str, int]] = []  # a heap: the place of each source's first posting, and its number
+        self._are_heads_known = False
 
     @property
     def pages(self) -> int:
@@ -90,27 +92,34 @@ class PostingLists:
 
         A place is an age, or `place_after` a posting.
         """
-        if place:
-            for postings in (self._found, *(one.postings for one in self._lists)):
-                while postings and postings[0].place < place:
-                    postings.popleft()
-                    self.passed += 1
-        await in_parallel(one.read(place) for one in self._lists if not one.postings and not one.has_ended)
-        heads = [postings for postings in (self._found, *(one.postings for one in self._lists)) if postings]
-        if not heads:
-            return None
-        self._head = min(heads, key=lambda postings: postings[0].place) if len(heads) > 1 else heads[0]
-        return self._head[0]
+        for postings in self._sources if place else ():
+            while postings and postings[0].place < place:
+                postings.popleft()
+                self.passed += 1
+                self._are_heads_known = False
+        if not self._are_heads_known:
+            await in_parallel(one.read(place) for one in self._lists if not one.postings and not one.has_ended)
+            self._heads = [(postings[0].place, number) for number, postings in enumerate(self._sources) if postings]
+            heapq.heapify(self._heads)
+            self._are_heads_known = True
+        return self._sources[self._heads[0][1]][0] if self._heads else None
 
     def take(self) -> None:
         """Take the posting that `first` returned."""
-        self._head.popleft()
+        number = self._heads[0][1]
+        postings = self._sources[number]
+        postings.popleft()
         self.passed += 1
+        if postings:
+            heapq.heapreplace(self._heads, (postings[0].place, number))
+        else:
+            heapq.heappop(self._heads)
+            self._are_heads_known = number == 0 or self._lists[number - 1].has_ended
 
     @property
     def left(self) -> int:
         """How many of the postings that have been read are neither taken nor passed."""
-        return len(self._found) + sum(len(one.postings) for one in self._lists)
+        return sum(map(len, self._sources))
 
     @property
     def has_all(self) -> bool:
