@@ -157,8 +157,7 @@ def series_record(entity: Mapping[str, Any]) -> SeriesRecord:
 
 def instance_row_key(identifiers: InstanceIdentifiers) -> dict[str, Any]:
     """The keys of an instance's row."""
-    row_key = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
-    return _row_key(identifiers.study, row_key)
+    return _row_key(identifiers.study, keys.row_of_instance(identifiers))
 
 
 def instance_entity(instance: NewInstance) -> dict[str, Any]:

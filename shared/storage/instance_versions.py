@@ -25,7 +25,7 @@ class InstanceVersions:
         One operation reads the range of rows in which they all lie; where that holds over 1,000, each of those that
         come after takes one more.
         """
-        partition, wanted = keys.study_partition(study), {_row_key(one): one for one in instances}
+        partition, wanted = keys.study_partition(study), {keys.row_of_instance(one): one for one in instances}
         found: dict[InstanceIdentifiers, str] = {}
         seen, count = "", 0
         async for entity in self._table.query_entities(
@@ -54,12 +54,8 @@ class InstanceVersions:
         """The blob version of an instance; None when there is no such instance."""
         partition = keys.study_partition(identifiers.study)
         try:
-            entity = await self._table.get_entity(partition, _row_key(identifiers), select=["version"])
+            entity = await self._table.get_entity(partition, keys.row_of_instance(identifiers), select=["version"])
         except ResourceNotFoundError:
             return None
         version: str = entity["version"]
         return version
-
-
-def _row_key(identifiers: InstanceIdentifiers) -> str:
-    return keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)

@@ -8,7 +8,7 @@ prefix is a prefix of the escaped text.
 import re
 from typing import Final
 
-from shared.dicom.identifiers import DEFAULT_PARTITION, StudyKey
+from shared.dicom.identifiers import DEFAULT_PARTITION, InstanceIdentifiers, StudyKey
 
 STUDY_ROW: Final = "study"
 SUBSCRIPTION_ROW: Final = "subscription"
@@ -56,6 +56,11 @@ def study_of_partition(partition_key: str) -> StudyKey:
 def instance_row(series_instance_uid: str, sop_instance_uid: str) -> str:
     """Row key of an instance in the catalog partition of its study."""
     return f"instance:{series_instance_uid}:{sop_instance_uid}"
+
+
+def row_of_instance(identifiers: InstanceIdentifiers) -> str:
+    """The same, of an instance that is named whole."""
+    return instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
 
 
 def series_row(series_instance_uid: str) -> str:

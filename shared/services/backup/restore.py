@@ -32,7 +32,7 @@ from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.intent import Intent
 from shared.settings import Settings
-from shared.storage import blob_names
+from shared.storage import blob_names, keys
 from shared.storage.archive import Archive
 from shared.storage.backup_container import BackupContainer, Snapshot, file_name
 from shared.storage.catalog_batches import fills_batch
@@ -40,7 +40,6 @@ from shared.storage.catalog_rows import (
     StudyRevision,
     instance_again,
     instance_facts,
-    instance_row_key,
     series_record,
     study_record,
 )
@@ -328,8 +327,9 @@ class _Study:
         To study and series, where they had none before, it brings those of the latest instance so far.
         """
         uids, level = instance.facts.identifiers, values.by_level
-        row_key = instance_row_key(uids)["RowKey"]
-        self._place = self._place.past(row_key, instance.facts, level[Level.STUDY], level[Level.SERIES])
+        self._place = self._place.past(
+            keys.row_of_instance(uids), instance.facts, level[Level.STUDY], level[Level.SERIES]
+        )
         series = self._there.series.get(uids.series_instance_uid)
 
         def given(sources: Sources, there: DicomJson) -> DicomJson:

@@ -29,9 +29,10 @@ from shared.services.indexing.tag_sources import Place, Sources, attributes_of
 from shared.services.write.contention import attempts
 from shared.services.write.intent import Intent
 from shared.services.write.needless_postings import remove_needless_postings
+from shared.storage import keys
 from shared.storage.archive import Archive
 from shared.storage.catalog import CommitUnanswered, StudyChanged
-from shared.storage.catalog_rows import StudyRevision, instance_row_key
+from shared.storage.catalog_rows import StudyRevision
 from shared.storage.parallel import in_parallel
 from shared.storage.properties import PAGE_ROWS
 from shared.storage.tag_table import TagError
@@ -88,8 +89,7 @@ class _Batch:
         }
         if before.series_instance_uid not in ("", row.identifiers.series_instance_uid):
             self.series[before.series_instance_uid] = before.of_series
-        row_key = instance_row_key(row.identifiers)["RowKey"]
-        self.place = before.past(row_key, row, level[Level.STUDY], level[Level.SERIES])
+        self.place = before.past(keys.row_of_instance(row.identifiers), row, level[Level.STUDY], level[Level.SERIES])
         self.looked_at += 1
         if missing := {name: value for name, value in level[Level.INSTANCE].items() if row.tags.get(name) != value}:
             self.instances.append(replace(row, tags={**row.tags, **missing}))

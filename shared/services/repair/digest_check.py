@@ -31,8 +31,7 @@ async def examine_digests(
                 if await _is_another(archive, row, name):
                     found.append(Difference(Kind.WRONG_HASH, study_key, name))
                 if monotonic() > deadline:
-                    identifiers = row.identifiers
-                    return found, keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
+                    return found, keys.row_of_instance(row.identifiers)
     return found, None
 
 

@@ -192,7 +192,7 @@ async def _matches_within(
         for uid in sorted(study.series, key=_row_order)
         if (scope is None or scope.series_instance_uid in (None, uid))
         and (candidate.instances is None or uid in candidate.instances)
-        and keys.instance_rows(uid)[query.level is Level.INSTANCE] > after
+        and _is_left(uid, query.level, after)
         and query.is_met(of_series := series_attributes(study, of_study, study.series[uid], service_url), Level.SERIES)
     }
     if query.level is Level.SERIES:
@@ -235,8 +235,7 @@ async def _instance_match(
         reading.end()
     if not is_match:
         return None
-    row = keys.instance_row(identifiers.series_instance_uid, identifiers.sop_instance_uid)
-    return _Match(identifiers.path, row, above, identifiers, record.tags, metadata)
+    return _Match(identifiers.path, keys.row_of_instance(identifiers), above, identifiers, record.tags, metadata)
 
 
 def _is_met_in_order(text: MetadataText, values: DicomJson, query: SearchQuery) -> bool:
@@ -250,6 +249,12 @@ def _is_met_in_order(text: MetadataText, values: DicomJson, query: SearchQuery) 
 def _row_order(series_instance_uid: str) -> str:
     """The sort key of instances' rows, so that a page of results goes on where the one before ended."""
     return keys.instance_rows(series_instance_uid)[0]
+
+
+def _is_left(series_instance_uid: str, level: Level, after: str) -> bool:
+    """Whether a series comes after the row of a place, or, of level INSTANCE, an instance of it may."""
+    first, end = keys.instance_rows(series_instance_uid)
+    return (end if level is Level.INSTANCE else first) > after
 
 
 async def _instances(
@@ -266,7 +271,7 @@ async def _instances(
     """
     study, page_rows = candidate.study, min(query.offset + query.limit + 1, PAGE_ROWS)
     if candidate.instances is None:
-        left = [uid for uid in study.series if keys.instance_rows(uid)[1] > after]
+        left = [uid for uid in study.series if _is_left(uid, Level.INSTANCE, after)]
         is_whole = len(series_instance_uids) == len(left) > 1
         for one in [None] if is_whole else series_instance_uids:
             async for record in archive.catalog.read_metadata(study.key, one, after=after, page_rows=page_rows):
