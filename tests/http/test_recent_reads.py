@@ -121,9 +121,6 @@ class Hanging(InOrder):
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     given_up: int = 0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-
     async def send(self, request: Any, **options: Any) -> Any:
         if operation_of(request) != self.hangs:
             return await super().send(request, **options)
@@ -238,9 +235,6 @@ class DeletingMeanwhile(InOrder):
 
     instance: Instance | None = None
     blobs: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
 
     async def send(self, request: Any, **options: Any) -> Any:
         if operation_of(request) == BLOB and self.instance is not None:

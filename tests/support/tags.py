@@ -40,21 +40,21 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def with_values(study: str, series: str, count: int, **attributes: object) -> list[bytes]:
-    """Instances of a series, each with a value of OF_EACH_LEVEL of its own."""
+def with_values(study: str, series: str, values: Sequence[object], **attributes: object) -> list[bytes]:
+    """Instances of a series, in the order of their rows, with a value of each of OF_EACH_LEVEL for each of `values`."""
     return [
         part10(
             dataset(
                 StudyInstanceUID=study,
                 SeriesInstanceUID=series,
                 SOPInstanceUID=uid,
-                InstitutionName=f"Hospital {number}",
-                BodyPartExamined=f"PART {number}",
+                InstitutionName=f"Hospital {value}",
+                BodyPartExamined=f"PART {value}",
                 AcquisitionNumber=number,
                 **attributes,
             )
         )
-        for number, uid in enumerate(numbered_uids(count))
+        for number, (uid, value) in enumerate(zip(sorted(numbered_uids(len(values))), values, strict=True))
     ]
 
 

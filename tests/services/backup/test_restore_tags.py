@@ -15,26 +15,9 @@ from tests.support.backups import Backup
 from tests.support.default_partition import resource_of
 from tests.support.invariants import check_archive
 from tests.support.raw_archive import RawArchive
-from tests.support.served_instances import dataset, new_uid, numbered_uids, part10
+from tests.support.served_instances import dataset, new_uid, part10
 from tests.support.stores import store
-from tests.support.tags import OF_EACH_LEVEL, check_tags, put_tags
-
-
-def files_of_series(study: str, series: str, values: list[str]) -> list[bytes]:
-    """Instances in the order of their rows, each with values of OF_EACH_LEVEL of its own."""
-    return [
-        part10(
-            dataset(
-                StudyInstanceUID=study,
-                SeriesInstanceUID=series,
-                SOPInstanceUID=uid,
-                InstitutionName=f"Hospital {value}",
-                BodyPartExamined=f"PART {value}",
-                AcquisitionNumber=number,
-            )
-        )
-        for number, (uid, value) in enumerate(zip(sorted(numbered_uids(len(values))), values, strict=True))
-    ]
+from tests.support.tags import OF_EACH_LEVEL, check_tags, put_tags, with_values
 
 
 @pytest.fixture
@@ -48,7 +31,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_batches")
 async def test_study_and_series_get_the_values_that_were_stored_last(raw: RawArchive, backup: Backup) -> None:
     study, series = new_uid(), new_uid()
-    files = files_of_series(study, series, list("ABCDE"))
+    files = with_values(study, series, list("ABCDE"))
     for number in (0, 3, 1, 4, 2):
         await store(raw.stores, files[number])
     await store(raw.stores, part10(dataset(StudyInstanceUID=study, SeriesInstanceUID=series)))
@@ -63,10 +46,10 @@ async def test_study_and_series_get_the_values_that_were_stored_last(raw: RawArc
 async def test_what_is_there_keeps_its_values(raw: RawArchive, backup: Backup) -> None:
     await put_tags(raw.archive, *OF_EACH_LEVEL)
     study, series = new_uid(), new_uid()
-    await store(raw.stores, *files_of_series(study, series, ["A", "B"]))
+    await store(raw.stores, *with_values(study, series, ["A", "B"]))
     await backup.run()
     await delete(raw.archive, resource_of(study))
-    (later,) = files_of_series(study, series, ["LATER"])
+    (later,) = with_values(study, series, ["LATER"])
     await store(raw.stores, later)
     await backup.restore()
     await check_tags(raw.archive, is_latest=True)
@@ -79,7 +62,7 @@ async def test_a_tag_that_is_removed_meanwhile_does_not_come_back(
 ) -> None:
     await put_tags(raw.archive, *OF_EACH_LEVEL)
     study, series = new_uid(), new_uid()
-    files = files_of_series(study, series, list("ABCDE"))
+    files = with_values(study, series, list("ABCDE"))
     await store(raw.stores, *files)
     await backup.run()
     await delete(raw.archive, resource_of(study))

@@ -72,7 +72,7 @@ async def test_what_is_there_is_indexed_and_is_cleared_away_with_its_tag(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService
 ) -> None:
     study, series = new_uid(), new_uid()
-    for file in [*with_values(study, series, 3), file_of(study, series), file_of(study), file_of(new_uid())]:
+    for file in [*with_values(study, series, range(3)), file_of(study, series), file_of(study), file_of(new_uid())]:
         await store(stores, file)
     operation = await add_tags(archive, *OF_EACH_LEVEL)
     assert await messages.deliver_all(archive, settings) == []
@@ -99,7 +99,7 @@ async def test_a_later_store_is_not_overwritten_by_the_values_of_an_earlier_one(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService
 ) -> None:
     study, series = new_uid(), new_uid()
-    await store(stores, *with_values(study, series, 2))
+    await store(stores, *with_values(study, series, range(2)))
     await add_tags(archive, *OF_EACH_LEVEL)
     later = file_of(study, series, InstitutionName="Later", BodyPartExamined="LATER")
     await store(stores, later)
@@ -115,7 +115,7 @@ async def test_nothing_is_written_that_is_there(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService
 ) -> None:
     study = new_uid()
-    await store(stores, *with_values(study, new_uid(), 3))
+    await store(stores, *with_values(study, new_uid(), range(3)))
     operation = await add_tags(archive, *OF_EACH_LEVEL)
     (first,) = await messages.take()
     await messages.deliver_all(archive, settings)
@@ -141,7 +141,12 @@ async def test_a_study_goes_on_page_by_page(
     monkeypatch.setattr(indexing, "PAGE_ROWS", page_rows)
     monkeypatch.setattr(indexing, "_BATCH_ROWS", 2)
     study, one, other = new_uid(), new_uid(), new_uid()
-    files = [*with_values(study, one, 3), *with_values(study, other, 2), file_of(study, other), file_of(study)]
+    files = [
+        *with_values(study, one, range(3)),
+        *with_values(study, other, range(2)),
+        file_of(study, other),
+        file_of(study),
+    ]
     for file in files:
         await store(stores, file)
     await add_tags(archive, *OF_EACH_LEVEL)
@@ -163,7 +168,7 @@ async def test_rows_with_much_metadata_are_read_a_few_at_a_time(
 ) -> None:
     monkeypatch.setattr(indexing, "_HELD_BYTES", 1000)
     study = new_uid()
-    for file in with_values(study, new_uid(), 9):
+    for file in with_values(study, new_uid(), range(9)):
         await store(stores, file)
     operation = await add_tags(archive, *OF_EACH_LEVEL)
     pages = []
@@ -189,7 +194,7 @@ async def test_what_gave_a_value_and_is_deleted_between_two_pages_gives_none(
 ) -> None:
     monkeypatch.setattr(indexing, "PAGE_ROWS", 2)
     study, one, other = new_uid(), "1.2.1", "1.2.2"
-    await store(stores, *with_values(study, other, 2))
+    await store(stores, *with_values(study, other, range(2)))
     await store(stores, file_of(study, one, InstitutionName="Gone"), file_of(study, one))
     await add_tags(archive, INSTITUTION)
     work = {"numbers": [1], "studies": [["Microsoft.Default", study]], "percent": 0}
@@ -297,7 +302,7 @@ async def test_values_that_cannot_be_indexed_are_errors_which_disable_the_tag(
 async def test_a_tag_that_is_removed_while_it_is_added_is_left_out(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService
 ) -> None:
-    await store(stores, *with_values(new_uid(), new_uid(), 2))
+    await store(stores, *with_values(new_uid(), new_uid(), range(2)))
     operation = await add_tags(archive, *OF_EACH_LEVEL)
     await remove_tag(archive, 2)
     await messages.deliver_all(archive, settings)
@@ -313,7 +318,7 @@ async def test_a_tag_that_is_removed_while_it_is_added_is_left_out(
 async def test_a_clean_up_that_nobody_started_or_that_failed_is_started_by_maintenance(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store(stores, *with_values(new_uid(), new_uid(), 2))
+    await store(stores, *with_values(new_uid(), new_uid(), range(2)))
     await add_tags(archive, *OF_EACH_LEVEL)
     await messages.deliver_all(archive, settings)
     await archive.tags.change(lambda tags: tags.without(1, "ab" * 16))  # and dies
@@ -346,7 +351,7 @@ async def test_a_clean_up_goes_on_range_by_range(
     monkeypatch.setattr(cleanup, "_LISTED", 1)
     monkeypatch.setattr("shared.services.indexing.clear_study._BATCH_ROWS", 2)
     for _ in range(3):
-        await store(stores, *with_values(new_uid(), new_uid(), 3, ProtocolName="One text of many words"))
+        await store(stores, *with_values(new_uid(), new_uid(), range(3), ProtocolName="One text of many words"))
     await add_tags(archive, ACQUISITION, PROTOCOL, INSTITUTION)
     await messages.deliver_all(archive, settings)
     monkeypatch.setattr(engine, "_RUN_SECONDS", -1)
@@ -361,7 +366,7 @@ async def test_what_a_dead_request_has_left_in_the_index_goes_with_the_tag(
     archive: Archive, settings: Settings, messages: Messages, stores: StoreService
 ) -> None:
     study = new_uid()
-    await store(stores, *with_values(study, new_uid(), 1))
+    await store(stores, *with_values(study, new_uid(), range(1)))
     await add_tags(archive, *OF_EACH_LEVEL)
     await messages.deliver_all(archive, settings)
     created = datetime(2020, 1, 1, tzinfo=UTC)
@@ -380,7 +385,7 @@ async def test_costs_are_computed_from_the_counted_operations(
     tags: Sequence[ExtendedTag], terms: int, single: int,
 ) -> None:  # fmt: skip
     study, counting = new_uid(), StorageCounting()
-    await store(stores, *with_values(study, new_uid(), 7))
+    await store(stores, *with_values(study, new_uid(), range(7)))
     numbers = [one.number for one in (await put_tags(archive, *tags)).tags]
     work = {"numbers": numbers, "studies": [["Microsoft.Default", study]], "percent": 0}
     async with archive_through(counting, monkeypatch, settings) as counted:
