@@ -176,7 +176,7 @@ async def test_many_uploads_that_grow_stall_and_leave_all_end(
         if fate == "stalls":
             await asyncio.Event().wait()
 
-    async with app_client(functions, archive, monkeypatch, max_stalled_seconds=1, max_caller_requests=100) as client:
+    async with app_client(functions, archive, monkeypatch, max_stalled_seconds=5, max_caller_requests=100) as client:
 
         async def upload(fate: str) -> tuple[str, int]:
             headers = {"Content-Type": "application/dicom"}

@@ -55,5 +55,5 @@ async def deliver(archive: Archive, settings: Settings, subscription_id: str, *,
         run = DeliveryRun(archive, settings, allowed, targets, row, clock)
         try:
             await run.work()
-        except Overtaken:  # restarted or removed, or another run goes on; or it is the run's own, whose answer was lost
-            await archive.wakes.look_at_when(subscription_id, clock() + LEASE, clock())
+        except Overtaken:
+            await run.give_way()

@@ -6,7 +6,7 @@ it passed, so that none is forgotten that is to settle.
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from shared.settings import Settings
 from shared.storage.archive import Archive
 from shared.storage.feed_rows import Block, FeedEntry
 from shared.storage.parallel import in_parallel
-from shared.storage.subscription_table import MAX_SETTLING, SubscriptionRow
+from shared.storage.subscription_table import MAX_SETTLING, Overtaken, SubscriptionRow
 from shared.web.event_targets import AllowedTargets
 
 Clock = Callable[[], datetime]
@@ -68,6 +68,7 @@ class DeliveryRun:
         self._subscription = row.subscription
         self._query = parse_filter(row.subscription.filter, settings)
         self._progress = row.progress
+        self._leased_until = row.progress.leased_until  # as the last save was to write it
         self._passed = row.progress.delivered
         self._batch: list[Event] = []
         self._unsaved_events = 0
@@ -92,6 +93,23 @@ class DeliveryRun:
         told = await self._tell_settled(self._clock())
         if told is not None:
             await self._end(told)
+
+    async def give_way(self) -> None:
+        """Once overtaken: have the next run go on at once where the lease is still this one's, else a minute later.
+
+        It is this one's where the subscription was restarted meanwhile, and where a save was done whose answer was
+        lost. It is not where another run goes on.
+        """
+        row = await self._archive.subscriptions.read(self._subscription.id)
+        if row is None:
+            return
+        if row.progress.leased_until in (self._row.progress.leased_until, self._leased_until):
+            with suppress(Overtaken):  # by another restart, or a run that came just as the lease ended
+                await self._archive.subscriptions.save(row, replace(row.progress, leased_until=None))
+                await self._archive.wakes.look_at(self._subscription.id)
+                return
+        now = self._clock()
+        await self._archive.wakes.look_at_when(self._subscription.id, now + LEASE, now)
 
     async def _send_changes(self, end: int) -> bool:
         """Send what the feed has up to a sequence number; whether to go on after that."""
@@ -267,8 +285,8 @@ class DeliveryRun:
     async def _save(self, *, settled: Sequence[StudyKey] = (), is_last: bool = False) -> None:
         """Save how far the subscriber has come, and take or renew the lease, or give it back. Raises Overtaken."""
         self._saved = now = self._clock()
-        leased_until = None if is_last else now + LEASE
-        progress = replace(self._progress, due=self._first_due(), leased_until=leased_until)
+        self._leased_until = None if is_last else now + LEASE
+        progress = replace(self._progress, due=self._first_due(), leased_until=self._leased_until)
         self._row = await self._archive.subscriptions.save(
             self._row, progress, settling=self._settling.values(), settled=settled
         )

@@ -158,6 +158,47 @@ async def test_a_restart_may_go_back(archive: Archive, deliveries: Deliveries, r
     assert (len(ids), len(set(ids))) == (6, 4)  # so a receiver can tell what it has had
 
 
+@pytest.mark.parametrize("status", [503, 200])
+async def test_a_restart_while_a_request_is_on_its_way(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver, status: int
+) -> None:
+    """The run that has sent it gives its lease back: nobody waits for the end of that."""
+    subscription = await deliveries.subscribe(receiver)
+    receiver.answer, receiver.pause_seconds = lambda number: status if number == 1 else 200, 0.2
+    await commit(archive, 2)
+    await drain(archive, seconds=30)
+    run = asyncio.create_task(deliveries.run({"subscription": subscription}))
+    await receiver.is_asked.wait()
+    await restart(archive, deliveries.settings, subscription, RestartRequest(None))
+    await run
+    await deliveries.after(timedelta(seconds=9))
+    assert list(dict.fromkeys(receiver.sequences())) == [1, 2]
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    assert (row.progress.leased_until, row.progress.next_try) == (None, None)
+
+
+async def test_a_run_that_another_overtook_leaves_it_the_lease(
+    archive: Archive, deliveries: Deliveries, receiver: Receiver
+) -> None:
+    subscription = await deliveries.subscribe(receiver)
+    receiver.pause_seconds = 0.2
+    await commit(archive, 1)
+    await drain(archive, seconds=30)
+    run = asyncio.create_task(deliveries.run({"subscription": subscription}))
+    await receiver.is_asked.wait()
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    leased_until = deliveries.now() + LEASE
+    await archive.subscriptions.save(row, replace(row.progress, leased_until=leased_until))
+    await run
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    assert row.progress.leased_until == leased_until
+    await deliveries.after(timedelta(minutes=3))  # as if that one had died
+    assert receiver.sequences() == [1, 1]
+
+
 async def test_retry_after_is_heeded(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
     await deliveries.subscribe(receiver)
     receiver.answer, receiver.headers = lambda number: 503 if number == 1 else 200, {"Retry-After": "1200"}
