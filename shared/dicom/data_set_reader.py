@@ -37,6 +37,10 @@ IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
 _ELEMENT_BYTES: Final = 900  # of memory, for a short element or item, besides its bytes
 _ITEM_TIMES: Final = 16  # its bytes, for an item of a long sequence; more where its elements are few bytes each
 
+_LIGHT_COUNT: Final = 400  # elements
+_LIGHT_BYTES: Final = 8 * 1024  # with no more than some thousand values
+_LIGHT_TAIL_BYTES: Final = 1024
+
 _LAST_IDENTIFIER: Final = max(IDENTIFIERS)
 _FILE_META_GROUP: Final = 0x0002
 _EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
@@ -90,6 +94,17 @@ class DataSetReader:
         item_bytes = _ITEM_TIMES * self._reader.held_bytes if isinstance(self._reader, ItemsReader) else 0
         most_bytes = self._limits.max_elements_at_once * _ELEMENT_BYTES
         return self._short_bytes + self._short_count * _ELEMENT_BYTES + min(item_bytes, most_bytes)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the rest takes a few milliseconds at most: few values have been read, and Pixel Data is native."""
+        return (
+            self._scanner is not None
+            and not self._scanner.is_encapsulated
+            and self._short_count <= _LIGHT_COUNT
+            and self._short_bytes <= _LIGHT_BYTES
+            and len(self._tail) <= _LIGHT_TAIL_BYTES
+        )
 
     @property
     def assumptions(self) -> set[str]:

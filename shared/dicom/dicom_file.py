@@ -94,6 +94,11 @@ class DicomFileReader:
         return self._body is not None and self._body.is_header_read
 
     @property
+    def is_light(self) -> bool:
+        """Whether it takes a few milliseconds at most to read another 256 KiB, or to finish and validate it."""
+        return self._body is not None and self._body.is_light
+
+    @property
     def held_bytes(self) -> int:
         """About how many bytes of the file are held until more of it comes."""
         return self._body.held_bytes if self._body is not None else 0
@@ -203,6 +208,10 @@ class _Body:
     @property
     def is_header_read(self) -> bool:
         return self._data_set.metadata is not None
+
+    @property
+    def is_light(self) -> bool:
+        return self._inflater is None and self._data_set.is_light
 
     @property
     def held_bytes(self) -> int:

@@ -59,6 +59,9 @@ class DeflatedValues(Sequence[Any]):
     def __len__(self) -> int:
         return self._count
 
+    def __iter__(self) -> Iterator[Any]:
+        return iter(json.loads(b"".join(self.texts())))  # once: by `__getitem__` it would be for each value
+
     def __getitem__(self, index: Any) -> Any:
         return json.loads(b"".join(self.texts()))[index]
 

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,3 +52,17 @@ def test_items_are_written_alike_whether_they_are_long_or_not(is_long: bool) -> 
     assert ItemsDeflater().finish() == deflated_values([])
     assert found != DeflatedValues(b"", 2)
     assert found != items
+
+
+def test_values_are_inflated_once_to_be_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = DeflatedValues.texts
+    times: list[DeflatedValues] = []
+
+    def counted(values: DeflatedValues) -> Iterator[bytes]:
+        times.append(values)
+        return texts(values)
+
+    monkeypatch.setattr(DeflatedValues, "texts", counted)
+    found = deflated_values(list(range(5000)))
+    assert [value for value in found if value % 1000 == 0] == [0, 1000, 2000, 3000, 4000]
+    assert len(times) == 1

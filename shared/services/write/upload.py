@@ -15,6 +15,7 @@ from shared.storage import blob_names
 from shared.storage.blobs import InstanceBlobs
 
 _STEP_BYTES: Final = 32 * 1024  # scanned in a few milliseconds, even if they are thousands of fragments
+_LIGHT_STEP_BYTES: Final = 256 * 1024
 _PART_BYTES: Final = 256 * 1024  # about what a complete part takes besides its bytes, mostly for its attributes
 
 
@@ -61,9 +62,12 @@ class InstanceUpload:
 
     async def receive(self, chunk: bytes) -> None:
         """Take the next bytes; waits while too much is under way. Raises when storage failed, and Unavailable."""
-        for start in range(0, len(chunk), _STEP_BYTES):
-            await self._receive(chunk[start : start + _STEP_BYTES])
+        begin = 0
+        while begin < len(chunk):
+            end = begin + (_LIGHT_STEP_BYTES if self._reader.is_light else _STEP_BYTES)
+            await self._receive(chunk[begin:end])
             await self._turns.next()
+            begin = end
 
     async def _receive(self, chunk: bytes) -> None:
         if self._is_refused:
@@ -99,10 +103,11 @@ class InstanceUpload:
         """
         self._arrived()
         try:
-            rest, instance, findings = await asyncio.to_thread(self._finish, rules)
+            finished = self._finish(rules) if self._reader.is_light else await asyncio.to_thread(self._finish, rules)
         except DicomFileError:
             await self.abandon()
             raise
+        rest, instance, findings = finished
         self._block += rest
         return instance, findings
 
