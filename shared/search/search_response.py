@@ -86,7 +86,7 @@ def record_result(
     attributes: DicomJson, query: SearchQuery, returned: frozenset[str]
 ) -> Iterator[tuple[str, Attribute]]:
     """What the query returns of a study or series that has these attributes and values of tags, in tag order."""
-    return result(sorted(_as_attributes(attributes, query).items()), query, returned)
+    return iter(sorted(result(_as_attributes(attributes, query).items(), query, returned)))
 
 
 def _as_attributes(attributes: DicomJson, query: SearchQuery) -> dict[str, Any]:
@@ -127,11 +127,9 @@ def instance_result(
     url = f"{of_series[TAG['RetrieveURL']]['Value'][0]}/instances/{sop_instance_uid}"
     above = _as_attributes({**of_series, **tags, TAG["RetrieveURL"]: {"vr": "UR", "Value": [url]}}, query)
     others = _OF_AN_ARCHIVE.union(filter(is_private, query.tags.values()))
-    own = ((tag, attribute) for tag, attribute in metadata if tag not in others)
+    own = ((tag, attribute) for tag, attribute in result(metadata, query, returned) if tag not in others)
     before = ""
-    for tag, attribute in merge(
-        result(own, query, returned), result(sorted(above.items()), query, returned), key=itemgetter(0)
-    ):
+    for tag, attribute in merge(own, sorted(result(above.items(), query, returned)), key=itemgetter(0)):
         if tag != before:
             yield tag, attribute
         before = tag

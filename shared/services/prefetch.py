@@ -1,8 +1,9 @@
-"""Fetching the next few items of a sequence while the current one is used."""
+"""Fetching the next items of a sequence before they are needed."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -32,3 +33,32 @@ async def fetch_ahead(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+@asynccontextmanager
+async def begun(items: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[Item]]:
+    """The same items, the first of which is fetched from the beginning of the context on.
+
+    At the context's end, this is cancelled if nobody has waited for it.
+    """
+    first = asyncio.create_task(_next(items))
+
+    async def following() -> AsyncIterator[Item]:
+        for item in await first:
+            yield item
+        async for item in items:
+            yield item
+
+    try:
+        yield following()
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+
+async def _next(items: AsyncIterator[Item]) -> list[Item]:
+    """The next item, if there is one."""
+    try:
+        return [await anext(items)]
+    except StopAsyncIteration:
+        return []

@@ -31,7 +31,7 @@ from shared.storage.properties import PAGE_ROWS
 _FEW: Final = 100
 
 _STUDY_UID: Final = KEY_BY_PATH[(TAG["StudyInstanceUID"],)]
-_INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
+INSTANCE_UID: Final = KEY_BY_PATH[(TAG["SOPInstanceUID"],)]
 
 # The keywords whose postings are followed in preference, most selective first. The first ones single out studies. Tags,
 # of which nothing is known, come between the others.
@@ -84,7 +84,7 @@ async def candidates(
     named = {scope.study} if scope else None
     if named is None and isinstance(asked, AnyOf):
         named = {StudyKey(partition, uid) for uid in asked.forms}
-    is_of_instances = query.level is Level.INSTANCE and _INSTANCE_UID in query.keys
+    is_of_instances = query.level is Level.INSTANCE and INSTANCE_UID in query.keys
     if named is not None and not is_of_instances:
         outlines = await in_parallel(archive.catalog.read_outline(study_key) for study_key in named)
         by_order = {order_of(study.created, study.key): study for study in outlines if study is not None}

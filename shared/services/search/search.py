@@ -7,7 +7,7 @@ cost of a search grows with its answer, not with the archive.
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
@@ -29,9 +29,10 @@ from shared.search.search_response import (
     study_attributes,
 )
 from shared.services.answer_work import CHUNK_BYTES, AnswerWork, Purpose
+from shared.services.prefetch import begun
 from shared.services.repair.leftovers import last_alive_at, remove_surplus
 from shared.services.retrieve.stored_metadata import MetadataText, stored_metadata
-from shared.services.search.candidates import Candidate, candidates
+from shared.services.search.candidates import INSTANCE_UID, Candidate, candidates
 from shared.services.search.effort import Effort
 from shared.services.search.page_ends import PageEnds, Place, key_of_page
 from shared.services.search.results import LongResult, SearchResults, ShortResult
@@ -151,12 +152,15 @@ async def _matches(
     first = ""
     if after is not None:
         first = after.order if after.row else f"{after.order}!"
-    async with aclosing(candidates(archive, partition, query, scope, effort, first)) as found:
+    async with (
+        _rows_of_scope(archive, query, scope, after) as rows,
+        aclosing(candidates(archive, partition, query, scope, effort, first)) as found,
+    ):
         async for candidate in found:
             is_match = False
             order = order_of(candidate.study.created, candidate.study.key)
             row = after.row if after is not None and after.order == order else ""
-            within = _matches_within(archive, query, scope, service_url, candidate, effort, work, row)
+            within = _matches_within(archive, query, scope, service_url, candidate, effort, work, row, rows)
             async with aclosing(within) as resources:
                 async for match in resources:
                     is_match = True
@@ -169,6 +173,19 @@ async def _matches(
                     effort.note_stale(posting, candidate.study)
 
 
+def _rows_of_scope(
+    archive: Archive, query: SearchQuery, scope: ResourceIdentifiers | None, after: Place | None
+) -> AbstractAsyncContextManager[AsyncIterator[InstanceMetadata] | None]:
+    """The instances of the series that a path names, whose first rows are read side by side with their study.
+
+    None for other searches: of those it is not known which rows they read.
+    """
+    series = scope.series_instance_uid if scope and query.level is Level.INSTANCE else None
+    if scope is None or series is None or after is not None or INSTANCE_UID in query.keys:
+        return nullcontext()
+    return begun(archive.catalog.read_metadata(scope.study, series, page_rows=_page_rows(query)))
+
+
 async def _matches_within(
     archive: Archive,
     query: SearchQuery,
@@ -178,8 +195,12 @@ async def _matches_within(
     effort: Effort,
     work: AnswerWork,
     after: str,
+    rows: AsyncIterator[InstanceMetadata] | None,
 ) -> AsyncGenerator[_Match, None]:
-    """What matches of a study, of the series and instances whose rows come after a row key."""
+    """What matches of a study, of the series and instances whose rows come after a row key.
+
+    `rows` are those of the instances of the series that is searched, where they are being read.
+    """
     study = candidate.study
     of_study = study_attributes(study, service_url)
     if not query.is_met(of_study, Level.STUDY):
@@ -199,8 +220,10 @@ async def _matches_within(
         for uid, attributes in matching.items():
             yield _Match(ResourceIdentifiers(study.key, uid).path, _row_order(uid), attributes)
         return
+    if not matching:
+        return
     turns = Turns()
-    async for record in _instances(archive, query, candidate, list(matching), effort, after):
+    async for record in rows or _instances(archive, query, candidate, list(matching), effort, after):
         await turns.next()
         above = matching.get(record.identifiers.series_instance_uid)
         if above is not None:  # else its series was added after the study was read
@@ -269,7 +292,7 @@ async def _instances(
 
     Where all series are asked for, they are read together, and instances of a newer series may be among them.
     """
-    study, page_rows = candidate.study, min(query.offset + query.limit + 1, PAGE_ROWS)
+    study, page_rows = candidate.study, _page_rows(query)
     if candidate.instances is None:
         left = [uid for uid in study.series if _is_left(uid, Level.INSTANCE, after)]
         is_whole = len(series_instance_uids) == len(left) > 1
@@ -291,6 +314,11 @@ async def _instances(
             found = await archive.catalog.read_instance_metadata(InstanceIdentifiers(study.key, series, uid))
             if found is not None:
                 yield found
+
+
+def _page_rows(query: SearchQuery) -> int:
+    """How many rows of instances to read at once."""
+    return min(query.offset + query.limit + 1, PAGE_ROWS)
 
 
 def _is_read_whole(named: int, count: int) -> bool:
