@@ -8,6 +8,7 @@ from shared.services.repair.consistency import examine
 from shared.settings import Settings
 from shared.storage import blob_names
 from shared.storage.archive import Archive
+from shared.storage.posting_keys import in_index
 from tests.support.default_partition import study_key
 from tests.support.tags import check_tags
 
@@ -39,6 +40,20 @@ async def check_study(archive: Archive, container: ContainerClient, study_instan
         found = [(posting.study, posting.series_instance_uid, posting.sop_instance_uid) async for posting in postings]
         assert (study_key(study_instance_uid), term.series_instance_uid, term.sop_instance_uid) in found, term
     return len(rows)
+
+
+async def check_postings(archive: Archive, study_instance_uid: str) -> None:
+    """Check that a study has no posting which it does not need; looks at those of all studies."""
+    key = study_key(study_instance_uid)
+    study = await archive.catalog.read_study(key)
+    rows = [row async for row in archive.catalog.read_instances(key)]
+    needed = (
+        terms_of(study.record).union(*(terms_of_instance(row.identifiers, row.tags) for row in rows)) if study else ()
+    )
+    expected = {(term, study.record.created) for term in in_index(needed)} if study else set()
+    postings = [(term, posting) async for term, posting in archive.postings.read_every_term()]
+    found = {(one, posting.created) for term, posting in postings if posting.study == key for one in in_index([term])}
+    assert found == expected
 
 
 async def requests_in_journal(archive: Archive) -> int:

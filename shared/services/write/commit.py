@@ -6,8 +6,10 @@ requests have ready queue up, and the next batch takes all that fit.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from shared.archive.instance import NewInstance
@@ -18,6 +20,7 @@ from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit_plan import CommitPlan, commit_plan, terms_of_new
 from shared.services.write.contention import attempts
 from shared.services.write.duplicates import Existing, not_in_catalog
+from shared.services.write.head_start import HeadStart
 from shared.services.write.intent import Intent
 from shared.services.write.named_terms import NamedTerms
 from shared.services.write.needless_postings import remove_needless_postings
@@ -27,17 +30,27 @@ from shared.storage.catalog_batches import fits_batch, value_bytes
 from shared.storage.catalog_rows import StudyRevision
 from shared.storage.parallel import in_parallel
 from shared.storage.postings import PostingMark
+from shared.storage.recent import Recent
 
 _REFUSALS: Final = 5  # while storage is overloaded or unreachable
+_PATIENCE_SECONDS: Final = 0.1
+_CONTENDED_SECONDS: Final = 10
+_CONTENDED_STUDIES: Final = 1000
 _ROW_BYTES: Final = 4 * 1024  # about what a row takes besides its metadata and frames
 
 
 @dataclass(eq=False)
 class _Share:
-    """What one request has ready for one study, its share of a batch; `done` is the outcome."""
+    """What one request has ready for one study, its share of a batch; `done` is the outcome.
+
+    `of_study` and `of_instance` are terms whose postings its head start, if it has one, has written.
+    """
 
     instances: Sequence[NewInstance]
     intent: Intent
+    head_start: HeadStart | None
+    of_study: frozenset[Term]
+    of_instance: frozenset[Term]
     done: asyncio.Future[Existing]
 
 
@@ -48,16 +61,47 @@ class StudyCommits:
         self._archive = archive
         self._pressure = pressure
         self._queues: dict[StudyKey, deque[_Share]] = {}
+        self._head_starts: dict[StudyKey, HeadStart] = {}  # of which no commit has made out of date what they have read
+        self._contended: Recent[StudyKey, float] = Recent(_CONTENDED_STUDIES, _CONTENDED_STUDIES)
         self._workers: set[asyncio.Task[None]] = set()
 
-    async def commit(self, instances: Sequence[NewInstance], intent: Intent) -> Existing:
+    def head_start(self, study_key: StudyKey) -> HeadStart | None:
+        """A head start for a study; None where another commit is likely to come first, which would make it useless.
+
+        Whoever has it passes it to `commit`, or to `forget`.
+        """
+        if study_key in self._queues or study_key in self._head_starts:
+            return None
+        if monotonic() < (self._contended.get(study_key) or 0):
+            return None
+        head_start = self._head_starts[study_key] = HeadStart(self._archive, study_key)
+        return head_start
+
+    def forget(self, head_start: HeadStart) -> None:
+        """No commit will have this head start."""
+        head_start.ended.set()
+        if self._head_starts.get(head_start.study_key) is head_start:
+            del self._head_starts[head_start.study_key]
+
+    async def commit(
+        self, instances: Sequence[NewInstance], intent: Intent, head_start: HeadStart | None = None
+    ) -> Existing:
         """Enter instances of one study, distinct and no more than fit a batch, into index and catalog.
 
-        Returns those that were there already; all others are entered, and searches find them from now on. Raises
-        StudyContended: then nothing is entered, but postings that `intent` has declared may be left.
+        `head_start` is that of the same request, which has written what it has begun to. Returns those that were there
+        already; all others are entered, and searches find them from now on. Raises StudyContended: then nothing is
+        entered, but postings that `intent` has declared may be left.
         """
         study_key = instances[0].facts.identifiers.study
-        share = _Share(instances, intent, asyncio.get_running_loop().create_future())
+        of_study, of_instance = frozenset[Term](), frozenset[Term]()
+        if head_start is not None:
+            of_study, of_instance = head_start.of_study, head_start.of_instance
+            head_start.ended.set()
+        elif (others := self._head_starts.get(study_key)) is not None and others.is_of_new_study:
+            # If it is not first, all its postings are in vain: they have another time.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(others.ended.wait(), _PATIENCE_SECONDS)
+        share = _Share(instances, intent, head_start, of_study, of_instance, asyncio.get_running_loop().create_future())
         queue = self._queues.get(study_key)
         if queue is None:
             queue = self._queues[study_key] = deque()
@@ -71,6 +115,8 @@ class StudyCommits:
         except asyncio.CancelledError:
             if share in queue:
                 queue.remove(share)
+                if head_start:
+                    self.forget(head_start)
             # An error that comes for nobody would be logged by asyncio, and with its message.
             share.done.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
@@ -90,11 +136,16 @@ class StudyCommits:
 
     async def _commit_next(self, study_key: StudyKey, queue: deque[_Share]) -> None:
         group = _next_group(queue)
+        is_fresh = self._head_starts.pop(study_key, None) is group[0].head_start
+
+        def note_contention() -> None:
+            self._contended.put(study_key, monotonic() + _CONTENDED_SECONDS, 1)
+
         instances = [instance for share in group for instance in share.instances]
         try:
             taken = await self._pressure.batches.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
             try:
-                existing = await _commit(self._archive, study_key, group)
+                existing = await _commit(self._archive, study_key, group, note_contention, is_fresh=is_fresh)
             finally:
                 self._pressure.batches.give_back(taken)
         except BaseException as error:
@@ -111,13 +162,13 @@ class StudyCommits:
 
 
 def _next_group(queue: deque[_Share]) -> list[_Share]:
-    """Take the first share of a queue, and all others that fit its batch and repeat no instance."""
+    """Take the first share of a queue, and all others that fit its batch, repeat no instance and had no head start."""
     group = [queue.popleft()]
     instances = list(group[0].instances)
     seen: set[InstanceIdentifiers] = {instance.facts.identifiers for instance in instances}
     for share in list(queue):
         identifiers = {instance.facts.identifiers for instance in share.instances}
-        if seen.isdisjoint(identifiers) and fits_batch([*instances, *share.instances]):
+        if share.head_start is None and seen.isdisjoint(identifiers) and fits_batch([*instances, *share.instances]):
             queue.remove(share)
             group.append(share)
             instances += share.instances
@@ -125,31 +176,46 @@ def _next_group(queue: deque[_Share]) -> list[_Share]:
     return group
 
 
-async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]) -> Existing:
-    """Enter the instances of a group, which fit a batch, under the first one's intent."""
-    intent = group[0].intent
+async def _commit(
+    archive: Archive,
+    study_key: StudyKey,
+    group: Sequence[_Share],
+    note_contention: Callable[[], None],
+    *,
+    is_fresh: bool,
+) -> Existing:
+    """Enter the instances of a group, which fit a batch, under the first one's intent.
+
+    `is_fresh`: so is what the first one's head start has read, if it has one. That it is not, after all, is noted.
+    """
+    intent, head_start = group[0].intent, group[0].head_start
     instances = [instance for share in group for instance in share.instances]
     single = terms_of_new(instances)
     existing: Existing = {}
-    created = None
-    written: frozenset[Term] = frozenset()
+    created = head_start.created if head_start else None
+    written, there = group[0].of_study, group[0].of_study | group[0].of_instance
+    single |= group[0].of_instance
+    coming = head_start if is_fresh else None
     refusals = 0
     named = NamedTerms(archive, study_key, intent.tags)
     await in_parallel(share.intent.go_on() for share in group)
     async for _ in attempts():
-        before = await archive.catalog.read_before(study_key)
+        ahead, coming = coming, None
+        before = ahead.before if ahead else await archive.catalog.read_before(study_key)
         if isinstance(before, StudyRevision) and before.revision is None:
             await announce(archive, study_key)
             continue
         study = before.record if isinstance(before, StudyRevision) else None
-        if created is not None and (study is None or study.created != created):
+        if created is not None and ahead is None and (study is None or study.created != created):
             # The study of that time never came to be, or is gone: nobody else writes its postings.
             await archive.postings.remove(study_key, created, written | single)
             written = frozenset()
-        created = study.created if study else intent.new_time()
-        plan = commit_plan(study, instances, created, written, is_shared=len(group) > 1)
+        if created is None or not ahead:
+            created = study.created if study else intent.new_time()
+        plan = ahead.plan(*instances) if ahead and len(instances) == 1 else None
+        plan = plan or commit_plan(study, instances, created, written, is_shared=len(group) > 1)
         await named.declare(plan.single, created)
-        marks = await _write_postings(archive, intent, plan)
+        marks = await _write_postings(archive, intent, plan, there=there if ahead else frozenset())
         written |= plan.new
         try:
             await archive.catalog.commit(before, plan.after, added=instances)
@@ -169,6 +235,8 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
                 raise error.cause from None
             continue
         except StudyChanged:
+            if ahead:
+                note_contention()
             continue
         except InstanceExists:
             instances = await not_in_catalog(archive, instances, existing)
@@ -188,10 +256,15 @@ async def _commit(archive: Archive, study_key: StudyKey, group: Sequence[_Share]
     raise AssertionError("attempts() ends by raising")
 
 
-async def _write_postings(archive: Archive, intent: Intent, plan: CommitPlan) -> list[PostingMark]:
-    """Write the postings that a plan needs, once the journal names them; return marks of the needless ones."""
+async def _write_postings(
+    archive: Archive, intent: Intent, plan: CommitPlan, *, there: frozenset[Term]
+) -> list[PostingMark]:
+    """Write the postings that a plan needs, once the journal names them; return marks of the needless ones.
+
+    `there` are terms whose postings the head start has written.
+    """
     study_key, created = plan.after.key, plan.after.created
     if plan.declared is not None:
         await intent.declare(plan.declared, created)
-    await archive.postings.add(study_key, created, plan.new | plan.single)
+    await archive.postings.add(study_key, created, (plan.new | plan.single) - there)
     return await archive.postings.mark(study_key, created, plan.needless)

@@ -82,13 +82,12 @@ class Intent:
     async def declare(self, terms: Iterable[Term] = (), created: datetime | None = None) -> None:
         """Return once the journal says that postings of these terms may be left, of a study first stored at `created`.
 
-        By default, `created` is when the request began.
+        By default, `created` is when the request began, if it has declared no other time.
         """
         async with self._writing:
+            times = {created} if created else self._entry.created or {self._entry.started}
             declared = replace(
-                self._entry,
-                created=self._entry.created | {created or self._entry.started},
-                terms=self._entry.terms.union(terms),
+                self._entry, created=self._entry.created.union(times), terms=self._entry.terms.union(terms)
             )
             if not self._is_written:
                 await self._archive.journal.insert(declared)

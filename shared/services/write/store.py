@@ -28,6 +28,7 @@ from shared.services.write.back_pressure import BackPressure
 from shared.services.write.commit import StudyCommits
 from shared.services.write.contention import StudyContended
 from shared.services.write.duplicates import comment_on, compared
+from shared.services.write.head_start import HeadStart
 from shared.services.write.intent import Intent
 from shared.services.write.ready_instance import ReadyInstance, ready_instance
 from shared.services.write.upload import InstanceUpload
@@ -121,6 +122,7 @@ class _StoreRequest:
         self._headers = Headers()
         self._tasks = set[asyncio.Task[None]]()
         self._intents: dict[StudyKey, Intent] = {}
+        self._head_starts: dict[StudyKey, HeadStart] = {}
         self._unfinished: Counter[StudyKey] = Counter()
         self._seen: set[InstanceIdentifiers] = set()
         self._uncommitted: dict[str, InstanceFacts] = {}
@@ -167,6 +169,7 @@ class _StoreRequest:
 
     async def abandon(self) -> None:
         """Remove what is not committed. Where even that fails, the entry stays open and maintenance removes it."""
+        self._forget_head_starts()  # also where this is cancelled
         if self._upload is not None:
             await self._upload.abandon()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -179,9 +182,20 @@ class _StoreRequest:
 
     async def _finish_intents(self) -> None:
         """Note in the journal that nothing is left to be done, or, where something may be, what can be drained."""
+        self._forget_head_starts()
+        # A batch that may still be carried out may need the postings of the others.
+        await in_parallel(self._take_back(study) for study in list(self._head_starts) if not self._unfinished[study])
         await in_parallel(
             intent.go_on() if self._unfinished[study] else intent.finish() for study, intent in self._intents.items()
         )
+
+    def _forget_head_starts(self) -> None:
+        for head_start in self._head_starts.values():
+            self._service.commits.forget(head_start)
+
+    async def _take_back(self, study_key: StudyKey) -> None:
+        if not await self._head_starts.pop(study_key).take_back():
+            self._unfinished[study_key] += 1
 
     async def _finish(self, upload: InstanceUpload, headers: Headers) -> None:
         async with self._work.at_work():
@@ -214,12 +228,18 @@ class _StoreRequest:
         self._outcomes[upload.blob_version] = replace(examined, findings=(*examined.findings, *findings_of_tags))
         facts = new.facts
         self._uncommitted[facts.blob_version] = facts
+        study_key = facts.identifiers.study
+        head_start = self._head_starts.get(study_key)
+        plan = head_start.plan(new) if head_start else None
+        if head_start and plan:
+            head_start.write(plan)
         await upload.publish(blob_names.instance_blob(facts.identifiers, facts.blob_version))
         if facts.has_metadata_blob:
             await self._archive.blobs.put(blob_names.metadata_blob(facts.identifiers, facts.blob_version), metadata)
         if facts.has_frames_blob:
             await self._archive.blobs.put(blob_names.frames_blob(facts.identifiers, facts.blob_version), frames)
-        study_key = facts.identifiers.study
+        if head_start and plan:
+            await head_start.finish()
         pending = self._pending.setdefault(study_key, [])
         pending.append(new)
         if fills_batch(pending):
@@ -246,14 +266,26 @@ class _StoreRequest:
         self, identifiers: InstanceIdentifiers, instance: DicomInstance, upload: InstanceUpload
     ) -> ReadyInstance:
         """What to enter for an instance, indexed by the tags that the request's entry for its study stands for."""
-        intent = self._intents.get(identifiers.study)
+        study_key = identifiers.study
+        intent = self._intents.get(study_key)
         tags = intent.tags if intent else await self._archive.tags.recent()
+        head_start = self._head_start(study_key)
         while True:
             ready = await asyncio.to_thread(ready_instance, identifiers, instance, upload, tags.indexed)
+            if head_start is not None:
+                await head_start.read()
             going_by = await self._declare(ready.new, tags)
             if going_by.generation == tags.generation:
                 return ready
             tags = going_by
+
+    def _head_start(self, study_key: StudyKey) -> HeadStart | None:
+        """The request's head start on a study, which begins with the first instance."""
+        if study_key not in self._intents and study_key not in self._head_starts:
+            made = self._service.commits.head_start(study_key)
+            if made is not None:
+                self._head_starts[study_key] = made
+        return self._head_starts.get(study_key)
 
     async def _declare(self, new: NewInstance, tags: TagSet) -> TagSet:
         """Return once the journal says that the request stores into this study: the tags by which it indexes there."""
@@ -263,30 +295,41 @@ class _StoreRequest:
             resource = ResourceIdentifiers(study_key)
             intent = Intent.new(self._archive, self._request_id, "store", resource, tags=tags)
             self._intents[study_key] = intent
-            # The terms of a study of this instance alone; the commit declares those that others add.
-            await intent.declare(terms_of(with_instances(None, [new], intent.started)))
+            head_start = self._head_starts.get(study_key)
+            if head_start is not None and head_start.is_read:
+                await head_start.declare(new, intent)
+            else:
+                # The terms of a study of this instance alone; the commit declares those that others add.
+                await intent.declare(terms_of(with_instances(None, [new], intent.started)))
         await intent.declare()
         return intent.tags
 
     async def _commit(self, study_key: StudyKey) -> None:
         """Enter what is pending for a study, and settle the outcomes of instances that could not be entered."""
         instances = self._pending.pop(study_key)
+        head_start = self._head_starts.get(study_key)
+        if head_start and head_start.created is None:  # it began after these instances, and has no plan yet
+            head_start = None
+        if head_start:
+            await head_start.finish()
         ours = {instance.facts.blob_version: instance.facts for instance in instances}
         # Without an answer, the commit may have succeeded, and may have left postings: maintenance will see.
         self._unfinished[study_key] += 1
         for blob_version in ours:
             del self._uncommitted[blob_version]
+        if head_start and any(map(head_start.plan, instances)):
+            del self._head_starts[study_key]
         try:
-            existing = await self._service.commits.commit(instances, self._intents[study_key])
+            existing = await self._service.commits.commit(instances, self._intents[study_key], head_start)
         except StudyContended as error:
             for facts in ours.values():
                 self._fail(facts, FailureReason.PROCESSING_FAILURE, str(error))
             return
-        self._unfinished[study_key] -= 1
         for blob_version, there in existing.items():
             duplicate = compared(ours[blob_version], there)
             self._fail(ours[blob_version], FailureReason.INSTANCE_EXISTS, comment_on(duplicate), duplicate)
         await self._remove_blobs([ours[blob_version] for blob_version in existing])
+        self._unfinished[study_key] -= 1  # not before: where this request is cancelled here, maintenance removes them
 
     def _fail(
         self, facts: InstanceFacts, reason: FailureReason, comment: str, duplicate: Duplicate | None = None
