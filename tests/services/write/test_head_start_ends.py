@@ -237,7 +237,6 @@ async def test_after_another_process_was_quicker_there_is_none_for_a_while(
 
     async def putting(*arguments: Any) -> None:
         monkeypatch.setattr(InstanceBlobs, "put", put)
-        await asyncio.sleep(0.2)
         await store(other, file_of(study))
         await put(*arguments)
 
