@@ -60,10 +60,14 @@ class DeflatedValues(Sequence[Any]):
         return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(json.loads(b"".join(self.texts())))  # once: by `__getitem__` it would be for each value
+        return iter(self._read())  # once: by `__getitem__` it would be for each value
 
     def __getitem__(self, index: Any) -> Any:
-        return json.loads(b"".join(self.texts()))[index]
+        return self._read()[index]
+
+    def _read(self) -> list[Any]:
+        values: list[Any] = json.loads(b"".join(self.texts()))
+        return values
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DeflatedValues) and self._deflated == other._deflated

@@ -82,11 +82,9 @@ def returned_tags(query: SearchQuery, fixed: Level | None) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def record_result(
-    attributes: DicomJson, query: SearchQuery, returned: frozenset[str]
-) -> Iterator[tuple[str, Attribute]]:
+def record_result(attributes: DicomJson, query: SearchQuery, returned: frozenset[str]) -> list[tuple[str, Attribute]]:
     """What the query returns of a study or series that has these attributes and values of tags, in tag order."""
-    return iter(sorted(result(_as_attributes(attributes, query).items(), query, returned)))
+    return sorted(result(_as_attributes(attributes, query).items(), query, returned))
 
 
 def _as_attributes(attributes: DicomJson, query: SearchQuery) -> dict[str, Any]:

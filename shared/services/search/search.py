@@ -120,13 +120,13 @@ async def search(
 
 def _result(match: _Match, query: SearchQuery, returned: frozenset[str]) -> ShortResult | LongResult:
     if match.instance is None:
-        attributes = record_result(match.attributes, query, returned)
+        attributes = dict(record_result(match.attributes, query, returned))
     elif match.metadata is None:
         return LongResult(match.instance, match.attributes)
     else:
         uid = match.instance.sop_instance_uid
-        attributes = instance_result(match.attributes, uid, match.tags, match.metadata.items(), query, returned)
-    return ShortResult(match.path, dumps(dict(attributes)))
+        attributes = dict(instance_result(match.attributes, uid, match.tags, match.metadata.items(), query, returned))
+    return ShortResult(match.path, dumps(attributes))
 
 
 async def _repair(archive: Archive, effort: Effort, settings: Settings) -> None:

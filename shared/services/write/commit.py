@@ -136,7 +136,8 @@ class StudyCommits:
 
     async def _commit_next(self, study_key: StudyKey, queue: deque[_Share]) -> None:
         group = _next_group(queue)
-        is_fresh = self._head_starts.pop(study_key, None) is group[0].head_start
+        newest = self._head_starts.pop(study_key, None)
+        fresh = newest if newest is group[0].head_start else None
 
         def note_contention() -> None:
             self._contended.put(study_key, monotonic() + _CONTENDED_SECONDS, 1)
@@ -145,7 +146,7 @@ class StudyCommits:
         try:
             taken = await self._pressure.batches.take(value_bytes(instances) + len(instances) * _ROW_BYTES)
             try:
-                existing = await _commit(self._archive, study_key, group, note_contention, is_fresh=is_fresh)
+                existing = await _commit(self._archive, study_key, group, fresh, note_contention)
             finally:
                 self._pressure.batches.give_back(taken)
         except BaseException as error:
@@ -180,13 +181,12 @@ async def _commit(
     archive: Archive,
     study_key: StudyKey,
     group: Sequence[_Share],
+    fresh: HeadStart | None,
     note_contention: Callable[[], None],
-    *,
-    is_fresh: bool,
 ) -> Existing:
     """Enter the instances of a group, which fit a batch, under the first one's intent.
 
-    `is_fresh`: so is what the first one's head start has read, if it has one. That it is not, after all, is noted.
+    `fresh` is the first one's head start, unless what it has read is out of date. That it is, after all, is noted.
     """
     intent, head_start = group[0].intent, group[0].head_start
     instances = [instance for share in group for instance in share.instances]
@@ -195,12 +195,11 @@ async def _commit(
     created = head_start.created if head_start else None
     written, there = group[0].of_study, group[0].of_study | group[0].of_instance
     single |= group[0].of_instance
-    coming = head_start if is_fresh else None
     refusals = 0
     named = NamedTerms(archive, study_key, intent.tags)
     await in_parallel(share.intent.go_on() for share in group)
-    async for _ in attempts():
-        ahead, coming = coming, None
+    async for attempt in attempts():
+        ahead = None if attempt else fresh
         before = ahead.before if ahead else await archive.catalog.read_before(study_key)
         if isinstance(before, StudyRevision) and before.revision is None:
             await announce(archive, study_key)

@@ -31,7 +31,6 @@ class HeadStart:
         self._reading = _Background(self._read)
         self._writing: _Background | None = None
         self._planned: tuple[NewInstance, CommitPlan] | None = None
-        self.is_read = False
         self.before: StudyRevision | Tombstone | None = None
         """The study as it was read, once it is."""
         self.created: datetime | None = None
@@ -48,7 +47,11 @@ class HeadStart:
 
     async def _read(self) -> None:
         self.before = await self._archive.catalog.read_before(self.study_key)
-        self.is_read = True
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the study is read."""
+        return self._reading.has_succeeded
 
     @property
     def is_of_new_study(self) -> bool:

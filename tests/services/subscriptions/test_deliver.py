@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,13 @@ async def commit(archive: Archive, *counts: int, study: str | None = None) -> No
     else:
         for one in commits:
             await leave(archive, one)
+
+
+async def lease(archive: Archive, subscription: str, until: datetime) -> None:
+    """Have another run be at work on a subscription, whose lease ends then."""
+    row = await archive.subscriptions.read(subscription)
+    assert row is not None
+    await archive.subscriptions.save(row, replace(row.progress, leased_until=until))
 
 
 async def test_each_change_is_told_in_order(archive: Archive, deliveries: Deliveries, receiver: Receiver) -> None:
@@ -187,10 +194,8 @@ async def test_a_run_that_another_overtook_leaves_it_the_lease(
     await drain(archive, seconds=30)
     run = asyncio.create_task(deliveries.run({"subscription": subscription}))
     await receiver.is_asked.wait()
-    row = await archive.subscriptions.read(subscription)
-    assert row is not None
     leased_until = deliveries.now() + LEASE
-    await archive.subscriptions.save(row, replace(row.progress, leased_until=leased_until))
+    await lease(archive, subscription, leased_until)
     await run
     row = await archive.subscriptions.read(subscription)
     assert row is not None
@@ -267,10 +272,7 @@ async def test_a_run_that_died_is_gone_on_with_after_a_minute(
     subscription = await deliveries.subscribe(receiver)
     await commit(archive, 2)
     await drain(archive, seconds=30)
-    row = await archive.subscriptions.read(subscription)
-    assert row is not None
-    leased = replace(row.progress, leased_until=deliveries.now() + LEASE)
-    await archive.subscriptions.save(row, leased)
+    await lease(archive, subscription, deliveries.now() + LEASE)
     await deliveries.wake()
     assert receiver.sequences() == []
     await deliveries.after(timedelta(seconds=70))
@@ -285,10 +287,7 @@ async def test_messages_that_find_a_run_at_work_do_not_come_back(
     subscription = await deliveries.subscribe(receiver)
     await commit(archive, 1)
     await drain(archive, seconds=30)
-    row = await archive.subscriptions.read(subscription)
-    assert row is not None
-    leased_until = deliveries.now() - timedelta(seconds=age) + LEASE
-    await archive.subscriptions.save(row, replace(row.progress, leased_until=leased_until))
+    await lease(archive, subscription, deliveries.now() - timedelta(seconds=age) + LEASE)
     deliveries.waiting.clear()
     for _ in range(5):
         await deliveries.run({"subscription": subscription})

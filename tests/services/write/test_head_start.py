@@ -63,6 +63,16 @@ def has_no_head_start(stores: StoreService) -> bool:
     return not stores.commits._head_starts
 
 
+async def check_settled(
+    stores: StoreService, archive: Archive, container: ContainerClient, uid: str, count: int
+) -> None:
+    """Check that a study has so many instances, and that nothing else is left of what was stored, or was to be."""
+    assert await check_study(archive, container, uid) == count
+    await check_postings(archive, uid)
+    assert await requests_in_journal(archive) == 0
+    assert has_no_head_start(stores)
+
+
 @pytest.fixture
 def other(archive: Archive, settings: Settings) -> StoreService:
     """The stores of another process."""
@@ -97,21 +107,21 @@ async def test_a_study_is_read_once_and_written_while_the_file_is_on_its_way(
     assert seen == [terms_written(counting)] == [2 if count else 9]
 
 
-async def test_another_process_stores_into_the_study_meanwhile(
+@pytest.mark.parametrize("is_same_process", [False, True])
+async def test_another_stores_into_the_study_meanwhile(
     stores: StoreService,
     other: StoreService,
     archive: Archive,
     container: ContainerClient,
     monkeypatch: pytest.MonkeyPatch,
     study: tuple[str, int],
+    is_same_process: bool,
 ) -> None:
+    """Another request of the process has no head start, and is first."""
     uid, count = study
-    before_next_put(monkeypatch, lambda: store(other, named(uid, "Other")))
+    before_next_put(monkeypatch, lambda: store(stores if is_same_process else other, named(uid, "Other")))
     assert kinds(await store(stores, named(uid, "Ours"))) == [Stored]
-    assert await check_study(archive, container, uid) == count + 2
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
-    assert has_no_head_start(stores)
+    await check_settled(stores, archive, container, uid, count + 2)
 
 
 async def test_another_process_deletes_the_study_meanwhile(
@@ -121,9 +131,7 @@ async def test_another_process_deletes_the_study_meanwhile(
     await store(stores, *files_of(uid, 2))
     before_next_put(monkeypatch, lambda: delete(archive, resource_of(uid)))
     assert kinds(await store(stores, named(uid, "Ours"))) == [Stored]
-    assert await check_study(archive, container, uid) == 1
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
+    await check_settled(stores, archive, container, uid, 1)
 
 
 async def test_another_process_stores_the_same_instance_meanwhile(
@@ -138,26 +146,7 @@ async def test_another_process_stores_the_same_instance_meanwhile(
     file = named(uid, "Ours")
     before_next_put(monkeypatch, lambda: store(other, file))
     assert kinds(await store(stores, file)) == [Failed]
-    assert await check_study(archive, container, uid) == count + 1
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
-
-
-async def test_another_request_of_the_process_stores_meanwhile(
-    stores: StoreService,
-    archive: Archive,
-    container: ContainerClient,
-    monkeypatch: pytest.MonkeyPatch,
-    study: tuple[str, int],
-) -> None:
-    """It has no head start, and is first."""
-    uid, count = study
-    before_next_put(monkeypatch, lambda: store(stores, named(uid, "Other")))
-    assert kinds(await store(stores, named(uid, "Ours"))) == [Stored]
-    assert await check_study(archive, container, uid) == count + 2
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
-    assert has_no_head_start(stores)
+    await check_settled(stores, archive, container, uid, count + 1)
 
 
 async def test_requests_that_meet_on_a_new_study_write_its_postings_once(
@@ -193,10 +182,7 @@ async def test_a_file_that_cannot_be_written(
         patched.setattr(InstanceBlobs, "put", fail)
         with pytest.raises(Unavailable):
             await store(stores, named(uid, "Ours"))
-    assert await check_study(archive, container, uid) == count
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
-    assert has_no_head_start(stores)
+    await check_settled(stores, archive, container, uid, count)
 
 
 async def test_a_request_that_is_cancelled(
@@ -218,10 +204,7 @@ async def test_a_request_that_is_cancelled(
     await is_putting.wait()
     storing.cancel()
     await asyncio.gather(storing, return_exceptions=True)
-    assert await check_study(archive, container, uid) == count
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
-    assert has_no_head_start(stores)
+    await check_settled(stores, archive, container, uid, count)
 
 
 async def test_a_request_that_is_cancelled_while_another_commits(
@@ -246,6 +229,4 @@ async def test_the_first_instance_comes_after_a_batch_of_others(
     uid = new_uid()
     before_next_put(monkeypatch, lambda: asyncio.sleep(0.3))
     assert kinds(await store(stores, *files_of(uid, 7))) == [Stored] * 7
-    assert await check_study(archive, container, uid) == 7
-    await check_postings(archive, uid)
-    assert await requests_in_journal(archive) == 0
+    await check_settled(stores, archive, container, uid, 7)
